@@ -1,0 +1,164 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Poolings
+#
+# *Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
+#
+# Behind the last convolution stands a map of 80 channels over 100 by 50 positions. The four scores
+# have to come out of it somehow. The paper compares three ways: an average that treats all positions
+# alike, second-order statistics of the channels, and attention, which learns where to look.
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["hide-input"]
+import tempfile
+from pathlib import Path
+
+import torch
+
+from repro import metrics, pages, paper, plots, study
+from repro.config import preset as get_preset
+from repro.model import build_network
+from repro.results import read
+
+plots.use_style()
+pages.notice(corpus, preset)
+
+# %% [markdown]
+# ## The network
+#
+# Two stems read the spectrogram side by side: eight filters of 10×2 (100 Hz by 20 ms) and eight of
+# 2×8 (20 Hz by 80 ms). Their maps are concatenated to 16 channels. Four layers of 3×3 filters
+# follow, with 2×2 max-pooling after the first two of them. Batch normalisation and ReLU come after
+# each convolution.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
+plots.filters(paper.STEM_SHAPES)
+# %%
+network = build_network(get_preset("paper").network).eval()
+segment = torch.zeros(1, 1, paper.BINS, paper.FRAMES)
+print("input:            ", tuple(segment.shape))
+print("after the stems:  ", tuple(network.stems(segment).shape))
+print("last map X:       ", tuple(network.features(segment).shape))
+print("scores:           ", tuple(network(segment).shape))
+
+# %% tags=["hide-input"]
+pages.table(pages.parameters())
+
+# %% [markdown]
+# ## Three poolings
+#
+# Let $X$ be the last map, written as a matrix with a row for each of its $HW$ positions and a column
+# for each of its $C = 80$ channels.
+#
+# **Global average pooling** takes the mean over positions and then a linear layer. Up to the factor
+# $1/HW$ the score of class $k$ is
+#
+# $$
+# s_k = \mathbf{1}^\top X W_k, \qquad W_k \in \mathbb{R}^{C \times 1}.
+# $$ (eq-gap)
+#
+# **Bilinear pooling** looks at products of channels. $X^\top X$ has an entry for each pair of
+# channels, 6400 in all, and every class has a weight for each:
+#
+# $$
+# s_k = \operatorname{Tr}(X^\top X\, W_k^\top), \qquad W_k \in \mathbb{R}^{C \times C}.
+# $$ (eq-bilinear)
+#
+# Before the weights, the features are normalised by their l2 norm and a signed square root.
+#
+# **Attention pooling** is what is left of {eq}`eq-bilinear` when $W_k$ is only allowed rank one,
+# $W_k = b_k a_k^\top$. Because a trace does not change when factors are moved around in a circle,
+#
+# $$
+# s_k = \operatorname{Tr}(X^\top X\, a_k b_k^\top) = b_k^\top X^\top X\, a_k = (X a_k)^\top (X b_k).
+# $$ (eq-rank)
+#
+# $X a_k$ and $X b_k$ are maps: one number for each position. With one $b$ for all classes,
+#
+# $$
+# s_k = \mathbf{1}^\top (X a_k \circ X b),
+# $$ (eq-attention)
+#
+# $X a_k$ says where class $k$ shows itself (top-down), $X b$ where anything of interest happens at
+# all (bottom-up). In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into
+# weights that sum to one. The number of weights falls from $C^2$ for each class to $C$ for each
+# class and $C$ more.
+#
+# {eq}`eq-rank` is easily checked on a random map:
+
+# %%
+generator = torch.Generator().manual_seed(0)
+X = torch.randn(50, 80, dtype=torch.float64, generator=generator)
+a, b = torch.randn(2, 80, 1, dtype=torch.float64, generator=generator)
+trace_form = torch.trace(X.T @ X @ (b @ a.T).T)
+attention_form = ((X @ a) * (X @ b)).sum()
+print("trace and attention form agree:", torch.allclose(trace_form, attention_form))
+
+# %% [markdown]
+# ## Training
+#
+# Stochastic gradient descent with Nesterov momentum 0.9 and weight decay 0.0001, batches of 64, 50
+# epochs, a learning rate of 0.05 that is cut tenfold at epochs 21, 31 and 41, and no validation set:
+# the network of the last epoch is the one that is tested. A shorter preset says at the top of this
+# page what it changes. Folds that the results file already holds are not trained again.
+
+# %% tags=["remove-output"]
+results = results or Path(tempfile.mkdtemp()) / "results.jsonl"
+study.run(
+    "pooling",
+    corpus=corpus,
+    root=root,
+    preset=preset,
+    results_file=results,
+    device=device,
+    seeds=seeds,
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
+data = read(results, study="pooling", corpus=corpus, preset=preset)
+plots.histories(data.history)
+# %% [markdown]
+# ## Table 1
+
+# %% tags=["hide-input"]
+pages.table(pages.table_1(data.predictions), decimals=2)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. The dotted line is chance."}, "image": {"alt": "Bar chart of weighted and unweighted accuracy for each pooling, beside the paper's values."}}
+summary = metrics.beside_paper(data.predictions)
+plots.table_1(summary)
+# %% [markdown]
+# The same by emotion:
+
+# %% tags=["hide-input"]
+pages.table(summary[["variant", *pages.ACCURACY_COLUMNS, "folds", "utterances", "seeds"]])
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices: of each true emotion (row), the per cent recognised as each emotion (column)."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
+plots.confusions(data.predictions, list(summary["variant"]))
+# %% [markdown]
+# ## What the paper leaves open here
+
+# %% tags=["hide-input"]
+pages.table(pages.readings("network", "training", "protocol"))
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["hide-input"]
+pages.pooling_answer(data.predictions)
+
+# %% tags=["hide-input"]
+pages.provenance(corpus, preset, data.folds)

@@ -1,0 +1,55 @@
+"""Any readable sound file as mono 16 kHz samples: what Section 2.1 starts from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import soundfile
+import torch
+import torchaudio.functional
+from scipy.signal import resample_poly
+from torch import Tensor
+
+from repro.errors import ReproError
+from repro.paper import SAMPLE_RATE
+
+# torchaudio's filter bank has about rate * SAMPLE_RATE / gcd² weights: 441 * 160 for 44.1 kHz,
+# but gigabytes for a rate such as 11,127 Hz.
+LARGEST_FILTER_BANK = 10_000_000
+
+
+def load(path: str | Path) -> Tensor:
+    """Reads a sound file, averages its channels and resamples it to 16 kHz.
+
+    Args:
+        path: a file of any format, sampling rate and number of channels that soundfile reads.
+
+    Returns:
+        float32 [samples], ceil(frames * 16000 / rate) of them.
+
+    Raises:
+        ReproError: the file is missing, unreadable or empty, or holds values that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ReproError(f"{path}: no such sound file; check the path")
+    try:
+        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise ReproError(f"{path}: not a readable sound file ({reason}); replace it") from error
+    if not len(frames):
+        raise ReproError(f"{path}: the sound file is empty; replace it")
+    waveform = torch.from_numpy(frames).mean(dim=1)  # [frames]
+    if not torch.isfinite(waveform).all():
+        raise ReproError(f"{path}: some samples are not finite numbers; replace the file")
+    return _resample(waveform, rate)
+
+
+def _resample(waveform: Tensor, rate: int) -> Tensor:
+    """[frames] at `rate` to [samples] at 16 kHz."""
+    gcd = math.gcd(rate, SAMPLE_RATE)
+    if (rate // gcd) * (SAMPLE_RATE // gcd) <= LARGEST_FILTER_BANK:
+        return torchaudio.functional.resample(waveform, rate, SAMPLE_RATE)
+    return torch.from_numpy(resample_poly(waveform.numpy(), SAMPLE_RATE // gcd, rate // gcd))

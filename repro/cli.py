@@ -1,0 +1,266 @@
+"""The `repro` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from repro import __version__
+from repro.errors import ReproError
+
+# Modules that load torch are imported by the commands that need them: --help must not wait.
+
+app = typer.Typer(
+    help="Replicate attention pooling for speech emotion recognition (Li et al. 2018).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+corpus_app = typer.Typer(help="List, make, fetch and check corpora.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+
+
+class Study(StrEnum):
+    """Studies by the name of their grid in `repro.study.STUDIES`."""
+
+    filter_shapes = "filter-shapes"
+    pooling = "pooling"
+
+
+class Preset(StrEnum):
+    """Names of `repro.config.PRESETS`."""
+
+    smoke = "smoke"
+    demo = "demo"
+    quick = "quick"
+    paper = "paper"
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the convolutions."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+Corpus = Annotated[
+    str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
+]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
+ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to append to.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, counted from 0.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command; a foreseeable fault is one line on standard error and exit status 1."""
+    try:
+        app()
+    except ReproError as error:
+        sys.exit(f"repro: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit("repro: interrupted; the same command goes on from the last finished fold")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: Study,
+    corpus: Corpus = "synthetic",
+    root: Root = None,
+    preset: Preset = Preset.smoke,
+    results: Annotated[
+        Path | None, typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.")
+    ] = None,
+    device: Device = Device.auto,
+    precision: Precision = Precision.auto,
+    seeds: Seeds = 1,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a setting, such as training.epochs=3; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Train every fold of a study that its results file does not hold yet."""
+    from repro import study as studies
+
+    path = results or Path("results") / corpus / f"{study}.jsonl"
+    _refuse_other_study(path, study)
+    with _progress_bar() as progress:
+        trained = studies.run(
+            study,
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=path,
+            device=device,
+            precision=precision,
+            seeds=seeds,
+            overrides=assignments or [],
+            progress=progress,
+        )
+    print(f"{trained} folds trained, results in {path}")
+
+
+@app.command()
+def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
+    """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
+    from repro import metrics
+    from repro.results import read
+
+    predictions = read(results).predictions
+    studies = predictions["study"].unique() if len(predictions) else []
+    if study not in studies:
+        held = ", ".join(studies) or "no finished fold"
+        raise ReproError(f"{results}: holds {held}, not {study}")
+    rows = metrics.beside_paper(predictions[predictions["study"] == study])
+    if as_json:
+        print(json.dumps(json.loads(rows.to_json(orient="records")), indent=2))
+    else:
+        print(rows.round(2).dropna(axis=1, how="all").to_string(index=False, na_rep="–"))
+
+
+@app.command()
+def report(
+    corpus: Corpus = "synthetic",
+    root: Root = None,
+    preset: Preset = Preset.demo,
+    results: Annotated[
+        Path | None, typer.Option(help="JSON Lines file; by default results.jsonl in --out.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
+    device: Device = Device.auto,
+    seeds: Seeds = 1,
+    publish: Annotated[
+        bool, typer.Option(help="Put the executed notebooks into book/report as well.")
+    ] = False,
+) -> None:
+    """Run the notebooks and build the report as HTML."""
+    from repro.report import build_report
+
+    page = build_report(
+        corpus=corpus,
+        root=root,
+        preset=preset,
+        results=results,
+        out=out,
+        device=device,
+        seeds=seeds,
+        publish=publish,
+    )
+    print(f"The report is at {page}")
+
+
+@corpus_app.command("list")
+def corpus_list() -> None:
+    """List the corpora that can be read."""
+    from repro.corpora import DESCRIPTIONS
+
+    for name, description in DESCRIPTIONS.items():
+        print(f"{name:10} {description}")
+
+
+@corpus_app.command()
+def synth(
+    directory: Path,
+    speakers: Annotated[int, typer.Option(min=2, max=10)] = 10,
+    per_emotion: Annotated[int, typer.Option(min=1, help="Utterances per speaker.")] = 5,
+    seed: int = 0,
+) -> None:
+    """Speak the built-in corpus into a new folder, shaped like IEMOCAP."""
+    from repro.corpora.synthetic import make
+
+    make(directory, speakers=speakers, per_emotion=per_emotion, seed=seed)
+    print(f"{speakers * 4 * per_emotion} utterances in {directory}; read with --corpus synthetic")
+
+
+@corpus_app.command()
+def fetch(name: str, directory: Path) -> None:
+    """Download a free corpus and verify it: emodb."""
+    from repro.corpora.fetch import fetch_emodb
+
+    if name != "emodb":
+        raise ReproError(f"cannot fetch {name}: only emodb is free to download")
+    fetch_emodb(directory)
+    print(f"EmoDB is in {directory}; look at it with: repro corpus check emodb {directory}")
+
+
+@corpus_app.command()
+def check(name: str, directory: Path, as_json: AsJson = False) -> None:
+    """Count a corpus, compare it with its published release and list what is wrong."""
+    from repro.corpora.check import check as check_corpus
+
+    outcome = check_corpus(name, directory)
+    print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
+    if not outcome.ok:
+        raise typer.Exit(1)
+
+
+def _refuse_other_study(path: Path, study: Study) -> None:
+    """Keep a results file to its study: mixing them by accident is hard to undo."""
+    if not path.exists():
+        return
+    from repro.results import read_lines
+
+    held = {record["study"] for record in read_lines(path)}
+    if held and study not in held:
+        raise ReproError(
+            f"{path}: holds {', '.join(sorted(held))}; give {study} a --results file of its own"
+        )
+
+
+@contextmanager
+def _progress_bar() -> Iterator:
+    """Show a bar with the time left on a terminal, else a line per fold."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("reading the corpus", total=None)
+
+        def progress(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=done, total=total)
+
+        yield progress

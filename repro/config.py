@@ -1,0 +1,350 @@
+"""What an experiment is: frozen settings, the presets, and a key made from the content.
+
+The defaults are the paper's protocol to the letter. Where the paper can be read in more than one
+way the reading is a field here, and `READINGS` lists it with the words that leave it open.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from repro import paper
+from repro.errors import ReproError
+
+Shape = tuple[int, int]
+Pooling = Literal["gap", "bilinear", "attention"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """From waveform to network input (Section 2.1)."""
+
+    magnitude: Literal["magnitude", "power"] = "magnitude"
+    scale: Literal["segment", "segment-max", "segment-log", "training-set"] = "segment"
+    frames: Literal["centred", "whole"] = "centred"
+    bins: Literal["0-399", "1-400"] = "0-399"
+    short: Literal["pad", "repeat", "drop-training", "drop"] = "pad"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The CNN (Sections 2.2 to 2.4, Fig. 1). An empty trunk gives the network of Section 3.2."""
+
+    pooling: Pooling = "attention"
+    stems: tuple[Shape, ...] = paper.STEM_SHAPES
+    stem_channels: int = paper.STEM_CHANNELS
+    trunk: tuple[int, ...] = paper.TRUNK_CHANNELS
+    padding: Literal["same", "none"] = "same"
+    pools: tuple[int, ...] = (2, 3)
+    attention_average: Literal["sum", "mean"] = "sum"
+    bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
+    attention_bn: bool = False
+    # Step of Conv1 over (frequency, time). The paper's is (1, 1); `smoke` and `demo` take larger
+    # steps, which skip most positions, so that a laptop finishes in minutes.
+    stride: Shape = (1, 1)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Optimisation of one network (Section 3.1). Epochs count from 1."""
+
+    epochs: int = paper.EPOCHS
+    batch_size: int = paper.BATCH_SIZE
+    learning_rate: float = paper.LEARNING_RATE
+    milestones: tuple[int, ...] = paper.MILESTONES
+    momentum: float = paper.MOMENTUM
+    weight_decay: float = paper.WEIGHT_DECAY
+    class_weights: Literal["none", "inverse-frequency"] = "none"
+    max_segments: int | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Who is held out, and how segments and folds become WA and UA (Section 3.1)."""
+
+    labels: Literal["hap", "hap+exc"] = "hap"
+    score: Literal["softmax", "logits"] = "softmax"
+    average: Literal["pooled", "folds"] = "pooled"
+    epoch: Literal["last", "best-on-test"] = "last"
+    folds: Literal["speaker", "letter", "session", "random"] = "speaker"
+    max_folds: int | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a result but the corpus, the held-out speaker and the seed."""
+
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    protocol: Protocol = field(default_factory=Protocol)
+
+    @property
+    def key(self) -> str:
+        """Hash of the content: equal experiments share it, any changed field changes it."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def override(self, assignment: str) -> Experiment:
+        """Return a copy with one field changed by text such as `training.epochs=3`.
+
+        Raises:
+            ReproError: there is no such field, or the value does not fit it.
+        """
+        name, equals, text = assignment.partition("=")
+        section, _, leaf = name.strip().partition(".")
+        part = getattr(self, section, None)
+        if not equals or not is_dataclass(part) or leaf not in {f.name for f in fields(part)}:
+            raise ReproError(
+                f"--set {assignment}: no such field; FIELD=VALUE with one of {', '.join(FIELDS)}"
+            )
+        hint = get_type_hints(type(part))[leaf]
+        value = _parse(text.strip())
+        if not _fits(value, hint) or (leaf == "stems" and not value):
+            raise ReproError(f"--set {assignment}: {name.strip()} takes {_describe(hint)}")
+        value = float(value) if hint is float else value  # 1 and 1.0 share a key
+        changed: Any = replace(part, **{leaf: value})  # type: ignore[type-var]
+        return replace(self, **{section: changed})
+
+
+FIELDS = tuple(
+    f"{part.name}.{leaf.name}"
+    for part in fields(Experiment)
+    for leaf in fields(get_type_hints(Experiment)[part.name])
+)
+
+
+def from_dict(data: dict[str, Any]) -> Experiment:
+    """Rebuild an experiment from `dataclasses.asdict`, as the results file stores it."""
+    hints = get_type_hints(Experiment)
+    return Experiment(**{k: hints[k](**_tuples(v)) for k, v in data.items()})
+
+
+def _tuples(value: Any) -> Any:
+    """Turn the lists that JSON gives back into the tuples that frozen settings hold."""
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _parse(text: str) -> Any:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    try:
+        return _tuples(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in args
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        inner = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        return len(inner) == len(value) and all(map(_fits, value, inner))
+    if args:  # int | None
+        return any(_fits(value, a) for a in args)
+    if hint is float:
+        return type(value) in (int, float) and 0 <= value < math.inf
+    return type(value) is hint and (hint is not int or value > 0)
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(str(a) for a in get_args(hint))
+    names = {int: "a whole number above 0", float: "a number", bool: "true or false"}
+    if get_origin(hint) is tuple:
+        return "whole numbers separated by commas, in brackets"
+    return names.get(hint, "a whole number above 0, or None")
+
+
+# Presets -----------------------------------------------------------------------------------------
+
+
+def scaled_milestones(epochs: int) -> tuple[int, ...]:
+    """Give the epochs of the rate cuts when the paper's 50 epochs are shrunk in proportion."""
+    return tuple(round((m - 1) * epochs / paper.EPOCHS) + 1 for m in paper.MILESTONES)
+
+
+def preset(name: str) -> Experiment:
+    """Return the experiment called `paper`, `quick`, `demo` or `smoke`.
+
+    `paper` is the paper's protocol to the letter and `quick` the same with 12 epochs. `demo` and
+    `smoke` show and test the machinery: fewer folds and segments, and a Conv1 that takes larger
+    steps. Their numbers say nothing about the paper.
+
+    Raises:
+        ReproError: there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ReproError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+PRESETS = {
+    "smoke": Experiment(
+        network=Network(stride=(8, 8)),
+        training=Training(epochs=2, batch_size=16, milestones=(), max_segments=48),
+        protocol=Protocol(max_folds=2),
+    ),
+    "demo": Experiment(
+        network=Network(stride=(8, 8)),
+        training=Training(
+            epochs=8, batch_size=8, milestones=scaled_milestones(8), max_segments=240
+        ),
+        protocol=Protocol(max_folds=3),
+    ),
+    "quick": Experiment(training=Training(epochs=12, milestones=scaled_milestones(12))),
+    "paper": Experiment(),
+}
+
+
+# Readings ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A place where the paper can be read in more than one way."""
+
+    field: str
+    section: str
+    says: str
+    default: str
+    alternatives: tuple[tuple[Any, str], ...]  # (value of the field, what it means)
+
+
+READINGS = (
+    Reading("front_end.magnitude", "2.1", "“a spectrogram”", "magnitude", (("power", "power"),)),
+    Reading(
+        "front_end.scale",
+        "2.1",
+        "“linearly transform it to a range of [-1, 1]”, then µ-law",
+        "each segment, its minimum to −1 and its maximum to 1",
+        (
+            ("segment-max", "divide by the segment's maximum, to [0, 1]"),
+            ("segment-log", "logarithm first, then minimum and maximum to [−1, 1]"),
+            ("training-set", "one scale for the whole training set"),
+        ),
+    ),
+    Reading(
+        "front_end.frames",
+        "2.1",
+        "2 s at a shift of 10 ms, “400×200”",
+        "200 frames, windows centred, edges zero-padded",
+        (("whole", "the 197 windows that fit whole"),),
+    ),
+    Reading(
+        "front_end.bins",
+        "2.1",
+        "DFT of 1600 points, 0 to 4 kHz, 400 rows",
+        "bins 0 to 399",
+        (("1-400", "bins 1 to 400"),),
+    ),
+    Reading(
+        "front_end.short",
+        "2.1",
+        "nothing on utterances under 2 s",
+        "zero-pad at the end to 2 s",
+        (
+            ("repeat", "repeat to 2 s"),
+            ("drop-training", "leave out of training"),
+            ("drop", "leave out of training and test"),
+        ),
+    ),
+    Reading(
+        "network.padding",
+        "2.3",
+        "nothing; the maps of the two stems must be equal",
+        "same size as the input",
+        (("none", "no padding in Conv1, both cropped to the smaller map"),),
+    ),
+    Reading(
+        "network.pools",
+        "2.2",
+        "“2×2 max-pooling”",
+        "after Conv2 and Conv3",
+        (((2, 3, 4), "after Conv2, Conv3 and Conv4"),),
+    ),
+    Reading(
+        "network.attention_average",
+        "3.3",
+        "softmax on the bottom-up map, product “spatially averaged”",
+        "sum over positions, as the softmax already averages",
+        (("mean", "divide by the number of positions as well"),),
+    ),
+    Reading(
+        "network.bilinear_norm",
+        "3.3",
+        "“l2-normalization and signed square-root”",
+        "in the order written",
+        (("sqrt-l2", "signed square root, then l2, as in the work cited"),),
+    ),
+    Reading(
+        "network.attention_bn",
+        "3.1",
+        "batch normalisation “after each convolutional layer”",
+        "not after the 1×1 attention maps",
+        ((True, "after the attention maps too"),),
+    ),
+    Reading(
+        "training.milestones",
+        "3.1",
+        "rate cut “at the 21, 31 and 41 epochs”",
+        "the 21st epoch is the first at the lower rate",
+        ((tuple(m + 1 for m in paper.MILESTONES), "one epoch later"),),
+    ),
+    Reading(
+        "training.class_weights",
+        "3.1",
+        "nothing on unequal classes",
+        "none",
+        (("inverse-frequency", "inverse frequency"),),
+    ),
+    Reading(
+        "protocol.labels",
+        "3.1",
+        "“happy”",
+        "happy alone",
+        (("hap+exc", "happy and excited merged"),),
+    ),
+    Reading(
+        "protocol.score",
+        "2.1",
+        "“averaging the score for each segment”",
+        "mean of the softmax",
+        (("logits", "mean of the logits"),),
+    ),
+    Reading(
+        "protocol.average",
+        "3.1",
+        "WA “of all utterances”, ten folds",
+        "pooled over the folds",
+        (("folds", "mean of the folds"),),
+    ),
+    Reading(
+        "protocol.epoch",
+        "3.1",
+        "nothing; there is no validation set",
+        "last epoch",
+        (("best-on-test", "best epoch on the test speaker (optimistic)"),),
+    ),
+    Reading(
+        "protocol.folds",
+        "3.1",
+        "one speaker left out",
+        "by who speaks",
+        (
+            ("letter", "by the motion-capture letter in the name (leaks)"),
+            ("session", "five folds by session"),
+            ("random", "random utterances (leaks)"),
+        ),
+    ),
+)

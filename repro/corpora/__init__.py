@@ -1,0 +1,65 @@
+"""The corpora, each as the same table of utterances (Section 3.1: the data and its four emotions).
+
+`load_corpus` is the door; `iemocap`, `emodb` and `ravdess` read what others recorded, and
+`synthetic` makes a small corpus of its own, so that everything runs without a download.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from repro.corpora import emodb, iemocap, ravdess, synthetic
+from repro.corpora.table import Utterance, corpus_hash, to_table
+from repro.errors import ReproError
+
+__all__ = ["LABELS", "NAMES", "corpus_hash", "list_utterances", "load_corpus"]
+
+NAMES = ("synthetic", "iemocap", "emodb", "ravdess")
+LABELS = ("hap", "hap+exc")
+
+
+def load_corpus(
+    name: str = "synthetic", root: str | Path | None = None, *, labels: str = "hap"
+) -> pd.DataFrame:
+    """Reads the table of a corpus; of the sound files it reads the headers only.
+
+    Args:
+        name: synthetic, iemocap, emodb or ravdess.
+        root: the folder of the corpus; without it, `synthetic` is made in the cache folder.
+        labels: "hap", or "hap+exc" to count IEMOCAP's excited utterances as happy.
+
+    Returns:
+        One row an utterance, sorted by utterance: utterance, speaker, emotion (neutral, happy,
+        sad or angry), path, samples (the length at 16 kHz); `attrs["corpus"]` is the name.
+
+    Raises:
+        ReproError: the name is unknown, the folder is not that corpus, or a file is unusable.
+    """
+    return to_table(name, list_utterances(name, root, labels))
+
+
+def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> list[Utterance]:
+    """The labelled utterances of a corpus, without a look at the sound files.
+
+    Raises:
+        ReproError: the name is unknown, or the folder is not that corpus.
+    """
+    if name not in NAMES:
+        raise ReproError(f"unknown corpus {name!r}; choose from {', '.join(NAMES)}")
+    if labels not in LABELS:
+        raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
+    if labels != "hap" and name not in ("iemocap", "synthetic"):
+        raise ReproError(f"{name} has no excited utterances to merge; use labels 'hap'")
+    if root is None and name != "synthetic":
+        hint = ", or get it with `repro corpus fetch emodb DIR`" if name == "emodb" else ""
+        raise ReproError(f"where is {name}? Give its folder with --root{hint}")
+
+    folder = synthetic.ensure(synthetic.default_root()) if root is None else Path(root)
+    folder = folder.expanduser()
+    if name == "emodb":
+        return emodb.utterances(folder)
+    if name == "ravdess":
+        return ravdess.utterances(folder)
+    return iemocap.utterances(folder, labels)

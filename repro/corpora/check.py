@@ -1,0 +1,209 @@
+"""What lies on disk for a corpus, against what its published release holds (Section 3.1).
+
+The table of speakers and emotions, the lengths and the segments that Section 2.1 makes of them, and
+everything that is wrong with the files. All faults are listed; none ends the listing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from repro.corpora import list_utterances
+from repro.corpora.table import Utterance
+from repro.errors import ReproError
+from repro.paper import EMOTIONS, SAMPLE_RATE, TEST_HOP_SECONDS, TRAIN_HOP_SECONDS
+from repro.spectrogram import SEGMENT, segment_count
+
+RATES = {"synthetic": 16_000, "iemocap": 16_000, "emodb": 16_000, "ravdess": 48_000}
+SILENCE = 2e-4  # largest distance of two samples in a file that is called silent; 1 is full scale
+
+# The published releases: speaker to utterances that are neutral, happy, sad, angry. EmoDB's table
+# and RAVDESS's follow from the file names; IEMOCAP's last column is excited.
+Published = dict[str, tuple[int, ...]]
+IEMOCAP: Published = {
+    "Ses01F": (119, 18, 43, 37, 54),
+    "Ses01M": (104, 15, 61, 25, 45),
+    "Ses02F": (90, 25, 63, 7, 88),
+    "Ses02M": (127, 29, 37, 15, 49),
+    "Ses03F": (95, 39, 108, 22, 41),
+    "Ses03M": (103, 21, 82, 68, 48),
+    "Ses04F": (51, 10, 41, 47, 119),
+    "Ses04M": (123, 21, 40, 37, 45),
+    "Ses05F": (151, 56, 73, 18, 68),
+    "Ses05M": (136, 50, 60, 13, 106),
+}
+EMODB: Published = {
+    "03": (11, 7, 7, 14),
+    "08": (10, 11, 9, 12),
+    "09": (9, 4, 4, 13),
+    "10": (4, 4, 3, 10),
+    "11": (9, 8, 7, 11),
+    "12": (4, 2, 4, 12),
+    "13": (9, 10, 5, 12),
+    "14": (7, 8, 10, 16),
+    "15": (11, 6, 4, 13),
+    "16": (5, 11, 9, 14),
+}
+RAVDESS: Published = {f"{actor:02d}": (4, 8, 8, 8) for actor in range(1, 25)}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found. Utterances whose file cannot be read count, but have no length."""
+
+    corpus: str
+    root: str
+    labels: str
+    counts: pd.DataFrame  # speaker × emotion
+    lengths: np.ndarray  # samples at 16 kHz
+    differences: tuple[str, ...] | None  # from the published release; None: there is none
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file can be used as it is."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON knows it."""
+        return {
+            "corpus": self.corpus,
+            "root": self.root,
+            "labels": self.labels,
+            "utterances": int(self.counts.to_numpy().sum()),
+            "counts": self.counts.to_dict(orient="index"),
+            "hours": float(self.lengths.sum() / SAMPLE_RATE / 3600),
+            "under_2s": int((self.lengths < SEGMENT).sum()),
+            "training_segments": _segments(self.lengths, TRAIN_HOP_SECONDS),
+            "test_segments": _segments(self.lengths, TEST_HOP_SECONDS),
+            "published_release": None if self.differences is None else not self.differences,
+            "differences": list(self.differences or ()),
+            "problems": list(self.problems),
+            "ok": self.ok,
+        }
+
+    def text(self) -> str:
+        """The report for a terminal."""
+        facts = self.as_dict()
+        table = self.counts.assign(total=self.counts.sum(axis=1))
+        table.loc["total"] = table.sum()
+        lines = [
+            f"{self.corpus} in {self.root}",
+            "",
+            table.to_string(),
+            "",
+            f"utterances          {facts['utterances']:,}, {facts['under_2s']:,} under 2 s",
+            f"speech              {facts['hours']:.2f} h ({self._seconds():,.1f} s)",
+            f"training segments   {facts['training_segments']:,}",
+            f"test segments       {facts['test_segments']:,}",
+            f"published release   {self._published()}",
+            *(f"  {difference}" for difference in self.differences or ()),
+            f"problems            {len(self.problems) or 'none'}",
+            *(f"  {problem}" for problem in self.problems),
+        ]
+        return "\n".join(lines)
+
+    def _seconds(self) -> float:
+        return float(self.lengths.sum() / SAMPLE_RATE)
+
+    def _published(self) -> str:
+        if self.differences is None:
+            return "does not apply: made by this program"
+        return "no, the counts differ:" if self.differences else "yes, the counts agree"
+
+
+def check(name: str, root: str | Path, labels: str = "hap") -> Report:
+    """Reads every file of a corpus and reports what is there and what is wrong.
+
+    Args:
+        name: as for `load_corpus`.
+        root: as for `load_corpus`.
+        labels: as for `load_corpus`.
+
+    Raises:
+        ReproError: the name is unknown, or the folder is not that corpus at all.
+    """
+    utterances = list_utterances(name, root, labels)
+    lengths, problems = [], []
+    for utterance in utterances:
+        try:
+            length, faults = _inspect(utterance.path, name)
+        except ReproError as error:
+            problems.append(str(error))
+        else:
+            lengths.append(length)
+            problems += faults
+    counts = _counts(utterances)
+    return Report(
+        name,
+        str(root),
+        labels,
+        counts,
+        np.array(lengths, dtype=np.int64),
+        _differences(name, counts, labels),
+        tuple(problems),
+    )
+
+
+def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
+    """The length at 16 kHz and the faults of a readable file; ReproError of any other."""
+    if not path.is_file():
+        raise ReproError(f"{path}: missing")
+    try:
+        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
+    except (soundfile.SoundFileError, OSError) as error:
+        raise ReproError(f"{path}: unreadable") from error
+    if not len(frames):
+        raise ReproError(f"{path}: empty")
+    faults = []
+    if not np.isfinite(frames).all():
+        faults.append(f"{path}: samples that are not finite")
+    elif np.ptp(frames, axis=0).max() < SILENCE:
+        faults.append(f"{path}: silent")
+    if rate != RATES[corpus]:
+        faults.append(f"{path}: {rate} Hz, not {RATES[corpus]}")
+    if frames.shape[1] > 1 and corpus != "ravdess":  # a few of RAVDESS's are stereo
+        faults.append(f"{path}: {frames.shape[1]} channels, not 1")
+    return -(-len(frames) * SAMPLE_RATE // rate), faults
+
+
+def _counts(utterances: Iterable[Utterance]) -> pd.DataFrame:
+    """Utterances by speaker and emotion."""
+    rows = pd.DataFrame(utterances, columns=list(Utterance._fields))
+    counts = rows.groupby(["speaker", "emotion"]).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=list(EMOTIONS), fill_value=0)
+    counts.columns.name = None
+    return counts
+
+
+def _differences(name: str, counts: pd.DataFrame, labels: str) -> tuple[str, ...] | None:
+    """Where the counts are not the published release's; None where nothing is published."""
+    if name == "synthetic":
+        return None
+    published = {"iemocap": IEMOCAP, "emodb": EMODB, "ravdess": RAVDESS}[name]
+    lines = []
+    for speaker in sorted({*published, *counts.index}):
+        have = tuple(counts.loc[speaker]) if speaker in counts.index else (0,) * len(EMOTIONS)
+        want = _expected(published.get(speaker, (0,) * len(EMOTIONS)), labels)
+        lines += [
+            f"speaker {speaker}: {h} {emotion}, not {w}"
+            for h, w, emotion in zip(have, want, EMOTIONS, strict=True)
+            if h != w
+        ]
+    return tuple(lines)
+
+
+def _expected(row: tuple[int, ...], labels: str) -> tuple[int, ...]:
+    """A row of the published counts, with excited among happy if the labels say so."""
+    neutral, happy, sad, angry, *excited = row
+    return neutral, happy + (sum(excited) if labels == "hap+exc" else 0), sad, angry
+
+
+def _segments(lengths: np.ndarray, hop_seconds: float) -> int:
+    return sum(segment_count(int(length), hop_seconds) for length in lengths)

@@ -1,0 +1,41 @@
+"""EmoDB, the Berlin Database of Emotional Speech, from its file names.
+
+A second corpus for the protocol of Section 3.1. `03a01Fa.wav` is speaker 03, sentence a01, emotion
+F (Freude, happiness), version a.
+
+F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier and B. Weiss, "A database of German emotional
+speech", Interspeech 2005.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from repro.corpora.table import Utterance, require_folder
+from repro.errors import ReproError
+
+EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
+NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav")
+
+
+def utterances(root: Path) -> list[Utterance]:
+    """The utterances of the four emotions, sorted.
+
+    Args:
+        root: the folder of the wav files, or the one above it, which holds it as `wav`.
+
+    Raises:
+        ReproError: `root` is missing, or no file in it is named as EmoDB names its files.
+    """
+    require_folder(root)
+    for folder in (root / "wav", root):
+        names = [NAME.fullmatch(path.name) for path in sorted(folder.glob("*.wav"))]
+        found = [
+            Utterance(name[0][:-4], name["speaker"], EMOTION_OF[name["emotion"]], folder / name[0])
+            for name in names
+            if name and name["emotion"] in EMOTION_OF
+        ]
+        if found:
+            return found
+    raise ReproError(f"{root}: not EmoDB; give the folder that holds wav/03a01Fa.wav and the rest")

@@ -1,0 +1,120 @@
+"""Downloads of corpora that anyone may have, each held against a checksum: EmoDB (CC0).
+
+What arrives is unpacked beside the folder that was asked for and renamed when it is complete and
+right, so that a failure leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import stat
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from repro.corpora.emodb import NAME
+from repro.errors import ReproError
+
+EMODB_URL = "http://emodb.bilderbar.info/download/download.zip"
+# Of the 535 wav files as first published, however they are packed: see `digest`.
+EMODB_DIGEST = "6dec7e7d536dd1fba897ae935fa4346a157024c3b2271c8befd6eb06ad9613bd"
+TIMEOUT_SECONDS = 60
+LARGEST_FILE = 10_000_000  # bytes; the longest recording has 0.3 million
+
+
+def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMODB_DIGEST) -> Path:
+    """Downloads EmoDB into a new folder, its recordings in `wav`.
+
+    Args:
+        directory: a folder that does not exist yet, or is empty.
+        url: a zip archive that holds the wav files in some folder.
+        expected: the `digest` that the recordings must have.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ReproError: the folder is in use, the download failed, or it is not what was expected.
+    """
+    directory = Path(directory).expanduser()
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise ReproError(f"{directory}: the folder is not empty; name a new one")
+    parent = directory.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".emodb-", dir=parent) as temporary:
+            archive = _download(url, Path(temporary))
+            tree = Path(temporary) / "emodb"
+            _unpack(archive, tree / "wav")
+            _verify(tree / "wav", url, expected)
+            tree.rename(directory)
+    except OSError as error:
+        raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
+    return directory
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of a folder's wav files."""
+    lines = sorted(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in folder.glob("*.wav")
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _download(url: str, folder: Path) -> Path:
+    """The file behind `url`, with a progress bar."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    bar = importlib.util.find_spec("tqdm") is not None
+    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_SECONDS)
+    try:
+        # The archive may be packed again one day; the recordings are what must not change.
+        return Path(pooch.retrieve(url, None, "download.zip", folder, downloader=downloader))
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        reason = " ".join(str(error).split())
+        raise ReproError(f"{url}: the download failed ({reason}); try again") from error
+
+
+def _unpack(archive: Path, wav: Path) -> None:
+    """Writes the recordings of a zip file straight into `wav`; refuses an archive that is unsafe.
+
+    Folders inside the archive are dropped, so no member can name a place outside `wav`; one that
+    tries, or that is a link, still condemns the whole.
+    """
+    wav.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(archive) as members:
+            for member in members.infolist():
+                if _unsafe(member):
+                    raise ReproError(
+                        f"unsafe member {member.filename!r} in the archive; nothing was unpacked"
+                    )
+            for member in members.infolist():
+                name = PurePosixPath(member.filename).name
+                if NAME.fullmatch(name):
+                    (wav / name).write_bytes(members.read(member))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ReproError(f"the archive is damaged ({error}); download it again") from error
+
+
+def _unsafe(member: zipfile.ZipInfo) -> bool:
+    """Whether a member climbs out, is a link, or is a recording larger than any can be."""
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    climbs = path.is_absolute() or ".." in path.parts or ":" in member.filename
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    is_huge = bool(NAME.fullmatch(path.name)) and member.file_size > LARGEST_FILE
+    return climbs or is_link or is_huge
+
+
+def _verify(wav: Path, url: str, expected: str) -> None:
+    """ReproError unless the recordings are the published ones."""
+    count = len(list(wav.glob("*.wav")))
+    if digest(wav) != expected:
+        raise ReproError(
+            f"{url}: wrong checksum: its {count} recordings are not the published 535; "
+            "nothing was kept"
+        )

@@ -1,0 +1,218 @@
+"""Ten folds, one speaker held out in each (Section 3.1): the folds, and the run of one fold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from repro import audio, paper, spectrogram, trainer
+from repro.config import Experiment, FrontEnd, Protocol
+from repro.errors import ReproError
+from repro.model import build_network
+from repro.shapes import Float, Int
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of a corpus: rows of the utterance table to train on and to test on."""
+
+    held_out: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
+    """Split a corpus by held-out speaker, or as another reading of the protocol has it.
+
+    Utterances under 2 s are left out of training or of both where `front_end.short` says so.
+
+    Raises:
+        ReproError: there are fewer than two groups, or a fold has nothing to train or to test on.
+    """
+    groups = _groups(table, experiment.protocol)
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise ReproError(
+            f"corpus {table.attrs.get('corpus', '')} has one group to hold out "
+            f"({', '.join(names)}): cross-validation needs at least two speakers"
+        )
+    if experiment.protocol.max_folds is not None:
+        # Evenly spaced, so that a few folds of a corpus are not all from one session.
+        count = min(experiment.protocol.max_folds, len(names))
+        chosen = [names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)]
+    else:
+        chosen = names
+    long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
+    everything = np.ones(len(table), bool)
+    trainable = long_enough if experiment.front_end.short.startswith("drop") else everything
+    testable = long_enough if experiment.front_end.short == "drop" else everything
+    folds = []
+    for name in chosen:
+        held_out = groups == name
+        train = np.flatnonzero(~held_out & trainable)
+        test = np.flatnonzero(held_out & testable)
+        if not len(train) or not len(test):
+            part = "training" if not len(train) else "test"
+            raise ReproError(f"fold {name}: no {part} data is left; look at front_end.short")
+        folds.append(Fold(name, train, test))
+    return folds
+
+
+@dataclass(frozen=True)
+class Features:
+    """The training segments of a whole corpus, computed once and shared by its folds."""
+
+    table: pd.DataFrame
+    front_end: FrontEnd
+    waveforms: list[Tensor]
+    segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised under scale="training-set"
+    utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
+    labels: Int[Tensor, " n"]
+
+
+def extract(
+    table: pd.DataFrame,
+    front_end: FrontEnd,
+    device: torch.device | str = "cpu",
+    waveforms: list[Tensor] | None = None,
+) -> Features:
+    """Read a corpus and compute its training segments, kept on the device."""
+    if waveforms is None:
+        waveforms = [audio.load(path) for path in table["path"]]
+    per_fold = front_end.scale == "training-set"
+    make = spectrogram.magnitudes if per_fold else spectrogram.segments
+    parts = [make(w.to(device), front_end, paper.TRAIN_HOP_SECONDS) for w in waveforms]
+    utterance = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(p) for p in parts]))
+    classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
+    return Features(
+        table,
+        front_end,
+        waveforms,
+        torch.cat(parts),
+        utterance.to(device),
+        classes[utterance].to(device),
+    )
+
+
+def run_fold(
+    features: Features,
+    fold: Fold,
+    experiment: Experiment,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    precision: trainer.Precision = "fp32",
+    on_epoch: Callable[[int], None] | None = None,
+) -> tuple[list[float], pd.DataFrame]:
+    """Train on a fold's training speakers and score the utterances of the held-out one.
+
+    Returns:
+        The loss per epoch, and a table with a row per test utterance: utterance, emotion (true)
+        and one score per class, averaged over the utterance's segments.
+    """
+    seed = fold_seed(seed, fold)
+    training = experiment.training
+    rows = torch.isin(features.utterance.cpu(), torch.from_numpy(fold.train)).nonzero()[:, 0]
+    if training.max_segments is not None and len(rows) > training.max_segments:
+        picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        rows = rows[picked[: training.max_segments].sort().values]
+    rows = rows.to(features.segments.device)
+    segments, limits = features.segments[rows], None
+    if features.front_end.scale == "training-set":
+        limits = (segments.min().item(), segments.max().item())
+        segments = spectrogram.normalise(segments, features.front_end, limits)
+
+    test = _test_segments(features, fold, limits)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_network(experiment.network)
+
+    best: tuple[float, pd.DataFrame] | None = None
+
+    def score() -> pd.DataFrame:
+        logits = trainer.predict(network, torch.cat(test), device=device, precision=precision)
+        parts = logits.split([len(t) for t in test])
+        return _predictions(features.table, fold, parts, experiment.protocol)
+
+    def epoch_done(epoch: int) -> None:
+        nonlocal best
+        if experiment.protocol.epoch == "best-on-test":
+            predictions = score()
+            scores = predictions[list(paper.EMOTIONS)]
+            right = (scores.idxmax(axis=1) == predictions["emotion"]).mean()
+            if best is None or right > best[0]:
+                best = right, predictions
+        if on_epoch:
+            on_epoch(epoch)
+
+    history = trainer.fit(
+        network,
+        segments,
+        features.labels[rows],
+        training,
+        seed=seed,
+        device=device,
+        precision=precision,
+        on_epoch=epoch_done,
+    )
+    return history, best[1] if best else score()
+
+
+def fold_seed(seed: int, fold: Fold) -> int:
+    """Return the seed of one fold's initial weights and segment order.
+
+    It depends on the fold's name alone, so that folds can run in any order, anywhere.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{fold.held_out}".encode()).digest()[:4], "big")
+
+
+def _test_segments(
+    features: Features, fold: Fold, limits: tuple[float, float] | None
+) -> list[Tensor]:
+    """Give the segments, 0.4 s apart, of each test utterance."""
+    device = features.segments.device
+    return [
+        spectrogram.segments(
+            features.waveforms[row].to(device), features.front_end, paper.TEST_HOP_SECONDS, limits
+        )
+        for row in fold.test
+    ]
+
+
+def _predictions(
+    table: pd.DataFrame, fold: Fold, logits: Sequence[Tensor], protocol: Protocol
+) -> pd.DataFrame:
+    """Average the scores of the segments of each utterance."""
+    if protocol.score == "softmax":
+        logits = [part.softmax(1) for part in logits]
+    scores = torch.stack([part.mean(0) for part in logits]).numpy()
+    if not np.isfinite(scores).all():
+        raise ReproError(
+            f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "
+            "lower training.learning_rate"
+        )
+    test = table.iloc[fold.test]
+    predictions = test[["utterance", "emotion"]].reset_index(drop=True)
+    return predictions.join(pd.DataFrame(scores, columns=list(paper.EMOTIONS)))
+
+
+def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:
+    """Name the group that each utterance is held out with."""
+    if protocol.folds == "speaker":
+        return table["speaker"]
+    if protocol.folds == "random":
+        order = np.random.default_rng(0).permutation(len(table))
+        return pd.Series([f"part{i % paper.FOLDS + 1:02d}" for i in order], index=table.index)
+    session = table["utterance"].str.extract(r"^(Ses\d\d)([FM])_")
+    if session.isna().any(axis=None):
+        raise ReproError(
+            f"protocol.folds={protocol.folds} needs IEMOCAP's utterance names; "
+            f"{table['utterance'].iloc[0]} is not one"
+        )
+    return session[0] if protocol.folds == "session" else session[0] + session[1]

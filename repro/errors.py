@@ -1,0 +1,10 @@
+"""The one exception that the project raises for faults it foresees."""
+
+from __future__ import annotations
+
+
+class ReproError(Exception):
+    """A fault with a known cause, told in one line that says what to do about it.
+
+    The command line prints the line on standard error and ends with exit status 1.
+    """

@@ -1,0 +1,166 @@
+"""The networks of Sections 2.2 to 2.4 and 3.2.
+
+Conv1 reads the spectrogram through filters of several shapes side by side (the stems); their maps
+are concatenated and pass through 3×3 layers (the trunk). A pooling turns the last feature map X,
+read as a matrix of H·W positions by C channels, into one score per emotion:
+
+    GAP         score_k = mean over positions of X, times W_k                     Eq. 3
+    bilinear    score_k = Tr(XᵀX W_kᵀ), the features XᵀX normalised               Eq. 4
+    attention   score_k = (X a_k)ᵀ (X b), a rank-1 W_k = b a_kᵀ shared in b       Eqs. 5 to 10
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repro import paper
+from repro.config import Network, Shape
+from repro.shapes import Float
+
+CLASSES = len(paper.EMOTIONS)
+
+
+class Stems(nn.Module):
+    """Conv1: filters of different shapes over the same spectrogram (Section 2.3)."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(1, network.stem_channels, shape, stride=network.stride)
+            for shape in network.stems
+        )
+        pads = [_same(shape) if network.padding == "same" else (0,) * 4 for shape in network.stems]
+        self.pads = pads
+        self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
+
+    def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
+        maps = [conv(F.pad(x, pad)) for conv, pad in zip(self.convs, self.pads, strict=True)]
+        h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
+        x = torch.cat([m[:, :, :h, :w] for m in maps], 1)
+        return F.relu(self.norm(x))
+
+
+class Trunk(nn.Module):
+    """Conv2 to Conv5: 3×3 filters, 2×2 max-pooling after some of them (Section 2.2)."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        inputs = (network.stem_channels * len(network.stems), *network.trunk)
+        pairs = list(zip(inputs, network.trunk, strict=False))
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, paper.TRUNK_KERNEL, padding=paper.TRUNK_KERNEL // 2) for i, o in pairs
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(o) for _, o in pairs)
+        self.pooled = [number in network.pools for number in range(2, len(pairs) + 2)]
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        for conv, norm, pooled in zip(self.convs, self.norms, self.pooled, strict=True):
+            x = F.relu(norm(conv(x)))
+            if pooled:
+                x = F.max_pool2d(x, paper.POOL_WINDOW)
+        return x
+
+
+class GlobalAveragePooling(nn.Module):
+    """Mean over all positions, then a fully connected layer (Section 2.4.1, Eq. 3)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.classify = nn.Linear(channels, CLASSES)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
+        return self.classify(x.mean((2, 3)))
+
+
+class BilinearPooling(nn.Module):
+    """Second-order pooling XᵀX, normalised, then a fully connected layer (Eq. 4, Section 3.3)."""
+
+    def __init__(self, channels: int, norm: str):
+        super().__init__()
+        self.norm = norm
+        self.classify = nn.Linear(channels * channels, CLASSES)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
+        x = x.flatten(2)  # [n, c, positions], Xᵀ of the paper
+        # A mean instead of the sum changes nothing after the l2 norm but keeps numbers small.
+        second_order = (x @ x.mT / x.shape[2]).flatten(1)  # [n, c·c]
+        if self.norm == "l2-sqrt":
+            features = signed_sqrt(F.normalize(second_order))
+        else:
+            features = F.normalize(signed_sqrt(second_order))
+        return self.classify(features)
+
+
+class AttentionPooling(nn.Module):
+    """Class-specific top-down map times class-agnostic bottom-up map (Section 2.4.2, Eq. 10)."""
+
+    def __init__(self, channels: int, average: str, bn: bool):
+        super().__init__()
+        self.average = average
+        self.top_down = _attention_map(channels, CLASSES, bn)
+        self.bottom_up = _attention_map(channels, 1, bn)
+
+    def maps(
+        self, x: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, "n 4 h w"], Float[Tensor, "n 1 h w"]]:
+        """Return the top-down maps X a_k and the bottom-up map X b after its softmax."""
+        bottom_up = self.bottom_up(x)
+        return self.top_down(x), bottom_up.flatten(2).softmax(2).view_as(bottom_up)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
+        top_down, bottom_up = self.maps(x)
+        product = top_down * bottom_up  # [n, 4, h, w]
+        return product.sum((2, 3)) if self.average == "sum" else product.mean((2, 3))
+
+
+class SpeechEmotionNetwork(nn.Module):
+    """Stems, trunk and pooling: from spectrograms to one score (logit) per emotion."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.stems = Stems(network)
+        self.trunk = Trunk(network)
+        stem_channels = network.stem_channels * len(network.stems)
+        self.pooling = _pooling(network, network.trunk[-1] if network.trunk else stem_channels)
+
+    def features(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
+        """Return the last feature map X, which the pooling reads."""
+        return self.trunk(self.stems(x))
+
+    def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n 4"]:
+        return self.pooling(self.features(x))
+
+
+def build_network(network: Network) -> SpeechEmotionNetwork:
+    """Build an untrained network, initialised from torch's current random state.
+
+    Returns:
+        A module from [n, 1, 400, 200] to scores [n, 4] in the order of `paper.EMOTIONS`.
+    """
+    return SpeechEmotionNetwork(network)
+
+
+def signed_sqrt(x: Tensor) -> Tensor:
+    """sgn(x) √|x|, with a finite slope at 0, where channels that ReLU has silenced lie."""
+    return x.sign() * (x.abs() + 1e-10).sqrt()
+
+
+def _pooling(network: Network, channels: int) -> nn.Module:
+    if network.pooling == "gap":
+        return GlobalAveragePooling(channels)
+    if network.pooling == "bilinear":
+        return BilinearPooling(channels, network.bilinear_norm)
+    return AttentionPooling(channels, network.attention_average, network.attention_bn)
+
+
+def _attention_map(channels: int, maps: int, bn: bool) -> nn.Module:
+    conv = nn.Conv2d(channels, maps, 1)
+    return nn.Sequential(conv, nn.BatchNorm2d(maps)) if bn else conv
+
+
+def _same(shape: Shape) -> tuple[int, int, int, int]:
+    """Padding (left, right, top, bottom) that keeps the map's size; even filters lean forward."""
+    (height, width) = shape
+    return (width - 1) // 2, width // 2, (height - 1) // 2, height // 2

@@ -1,0 +1,174 @@
+"""What the notebooks say beside their figures: notices, tables and where the numbers come from.
+
+Text that holds a number is made here from results, never typed into a page.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+import repro
+from repro import config, metrics, paper, study
+from repro.config import READINGS, Experiment
+from repro.model import build_network
+from repro.spectrogram import segment_count
+
+ACCURACY_COLUMNS = ["WA", "UA", *paper.EMOTIONS]
+
+
+def notice(corpus: str, preset: str) -> Markdown:
+    """Say at the top of a page what its numbers may be taken for."""
+    lines = []
+    if corpus == "synthetic":
+        lines.append(
+            "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
+            "Its numbers show that the machinery works and say nothing about emotion."
+        )
+    if preset != "paper":
+        lines.append(
+            f"**Preset `{preset}`, not the paper's protocol.** {_shrunk(config.preset(preset))}"
+        )
+    return Markdown("\n>\n".join(f"> {line}" for line in lines))
+
+
+def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
+    """Say at the foot of a page what made it: corpus, preset, seeds, version, device, date."""
+    facts = {"corpus": corpus, "preset": preset}
+    if folds is None:
+        facts["version"] = repro.__version__
+    else:
+        facts["seeds"] = str(folds["seed"].nunique())
+        for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+            facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+        facts["training time"] = f"{folds['seconds'].sum() / 60:.1f} min"
+    return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
+
+
+def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
+    """Show a table with its numbers right-aligned and rounded, absent ones as a dash."""
+    return HTML(
+        frame.to_html(
+            index=False,
+            border=0,
+            na_rep="–",
+            float_format=lambda value: f"{value:.{decimals}f}",
+            classes="table",
+        )
+    )
+
+
+def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Count utterances by speaker and emotion, with the segments that they give."""
+    counts = pd.crosstab(table["speaker"], table["emotion"]).reindex(
+        columns=list(paper.EMOTIONS), fill_value=0
+    )
+    by_speaker = table.groupby("speaker")["samples"]
+    counts["utterances"] = by_speaker.size()
+    counts["minutes"] = by_speaker.sum() / paper.SAMPLE_RATE / 60
+    counts["under 2 s"] = by_speaker.agg(
+        lambda n: int((n < paper.SEGMENT_SECONDS * paper.SAMPLE_RATE).sum())
+    )
+    for name, hop in (
+        ("training segments", paper.TRAIN_HOP_SECONDS),
+        ("test segments", paper.TEST_HOP_SECONDS),
+    ):
+        counts[name] = by_speaker.agg(lambda n, hop=hop: sum(segment_count(s, hop) for s in n))
+    total = counts.sum().to_frame("all").T.astype(counts.dtypes)
+    return pd.concat([counts, total]).rename_axis("speaker").reset_index()
+
+
+def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Set the earlier systems, the paper's and ours below each other (Table 1)."""
+    rows = [
+        ("earlier work, as the paper cites it", r.name, r.wa, r.ua) for r in paper.TABLE_1_EARLIER
+    ]
+    rows += [("the paper, IEMOCAP", r.name, r.wa, r.ua) for r in paper.TABLE_1.values()]
+    ours = metrics.summary(predictions)
+    rows += [
+        (f"here, {r.corpus}, {r.preset}", paper.TABLE_1[str(r.variant)].name, r.WA, r.UA)
+        for r in ours.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
+
+
+def parameters() -> pd.DataFrame:
+    """Count the parameters of each network of Table 1."""
+    grid = study.pooling("paper", config.preset("paper"))
+    networks = {name: build_network(experiment.network) for name, experiment in grid.items()}
+    return pd.DataFrame(
+        [
+            {"pooling": name, "parameters": sum(p.numel() for p in network.parameters())}
+            for name, network in networks.items()
+        ]
+    )
+
+
+def readings(*fields: str) -> pd.DataFrame:
+    """List the sentences that can be read in more than one way, for fields with these starts."""
+    chosen = [r for r in READINGS if r.field.startswith(fields)]
+    return pd.DataFrame(
+        {
+            "field": [r.field for r in chosen],
+            "section": [r.section for r in chosen],
+            "the paper says": [r.says for r in chosen],
+            "here": [r.default for r in chosen],
+            "could also be": ["; ".join(text for _, text in r.alternatives) for r in chosen],
+        }
+    )
+
+
+def pooling_answer(predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the pooling page: the order of the poolings here and in the paper."""
+    ours = metrics.summary(predictions).set_index("variant")
+    here = ours["WA"].sort_values(ascending=False)
+    published = sorted(paper.TABLE_1, key=lambda name: -paper.TABLE_1[name].wa)
+    return Markdown(
+        f"By WA the order here is {_ranking(here)}; in the paper it is "
+        f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
+        f"The numbers here come from {_size(ours)}. {_caution(predictions)}"
+    )
+
+
+def filter_shapes_answer(predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the filter page: the best height and width here and in the paper."""
+    ours = metrics.summary(predictions).set_index("variant")
+    fixed = paper.SWEEP_FIXED
+    best = {}
+    for side, pattern in (("height", rf"^\d+x{fixed}$"), ("width", rf"^{fixed}x\d+$")):
+        sweep = ours.loc[ours.index.str.match(pattern), "WA"]
+        best[side] = f"{sweep.idxmax()} ({sweep.max():.1f}%, worst {sweep.min():.1f}%)"
+    paper_height, paper_width = (f"{h}x{w}" for h, w in paper.STEM_SHAPES)
+    return Markdown(
+        f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
+        f"the width does; the paper chose {paper_height} and {paper_width}. "
+        f"The numbers here come from {_size(ours)}. {_caution(predictions)}"
+    )
+
+
+def _ranking(scores: pd.Series) -> str:
+    return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
+
+
+def _size(summary: pd.DataFrame) -> str:
+    folds, utterances = summary["folds"].min(), summary["utterances"].min()
+    seeds = summary["seeds"].min()
+    return f"{folds} folds, {utterances} utterances and {seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def _caution(predictions: pd.DataFrame) -> str:
+    if predictions["corpus"].iloc[0] == "synthetic":
+        return "On synthetic speech the order means nothing for the paper's claim."
+    return "Without intervals, a difference of a few points is no evidence of an order."
+
+
+def _shrunk(experiment: Experiment) -> str:
+    """List what a preset changes against the paper's protocol."""
+    reference = config.preset("paper")
+    changes = []
+    for name in config.FIELDS:
+        section, leaf = name.split(".")
+        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        if value != theirs:
+            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    return "Changed: " + "; ".join(changes) + "."

@@ -1,0 +1,276 @@
+"""Every figure of the report, in one style. Functions draw data that they are given.
+
+Colours are seaborn's colour-blind palette, one per emotion throughout; figures are SVG with the
+same bytes for the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from repro import metrics, paper, spectrogram
+from repro.config import FrontEnd
+
+WIDTH = 7.2  # inches: the column of a page
+COLOURS = dict(
+    zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
+)
+MARKERS = dict(zip((*paper.EMOTIONS, "WA"), "osD^X", strict=True))
+CHANCE = 100 / len(paper.EMOTIONS)
+
+
+def use_style() -> None:
+    """Set the style of all figures; a notebook calls it once."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette="colorblind",
+        rc={
+            "figure.figsize": (WIDTH, 3.2),
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.labelsize": 10,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.cmap": "magma",
+            "svg.hashsalt": "repro",
+        },
+    )
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def segments(waveform: torch.Tensor) -> Figure:
+    """Draw a waveform with the training and test segments that are cut from it."""
+    seconds = np.arange(len(waveform)) / paper.SAMPLE_RATE
+    fig, (top, bottom) = plt.subplots(2, 1, sharex=True, height_ratios=(2, 1.6))
+    top.plot(seconds, waveform, lw=0.4, color="0.25", rasterized=True)
+    top.set_ylabel("amplitude")
+    rows = 0
+    for name, hop, colour in (
+        ("training", paper.TRAIN_HOP_SECONDS, "C0"),
+        ("test", paper.TEST_HOP_SECONDS, "C1"),
+    ):
+        count = spectrogram.segment_count(len(waveform), hop)
+        for i in range(count):
+            bottom.barh(
+                -rows,
+                paper.SEGMENT_SECONDS,
+                left=i * hop,
+                height=0.7,
+                color=colour,
+                label=f"{name} ({count})" if i == 0 else None,
+            )
+            rows += 1
+    bottom.set(yticks=[], xlabel="time (s)", ylabel="segments")
+    bottom.spines["left"].set_visible(False)
+    bottom.legend(loc="upper right", frameon=False)
+    return fig
+
+
+def spectrogram_image(ax: Axes, segment: torch.Tensor, **options: Any) -> AxesImage:
+    """Draw one segment's matrix [bins, frames] with time and frequency axes."""
+    image = ax.imshow(
+        segment,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, paper.SEGMENT_SECONDS, 0, paper.HIGHEST_HZ / 1000),
+        **options,
+    )
+    ax.set(xlabel="time (s)")
+    return image
+
+
+def normalisation(waveform: torch.Tensor, front_end: FrontEnd) -> Figure:
+    """Draw an utterance's first segment: magnitude, scaled to [-1, 1], and after the µ-law."""
+    raw = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)[:1]
+    scaled = spectrogram.scale(raw, front_end)
+    steps = {
+        "magnitude": raw,
+        "scaled": scaled,
+        "µ-law (network input)": spectrogram.mu_law(scaled),
+    }
+    fig, axes = plt.subplots(2, 3, height_ratios=(2, 1), figsize=(WIDTH, 4.4))
+    for (name, x), ax, below in zip(steps.items(), axes[0], axes[1], strict=True):
+        image = spectrogram_image(ax, x[0, 0])
+        ax.set_title(name)
+        fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
+        below.hist(x.flatten().numpy(), bins=60, color="0.4", log=True)
+        below.set(xlabel="value", yticks=[])
+    axes[0, 0].set_ylabel("frequency (kHz)")
+    axes[1, 0].set_ylabel("entries (log)")
+    return fig
+
+
+def mu_law_curve() -> Figure:
+    """Draw Eq. 1."""
+    x = torch.linspace(-1, 1, 401)
+    fig, ax = plt.subplots(figsize=(WIDTH / 2, 2.8))
+    ax.plot(x, spectrogram.mu_law(x), label="µ-law, µ = 255")
+    ax.plot(x, x, color="0.6", ls="--", label="linear")
+    ax.set(xlabel="x", ylabel="F(x)")
+    ax.legend(frameon=False)
+    return fig
+
+
+def emotions(inputs: dict[str, torch.Tensor]) -> Figure:
+    """Draw one network input [bins, frames] for each emotion."""
+    fig, axes = plt.subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
+    for (emotion, x), ax in zip(inputs.items(), axes, strict=True):
+        spectrogram_image(ax, x, vmin=-1, vmax=1)
+        ax.set_title(emotion)
+    axes[0].set_ylabel("frequency (kHz)")
+    return fig
+
+
+def lengths(table: pd.DataFrame) -> Figure:
+    """Draw the lengths of a corpus's utterances; those under 2 s are shaded."""
+    fig, ax = plt.subplots(figsize=(WIDTH, 2.4))
+    ax.hist(table["samples"] / paper.SAMPLE_RATE, bins=40, color="C0")
+    ax.axvspan(0, paper.SEGMENT_SECONDS, color="0.9", zorder=0)
+    ax.text(0.05, 0.95, "shorter than a segment", va="top", transform=ax.get_xaxis_transform())
+    ax.set(xlabel="length (s)", ylabel="utterances", xlim=(0, None))
+    return fig
+
+
+def filter_shapes(summary: pd.DataFrame) -> Figure:
+    """Draw Fig. 2: WA and the accuracy of each emotion against filter height and width."""
+    table = summary.copy()
+    table[["height", "width"]] = table["variant"].str.split("x", expand=True).astype(int)
+    fig, axes = plt.subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
+    for ax, varied, fixed, unit, per_step in (
+        (axes[0], "height", "width", "Hz", paper.BIN_HZ),
+        (axes[1], "width", "height", "ms", round(1000 * paper.SHIFT_SECONDS)),
+    ):
+        sweep = table[table[fixed] == paper.SWEEP_FIXED].sort_values(varied)
+        for name, colour in COLOURS.items():
+            ax.plot(
+                sweep[varied],
+                sweep[name],
+                color=colour,
+                marker=MARKERS[name],
+                ms=5,
+                lw=2.2 if name == "WA" else 1.2,
+                label=name,
+            )
+        ax.axhline(CHANCE, color="0.6", ls=":")
+        ax.set_xscale("log")
+        ax.set_xticks(sweep[varied], [f"{n}\n{n * per_step}" for n in sweep[varied]])
+        ax.minorticks_off()
+        ax.set(
+            xlabel=f"filter {varied} (top: steps, below: {unit})",
+            ylabel="accuracy (%)",
+            ylim=(-4, 104),
+        )
+    axes[0].annotate(
+        "chance",
+        (1, CHANCE),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color="0.4",
+        fontsize=9,
+    )
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False
+    )
+    return fig
+
+
+def table_1(summary: pd.DataFrame) -> Figure:
+    """Draw WA and UA of each pooling beside the paper's."""
+    fig, axes = plt.subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
+    for ax, score in zip(axes, ("WA", "UA"), strict=True):
+        x = np.arange(len(summary))
+        ax.bar(x - 0.2, summary[score], 0.4, label="here", color="C0")
+        ax.bar(x + 0.2, summary[f"paper {score}"], 0.4, label="paper, IEMOCAP", color="0.75")
+        ax.axhline(CHANCE, color="0.4", ls=":")
+        ax.set_xticks(x, summary["variant"])
+        ax.set(title=score, ylim=(0, 100))
+    axes[0].set_ylabel("accuracy (%)")
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
+    return fig
+
+
+def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
+    """Draw a confusion matrix per variant: per cent of each true emotion."""
+    fig, axes = plt.subplots(1, len(variants), sharey=True, figsize=(WIDTH, 2.9))
+    for ax, variant in zip(np.atleast_1d(axes), variants, strict=True):
+        counts = metrics.confusion(predictions[predictions["variant"] == variant])
+        shares = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+        sns.heatmap(
+            shares,
+            annot=True,
+            fmt=".0f",
+            vmin=0,
+            vmax=100,
+            cmap="Blues",
+            cbar=False,
+            square=True,
+            ax=ax,
+            annot_kws={"fontsize": 9},
+        )
+        ax.set(title=variant, xlabel="predicted", ylabel="")
+        ax.tick_params(length=0, rotation=0)
+        ax.set_xticklabels(ax.get_xticklabels(), rotation=45, ha="right")
+    np.atleast_1d(axes)[0].set_ylabel("true")
+    return fig
+
+
+def histories(history: pd.DataFrame) -> Figure:
+    """Draw the training loss per epoch: a thin line per fold, a thick one for their mean."""
+    fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
+    for colour, (variant, runs) in zip(
+        sns.color_palette("colorblind"), history.groupby("variant", sort=False), strict=False
+    ):
+        for _, fold in runs.groupby(["fold", "seed"]):
+            ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
+        mean = runs.groupby("epoch")["loss"].mean()
+        ax.plot(mean, color=colour, lw=2.2, label=variant)
+    ax.axhline(np.log(len(paper.EMOTIONS)), color="0.6", ls=":")
+    ax.annotate(
+        "guessing",
+        (1, np.log(len(paper.EMOTIONS))),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color="0.4",
+        fontsize=9,
+    )
+    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
+    ax.legend(frameon=False)
+    return fig
+
+
+def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
+    """Draw filter shapes to scale on one corner of the time-frequency plane."""
+    fig, ax = plt.subplots(figsize=(WIDTH / 2, 2.6))
+    for colour, (height, width) in zip(sns.color_palette("colorblind"), shapes, strict=False):
+        size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
+        ax.add_patch(
+            Rectangle((0, 0), *size, fill=False, lw=2, ec=colour, label=f"{height}×{width}")
+        )
+    ax.set(xlabel="time (ms)", ylabel="frequency (Hz)", xlim=(-5, 110), ylim=(-5, 130))
+    ax.legend(frameon=False)
+    return fig

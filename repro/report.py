@@ -1,0 +1,313 @@
+"""The report: notebooks run by papermill into a copy of the book, and the book built to HTML.
+
+Nothing here knows what the pages show. The notebooks follow the paper's sections one by one; this
+module gives them their parameters, runs them in order, takes this machine's paths and times out of
+what they wrote, and hands the result to Jupyter Book.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from repro.errors import ReproError
+
+EDITION_NOTE = "edition.md"  # included by the first page
+SYNTHETIC = """\
+The numbers and figures in this edition come from the **built-in synthetic corpus**: sentences from
+a speech synthesiser, whose pitch, rate, loudness and spectral balance were set by rule for each
+emotion. They prove that the machinery works from end to end: that the networks learn, that no
+speaker is both trained on and tested, that the tables add up. They say **nothing about emotion in
+human speech**, and they neither support nor contradict the paper. The same pages are made from a
+corpus of real speech that you have; see {doc}`run`."""
+
+_HIDDEN_TAGS = ("parameters", "injected-parameters")
+
+
+def build_report(
+    *,
+    corpus: str,
+    root: Path | None,
+    preset: str,
+    results: Path | None,
+    out: Path,
+    device: str,
+    seeds: int,
+    project: Path | None = None,
+    publish: bool = False,
+    console: Console | None = None,
+) -> Path:
+    """Run every notebook, build the book around them and return its first page.
+
+    An earlier book under `out` is replaced; the results file is kept, so that a second report
+    trains nothing.
+
+    Args:
+        corpus: Name of the corpus.
+        root: Its folder; None for the built-in corpus.
+        preset: How much is trained.
+        results: The results file; None means `results.jsonl` under `out`.
+        out: Folder of the report.
+        device: Where the notebooks train.
+        seeds: How many seeds each variant is trained with.
+        project: Folder that holds `book/` and `notebooks/`; None looks for it.
+        publish: Also put the executed notebooks into the project's `book/report/`.
+        console: Where progress goes.
+
+    Returns:
+        The report's `index.html`.
+
+    Raises:
+        ReproError: There is no book or notebook, a notebook failed, or the book did not build.
+    """
+    console = console or Console()
+    project = project or find_project()
+    notebooks = sorted((project / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    results = results or out / "results.jsonl"
+    parameters = {
+        "corpus": corpus,
+        "root": None if root is None else str(root),
+        "preset": preset,
+        "results": str(results),
+        "device": device,
+        "seeds": seeds,
+    }
+    book = out / "book"
+    _copy_book(project / "book", book)
+    (book / EDITION_NOTE).write_text(_edition_note(corpus, preset, seeds), encoding="utf-8")
+    results.parent.mkdir(parents=True, exist_ok=True)
+    private = _private_paths(root, results, out)
+    for notebook in notebooks:
+        run_notebook(notebook, book / "report" / notebook.name, parameters, private, console)
+    index = build_book(book, out / "jupyter-book.log", console)
+    if publish:
+        _publish(book, project / "book")
+    return index
+
+
+def build_edition(out: Path = Path("build/edition")) -> Path:
+    """Run the notebooks for the published edition and put them into `book/report/`.
+
+    The edition shows the built-in corpus until results on real speech exist.
+    """
+    return build_report(
+        corpus="synthetic",
+        root=None,
+        preset="demo",
+        results=None,
+        out=out,
+        device="cpu",
+        seeds=1,
+        publish=True,
+    )
+
+
+def find_project() -> Path:
+    """The folder that holds `book/` and `notebooks/`: the current one, or the package's parent."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if (folder / "book" / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    raise ReproError(
+        f"{Path.cwd()} has no book/ and notebooks/: run this in a checkout of the project"
+    )
+
+
+def run_notebook(
+    source: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    private: dict[str, str],
+    console: Console,
+) -> None:
+    """Run one notebook with `parameters` and write it, cleaned, to `target`.
+
+    The kernel works in the current folder, so that relative paths mean what the caller meant.
+    When a cell fails, the notebook as far as it ran is kept.
+
+    Raises:
+        ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
+    """
+    import papermill
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+    from papermill.exceptions import PapermillException, PapermillExecutionError
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    fault = None
+    with _running(source.stem, console):
+        try:
+            papermill.execute_notebook(
+                source,
+                target,
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=os.getcwd(),
+                extra_arguments=["--log-level=ERROR"],  # the kernel's notes are not the reader's
+            )
+        except PapermillExecutionError as error:
+            reason = f"{error.ename}: {_first_line(error.evalue)}"
+            fault = f"cell {error.exec_count} failed: {reason}"
+        except (DeadKernelError, CellControlSignal) as error:
+            fault = f"the kernel died: {_first_line(str(error))}"
+        except PapermillException as error:
+            fault = f"not run: {_first_line(str(error))}"
+    _finished(source.stem, "failed" if fault else "done", started, console)
+    if fault:
+        raise ReproError(
+            f"notebook {source.stem}, {fault}; the notebook as far as it ran: {target}"
+        )
+    clean_notebook(target, private)
+
+
+def clean_notebook(path: Path, private: dict[str, str]) -> None:
+    """Take times, papermill's notes and this machine's paths out of an executed notebook.
+
+    Cells that hold parameters are hidden from the page: the page states what it was made from.
+
+    Args:
+        path: The notebook, rewritten in place.
+        private: What each path of this machine is replaced by.
+    """
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {
+        key: notebook.metadata[key]
+        for key in ("kernelspec", "language_info")
+        if key in notebook.metadata
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        tags = cell.metadata.get("tags", [])
+        if any(tag in tags for tag in _HIDDEN_TAGS):
+            cell.metadata["tags"] = sorted({*tags, "remove-cell"})
+        if "injected-parameters" in tags:
+            cell["id"] = "injected-parameters"  # papermill draws a new one in every run
+            cell.source = _neutral(cell.source, private)
+        for output in cell.get("outputs", []):
+            _clean_output(output, private)
+    nbformat.write(notebook, path)
+
+
+def build_book(book: Path, log: Path, console: Console) -> Path:
+    """Build the HTML of `book`; a warning is an error. The builder's words go to `log`.
+
+    Raises:
+        ReproError: The book did not build; what the builder said has then been printed.
+    """
+    command = [
+        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+        *("build", str(book), "-W", "--keep-going"),
+    ]
+    started = time.monotonic()
+    with _running("book", console):
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    log.write_text(done.stdout, encoding="utf-8")
+    index = book / "_build" / "html" / "index.html"
+    failed = done.returncode != 0 or not index.is_file()
+    _finished("book", "failed" if failed else "done", started, console)
+    if failed:
+        console.print(done.stdout, markup=False, highlight=False)
+        raise ReproError(f"the book did not build; what Jupyter Book said is in {log}")
+    return index
+
+
+def _running(name: str, console: Console) -> Progress:
+    """A spinner with the time gone by, on a terminal; nothing elsewhere."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    progress.add_task(f"{name}  running", total=None)
+    return progress
+
+
+def _finished(name: str, state: str, started: float, console: Console) -> None:
+    seconds = time.monotonic() - started
+    console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
+
+
+def _copy_book(source: Path, target: Path) -> None:
+    """Copy the book without its executed pages; the link to `_config.yml` becomes a file."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+
+
+def _publish(book: Path, published: Path) -> None:
+    """Replace the published pages by those just executed."""
+    shutil.rmtree(published / "report", ignore_errors=True)
+    shutil.copytree(book / "report", published / "report")
+    shutil.copyfile(book / EDITION_NOTE, published / EDITION_NOTE)
+
+
+def _edition_note(corpus: str, preset: str, seeds: int) -> str:
+    """Say on the first page what the pages show, in the book's markup."""
+    kind = "warning" if corpus == "synthetic" or preset != "paper" else "note"
+    lines = [
+        f"Corpus **{corpus}**, preset **{preset}**, {seeds} seed{'s' if seeds > 1 else ''}.",
+    ]
+    if corpus == "synthetic":
+        lines.append(SYNTHETIC)
+    if preset != "paper":
+        lines.append(
+            f"The preset `{preset}` is shorter than the paper's protocol; the top of each page "
+            "says what it changes."
+        )
+    body = "\n\n".join(lines)
+    return f"```{{admonition}} What this edition shows\n:class: {kind}\n\n{body}\n```\n"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
+    """What must not stand on a page, and what stands there instead; the longest path first."""
+    paths = {
+        str(results.resolve().parent): ".",
+        str(out.resolve()): ".",
+        str(Path.cwd()): ".",
+        sys.prefix: "<python>",
+        sys.base_prefix: "<python>",
+        tempfile.gettempdir(): "<tmp>",
+        str(Path.home()): "~",
+    }
+    if root is not None:
+        paths[str(root)] = paths[str(root.resolve())] = "<corpus>"
+    longest_first = sorted(paths, key=len, reverse=True)
+    return {path: paths[path] for path in longest_first if os.path.isabs(path) and path != "/"}
+
+
+def _neutral(text: str, private: dict[str, str]) -> str:
+    """Replace the paths where they stand as paths, never inside encoded audio or pictures."""
+    for path, word in private.items():
+        text = re.sub(rf"(?<![\w+/.]){re.escape(path)}(?![\w+-])", word, text)
+    return text
+
+
+def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:
+    """Replace private paths in an output's texts."""
+    if "text" in output:
+        output["text"] = _neutral(output["text"], private)
+    if "traceback" in output:
+        output["traceback"] = [_neutral(line, private) for line in output["traceback"]]
+    data = output.get("data", {})
+    for kind in _text_kinds(data):
+        data[kind] = _neutral(data[kind], private)
+
+
+def _text_kinds(data: dict[str, Any]) -> Iterable[str]:
+    return [kind for kind in data if kind.startswith("text/") and isinstance(data[kind], str)]

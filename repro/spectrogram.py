@@ -1,0 +1,142 @@
+"""From waveform to network input: Section 2.1.
+
+An utterance is cut into 2 s segments. Each becomes a spectrogram of 400 bins of 10 Hz by 200 frames
+of 10 ms, scaled to [-1, 1] and put through the µ-law of Eq. 1. Frequency grows with the row.
+
+A segment is a signal of its own: outside it there is silence, not the rest of the utterance. Only
+the frames whose window crosses a segment's edge can tell the difference, so the spectrum of the
+utterance is computed once, segments are cut from it, and those few frames are computed again.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from repro import paper
+from repro.config import FrontEnd
+from repro.shapes import Float
+
+SEGMENT = round(paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)  # 32,000 samples
+WINDOW = round(paper.WINDOW_SECONDS * paper.SAMPLE_RATE)  # 640
+SHIFT = round(paper.SHIFT_SECONDS * paper.SAMPLE_RATE)  # 160
+LOG_FLOOR = 1e-4  # of the segment's maximum (80 dB), for the reading that takes logarithms
+
+
+def segment_count(samples: int, hop_seconds: float) -> int:
+    """Return how many segments an utterance gives: whole ones, and one if it is under 2 s."""
+    return 1 + max(0, samples - SEGMENT) // _hop(hop_seconds)
+
+
+def segments(
+    waveform: Float[Tensor, " samples"],
+    front_end: FrontEnd,
+    hop_seconds: float,
+    limits: tuple[float, float] | None = None,
+) -> Float[Tensor, "n 1 bins frames"]:
+    """Return the network's input for every segment of one utterance.
+
+    Args:
+        waveform: mono signal at 16 kHz.
+        front_end: which reading of Section 2.1.
+        hop_seconds: from one segment's start to the next: 1.0 in training, 0.4 in test.
+        limits: lowest and highest magnitude of the training set; only for `scale="training-set"`.
+
+    Returns:
+        [n, 1, 400, 200], values in [-1, 1] ([n, 1, 400, 197] where only whole windows count).
+
+    Raises:
+        ValueError: the waveform is empty, the hop is no multiple of 10 ms, or limits are missing.
+    """
+    return normalise(magnitudes(waveform, front_end, hop_seconds), front_end, limits)
+
+
+def magnitudes(
+    waveform: Float[Tensor, " samples"], front_end: FrontEnd, hop_seconds: float
+) -> Float[Tensor, "n 1 bins frames"]:
+    """Return the spectrograms of an utterance's segments before any normalisation."""
+    if not len(waveform):
+        raise ValueError("the waveform is empty")
+    hop = _hop(hop_seconds)
+    waveform = _fill(waveform, front_end)
+    if front_end.frames == "whole":
+        frames = _spectrum(waveform.unfold(0, WINDOW, SHIFT), front_end)
+        return frames.unfold(0, (SEGMENT - WINDOW) // SHIFT + 1, hop // SHIFT).unsqueeze(1)
+
+    # Frame t is centred on t × 10 ms; of the 201 that a segment has, the last is left out.
+    half = WINDOW // 2
+    frames = _spectrum(F.pad(waveform, (half, half)).unfold(0, WINDOW, SHIFT), front_end)
+    cut = frames[:-1].unfold(0, paper.FRAMES, hop // SHIFT).clone()  # [n, bins, frames]
+    own = waveform.unfold(0, SEGMENT, hop)  # [n, samples]
+    first = F.pad(own[:, : WINDOW + SHIFT - half], (half, 0)).unfold(1, WINDOW, SHIFT)
+    last = F.pad(own[:, SHIFT - WINDOW :], (0, SHIFT)).unsqueeze(1)
+    cut[:, :, :2] = _spectrum(first, front_end).mT
+    cut[:, :, -1:] = _spectrum(last, front_end).mT
+    return cut.unsqueeze(1)
+
+
+def normalise(
+    x: Float[Tensor, "n 1 bins frames"],
+    front_end: FrontEnd,
+    limits: tuple[float, float] | None = None,
+) -> Float[Tensor, "n 1 bins frames"]:
+    """Scale magnitudes to [-1, 1] (or [0, 1], as the reading has it) and apply the µ-law."""
+    return mu_law(scale(x, front_end, limits))
+
+
+def scale(
+    x: Float[Tensor, "n 1 bins frames"],
+    front_end: FrontEnd,
+    limits: tuple[float, float] | None = None,
+) -> Float[Tensor, "n 1 bins frames"]:
+    """Scale each segment linearly, by default from its own minimum and maximum to [-1, 1].
+
+    A segment without any contrast, such as digital silence, has its minimum everywhere.
+    """
+    if front_end.scale == "training-set":
+        if limits is None:
+            raise ValueError("one scale for the training set needs the limits of that set")
+        low, high = (torch.tensor(v, device=x.device) for v in limits)
+        x = x.clamp(low, high)  # test segments may lie outside
+    else:
+        high = x.amax((1, 2, 3), keepdim=True)
+        if front_end.scale == "segment-max":
+            return x / high.clamp_min(torch.finfo(x.dtype).tiny)
+        if front_end.scale == "segment-log":
+            floor = (LOG_FLOOR * high).clamp_min(torch.finfo(x.dtype).tiny)
+            x = x.maximum(floor).log()
+            high = x.amax((1, 2, 3), keepdim=True)
+        low = x.amin((1, 2, 3), keepdim=True)
+    return 2 * (x - low) / (high - low).clamp_min(torch.finfo(x.dtype).tiny) - 1
+
+
+def mu_law(x: Tensor) -> Tensor:
+    """F(x) = sgn(x) ln(1 + µ|x|) / ln(1 + µ) for x in [-1, 1], µ = 255 (Eq. 1)."""
+    return x.sign() * torch.log1p(paper.MU * x.abs()) / torch.log1p(torch.tensor(paper.MU))
+
+
+def _hop(hop_seconds: float) -> int:
+    hop = round(hop_seconds * paper.SAMPLE_RATE)
+    if hop <= 0 or hop % SHIFT:
+        raise ValueError(f"a hop of {hop_seconds} s is no multiple of the 10 ms between frames")
+    return hop
+
+
+def _fill(waveform: Tensor, front_end: FrontEnd) -> Tensor:
+    """Bring an utterance under 2 s to one segment."""
+    missing = SEGMENT - len(waveform)
+    if missing <= 0:
+        return waveform
+    if front_end.short == "repeat":
+        return waveform.repeat(-(-SEGMENT // len(waveform)))[:SEGMENT]
+    return F.pad(waveform, (0, missing))
+
+
+def _spectrum(frames: Tensor, front_end: FrontEnd) -> Tensor:
+    """[..., frames, 640 samples] to [..., frames, 400 bins]: Hamming window, DFT of 1600 points."""
+    window = torch.hamming_window(WINDOW, periodic=False, device=frames.device, dtype=frames.dtype)
+    first = 0 if front_end.bins == "0-399" else 1
+    spectrum = torch.fft.rfft(frames * window, n=paper.DFT_POINTS)
+    magnitude = spectrum[..., first : first + paper.BINS].abs()
+    return magnitude.square() if front_end.magnitude == "power" else magnitude

@@ -1,0 +1,252 @@
+"""The grids of the paper's experiments, and the loop that fills a results file with their folds.
+
+filter-shapes   one stem of one shape, GAP (Section 3.2, Fig. 2)
+pooling         the full network under its three poolings (Section 3.3, Table 1)
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pandas as pd
+import torch
+
+import repro
+from repro import config, crossval, paper, results, trainer
+from repro.config import Experiment, FrontEnd, Shape
+from repro.corpora import corpus_hash, load_corpus
+from repro.errors import ReproError
+
+Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
+
+# Heights at the fixed width and widths at the fixed height.
+SWEEPS = {
+    "smoke": ((2, 10), (2, 8)),
+    "demo": ((2, 10, 40), (2, 8, 30)),
+    "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
+    "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
+}
+
+
+class Task(NamedTuple):
+    """One fold to train."""
+
+    variant: str
+    experiment: Experiment
+    fold: crossval.Fold
+    seed: int
+
+
+def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """One stem of 16 channels, no trunk, GAP: heights at width 2, then widths at height 2."""
+    heights, widths = SWEEPS[preset]
+    shapes: list[Shape] = [(h, paper.SWEEP_FIXED) for h in heights]
+    shapes += [(paper.SWEEP_FIXED, w) for w in widths]
+    return {
+        f"{height}x{width}": replace(
+            base,
+            network=replace(
+                base.network,
+                pooling="gap",
+                stems=((height, width),),
+                stem_channels=paper.SWEEP_CHANNELS,
+                trunk=(),
+            ),
+        )
+        for height, width in shapes
+    }
+
+
+def pooling(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """The same network under each pooling."""
+    return {
+        name: replace(base, network=replace(base.network, pooling=name))
+        for name in get_args(config.Pooling)
+    }
+
+
+STUDIES: dict[str, Callable[[str, Experiment], dict[str, Experiment]]] = {
+    "filter-shapes": filter_shapes,
+    "pooling": pooling,
+}
+
+
+def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str, Experiment]:
+    """Return what a study compares: an experiment for each variant, by name.
+
+    Raises:
+        ReproError: there is no such study or preset, or an override does not fit.
+    """
+    if study not in STUDIES:
+        raise ReproError(f"no study {study!r}: choose one of {', '.join(STUDIES)}")
+    experiment = config.preset(preset)
+    for assignment in overrides:
+        experiment = experiment.override(assignment)
+    return STUDIES[study](preset, experiment)
+
+
+def run(
+    study: str,
+    *,
+    corpus: str = "synthetic",
+    root: str | Path | None = None,
+    preset: str = "smoke",
+    results_file: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> int:
+    """Train every fold of a study that the results file does not hold yet.
+
+    Args:
+        study: `filter-shapes` or `pooling`.
+        corpus: name of the corpus; `root` is its folder, unless it is the built-in one.
+        root: see `corpus`.
+        preset: `smoke`, `demo`, `quick` or `paper`.
+        results_file: JSON Lines file to append to; a killed run goes on from what it holds.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `auto`, `fp32` or `bf16`.
+        seeds: how many seeds, counted from 0.
+        overrides: `FIELD=VALUE` texts that change the preset.
+        progress: called after each epoch; by default a line on standard error for each fold.
+
+    Returns:
+        How many folds were trained.
+
+    Raises:
+        ReproError: something in the corpus, the settings or the results file is wrong.
+    """
+    grid = variants(study, preset, overrides)
+    where = trainer.choose_device(device)
+    how = trainer.choose_precision(precision, where)
+    tables: dict[str, pd.DataFrame] = {
+        labels: load_corpus(corpus, root, labels=labels)
+        for labels in {experiment.protocol.labels for experiment in grid.values()}
+    }
+    tasks = [
+        Task(variant, experiment, fold, seed)
+        for seed in range(seeds)
+        for variant, experiment in grid.items()
+        for fold in crossval.make_folds(tables[experiment.protocol.labels], experiment)
+    ]
+
+    def describe(task: Task) -> dict[str, Any]:
+        table = tables[task.experiment.protocol.labels]
+        return {
+            "key": task.experiment.key,
+            "study": study,
+            "variant": task.variant,
+            "preset": ", ".join([preset, *overrides]),
+            "experiment": asdict(task.experiment),
+            "corpus": {"name": corpus, "hash": corpus_hash(table)},
+            "fold": task.fold.held_out,
+            "seed": task.seed,
+        }
+
+    done = set()
+    if Path(results_file).exists():
+        done = {results.identity(record) for record in results.read_lines(results_file)}
+    tasks = [task for task in tasks if results.identity(describe(task)) not in done]
+    meter = Meter(tasks, progress or LinePerFold())
+    for (labels, front_end), group in groupby(tasks, _input_of):
+        features = crossval.extract(tables[labels], front_end, where)
+        for task in group:
+            start = time.perf_counter()
+            history, predictions = crossval.run_fold(
+                features,
+                task.fold,
+                task.experiment,
+                seed=task.seed,
+                device=where,
+                precision=how,
+                on_epoch=meter.start(f"{study} {task.variant}, {task.fold.held_out} held out"),
+            )
+            record = describe(task) | {
+                "history": [round(loss, 6) for loss in history],
+                "predictions": predictions.round(6).to_dict("list"),
+                "provenance": provenance(where, how, time.perf_counter() - start),
+            }
+            results.append(results_file, record)
+    return len(tasks)
+
+
+class Meter:
+    """Count epochs over all tasks, so that a study has one progress and one time left."""
+
+    def __init__(self, tasks: Sequence[Task], progress: Progress):
+        self.total = sum(task.experiment.training.epochs for task in tasks)
+        self.done = 0
+        self.progress = progress
+
+    def start(self, label: str) -> Callable[[int], None]:
+        """Announce a task; the function returned is called after each of its epochs."""
+        self.progress(label, self.done, self.total)
+
+        def on_epoch(epoch: int) -> None:
+            self.done += 1
+            self.progress(label, self.done, self.total)
+
+        return on_epoch
+
+
+class LinePerFold:
+    """Progress as plain text: a line on standard error when a fold begins, with the time left."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+        self.label = ""
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Print a line if a new fold begins."""
+        if label == self.label:
+            return
+        self.label = label
+        elapsed = time.perf_counter() - self.begun
+        left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
+        print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
+
+
+def provenance(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
+    """Say what made a result: version, commit, torch, device, precision, threads, seconds."""
+    on_gpu = device.type == "cuda"
+    return {
+        "version": repro.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(seconds, 2),
+    }
+
+
+@cache
+def _commit() -> str | None:
+    """Return the commit of the source tree, with a + if it has changes; None outside of git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changes else "")
+
+
+def _input_of(task: Task) -> tuple[str, FrontEnd]:
+    return task.experiment.protocol.labels, task.experiment.front_end

@@ -1,0 +1,162 @@
+"""Train one network on one training set, and score segments with it (Section 3.1).
+
+The training set lives on the device as one tensor; an epoch is a shuffled walk through it without
+a data loader and without waiting for the device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repro import paper
+from repro.config import Training
+from repro.errors import ReproError
+from repro.model import CLASSES
+from repro.shapes import Float, Int
+
+Precision = Literal["fp32", "bf16"]
+PREDICT_BATCH = 128
+
+# Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+torch.backends.cudnn.deterministic = True
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+
+    Raises:
+        ReproError: `cuda` was asked for and there is no GPU that torch can use.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ReproError("--device cuda: torch sees no GPU here; use --device cpu or auto")
+    if name not in {"auto", "cpu", "cuda"}:
+        raise ReproError(f"no device {name!r}: choose auto, cpu or cuda")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> Precision:
+    """Return `fp32` or `bf16`; `auto` takes bfloat16 where the device has units for it."""
+    if name == "fp32" or name == "bf16":
+        return name  # type: ignore[return-value]
+    if name != "auto":
+        raise ReproError(f"no precision {name!r}: choose auto, fp32 or bf16")
+    if device.type == "cuda":
+        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if has_units else "fp32"
+
+
+def fit(
+    network: nn.Module,
+    segments: Float[Tensor, "n 1 bins frames"],
+    labels: Int[Tensor, " n"],
+    training: Training,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+    on_epoch: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Train a network in place with SGD, Nesterov momentum and a stepped rate.
+
+    Args:
+        network: from `model.build_network`; moved to the device.
+        segments: [n, 1, 400, 200] network inputs.
+        labels: [n] indices into `paper.EMOTIONS`.
+        training: epochs, batch size, rates and the rest of Section 3.1.
+        seed: decides the order of the segments.
+        device: where to train.
+        precision: `bf16` runs the convolutions in bfloat16, with weights kept in float32.
+        on_epoch: called with the number of each finished epoch, from 1.
+
+    Returns:
+        Mean cross-entropy over the training segments, per epoch.
+
+    Raises:
+        ReproError: there are no segments, or the loss is no longer finite.
+    """
+    if not len(segments):
+        raise ReproError("there is no segment to train on")
+    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    segments, labels = segments.to(device), labels.to(device)
+    weights = _class_weights(labels, training)
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        nesterov=training.momentum > 0,  # torch refuses it without momentum
+        weight_decay=training.weight_decay,
+    )
+    order = torch.Generator().manual_seed(seed)
+    history = []
+    for epoch in range(1, training.epochs + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(epoch, training)
+        total = torch.zeros((), device=device)
+        shuffled = torch.randperm(len(segments), generator=order).to(device)
+        for rows in shuffled.split(training.batch_size):
+            with _autocast(device, precision):
+                scores = network(segments[rows])
+            loss = F.cross_entropy(scores.float(), labels[rows], weights)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.detach() * len(rows)
+        history.append(total.item() / len(segments))
+        if not torch.isfinite(total):
+            raise ReproError(
+                f"training diverged in epoch {epoch}: the loss is {history[-1]}; "
+                "lower training.learning_rate"
+            )
+        if on_epoch:
+            on_epoch(epoch)
+    return history
+
+
+@torch.no_grad()
+def predict(
+    network: nn.Module,
+    segments: Float[Tensor, "n 1 bins frames"],
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+) -> Float[Tensor, "n 4"]:
+    """Return the scores (logits) of segments, in float32 on the CPU.
+
+    The network is left in the mode, training or evaluation, that it came in.
+    """
+    was_training = network.training
+    network.to(device).eval()
+    scores = []
+    for batch in segments.split(PREDICT_BATCH):
+        with _autocast(device, precision):
+            scores.append(network(batch.to(device)).float())
+    network.train(was_training)
+    return torch.cat(scores).cpu()
+
+
+def learning_rate(epoch: int, training: Training) -> float:
+    """Return the rate in an epoch counted from 1: cut tenfold from each milestone on."""
+    cuts = sum(epoch >= milestone for milestone in training.milestones)
+    return training.learning_rate * paper.RATE_CUT**cuts
+
+
+def _class_weights(labels: Tensor, training: Training) -> Tensor | None:
+    if training.class_weights == "none":
+        return None
+    counts = labels.bincount(minlength=CLASSES)
+    return len(labels) / (CLASSES * counts.clamp_min(1))
+
+
+def _autocast(device: torch.device | str, precision: Precision) -> torch.autocast:
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")

@@ -1,0 +1,47 @@
+"""What several tests share: where the recorded corpus is, and how to write a sound file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    path = SHARED / name
+    if not path.exists():
+        # Where the material is promised, a skipped test would pass for a passed one.
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop(f"{path} is needed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def emodb_root() -> Path:
+    """EmoDB as published, read-only."""
+    return _shared("emodb")
+
+
+@pytest.fixture(scope="session")
+def iemocap_manifest() -> Path:
+    """Names, labels and lengths of IEMOCAP's utterances."""
+    return _shared("iemocap_manifest.csv")
+
+
+@pytest.fixture(scope="session")
+def write_wav() -> Callable[..., Path]:
+    """A function that writes a noise of some seconds to a path, folders and all."""
+
+    def write(path: Path, seconds: float = 1.0, rate: int = 16_000, channels: int = 1) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * rate), channels))
+        soundfile.write(path, noise, rate, subtype="PCM_16")
+        return path
+
+    return write

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from repro.corpora.check import check
+from repro.errors import ReproError
+
+
+def test_the_report_of_emodb(emodb_root):
+    report = check("emodb", emodb_root)
+    facts = report.as_dict()
+    assert report.ok
+    assert (facts["utterances"], facts["under_2s"]) == (339, 79)
+    assert facts["published_release"] is True
+    assert facts["counts"]["03"] == {"neutral": 11, "happy": 7, "sad": 7, "angry": 14}
+    assert facts["hours"] * 3600 == pytest.approx(953.7, abs=0.05)
+    assert json.loads(json.dumps(facts)) == facts
+
+    # One segment if padded, else the whole ones at the hops of 1 s and 0.4 s.
+    lengths = report.lengths
+    for name, hop in (("training_segments", 16_000), ("test_segments", 6_400)):
+        assert facts[name] == sum(1 if n < 32_000 else 1 + (n - 32_000) // hop for n in lengths)
+
+    text = report.text()
+    assert "339, 79 under 2 s" in text
+    assert "yes, the counts agree" in text
+    assert [line.split()[-1] for line in text.splitlines()[4:14]] == [
+        *("39", "42", "30", "21", "35", "22", "36", "41", "34", "39")
+    ]
+
+
+@pytest.fixture
+def damaged(tmp_path, write_wav):
+    """An EmoDB of eight files, seven of them bad."""
+    write_wav(tmp_path / "03a01Fa.wav", 1.0)
+    (tmp_path / "03a01Na.wav").write_bytes(b"no sound at all")
+    (tmp_path / "03a01Ta.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "03a01Wa.wav", np.zeros(0), 16_000)
+    soundfile.write(tmp_path / "08a01Fa.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "08a01Na.wav", np.full(9, np.nan), 16_000, subtype="FLOAT")
+    write_wav(tmp_path / "08a01Wa.wav", 3.0, 44_100, channels=2)
+    (tmp_path / "08a01Ta.wav").symlink_to(tmp_path / "gone.wav")
+    return tmp_path
+
+
+def test_every_problem_is_listed(damaged):
+    report = check("emodb", damaged)
+    assert not report.ok
+    assert [problem.replace(f"{damaged}/", "") for problem in report.problems] == [
+        "03a01Na.wav: unreadable",
+        "03a01Ta.wav: unreadable",
+        "03a01Wa.wav: empty",
+        "08a01Fa.wav: silent",
+        "08a01Na.wav: samples that are not finite",
+        "08a01Ta.wav: missing",
+        "08a01Wa.wav: 44100 Hz, not 16000",
+        "08a01Wa.wav: 2 channels, not 1",
+    ]
+    facts = report.as_dict()
+    assert facts["utterances"] == 8
+    assert facts["published_release"] is False
+    assert list(report.lengths) == [16_000, 16_000, 9, 48_000]
+    assert all(problem in report.text() for problem in report.problems)
+
+
+def test_an_incomplete_release_is_usable_but_not_the_published_one(tmp_path, emodb_root):
+    shutil.copytree(emodb_root / "wav", tmp_path / "wav")
+    (tmp_path / "wav" / "03a01Fa.wav").unlink()
+    report = check("emodb", tmp_path)
+    assert report.ok
+    assert "speaker 03: 6 happy, not 7" in report.differences
+    assert "no, the counts differ" in report.text()
+    assert "speaker 03: 6 happy, not 7" in report.text()
+
+
+def test_quiet_speech_is_not_silence(tmp_path, emodb_root):
+    speech, rate = soundfile.read(emodb_root / "wav" / "03a01Fa.wav")
+    soundfile.write(tmp_path / "03a01Fa.wav", speech / 100, rate, subtype="PCM_16")
+    assert check("emodb", tmp_path).ok
+
+
+def test_a_folder_that_is_not_the_corpus_is_refused(tmp_path):
+    with pytest.raises(ReproError, match="not EmoDB"):
+        check("emodb", tmp_path)
+    with pytest.raises(ReproError, match="unknown corpus"):
+        check("casia", tmp_path)

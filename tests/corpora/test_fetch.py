@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from repro.corpora import load_corpus
+from repro.corpora.fetch import EMODB_DIGEST, digest, fetch_emodb
+from repro.errors import ReproError
+
+NAMES = ("03a01Fa.wav", "03a01Wa.wav", "08a01Na.wav")
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A function that serves bytes on this machine and returns their address."""
+    servers = []
+
+    def start(content: bytes, *, announced: int | None = None, status: int = 200) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(announced or len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}/download.zip"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def recordings(emodb_root) -> dict[str, bytes]:
+    return {name: (emodb_root / "wav" / name).read_bytes() for name in NAMES}
+
+
+@pytest.fixture
+def expected(recordings, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("expected")
+    for name, content in recordings.items():
+        (folder / name).write_bytes(content)
+    return digest(folder)
+
+
+def pack(recordings: dict[str, bytes], *more: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
+    """A zip file as the publishers pack theirs: recordings in `wav`, label files beside them."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in recordings.items():
+            file.writestr(f"wav/{name}", content)
+        file.writestr("lablaut/03a01Fa.lablaut", "labels")
+        for name, content in more:
+            file.writestr(name, content)
+    return archive.getvalue()
+
+
+def test_the_published_recordings_have_the_known_digest(emodb_root):
+    assert digest(emodb_root / "wav") == EMODB_DIGEST
+
+
+def test_an_archive_is_downloaded_verified_and_readable(
+    tmp_path, serve, recordings, expected, capfd
+):
+    target = tmp_path / "new" / "emodb"
+    assert fetch_emodb(target, serve(pack(recordings)), expected) == target
+    assert {path.name: path.read_bytes() for path in (target / "wav").iterdir()} == recordings
+    assert [path.name for path in target.parent.iterdir()] == ["emodb"]
+    assert list(load_corpus("emodb", target)["utterance"]) == ["03a01Fa", "03a01Wa", "08a01Na"]
+    assert "100%" in capfd.readouterr().err  # the progress bar
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0o120777 << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["../climbs.wav", "/tmp/absolute.wav", "wav/../../03a01Fa.wav", "..\\back.wav", "C:\\a.wav"],
+)
+def test_an_archive_that_climbs_out_is_refused(tmp_path, serve, recordings, expected, member):
+    url = serve(pack(recordings, (member, b"evil")))
+    with pytest.raises(ReproError, match="unsafe member"):
+        fetch_emodb(tmp_path / "in" / "emodb", url, expected)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_an_archive_with_a_link_is_refused(tmp_path, serve, recordings, expected):
+    url = serve(pack(recordings, (link("wav/16a01Fa.wav"), b"/etc/passwd")))
+    with pytest.raises(ReproError, match="unsafe member"):
+        fetch_emodb(tmp_path / "emodb", url, expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_that_swells_is_refused(tmp_path, serve, recordings, expected):
+    url = serve(pack(recordings, ("wav/16a01Fa.wav", bytes(20_000_000))))
+    with pytest.raises(ReproError, match="unsafe member"):
+        fetch_emodb(tmp_path / "emodb", url, expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def refusal(tmp_path: Path, url: str, expected: str) -> str:
+    """The message of a fetch that must fail and leave nothing."""
+    with pytest.raises(ReproError) as caught:
+        fetch_emodb(tmp_path / "emodb", url, expected)
+    assert list(tmp_path.iterdir()) == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_other_recordings_are_refused(tmp_path, serve, recordings, expected):
+    changed = dict(recordings)
+    changed["03a01Fa.wav"] = changed["03a01Fa.wav"][:-2] + b"\x01\x01"
+    assert "wrong checksum" in refusal(tmp_path, serve(pack(changed)), expected)
+    fewer = {name: recordings[name] for name in NAMES[:2]}
+    assert "wrong checksum" in refusal(tmp_path, serve(pack(fewer)), expected)
+    assert "its 3 recordings" in refusal(tmp_path, serve(pack(recordings)), EMODB_DIGEST)
+
+
+def test_a_download_that_breaks_off_is_refused(tmp_path, serve, recordings, expected):
+    archive = pack(recordings)
+    url = serve(archive[: len(archive) // 2], announced=len(archive))
+    assert "download failed" in refusal(tmp_path, url, expected)
+
+
+def test_half_an_archive_and_no_archive_are_refused(tmp_path, serve, recordings, expected):
+    archive = pack(recordings)
+    assert "damaged" in refusal(tmp_path, serve(archive[: len(archive) // 2]), expected)
+    assert "damaged" in refusal(tmp_path, serve(b"<html>moved</html>"), expected)
+    flipped = bytearray(archive)
+    flipped[2000] ^= 0xFF
+    assert "damaged" in refusal(tmp_path, serve(bytes(flipped)), expected)
+
+
+def test_a_server_that_refuses_or_is_away_is_told(tmp_path, serve, expected):
+    assert "404" in refusal(tmp_path, serve(b"gone", status=404), expected)
+    assert "download failed" in refusal(tmp_path, "http://127.0.0.1:9/download.zip", expected)
+    assert "download failed" in refusal(tmp_path, "nonsense", expected)
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path, expected):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ReproError, match="not empty"):
+        fetch_emodb(tmp_path, "http://127.0.0.1:9/download.zip", expected)
+    assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from repro.corpora import load_corpus, synthetic
+from repro.corpora.check import check
+from repro.errors import ReproError
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return synthetic.make(tmp_path_factory.mktemp("corpus") / "tree")
+
+
+def test_the_default_corpus_has_ten_speakers_and_four_emotions(corpus):
+    table = load_corpus("synthetic", corpus)
+    counts = table.groupby(["speaker", "emotion"]).size()
+    assert len(counts) == 40
+    assert set(counts) == {5}
+    assert sorted(table["speaker"].unique()) == [f"Ses0{n}{s}" for n in range(1, 6) for s in "FM"]
+    seconds = table["samples"] / 16_000
+    assert 0.8 < seconds.min() < 1.5
+    assert 4.5 < seconds.max() < 7
+    assert 0.2 < (seconds < 2).mean() < 0.5
+    assert check("synthetic", corpus).ok
+
+
+def test_there_are_utterances_that_a_loader_must_refuse(corpus):
+    evaluations = list(corpus.glob("Session?/dialog/EmoEvaluation/*.txt"))
+    text = "".join(p.read_text() for p in evaluations if not p.name.startswith("._"))
+    assert all(f"\t{label}\t" in text for label in ("exc", "fru", "xxx"))
+    assert "_script01_1_" in text
+    binary = [path for path in evaluations if path.name.startswith("._")]
+    assert binary
+    with pytest.raises(UnicodeDecodeError):
+        binary[0].read_text(encoding="utf-8")
+    heard = set(load_corpus("synthetic", corpus)["path"])
+    spoken = {str(path) for path in corpus.rglob("*.wav") if not path.name.startswith("._")}
+    assert heard < spoken
+    more = load_corpus("synthetic", corpus, labels="hap+exc")
+    assert 200 < len(more) < 210
+
+
+def test_emotions_differ_as_the_literature_says(corpus):
+    table = load_corpus("synthetic", corpus)
+    table["seconds"] = table["samples"] / 16_000
+    table["level"] = [(soundfile.read(path)[0] ** 2).mean() for path in table["path"]]
+    means = table.groupby("emotion")[["seconds", "level"]].mean()
+    assert means["level"]["sad"] < means["level"]["neutral"] < means["level"]["happy"]
+    assert means["level"]["happy"] < means["level"]["angry"]
+    assert means["seconds"]["angry"] < means["seconds"]["neutral"] < means["seconds"]["sad"]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path):
+    first = synthetic.make(tmp_path / "first", speakers=3, per_emotion=1, seed=7)
+    again = synthetic.make(tmp_path / "again", speakers=3, per_emotion=1, seed=7)
+    code = (
+        "import sys; from repro.corpora.synthetic import make;"
+        "make(sys.argv[1], speakers=3, per_emotion=1, seed=7)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "elsewhere")]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    other = synthetic.make(tmp_path / "other", speakers=3, per_emotion=1, seed=8)
+    assert contents(first) == contents(again) == contents(tmp_path / "elsewhere")
+    assert contents(first) != contents(other)
+    assert sorted(load_corpus("synthetic", first)["speaker"].unique()) == [
+        "Ses01F",
+        "Ses01M",
+        "Ses02F",
+    ]
+
+
+def test_a_hundred_utterances_take_less_than_ten_seconds_of_two_cores(tmp_path):
+    before = os.times()
+    start = time.perf_counter()
+    synthetic.make(tmp_path / "tree", speakers=5, per_emotion=5)
+    wall = time.perf_counter() - start
+    after = os.times()
+    # On a busy machine only the processor time tells: that of this process and of its children.
+    work = sum(after[:4]) - sum(before[:4])
+    assert min(wall, work / 2) < 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"speakers": 1}, "2 to 10 speakers, not 1"),
+        ({"speakers": 11}, "2 to 10 speakers, not 11"),
+        ({"per_emotion": 0}, "at least 1 utterance"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(tmp_path, arguments, reason):
+    with pytest.raises(ReproError, match=reason):
+        synthetic.make(tmp_path / "tree", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ReproError, match="not empty"):
+        synthetic.make(tmp_path)
+    with pytest.raises(ReproError, match="not empty"):
+        synthetic.make(tmp_path / "mine.txt")
+    assert contents(tmp_path) == {"mine.txt": b"mine"}
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthetic, "_write_session", stop)
+    with pytest.raises(KeyboardInterrupt):
+        synthetic.ensure(tmp_path / "cache" / "corpus")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_speech_synthesis_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
+    child = tmp_path / "child.py"
+    child.write_text("import no_such_module")
+    monkeypatch.setattr(synthetic, "CHILD", child)
+    with pytest.raises(ReproError, match=r"No module named 'no_such_module'.*praat-parselmouth"):
+        synthetic.make(tmp_path / "tree", speakers=2, per_emotion=1)
+    assert not (tmp_path / "tree").exists()
+
+
+def test_two_processes_may_make_the_corpus_at_once(tmp_path, monkeypatch):
+    real, begun = synthetic._write_tree, []
+
+    def overtaken(tree: Path, *arguments: int) -> None:
+        """Another process completes the corpus while this one is at work."""
+        real(tree, 2, 1, 0)
+        if not begun:
+            begun.append(tree)
+            synthetic.ensure(tmp_path / "corpus")
+
+    monkeypatch.setattr(synthetic, "_write_tree", overtaken)
+    assert synthetic.ensure(tmp_path / "corpus") == tmp_path / "corpus"
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+    assert len(load_corpus("synthetic", tmp_path / "corpus")) == 8
+
+
+def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    root = synthetic.default_root()
+    assert root.parent == tmp_path / "repro"
+    monkeypatch.setattr(synthetic, "_write_tree", lambda tree, *_: tree.mkdir())
+    synthetic.ensure(root)
+    assert root.is_dir()

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from repro.audio import load
+from repro.errors import ReproError
+
+
+def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_127, 16_000, 22_050, 44_100, 48_000])
+def test_any_rate_becomes_16_khz_with_the_same_tone(tmp_path, rate):
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, tone(rate, 0.7503), rate, subtype="FLOAT")
+    waveform = load(path)
+    frames = round(rate * 0.7503)
+    assert waveform.dtype == torch.float32
+    assert waveform.shape == (-(-frames * 16_000 // rate),)
+    want = tone(16_000, len(waveform) / 16_000)
+    middle = slice(800, -800)  # the filter rings at both ends
+    assert np.abs(waveform.numpy()[middle] - want[middle]).max() < 5e-3
+
+
+def test_channels_are_averaged(tmp_path):
+    path = tmp_path / "stereo.flac"
+    soundfile.write(path, np.stack([tone(16_000), np.zeros(16_000)], axis=1), 16_000)
+    np.testing.assert_allclose(load(path).numpy(), tone(16_000) / 2, atol=1e-4)
+
+
+def test_a_16_khz_file_is_read_as_it_is(tmp_path):
+    path = tmp_path / "float.wav"
+    values = tone(16_000).astype(np.float32)
+    soundfile.write(path, values, 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(load(str(path)).numpy(), values)
+
+
+def test_recorded_speech_is_read(emodb_root):
+    path = emodb_root / "wav" / "03a01Fa.wav"
+    assert len(load(path)) == soundfile.info(path).frames
+    assert 0.01 < load(path).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such sound file"),
+        (b"", "not a readable sound file"),
+        (b"This is a text.\n" * 100, "not a readable sound file"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "not a readable sound file"),
+    ],
+)
+def test_what_is_no_sound_file_is_named_in_one_line(tmp_path, content, reason):
+    path = tmp_path / "bad.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ReproError, match=reason) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_sound_file(tmp_path):
+    with pytest.raises(ReproError, match="no such sound file"):
+        load(tmp_path)
+
+
+def test_no_frames_and_values_that_are_not_finite_are_refused(tmp_path):
+    path = tmp_path / "bad.wav"
+    soundfile.write(path, np.zeros(0), 16_000)
+    with pytest.raises(ReproError, match="empty"):
+        load(path)
+    soundfile.write(path, np.array([0.0, np.nan, 0.0]), 16_000, subtype="FLOAT")
+    with pytest.raises(ReproError, match="not finite"):
+        load(path)

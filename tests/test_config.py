@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from repro import config, paper
+from repro.config import FIELDS, PRESETS, READINGS, Experiment, Network, Training
+from repro.errors import ReproError
+
+# Another value for each field that is not a reading.
+OTHER = {
+    "network.pooling": "gap",
+    "network.stems": ((4, 4),),
+    "network.stem_channels": 4,
+    "network.trunk": (8,),
+    "network.stride": (2, 2),
+    "training.epochs": 3,
+    "training.batch_size": 8,
+    "training.learning_rate": 0.01,
+    "training.momentum": 0.5,
+    "training.weight_decay": 0.0,
+    "training.max_segments": 100,
+    "protocol.max_folds": 2,
+}
+
+
+def value_of(experiment: Experiment, field: str) -> Any:
+    section, leaf = field.split(".")
+    return getattr(getattr(experiment, section), leaf)
+
+
+def changed(experiment: Experiment, field: str, value: Any) -> Experiment:
+    section, leaf = field.split(".")
+    part = replace(getattr(experiment, section), **{leaf: value})
+    return replace(experiment, **{section: part})
+
+
+def other_values(field: str) -> list[Any]:
+    readings = [value for r in READINGS if r.field == field for value, _ in r.alternatives]
+    return readings or [OTHER[field]]
+
+
+# Readings ----------------------------------------------------------------------------------------
+
+# The value that carries the default's meaning, field by field.
+DEFAULTS = {
+    "front_end.magnitude": "magnitude",
+    "front_end.scale": "segment",
+    "front_end.frames": "centred",
+    "front_end.bins": "0-399",
+    "front_end.short": "pad",
+    "network.padding": "same",
+    "network.pools": (2, 3),
+    "network.attention_average": "sum",
+    "network.bilinear_norm": "l2-sqrt",
+    "network.attention_bn": False,
+    "training.milestones": (21, 31, 41),
+    "training.class_weights": "none",
+    "protocol.labels": "hap",
+    "protocol.score": "softmax",
+    "protocol.average": "pooled",
+    "protocol.epoch": "last",
+    "protocol.folds": "speaker",
+}
+
+
+def test_each_reading_is_listed_once() -> None:
+    assert [reading.field for reading in READINGS] == list(DEFAULTS)
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.field)
+def test_a_reading_is_a_field_whose_alternatives_are_accepted(reading: config.Reading) -> None:
+    assert reading.field in FIELDS
+    base = Experiment()
+    assert value_of(base, reading.field) == DEFAULTS[reading.field]
+    assert reading.alternatives and reading.default and reading.says and reading.section
+    for value, meaning in reading.alternatives:
+        overridden = base.override(f"{reading.field}={value}")
+        assert meaning
+        assert value_of(overridden, reading.field) == value
+        assert overridden == changed(base, reading.field, value)
+        assert overridden.key != base.key
+
+
+# Key ---------------------------------------------------------------------------------------------
+
+
+def test_equal_experiments_share_a_key() -> None:
+    assert Experiment() == Experiment()
+    assert Experiment().key == Experiment(network=Network(), training=Training()).key
+    assert len(Experiment().key) == 12 and int(Experiment().key, 16) >= 0
+
+
+def test_a_whole_number_for_a_real_field_gives_the_same_key() -> None:
+    assert Experiment().override("training.learning_rate=1") == Experiment().override(
+        "training.learning_rate=1.0"
+    )
+    assert (
+        Experiment().override("training.learning_rate=1").key
+        == Experiment().override("training.learning_rate=1.0").key
+    )
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_any_changed_field_changes_the_key(field: str) -> None:
+    base = Experiment()
+    keys = {base.key}
+    for value in other_values(field):
+        assert value != value_of(base, field)
+        keys.add(changed(base, field, value).key)
+    assert len(keys) == 1 + len(other_values(field))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sets(st.sampled_from(FIELDS)))
+def test_json_gives_the_same_experiment_back(changes: set[str]) -> None:
+    experiment = Experiment()
+    for field in changes:
+        experiment = changed(experiment, field, other_values(field)[0])
+    again = config.from_dict(json.loads(json.dumps(asdict(experiment))))
+    assert again == experiment
+    assert again.key == experiment.key
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Experiment().training.epochs = 1  # type: ignore[misc]
+
+
+# Override ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("training.epochs=3", 3),
+        (" training.epochs = 3 ", 3),
+        ("training.max_segments=None", None),
+        ("training.max_segments=7", 7),
+        ("training.milestones=()", ()),
+        ("training.milestones=(2,)", (2,)),
+        ("training.milestones=[2, 3]", (2, 3)),
+        ("training.learning_rate=1e-3", 1e-3),
+        ("network.attention_bn=true", True),
+        ("network.attention_bn=False", False),
+        ("network.stems=((3, 4), (5, 6))", ((3, 4), (5, 6))),
+        ("network.trunk=()", ()),
+        ("protocol.labels=hap+exc", "hap+exc"),
+        ("protocol.labels='hap+exc'", "hap+exc"),
+        ("front_end.bins=1-400", "1-400"),
+    ],
+)
+def test_override_reads_text(assignment: str, value: Any) -> None:
+    field = assignment.partition("=")[0].strip()
+    experiment = Experiment().override(assignment)
+    assert value_of(experiment, field) == value
+    assert type(value_of(experiment, field)) is type(value)
+    assert experiment == changed(Experiment(), field, value)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "training.epochs",
+        "training.epoch=3",
+        "training=3",
+        "key=3",
+        "key.x=3",
+        "epochs=3",
+        "=3",
+        "",
+        "training.epochs.x=3",
+        "training.__class__=3",
+        "override.x=1",
+    ],
+)
+def test_override_names_the_fields_when_there_is_none_such(assignment: str) -> None:
+    with pytest.raises(ReproError, match="no such field") as error:
+        Experiment().override(assignment)
+    assert "training.epochs" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "training.epochs=0",
+        "training.epochs=-1",
+        "training.epochs=2.5",
+        "training.epochs=True",
+        "training.epochs=many",
+        "training.epochs=",
+        "training.learning_rate=-0.1",
+        "training.learning_rate=nan",
+        "training.learning_rate=1e999",
+        "training.learning_rate=(1,)",
+        "training.milestones=21",
+        "training.milestones=(0,)",
+        "training.milestones=(1, 'x')",
+        "training.max_segments=0",
+        "network.pooling=max",
+        "network.stride=(4,)",
+        "network.stride=(4, 4, 4)",
+        "network.stems=(10, 2)",
+        "network.stems=()",
+        "network.attention_bn=1",
+        "front_end.scale=0",
+        "protocol.max_folds=none",
+        "training.epochs={[]: 1}",
+        "training.epochs=" + "(" * 500,
+    ],
+)
+def test_override_refuses_a_value_that_does_not_fit(assignment: str) -> None:
+    with pytest.raises(ReproError, match="takes") as error:
+        Experiment().override(assignment)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(FIELDS), st.text(max_size=12))
+@example("training.epochs", "{[]:1}")
+@example("training.epochs", "\0")
+def test_override_takes_any_text_or_explains(field: str, text: str) -> None:
+    try:
+        experiment = Experiment().override(f"{field}={text}")
+    except ReproError:
+        return
+    assert config.from_dict(json.loads(json.dumps(asdict(experiment)))) == experiment
+
+
+# Presets -----------------------------------------------------------------------------------------
+
+
+def test_the_paper_preset_is_the_paper() -> None:
+    experiment = config.preset("paper")
+    assert experiment == Experiment()
+    training = experiment.training
+    assert (training.epochs, training.batch_size, training.learning_rate) == (50, 64, 0.05)
+    assert (training.momentum, training.weight_decay) == (0.9, 1e-4)
+    assert training.max_segments is None and experiment.protocol.max_folds is None
+    assert experiment.network.stems == ((10, 2), (2, 8))
+    assert experiment.network.stride == (1, 1)
+
+
+def test_quick_is_the_paper_with_fewer_epochs() -> None:
+    quick, full = config.preset("quick"), config.preset("paper")
+    training = replace(quick.training, epochs=50, milestones=paper.MILESTONES)
+    assert replace(quick, training=training) == full
+    assert quick.training.epochs == 12
+
+
+def test_smoke_keeps_to_its_limits() -> None:
+    smoke = config.preset("smoke")
+    assert smoke.protocol.max_folds == 2
+    assert smoke.training.epochs == 2
+    assert smoke.training.max_segments == 48
+
+
+def test_presets_have_keys_of_their_own() -> None:
+    assert set(PRESETS) == {"smoke", "demo", "quick", "paper"}
+    assert len({experiment.key for experiment in PRESETS.values()}) == len(PRESETS)
+    assert all(config.preset(name) is PRESETS[name] for name in PRESETS)
+    assert config.preset("demo").protocol.max_folds == 3
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ReproError, match="smoke, demo, quick, paper"):
+        config.preset("fast")
+
+
+def test_scaled_milestones() -> None:
+    assert config.scaled_milestones(12) == (6, 8, 11)
+    assert config.scaled_milestones(50) == (21, 31, 41)
+    assert config.scaled_milestones(100) == (41, 61, 81)

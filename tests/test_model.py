@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repro import paper
+from repro.config import READINGS, Network
+from repro.model import (
+    AttentionPooling,
+    BilinearPooling,
+    GlobalAveragePooling,
+    Stems,
+    build_network,
+    signed_sqrt,
+)
+
+SMALL = Network(stem_channels=2, trunk=(4, 4, 4, 4))
+POOLINGS = ("gap", "bilinear", "attention")
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def feature_maps(n: int = 3, c: int = 8, h: int = 5, w: int = 7, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, c, h, w, generator=generator, dtype=torch.float64)
+
+
+# Sizes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pooling", "parameters"), [("gap", 93_492), ("bilinear", 118_772), ("attention", 93_573)]
+)
+def test_parameters_of_the_paper_network(pooling: str, parameters: int) -> None:
+    assert count(build_network(Network(pooling=pooling))) == parameters
+
+
+def test_parameters_layer_by_layer() -> None:
+    """Conv1 to Conv5, each with a bias and batch norm's scale and shift, then the GAP layer."""
+    conv1 = 8 * (10 * 2 + 1) + 8 * (2 * 8 + 1) + 2 * 16
+    trunk = sum(
+        o * (9 * i + 1) + 2 * o for i, o in ((16, 32), (32, 48), (48, 64), (64, 80))
+    )
+    assert count(build_network(Network(pooling="gap"))) == conv1 + trunk + (80 * 4 + 4)
+
+
+@pytest.mark.parametrize("shape", [(10, 2), (2, 8), (100, 2), (2, 80), (2, 2)])
+def test_parameters_of_the_section_3_2_network(shape: tuple[int, int]) -> None:
+    height, width = shape
+    network = Network(
+        pooling="gap", stems=(shape,), stem_channels=paper.SWEEP_CHANNELS, trunk=()
+    )
+    expected = 16 * (height * width + 1) + 2 * 16 + (16 * 4 + 4)
+    assert count(build_network(network)) == expected
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_full_network_gives_a_score_per_emotion(pooling: str) -> None:
+    network = build_network(Network(pooling=pooling)).eval()
+    x = torch.randn(2, 1, 400, 200)
+    with torch.no_grad():
+        maps = network.features(x)
+        scores = network(x)
+        assert maps.shape == (2, 80, 100, 50)  # two of 2×2 max-pooling
+        assert (maps >= 0).all()  # ReLU
+        torch.testing.assert_close(network.pooling(maps), scores)
+    assert scores.shape == (2, 4)
+    assert torch.isfinite(scores).all()
+
+
+def test_shapes_are_checked_while_the_tests_run() -> None:
+    with pytest.raises(TypeCheckError):
+        build_network(SMALL)(torch.zeros(1, 400, 200))  # no axis for the segments
+
+
+# Conv1 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize(
+    "shape", [(10, 2), (2, 8), (2, 2), (15, 2), (100, 2), (2, 80), (1, 1), (3, 7)]
+)
+def test_same_padding_is_that_of_torch(shape: tuple[int, int]) -> None:
+    stems = Stems(Network(stems=(shape,), stem_channels=2)).eval()
+    x = torch.randn(1, 1, 400, 200)
+    conv = stems.convs[0]
+    with torch.no_grad():
+        expected = F.conv2d(x, conv.weight, conv.bias, padding="same")
+        found = stems(x)
+        torch.testing.assert_close(found, F.relu(stems.norm(expected)), atol=1e-5, rtol=1e-5)
+    assert found.shape == (1, 2, 400, 200)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=3),
+    st.integers(1, 20),
+    st.integers(1, 20),
+)
+def test_stems_of_any_shape_keep_the_map(
+    shapes: list[tuple[int, int]], height: int, width: int
+) -> None:
+    stems = Stems(Network(stems=tuple(shapes), stem_channels=1)).eval()
+    x = torch.randn(1, 1, height, width)
+    assert stems(x).shape == (1, len(shapes), height, width)
+
+
+def test_each_stem_sees_the_input_through_its_own_filters() -> None:
+    stems = Stems(replace(SMALL, stems=((10, 2), (2, 8)))).eval()
+    x = torch.randn(1, 1, 30, 30)
+    with torch.no_grad():
+        before = stems(x)
+        stems.convs[1].weight.zero_()
+        after = stems(x)
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.equal(before[:, 2:], after[:, 2:])
+
+
+def test_without_padding_both_maps_are_cropped_to_the_smaller() -> None:
+    stems = Stems(replace(SMALL, padding="none"))
+    assert stems(torch.randn(2, 1, 400, 200)).shape == (2, 4, 391, 193)
+
+
+@pytest.mark.parametrize(("pools", "size"), [((2, 3), (10, 6)), ((2, 3, 4), (5, 3)), ((), (40, 24))])
+def test_max_pooling_stands_after_the_named_layers(
+    pools: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    network = build_network(replace(SMALL, pools=pools)).eval()
+    assert network.features(torch.randn(1, 1, 40, 24)).shape == (1, 4, *size)
+
+
+def test_max_pooling_follows_the_convolution_that_it_is_named_after() -> None:
+    network = build_network(replace(SMALL, pools=(5,))).eval()
+    sizes = []
+    for conv in network.trunk.convs:
+        conv.register_forward_hook(lambda m, i, o: sizes.append(tuple(o.shape[2:])))
+    assert network.features(torch.randn(1, 1, 8, 8)).shape == (1, 4, 4, 4)
+    assert sizes == [(8, 8)] * 4
+
+
+NETWORK_READINGS = [
+    (reading.field.partition(".")[2], value)
+    for reading in READINGS
+    if reading.field.startswith("network.")
+    for value, _ in reading.alternatives
+]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("field", "value"), NETWORK_READINGS, ids=lambda v: str(v))
+def test_every_reading_builds_and_learns(pooling: str, field: str, value: object) -> None:
+    network = build_network(replace(SMALL, pooling=pooling, **{field: value}))
+    scores = network(torch.randn(3, 1, 40, 30))
+    assert scores.shape == (3, 4)
+    F.cross_entropy(scores, torch.tensor([0, 1, 2])).backward()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    assert any(g.any() for g in gradients if g is not None)
+
+
+# Eq. 3: global average pooling -------------------------------------------------------------------
+
+
+def test_gap_is_eq_3() -> None:
+    pooling = GlobalAveragePooling(8).double()
+    x = feature_maps()
+    expected = torch.zeros(3, 4, dtype=torch.float64)
+    for n in range(3):
+        for k in range(4):
+            mean = sum(x[n, :, i, j] for i in range(5) for j in range(7)) / 35
+            expected[n, k] = mean @ pooling.classify.weight[k] + pooling.classify.bias[k]
+    torch.testing.assert_close(pooling(x), expected)
+
+
+# Eq. 4: bilinear pooling -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["l2-sqrt", "sqrt-l2"])
+def test_bilinear_is_the_trace_of_eq_4_on_normalised_features(norm: str) -> None:
+    pooling = BilinearPooling(8, norm).double()
+    for n, x in enumerate(feature_maps()):
+        matrix = x.flatten(1).T  # X: positions × channels
+        second_order = matrix.T @ matrix
+        if norm == "l2-sqrt":
+            features = second_order / second_order.norm()
+            features = features.sign() * features.abs().sqrt()
+        else:
+            features = second_order.sign() * second_order.abs().sqrt()
+            features = features / features.norm()
+            assert features.norm().item() == pytest.approx(1)
+        weights = pooling.classify.weight.reshape(4, 8, 8)
+        traces = torch.stack([torch.trace(features @ w.T) for w in weights])
+        expected = traces + pooling.classify.bias
+        torch.testing.assert_close(pooling(feature_maps())[n], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_two_orders_of_the_bilinear_norms_differ() -> None:
+    orders = [BilinearPooling(8, norm).double() for norm in ("l2-sqrt", "sqrt-l2")]
+    orders[1].load_state_dict(orders[0].state_dict())
+    x = feature_maps()
+    assert not torch.allclose(orders[0](x), orders[1](x), atol=1e-3)
+
+
+class Capture(nn.Module):
+    """Stands for the classifier and hands on what it reads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x
+        return x[:, :4]
+
+
+def test_bilinear_features_have_norm_1_when_the_l2_norm_comes_last() -> None:
+    pooling = BilinearPooling(8, "sqrt-l2").double()
+    pooling.classify = Capture()
+    pooling(feature_maps())
+    torch.testing.assert_close(pooling.classify.seen.norm(dim=1), torch.ones(3).double())
+    # With the l2 norm first, the squares of the square roots sum up the absolute values.
+    pooling.norm = "l2-sqrt"
+    pooling(feature_maps())
+    x = feature_maps().flatten(2)
+    second_order = (x @ x.mT).flatten(1)
+    sums = second_order.abs().sum(1) / second_order.norm(dim=1)
+    torch.testing.assert_close(pooling.classify.seen.square().sum(1), sums, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2-sqrt", "sqrt-l2"])
+@pytest.mark.parametrize("dead", [slice(0, 3), slice(None)], ids=["some", "all"])
+def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(
+    norm: str, dead: slice
+) -> None:
+    pooling = BilinearPooling(8, norm)
+    x = feature_maps().float().relu()
+    x[:, dead] = 0
+    x.requires_grad_()
+    F.cross_entropy(pooling(x), torch.tensor([0, 1, 2])).backward()
+    assert torch.isfinite(x.grad).all()
+    assert torch.isfinite(pooling.classify.weight.grad).all()
+
+
+def test_signed_sqrt() -> None:
+    x = torch.tensor([-4.0, -0.25, 0.0, 0.25, 4.0])
+    torch.testing.assert_close(signed_sqrt(x), torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0]))
+
+
+# Eqs. 5 to 10: attention pooling -----------------------------------------------------------------
+
+
+class NoSoftmax(nn.Module):
+    """A bottom-up map whose softmax is the linear map X b itself.
+
+    Eqs. 4 to 10 are linear in X b; the softmax comes on top. The logarithm undoes it for maps that
+    are positive and sum to 1.
+    """
+
+    def __init__(self, conv: nn.Module):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).log()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_attention_is_bilinear_pooling_with_weights_of_rank_1(seed: int) -> None:
+    """With W_k = b a_kᵀ, Tr(XᵀX W_kᵀ) of Eq. 4 is (X a_k)ᵀ (X b) of Eq. 10."""
+    torch.manual_seed(seed)
+    attention = AttentionPooling(8, "sum", False).double()
+    nn.init.zeros_(attention.top_down.bias)
+    nn.init.zeros_(attention.bottom_up.bias)
+    nn.init.uniform_(attention.bottom_up.weight)
+    x = feature_maps(seed=seed).abs()
+    # Each map is scaled so that its X b sums to 1, as after a softmax.
+    x = x / attention.bottom_up(x).sum((1, 2, 3), keepdim=True)
+    attention.bottom_up = NoSoftmax(attention.bottom_up)
+    found = attention(x)
+
+    a = attention.top_down.weight.flatten(1)  # [4, c]
+    b = attention.bottom_up.conv.weight.flatten()  # [c]
+    bilinear = BilinearPooling(8, "l2-sqrt").double()
+    with torch.no_grad():
+        bilinear.classify.weight.copy_(torch.einsum("c,kd->kcd", b, a).flatten(1))
+        bilinear.classify.bias.zero_()
+    capture = Capture()
+    classify, bilinear.classify = bilinear.classify, capture
+    bilinear(x)
+    # Undo the normalisation, which Eq. 4 does not have, on what the classifier reads.
+    unit = capture.seen.sign() * capture.seen.square()
+    length = (x.flatten(2) @ x.flatten(2).mT).flatten(1).norm(dim=1, keepdim=True)
+    expected = classify(unit * length)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+    traces = torch.stack(
+        [
+            torch.stack([torch.trace(m @ m.T @ torch.outer(b, a_k).T) for a_k in a])
+            for m in x.flatten(2)
+        ]
+    )
+    torch.testing.assert_close(found, traces, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_scores_by_hand() -> None:
+    pooling = AttentionPooling(8, "sum", False).double()
+    x = feature_maps()
+    a, a_bias = pooling.top_down.weight.flatten(1), pooling.top_down.bias
+    b, b_bias = pooling.bottom_up.weight.flatten(), pooling.bottom_up.bias
+    for n in range(3):
+        positions = x[n].flatten(1).T  # [positions, c]
+        weights = (positions @ b + b_bias).exp()
+        weights = weights / weights.sum()
+        expected = weights @ (positions @ a.T + a_bias)
+        torch.testing.assert_close(pooling(x)[n], expected)
+
+
+def test_the_bottom_up_map_sums_to_1_and_weighs_positions() -> None:
+    pooling = AttentionPooling(8, "sum", False).double()
+    top_down, bottom_up = pooling.maps(feature_maps())
+    assert top_down.shape == (3, 4, 5, 7)
+    assert bottom_up.shape == (3, 1, 5, 7)
+    assert (bottom_up > 0).all()
+    torch.testing.assert_close(bottom_up.sum((1, 2, 3)), torch.ones(3).double())
+    assert bottom_up.std() > 0
+
+
+def test_the_mean_divides_by_the_number_of_positions_as_well() -> None:
+    pooling = AttentionPooling(8, "sum", False).double()
+    total = pooling(feature_maps())
+    pooling.average = "mean"
+    torch.testing.assert_close(pooling(feature_maps()), total / 35)
+
+
+def test_batch_norm_after_the_attention_maps() -> None:
+    plain, normed = (build_network(replace(SMALL, attention_bn=bn)) for bn in (False, True))
+    assert count(normed) - count(plain) == 2 * (4 + 1)
+    top_down = normed.pooling.top_down(feature_maps(c=4).float())
+    torch.testing.assert_close(top_down.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+def test_the_random_state_decides_the_initial_weights() -> None:
+    states = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        states.append(torch.cat([p.flatten() for p in build_network(SMALL).parameters()]))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])

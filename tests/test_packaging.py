@@ -1,0 +1,103 @@
+"""pyproject.toml, requirements.lock and environment.yml say the same thing."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import repro
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def lock() -> str:
+    return (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def pins(lock: str) -> list[tuple[Requirement, list[str]]]:
+    """Each pinned requirement with its hashes."""
+    text = "\n".join(line for line in lock.splitlines() if not line.lstrip().startswith("#"))
+    entries = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
+    found = []
+    for entry in entries:
+        requirement, *hashes = entry.split("--hash=")
+        found.append((Requirement(requirement.strip()), [h.strip() for h in hashes]))
+    return found
+
+
+def test_every_pin_is_exact_and_has_hashes(lock: str) -> None:
+    found = pins(lock)
+    assert len(found) > 100
+    for requirement, hashes in found:
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in hashes), requirement
+
+
+def test_lock_names_no_address(lock: str) -> None:
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ?file", lock)
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize(
+    ("platform", "machine"), [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
+)
+def test_lock_satisfies_pyproject(
+    project: dict, lock: str, python: str, platform: str, machine: str
+) -> None:
+    here = {
+        "python_version": python,
+        "python_full_version": f"{python}.5",
+        "sys_platform": platform,
+        "platform_system": {"linux": "Linux", "darwin": "Darwin"}[platform],
+        "platform_machine": machine,
+        "os_name": "posix",
+    }
+    pinned: dict[str, str] = {}
+    for requirement, _ in pins(lock):
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            name = canonicalize_name(requirement.name)
+            assert name not in pinned, f"{name} is pinned twice for Python {python} on {platform}"
+            pinned[name] = str(requirement.specifier).removeprefix("==")
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    for requirement in map(Requirement, wanted):
+        version = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version, prereleases=True), requirement
+
+
+def test_torch_and_torchaudio_are_the_pair_that_works_together(project: dict) -> None:
+    assert {"torch==2.11.0", "torchaudio==2.11.0"} <= set(project["dependencies"])
+
+
+def test_conda_users_get_the_very_same_pins(project: dict) -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *plain, pip = environment["dependencies"]
+    assert pip == {"pip": ["--requirement requirements.lock"]}
+    python, other = plain
+    assert other == "pip"
+    name, version = python.split("=")
+    assert name == "python"
+    assert Requirement(f"python{project['requires-python']}").specifier.contains(version)
+
+
+def test_version_stands_once(project: dict) -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["version"] == repro.__version__ == str(citation["version"])
+
+
+def test_book_configuration_is_a_relative_link() -> None:
+    link = ROOT / "book" / "_config.yml"
+    assert link.is_symlink()
+    assert link.readlink() == Path("../_config.yml")

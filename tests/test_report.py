@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from rich.console import Console
+
+from repro import report
+from repro.errors import ReproError
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+PARAMETERS = """\
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = "results.jsonl"
+device = "cpu"
+seeds = 1
+"""
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    body = [new_code_cell(cell) for cell in cells]
+    title = new_markdown_cell("# A page\n\nIt holds $x^2$ and cites {cite:t}`li2018attention`.")
+    notebook = new_notebook(cells=[title, parameters, *body], metadata={"kernelspec": KERNEL})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project: the real configuration and bibliography around two pages."""
+    folder = tmp_path / "project"
+    (folder / "book" / "report").mkdir(parents=True)
+    shutil.copy(ROOT / "_config.yml", folder)
+    (folder / "book" / "_config.yml").symlink_to("../_config.yml")
+    for name in ("references.bib", "bibliography.md"):
+        shutil.copy(ROOT / "book" / name, folder / "book")
+    (folder / "book" / "index.md").write_text("# A book\n", encoding="utf-8")
+    chapters = [{"file": "report/01_page"}, {"file": "bibliography"}]
+    toc = {"format": "jb-book", "root": "index", "chapters": chapters}
+    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    (folder / "book" / "report" / "old.ipynb").write_text("left from before", encoding="utf-8")
+    (folder / "notebooks").mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def build(console: Console | None = None, *, publish: bool = False) -> Path:
+    return report.build_report(
+        corpus="emodb",
+        root=Path("emodb").resolve(),
+        preset="quick",
+        results=None,
+        out=Path("build/report"),
+        device="cpu",
+        seeds=2,
+        publish=publish,
+        console=console or Console(file=io.StringIO(), width=200),
+    )
+
+
+def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
+    write_notebook(
+        project / "notebooks" / "01_page.ipynb",
+        "import os\nfrom pathlib import Path",
+        "print(corpus, root, preset, device, seeds, results, os.getcwd())",
+        "print('nothing' if Path(results).exists() else 'something', 'to train')\n"
+        "Path(results).write_text('a fold')",
+    )
+    said = io.StringIO()
+    index = build(Console(file=said, width=200), publish=True)
+
+    assert index == Path("build/report/book/_build/html/index.html")
+    assert re.search(r"^01_page +done +\d+\.\d s$", said.getvalue(), re.MULTILINE)
+    page = (index.parent / "report" / "01_page.html").read_text(encoding="utf-8")
+    assert "emodb &lt;corpus&gt; quick cpu 2 build/report/results.jsonl ." in page
+    assert "something to train" in page
+    assert "# Parameters" not in page, "the cells of parameters are hidden"
+    assert not (index.parents[2] / "report" / "old.ipynb").exists()
+
+    # Nothing that a browser loads by itself lies elsewhere; MathJax lies beside the pages.
+    assert not re.findall(r'<(?:script|img|link|iframe)\b[^>]*(?:src|href)="(?:https?:)?//', page)
+    (mathjax,) = re.findall(r'src="([^"]*tex-chtml\.js)"', page)
+    assert (index.parent / "report" / mathjax).resolve().is_file()
+    assert list(index.parent.glob("_static/mathjax/**/*.woff"))
+
+    # The executed page is published, in place of what lay there.
+    published = project / "book" / "report"
+    assert [path.name for path in published.iterdir()] == ["01_page.ipynb"]
+    text = (published / "01_page.ipynb").read_text(encoding="utf-8")
+    assert str(project) not in text
+    assert "nbformat" in text and "papermill" not in text
+
+    # A second report keeps the results.
+    index = build()
+    page = (index.parent / "report" / "01_page.html").read_text(encoding="utf-8")
+    assert "nothing to train" in page
+    assert Path("build/report/results.jsonl").read_text() == "a fold"
+
+
+def test_failing_cell_is_named_and_its_notebook_kept(project: Path) -> None:
+    write_notebook(project / "notebooks" / "01_page.ipynb", "print('so far')", "undefined_name + 1")
+    said = io.StringIO()
+    with pytest.raises(ReproError) as caught:
+        build(Console(file=said, width=200))
+    # Parameters and what papermill injects are cells 1 and 2.
+    assert str(caught.value) == (
+        "notebook 01_page, cell 4 failed: NameError: name 'undefined_name' is not defined; "
+        "the notebook as far as it ran: build/report/book/report/01_page.ipynb"
+    )
+    assert re.search(r"^01_page +failed", said.getvalue(), re.MULTILINE)
+    kept = nbformat.read("build/report/book/report/01_page.ipynb", as_version=4)
+    assert any(
+        "so far" in output.get("text", "")
+        for cell in kept.cells
+        for output in cell.get("outputs", [])
+    )
+
+
+def test_dying_kernel_is_named(project: Path) -> None:
+    write_notebook(project / "notebooks" / "01_page.ipynb", "import os\nos._exit(3)")
+    with pytest.raises(ReproError, match=r"notebook 01_page, the kernel died.*01_page\.ipynb"):
+        build()
+
+
+def test_a_warning_of_the_builder_is_an_error(project: Path) -> None:
+    (project / "book" / "index.md").write_text("# A book\n\n{doc}`nowhere`\n", encoding="utf-8")
+    shutil.rmtree(project / "book" / "report")
+    write_notebook(project / "notebooks" / "01_page.ipynb")
+    said = io.StringIO()
+    with pytest.raises(ReproError, match=r"the book did not build.*jupyter-book\.log"):
+        build(Console(file=said, width=200))
+    assert "nowhere" in said.getvalue()
+    assert "nowhere" in Path("build/report/jupyter-book.log").read_text(encoding="utf-8")
+
+
+def test_outside_a_checkout_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert report.find_project() == ROOT, "an editable install finds its checkout"
+    monkeypatch.setattr(report, "__file__", str(tmp_path / "site-packages" / "repro" / "report.py"))
+    with pytest.raises(ReproError, match=re.escape(str(tmp_path))):
+        report.find_project()
+
+
+def test_cleaning_replaces_paths_but_not_encoded_data(tmp_path: Path) -> None:
+    sound = "data:audio/wav;base64,UklGR/home/ada/xyz/home/ada"
+    outputs = [
+        new_output("stream", name="stderr", text="/home/ada/venv/lib/a.py:1: UserWarning: slow\n"),
+        new_output("display_data", data={"text/html": f"<audio src='{sound}'> in /home/ada"}),
+        new_output("display_data", data={"image/png": "/home/ada"}),
+        new_output("execute_result", data={"text/plain": "'/home/adam'"}),
+    ]
+    cell = new_code_cell("1", outputs=outputs, metadata={"execution": {}, "papermill": {}})
+    notebook = new_notebook(cells=[cell], metadata={"papermill": {}, "kernelspec": KERNEL})
+    path = tmp_path / "page.ipynb"
+    nbformat.write(notebook, path)
+
+    report.clean_notebook(path, {"/home/ada/venv": "<python>", "/home/ada": "~"})
+
+    cleaned = nbformat.read(path, as_version=4)
+    (cell,) = cleaned.cells
+    stream, audio, picture, other = cell.outputs
+    assert stream.text == "<python>/lib/a.py:1: UserWarning: slow\n"
+    assert audio.data["text/html"] == f"<audio src='{sound}'> in ~"
+    assert picture.data["image/png"] == "/home/ada"
+    assert other.data["text/plain"] == "'/home/adam'"
+    assert set(cleaned.metadata) == {"kernelspec"}
+    assert not cell.metadata
+
+
+def toc_files(node: object) -> list[str]:
+    """Every page that a table of contents names."""
+    if isinstance(node, list):
+        return [name for item in node for name in toc_files(item)]
+    if isinstance(node, dict):
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [name for value in node.values() for name in toc_files(value)]
+    return []
+
+
+def test_the_edition_publishes_every_notebook_and_no_path() -> None:
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    pages = toc_files(toc)
+    assert notebooks
+    assert {page.removeprefix("report/") for page in pages if "report/" in page} == notebooks
+    assert {path.stem for path in (ROOT / "book" / "report").iterdir()} == notebooks
+    for path in (ROOT / "book" / "report").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        assert "papermill" not in notebook.metadata
+        assert any(cell.get("outputs") for cell in notebook.cells), f"{path} was not executed"
+        for cell in notebook.cells:
+            texts = [cell.source, *(output.get("text", "") for output in cell.get("outputs", []))]
+            for text in texts:
+                assert not re.search(r"(?<![\w.~])/(root|home|Users|tmp|work)/", text), path
+                assert str(Path.home()) + os.sep not in text
+
+
+def test_bibliography_holds_what_the_pages_cite() -> None:
+    known = set(
+        re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE)
+    )
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    cited = {
+        key.strip()
+        for page in pages
+        for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", page.read_text(encoding="utf-8"))
+        for key in keys.split(",")
+    }
+    assert "li2018attention" in cited
+    assert cited <= known

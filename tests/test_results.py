@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from repro import paper, results
+from repro.errors import ReproError
+
+RECORD: dict[str, Any] = {
+    "key": "0123456789ab",
+    "study": "pooling",
+    "variant": "gap",
+    "preset": "smoke",
+    "experiment": {"protocol": {"average": "pooled"}},
+    "corpus": {"name": "emodb", "hash": "ba9876543210"},
+    "fold": "03",
+    "seed": 0,
+    "history": [1.4, 1.2],
+    "predictions": {
+        "utterance": ["03a01Fa", "03a01Wé"],
+        "emotion": ["happy", "angry"],
+        "neutral": [0.1, 0.7],
+        "happy": [0.6, 0.1],
+        "sad": [0.2, 0.1],
+        "angry": [0.1, 0.1],
+    },
+    "provenance": {"version": "0.1.0", "seconds": 1.5, "date": "2026-01-01"},
+}
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return copy.deepcopy(RECORD) | changes
+
+
+def file_of(path: Path, *records: dict[str, Any]) -> Path:
+    for each in records:
+        results.append(path, each)
+    return path
+
+
+def test_what_is_appended_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "r.jsonl"
+    records = [record(), record(fold="08"), record(variant="attention")]
+    file_of(path, *records)
+    assert results.read_lines(path) == records
+    assert path.read_bytes().count(b"\n") == 3
+    assert all(set(results.FIELDS) <= set(each) for each in results.read_lines(path))
+
+
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    variant=st.text(st.characters(exclude_categories=["Cs"])),
+    seed=st.integers(0, 2**31),
+    history=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+)
+def test_any_content_survives(
+    tmp_path: Path, variant: str, seed: int, history: list[float]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.unlink(missing_ok=True)
+    one, other = record(variant=variant, seed=seed, history=history), record(variant=variant + "x")
+    assert results.read_lines(file_of(path, one, other)) == [one, other]
+
+
+def test_read_gives_tidy_tables(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(), record(fold="08", history=[3.0]))
+    tables = results.read(path)
+    assert tables.folds["fold"].to_list() == ["03", "08"]
+    assert tables.folds["seconds"].to_list() == [1.5, 1.5]
+    assert tables.folds["experiment"][0] == RECORD["experiment"]
+    assert tables.history[["fold", "epoch", "loss"]].to_numpy().tolist() == [
+        ["03", 1, 1.4],
+        ["03", 2, 1.2],
+        ["08", 1, 3.0],
+    ]
+    predictions = tables.predictions
+    assert predictions["predicted"].to_list() == ["happy", "neutral"] * 2
+    assert predictions["emotion"].to_list() == ["happy", "angry"] * 2
+    assert predictions[list(paper.EMOTIONS)].iloc[0].to_list() == [0.1, 0.6, 0.2, 0.1]
+    assert set(predictions["corpus"]) == {"emodb"}
+    assert set(predictions["corpus_hash"]) == {"ba9876543210"}
+    assert set(predictions["average"]) == {"pooled"}
+
+
+def test_read_keeps_what_was_asked_for(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(), record(study="filter-shapes", variant="10x2"))
+    assert results.read(path, study="pooling").folds["variant"].to_list() == ["gap"]
+    assert results.read(path, study="pooling", variant="10x2").predictions.empty
+    assert len(results.read(path, corpus="emodb").folds) == 2
+
+
+# A killed run ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [1, 5, 6, 7, 100, -2, -1])
+def test_a_torn_last_line_is_ignored_and_removed_by_the_next(tmp_path: Path, kept: int) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    whole = path.read_bytes()
+    torn = (json.dumps(record(fold="08"), ensure_ascii=False) + "\n").encode()[:kept]
+    path.write_bytes(whole + torn)
+    assert results.read_lines(path) == [record()]
+    assert path.read_bytes() == whole + torn  # reading changes nothing
+    results.append(path, record(fold="09"))
+    assert results.read_lines(path) == [record(), record(fold="09")]
+    assert path.read_bytes().startswith(whole + b'{"key"')
+
+
+def test_a_first_line_that_is_torn_is_removed_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(json.dumps(record()).encode()[:50])
+    assert results.read_lines(path) == []
+    assert results.read_lines(file_of(path, record())) == [record()]
+
+
+def test_of_two_equal_folds_the_first_counts(tmp_path: Path) -> None:
+    second = record(history=[9.0])
+    path = file_of(tmp_path / "r.jsonl", record(), second)
+    assert results.read_lines(path) == [record()]
+    assert len(results.read(path).predictions) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study": "filter-shapes"},
+        {"variant": "attention"},
+        {"key": "000000000000"},
+        {"corpus": {"name": "emodb", "hash": "000000000000"}},
+        {"fold": "08"},
+        {"seed": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_folds_that_differ_in_what_they_are_both_count(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    assert results.identity(record(**change)) != results.identity(record())
+    path = file_of(tmp_path / "r.jsonl", record(), record(**change))
+    assert len(results.read_lines(path)) == 2
+
+
+def test_what_does_not_make_a_fold_another_fold() -> None:
+    other = record(preset="demo", history=[], provenance={}, corpus={"name": "x", "hash": "ba9876543210"})
+    assert results.identity(other) == results.identity(record())
+
+
+# Faults ------------------------------------------------------------------------------------------
+
+FOREIGN = [
+    b"Dear diary,\nnothing happened",
+    b"Dear diary,\nnothing happened\n",
+    b"no end of line",
+    b"{}\n",
+    b"[]\n",
+    b"1\n",
+    b'"key study variant preset experiment"\n',
+    b"null\n",
+    b"\n",
+    b"\x00\xff\xfe\n",
+]
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+def test_a_file_that_is_no_results_file_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_bytes(content)
+    with pytest.raises(ReproError, match="diary.txt") as error:
+        results.read_lines(path)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [c for c in FOREIGN if not c.endswith(b"\n")])
+def test_the_end_of_a_foreign_file_is_never_cut(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_bytes(content)
+    with pytest.raises(ReproError, match="not a results file"):
+        results.append(path, record())
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage",
+        b"",
+        b'{"key": "0123"}',
+        b"\xff",
+        json.dumps({**RECORD, "corpus": "emodb"}).encode(),
+        json.dumps({**RECORD, "fold": ["03"]}).encode(),
+    ],
+)
+def test_a_spoilt_line_is_named_by_file_and_number(tmp_path: Path, line: bytes) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    results.append(path, record(fold="08"))
+    content = path.read_bytes()
+    with pytest.raises(ReproError, match=r"r\.jsonl, line 2") as error:
+        results.read_lines(path)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("field", results.FIELDS)
+def test_a_line_without_a_field_names_the_field(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "r.jsonl"
+    spoilt = {name: value for name, value in record().items() if name != field}
+    path.write_text(json.dumps(spoilt) + "\n", encoding="utf-8")
+    with pytest.raises(ReproError, match=f"line 1: .*missing: {field}"):
+        results.read_lines(path)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match="no such results file"):
+        results.read(tmp_path / "r.jsonl")
+
+
+def test_an_unwritable_path_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for path in (tmp_path, tmp_path / "file" / "r.jsonl"):
+        with pytest.raises(ReproError, match="cannot write results"):
+            results.append(path, record())
+    for path in (tmp_path, tmp_path / "file" / "r.jsonl"):
+        with pytest.raises(ReproError, match="cannot read results"):
+            results.read(path)
+
+
+def test_a_score_that_is_no_number_is_not_written(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        results.append(path, record(fold="08", history=[float("nan")]))
+    assert path.read_bytes() == content

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import csv
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from repro import paper, spectrogram
+from repro.config import FrontEnd
+
+MANIFEST = Path(__file__).resolve().parent.parent.parent / "shared" / "iemocap_manifest.csv"
+HOPS = (paper.TRAIN_HOP_SECONDS, paper.TEST_HOP_SECONDS)
+
+
+def noise(samples: int, seed: int = 0) -> Tensor:
+    return torch.randn(samples, generator=torch.Generator().manual_seed(seed)) / 10
+
+
+def scipy_spectrogram(segment: np.ndarray) -> np.ndarray:
+    """The magnitudes [400, 200] of one segment, by scipy and from the segment alone."""
+    window = scipy.signal.get_window(("hamming"), 640, fftbins=False)
+    _, _, spectrum = scipy.signal.stft(
+        segment.astype(np.float64),
+        fs=16_000,
+        window=window,
+        nperseg=640,
+        noverlap=640 - 160,
+        nfft=1600,
+        boundary="zeros",
+        padded=False,
+    )
+    return np.abs(spectrum[:400, :200]) * window.sum()  # scipy divides by the window's sum
+
+
+# Eq. 1 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [-1.0, -0.5, 0.0, 0.5, 1.0])
+def test_mu_law_is_eq_1(x: float) -> None:
+    expected = math.copysign(math.log(1 + 255 * abs(x)) / math.log(1 + 255), x)
+    assert spectrogram.mu_law(torch.tensor(x)).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_mu_law_at_a_half_by_hand() -> None:
+    # ln(128.5) / ln(256) = 4.855929 / 5.545177
+    assert spectrogram.mu_law(torch.tensor(0.5)).item() == pytest.approx(0.875703, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=20))
+def test_mu_law_is_odd_and_keeps_order_and_range(values: list[float]) -> None:
+    x = torch.tensor(sorted(values))
+    y = spectrogram.mu_law(x)
+    assert (y.diff() >= 0).all()
+    assert (y.abs() <= 1 + 1e-6).all()
+    assert torch.equal(spectrogram.mu_law(-x), -y)
+
+
+# The spectrum ------------------------------------------------------------------------------------
+
+
+def test_a_1_khz_tone_peaks_in_row_100_of_every_interior_frame() -> None:
+    time = torch.arange(5 * 16_000) / 16_000
+    tone = torch.sin(2 * math.pi * 1000 * time)
+    for hop in HOPS:
+        for bins, row in (("0-399", 100), ("1-400", 99)):
+            x = spectrogram.magnitudes(tone, FrontEnd(bins=bins), hop)
+            assert (x[:, 0, :, 2:-1].argmax(1) == row).all()
+
+
+@pytest.mark.parametrize("hop", HOPS)
+@pytest.mark.parametrize("samples", [32_000, 32_001, 45_677, 64_159, 80_000])
+def test_each_segment_is_the_stft_that_scipy_gives_of_the_segment_alone(
+    samples: int, hop: float
+) -> None:
+    waveform = noise(samples, seed=samples)
+    found = spectrogram.magnitudes(waveform, FrontEnd(), hop)
+    step = round(hop * 16_000)
+    starts = range(0, samples - 32_000 + 1, step)
+    assert found.shape == (len(starts), 1, 400, 200)
+    for x, start in zip(found[:, 0].numpy(), starts, strict=True):
+        expected = scipy_spectrogram(waveform[start : start + 32_000].numpy())
+        np.testing.assert_allclose(x, expected, atol=1e-4, rtol=0)  # magnitudes up to about 10
+        assert np.abs(expected).max() > 1
+
+
+def test_a_short_utterance_is_padded_with_zeros_at_its_end() -> None:
+    waveform = noise(20_001)
+    [x] = spectrogram.magnitudes(waveform, FrontEnd(), 1.0)
+    padded = np.concatenate([waveform.numpy(), np.zeros(32_000 - 20_001, np.float32)])
+    np.testing.assert_allclose(x[0].numpy(), scipy_spectrogram(padded), atol=1e-4, rtol=0)
+    assert (x[0, :, 130:] == 0).all()  # windows from 1.28 s on hold padding alone
+
+
+def test_a_segment_does_not_hear_the_rest_of_its_utterance() -> None:
+    quiet = noise(64_000)
+    loud = quiet.clone()
+    loud[32_000:] = 5.0
+    for front_end in (FrontEnd(), FrontEnd(frames="whole")):
+        first = [spectrogram.magnitudes(w, front_end, 1.0)[0] for w in (quiet, loud)]
+        assert torch.equal(*first)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    samples=st.integers(1, 70_000),
+    hop=st.integers(1, 250).map(lambda frames: frames / 100),
+    frames=st.sampled_from(["centred", "whole"]),
+)
+def test_every_segment_is_cut_where_it_stands(samples: int, hop: float, frames: str) -> None:
+    front_end = FrontEnd(frames=frames)
+    waveform = noise(samples)
+    found = spectrogram.magnitudes(waveform, front_end, hop)
+    assert len(found) == spectrogram.segment_count(samples, hop)
+    last = (len(found) - 1) * round(hop * 16_000)
+    alone = spectrogram.magnitudes(waveform[last : last + 32_000], front_end, 1.0)
+    torch.testing.assert_close(found[-1:], alone, atol=1e-5, rtol=1e-5)
+
+
+# How many segments -------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.integers(1, 20 * 16_000), st.sampled_from(HOPS))
+def test_segment_count_is_what_cutting_by_hand_gives(samples: int, hop: float) -> None:
+    start, count = 0, 0
+    while start + 32_000 <= max(samples, 32_000):
+        start, count = start + {1.0: 16_000, 0.4: 6_400}[hop], count + 1
+    assert spectrogram.segment_count(samples, hop) == count
+
+
+def test_iemocap_gives_7039_training_and_15470_test_segments() -> None:
+    if not MANIFEST.is_file():
+        assert os.environ.get("CI") != "true", f"{MANIFEST} must be there"
+        pytest.skip(f"{MANIFEST} is not here")
+    with MANIFEST.open(encoding="utf-8") as file:
+        lengths = [
+            int(row["samples"])
+            for row in csv.DictReader(file)
+            if "impro" in row["utterance"] and row["label"] in {"neu", "hap", "sad", "ang"}
+        ]
+    assert len(lengths) == 2280
+    counts = [sum(spectrogram.segment_count(n, hop) for n in lengths) for hop in HOPS]
+    assert counts == [7039, 15_470]
+
+
+@pytest.mark.parametrize("hop", [0.0, -1.0, 0.005, 0.4001, 1.0049])
+def test_a_hop_between_frames_is_refused(hop: float) -> None:
+    with pytest.raises(ValueError, match="multiple of the 10 ms"):
+        spectrogram.segments(noise(40_000), FrontEnd(), hop)
+    with pytest.raises(ValueError, match="multiple of the 10 ms"):
+        spectrogram.segment_count(40_000, hop)
+
+
+def test_an_empty_waveform_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        spectrogram.segments(torch.zeros(0), FrontEnd(), 1.0)
+
+
+# Readings of Section 2.1 -------------------------------------------------------------------------
+
+
+def test_power_is_the_square_of_the_magnitude() -> None:
+    waveform = noise(50_000)
+    magnitude = spectrogram.magnitudes(waveform, FrontEnd(), 0.4)
+    power = spectrogram.magnitudes(waveform, FrontEnd(magnitude="power"), 0.4)
+    torch.testing.assert_close(power, magnitude**2)
+
+
+def test_bins_1_to_400_are_one_row_lower() -> None:
+    waveform = noise(50_000)
+    low = spectrogram.magnitudes(waveform, FrontEnd(), 1.0)
+    high = spectrogram.magnitudes(waveform, FrontEnd(bins="1-400"), 1.0)
+    assert torch.equal(high[:, :, :-1], low[:, :, 1:])
+    assert not torch.equal(high[:, :, -1], low[:, :, -1])
+
+
+def test_197_windows_fit_whole() -> None:
+    waveform = noise(50_000)
+    whole = spectrogram.magnitudes(waveform, FrontEnd(frames="whole"), 0.4)
+    centred = spectrogram.magnitudes(waveform, FrontEnd(), 0.4)
+    assert whole.shape == (3, 1, 400, 197)
+    # A whole window from 0 ms is centred on 20 ms.
+    torch.testing.assert_close(whole, centred[..., 2:-1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_short_utterance_is_repeated_where_that_is_the_reading() -> None:
+    waveform = noise(11_111)
+    repeated = torch.cat([waveform] * 3)[:32_000]
+    front_end = FrontEnd(short="repeat")
+    assert torch.equal(
+        spectrogram.magnitudes(waveform, front_end, 1.0),
+        spectrogram.magnitudes(repeated, FrontEnd(), 1.0),
+    )
+
+
+@pytest.mark.parametrize("short", ["repeat", "drop", "drop-training"])
+def test_the_reading_of_short_utterances_leaves_long_ones_alone(short: str) -> None:
+    waveform = noise(40_000)
+    assert torch.equal(
+        spectrogram.segments(waveform, FrontEnd(short=short), 0.4),
+        spectrogram.segments(waveform, FrontEnd(), 0.4),
+    )
+
+
+def test_each_segment_is_scaled_by_its_own_minimum_and_maximum() -> None:
+    x = torch.tensor([[1.0, 2.0, 5.0], [10.0, 10.5, 12.0]]).reshape(2, 1, 1, 3)
+    scaled = spectrogram.scale(x, FrontEnd()).flatten(1)
+    torch.testing.assert_close(scaled, torch.tensor([[-1.0, -0.5, 1.0], [-1.0, -0.5, 1.0]]))
+
+
+def test_scale_by_the_segments_maximum() -> None:
+    x = torch.tensor([[1.0, 2.0, 4.0], [5.0, 0.0, 10.0]]).reshape(2, 1, 1, 3)
+    scaled = spectrogram.scale(x, FrontEnd(scale="segment-max")).flatten(1)
+    torch.testing.assert_close(scaled, torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.0, 1.0]]))
+
+
+def test_scale_after_the_logarithm() -> None:
+    x = torch.tensor([1e-3, 1e-1, 10.0]).reshape(1, 1, 1, 3)
+    scaled = spectrogram.scale(x, FrontEnd(scale="segment-log")).flatten()
+    torch.testing.assert_close(scaled, torch.tensor([-1.0, 0.0, 1.0]))
+    # What lies more than 80 dB below the maximum is cut off there.
+    x = torch.tensor([0.0, 1e-9, 1e-2, 1.0]).reshape(1, 1, 1, 4)
+    scaled = spectrogram.scale(x, FrontEnd(scale="segment-log")).flatten()
+    torch.testing.assert_close(scaled, torch.tensor([-1.0, -1.0, 0.0, 1.0]))
+
+
+def test_scale_by_the_training_set_clamps_what_lies_outside() -> None:
+    front_end = FrontEnd(scale="training-set")
+    x = torch.tensor([0.0, 2.0, 4.0, 6.0, 9.0]).reshape(1, 1, 1, 5)
+    scaled = spectrogram.scale(x, front_end, (2.0, 6.0)).flatten()
+    torch.testing.assert_close(scaled, torch.tensor([-1.0, -1.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match="limits"):
+        spectrogram.segments(noise(100), front_end, 1.0)
+
+
+@pytest.mark.parametrize("scale", ["segment", "segment-max", "segment-log", "training-set"])
+@pytest.mark.parametrize("magnitude", ["magnitude", "power"])
+def test_inputs_lie_in_the_range_and_are_finite_even_for_silence(
+    scale: str, magnitude: str
+) -> None:
+    front_end = FrontEnd(scale=scale, magnitude=magnitude)
+    low = 0.0 if scale == "segment-max" else -1.0
+    limits = (0.0, 3.0) if scale == "training-set" else None
+    for waveform in (noise(40_000), 1e-6 * noise(40_000), torch.zeros(40_000), torch.zeros(1)):
+        x = spectrogram.segments(waveform, front_end, 0.4, limits)
+        assert x.dtype == torch.float32
+        assert torch.isfinite(x).all()
+        assert x.min() >= low - 1e-6 and x.max() <= 1 + 1e-6
+        if not waveform.any():
+            assert (x == low).all()
+
+
+def test_the_network_input_is_the_mu_law_of_the_scaled_magnitudes() -> None:
+    waveform = noise(50_000)
+    x = spectrogram.magnitudes(waveform, FrontEnd(), 0.4).double().numpy()
+    low, high = x.min((1, 2, 3), keepdims=True), x.max((1, 2, 3), keepdims=True)
+    linear = 2 * (x - low) / (high - low) - 1
+    expected = np.sign(linear) * np.log(1 + 255 * np.abs(linear)) / np.log(256)
+    found = spectrogram.segments(waveform, FrontEnd(), 0.4).numpy()
+    # The µ-law is steep around 0, so compare where its slope is moderate and bound the rest.
+    moderate = np.abs(linear) > 0.01
+    np.testing.assert_allclose(found[moderate], expected[moderate], atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert found.min() == -1 and found.max() == 1

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repro import trainer
+from repro.config import Network, Training
+from repro.errors import ReproError
+from repro.model import build_network
+
+NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4))
+SHORT = Training(epochs=2, batch_size=4, milestones=())
+
+
+def data(n: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Segments [n, 1, 24, 16] whose bright quarter of rows is their label."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 4
+    segments = torch.rand(n, 1, 24, 16, generator=generator) - 1
+    for segment, label in zip(segments, labels, strict=True):
+        segment[:, 6 * label : 6 * label + 6] += 1
+    return segments, labels
+
+
+def network(seed: int = 0, settings: Network = NETWORK) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_network(settings)
+
+
+# Rates -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(1, 0.05), (20, 0.05), (21, 0.005), (30, 0.005), (31, 5e-4), (40, 5e-4), (41, 5e-5), (50, 5e-5)],
+)
+def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch(
+    epoch: int, rate: float
+) -> None:
+    assert trainer.learning_rate(epoch, Training()) == pytest.approx(rate, rel=1e-9)
+
+
+def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+    step = torch.optim.SGD.step
+
+    def spy(self: torch.optim.SGD, *args: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    training = Training(epochs=4, batch_size=8, learning_rate=0.1, milestones=(2, 4))
+    finished: list[int] = []
+    segments, labels = data()
+    trainer.fit(network(), segments, labels, training, seed=0, on_epoch=finished.append)
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001, 0.001])
+    assert finished == [1, 2, 3, 4]
+
+
+# One step ----------------------------------------------------------------------------------------
+
+
+def test_two_steps_are_nesterovs_with_weight_decay() -> None:
+    """v ← µ v + g, w ← w − η (g + µ v), with g the gradient plus the decay of w."""
+    training = Training(
+        epochs=2, batch_size=12, learning_rate=0.05, momentum=0.9, weight_decay=0.01, milestones=(2,)
+    )
+    segments, labels = data()
+    trained = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    weight = trained[1].weight.detach().clone()
+    bias = trained[1].bias.detach().clone()
+    history = trainer.fit(trained, segments, labels, training, seed=0)
+
+    velocities = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    losses = []
+    for rate in (0.05, 0.005):
+        parameters = [weight.requires_grad_(), bias.requires_grad_()]
+        loss = -F.linear(segments.flatten(1), *parameters).log_softmax(1)[range(12), labels].mean()
+        gradients = torch.autograd.grad(loss, parameters)
+        losses.append(loss.item())
+        with torch.no_grad():
+            updated = []
+            for i, (w, g) in enumerate(zip(parameters, gradients, strict=True)):
+                g = g + 0.01 * w
+                velocities[i] = 0.9 * velocities[i] + g
+                updated.append(w - rate * (g + 0.9 * velocities[i]))
+        weight, bias = updated
+    torch.testing.assert_close(trained[1].weight.detach(), weight, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(trained[1].bias.detach(), bias, atol=1e-6, rtol=1e-5)
+    assert history == pytest.approx(losses, rel=1e-5)
+
+
+def test_each_epoch_shows_every_segment_once_in_batches() -> None:
+    seen: list[Tensor] = []
+
+    class Watch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(1, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x[:, 0, 0, 0].clone())
+            return self.linear(x[:, 0, 0])
+
+    segments = torch.arange(10.0).reshape(10, 1, 1, 1)
+    labels = torch.zeros(10, dtype=torch.long)
+    trainer.fit(Watch(), segments, labels, replace(SHORT, learning_rate=1e-3), seed=0)
+    assert [len(batch) for batch in seen] == [4, 4, 2] * 2
+    epochs = [torch.cat(seen[:3]), torch.cat(seen[3:])]
+    for epoch in epochs:
+        assert epoch.sort().values.tolist() == list(range(10))
+    assert not torch.equal(*epochs)
+
+
+def test_the_history_is_the_mean_loss_over_segments_not_over_batches() -> None:
+    training = Training(epochs=1, batch_size=8, learning_rate=0.0, milestones=())
+    segments, labels = data()  # batches of 8 and 4
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    [loss] = trainer.fit(model, segments, labels, training, seed=0)
+    assert loss == pytest.approx(F.cross_entropy(model(segments), labels).item(), rel=1e-5)
+
+
+def test_momentum_0_is_plain_gradient_descent() -> None:
+    training = Training(
+        epochs=1, batch_size=12, learning_rate=0.1, momentum=0.0, weight_decay=0.0, milestones=()
+    )
+    segments, labels = data()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    before = model[1].bias.detach().clone()
+    gradient = torch.autograd.grad(F.cross_entropy(model(segments), labels), model[1].bias)[0]
+    trainer.fit(model, segments, labels, training, seed=0)
+    torch.testing.assert_close(model[1].bias.detach(), before - 0.1 * gradient)
+
+
+# Class weights -----------------------------------------------------------------------------------
+
+
+def test_class_weights_are_the_inverse_frequencies() -> None:
+    segments, _ = data(8)
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])  # and no 3
+    training = Training(
+        epochs=1, batch_size=8, learning_rate=0.0, milestones=(), class_weights="inverse-frequency"
+    )
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    [loss] = trainer.fit(model, segments, labels, training, seed=0)
+    losses = F.cross_entropy(model(segments), labels, reduction="none")
+    per_class = torch.stack([losses[labels == k].mean() for k in range(3)])
+    assert loss == pytest.approx(per_class.mean().item(), rel=1e-5)  # each class counts alike
+
+
+# Repeatability -----------------------------------------------------------------------------------
+
+
+def trained_with(seed: int, weights_seed: int = 0) -> tuple[list[float], Tensor]:
+    segments, labels = data()
+    model = network(weights_seed)
+    history = trainer.fit(model, segments, labels, SHORT, seed=seed)
+    return history, trainer.predict(model, segments)
+
+
+def test_the_same_seed_gives_the_same_history_and_predictions() -> None:
+    history, scores = trained_with(seed=5)
+    torch.randn(7)  # the global random state must not matter
+    again, scores_again = trained_with(seed=5)
+    assert history == again
+    assert torch.equal(scores, scores_again)
+
+
+def test_another_seed_gives_others() -> None:
+    history, scores = trained_with(seed=5)
+    other, other_scores = trained_with(seed=6)
+    assert history != other
+    assert not torch.equal(scores, other_scores)
+
+
+# Learning ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
+def test_it_overfits_a_few_segments(pooling: str) -> None:
+    segments, labels = data()
+    training = Training(epochs=40, batch_size=6, milestones=())
+    model = network(0, replace(NETWORK, pooling=pooling, trunk=(8, 8, 8, 8), stem_channels=4))
+    history = trainer.fit(model, segments, labels, training, seed=0)
+    assert history[-1] < 0.2 < history[0]
+    assert (trainer.predict(model, segments).argmax(1) == labels).all()
+
+
+def test_bfloat16_begins_near_float32() -> None:
+    segments, labels = data()
+    training = Training(epochs=2, batch_size=12, learning_rate=0.01, milestones=())
+    histories, scores = {}, {}
+    for precision in ("fp32", "bf16"):
+        model = network()
+        histories[precision] = trainer.fit(
+            model, segments, labels, training, seed=0, precision=precision
+        )
+        assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+        scores[precision] = trainer.predict(model, segments, precision=precision)
+        assert scores[precision].dtype == torch.float32
+    assert histories["bf16"] == pytest.approx(histories["fp32"], rel=0.03)
+    assert histories["bf16"] != histories["fp32"]
+    assert (scores["bf16"] - scores["fp32"]).abs().max() < 0.1
+
+
+# Faults ------------------------------------------------------------------------------------------
+
+
+def test_no_segment_is_a_fault() -> None:
+    with pytest.raises(ReproError, match="no segment"):
+        trainer.fit(
+            network(), torch.zeros(0, 1, 24, 16), torch.zeros(0, dtype=torch.long), SHORT, seed=0
+        )
+
+
+def test_a_loss_that_is_not_finite_is_a_fault() -> None:
+    segments, labels = data()
+    training = Training(epochs=5, batch_size=4, learning_rate=1e30, milestones=())
+    with pytest.raises(ReproError, match="diverged in epoch"):
+        trainer.fit(network(), segments, labels, training, seed=0)
+
+
+# Prediction --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_predict_keeps_the_mode_and_changes_nothing(training: bool) -> None:
+    model = network().train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer.predict(model, data()[0])
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_predict_evaluates_each_segment_alone() -> None:
+    model = network()
+    segments = data(trainer.PREDICT_BATCH + 5)[0]
+    scores = trainer.predict(model, segments)
+    assert scores.shape == (trainer.PREDICT_BATCH + 5, 4)
+    assert not scores.requires_grad
+    torch.testing.assert_close(scores[-3:], trainer.predict(model, segments[-3:]))
+    with torch.no_grad():
+        torch.testing.assert_close(scores, model.eval()(segments))
+
+
+# Device and precision ----------------------------------------------------------------------------
+
+
+def test_cuda_without_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ReproError, match="no GPU"):
+        trainer.choose_device("cuda")
+    assert trainer.choose_device("auto") == torch.device("cpu")
+    assert trainer.choose_device("cpu") == torch.device("cpu")
+
+
+def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert trainer.choose_device("auto").type == "cuda"
+    assert trainer.choose_device("cuda").type == "cuda"
+    assert trainer.choose_device("cpu").type == "cpu"
+
+
+def test_unknown_names_are_faults() -> None:
+    with pytest.raises(ReproError, match="auto, cpu or cuda"):
+        trainer.choose_device("tpu")
+    with pytest.raises(ReproError, match="auto, fp32 or bf16"):
+        trainer.choose_precision("fp16", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_auto_precision_follows_the_device(
+    has_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_units)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert trainer.choose_precision("auto", cpu) == ("bf16" if has_units else "fp32")
+    assert trainer.choose_precision("fp32", cpu) == "fp32"
+    assert trainer.choose_precision("bf16", cpu) == "bf16"
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_repeats_itself(precision: trainer.Precision) -> None:
+    segments, labels = data()
+    scores = []
+    for _ in range(2):
+        model = network()
+        trainer.fit(model, segments, labels, SHORT, seed=1, device="cuda", precision=precision)
+        scores.append(trainer.predict(model, segments, device="cuda", precision=precision))
+    assert torch.equal(*scores)
+    assert scores[0].device.type == "cpu"
