@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	2>/dev/null && command -v "$$p" && break; done)
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE # start-up is slow when every process compiles its imports
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
@@ -50,7 +51,7 @@ edition: setup ## run the notebooks again and publish them in book/report
 	$(BIN)/python -c 'from repro.report import build_edition; build_edition()'
 
 sync: setup ## bring each notebook into step with its script
-	$(BIN)/jupytext --sync notebooks/*.py
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 bench: setup ## training speed on this machine
 	$(BIN)/repro bench

@@ -33,13 +33,14 @@ from repro.corpora import load_corpus
 plots.use_style()
 front_end = get_preset(preset).front_end
 table = load_corpus(corpus, root)
-pages.notice(corpus, preset)
+pages.notice(corpus)
 
 # %% [markdown]
 # ## The corpus
 #
-# A recording belongs to the speaker who speaks in it; that decides later who is held out. The last
-# two columns count the segments that training and test cut from each speaker's utterances.
+# Utterances by speaker and emotion. A recording belongs to the speaker who speaks in it; that decides
+# later who is held out. The last two columns count the segments that training and test cut from
+# each speaker's utterances.
 
 # %% tags=["hide-input"]
 pages.table(pages.corpus_counts(table))
@@ -55,7 +56,8 @@ pages.table(pages.corpus_counts(table))
 # %%
 chosen = table.loc[(table["samples"] - 5 * paper.SAMPLE_RATE).abs().idxmin()]
 waveform = audio.load(chosen["path"])
-print(f"{chosen['utterance']}: {chosen['emotion']}, {len(waveform) / paper.SAMPLE_RATE:.2f} s")
+seconds = len(waveform) / paper.SAMPLE_RATE
+print(f"{chosen['utterance']}: {chosen['emotion']}, {seconds:.2f} s")
 Audio(waveform.numpy(), rate=paper.SAMPLE_RATE)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform, and where training and test segments lie on it. What is left over at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
@@ -86,7 +88,7 @@ plots.lengths(table)
 segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment as magnitudes, after linear scaling, and after the µ-law of Eq. 1, with the distribution of values below each."}, "image": {"alt": "Three spectrograms of the same two seconds, each above a histogram of its values: magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of Eq. 1, with the distribution of values below each."}, "image": {"alt": "Four spectrograms of the same two seconds, each above a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(waveform, front_end)
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a

@@ -28,8 +28,7 @@ seeds = 1
 import tempfile
 from pathlib import Path
 
-from repro import metrics, pages, paper, plots, study
-from repro.model import build_network
+from repro import metrics, pages, plots, study
 from repro.results import read
 
 plots.use_style()
@@ -44,9 +43,8 @@ pages.notice(corpus, preset)
 
 # %%
 grid = study.variants("filter-shapes", preset)
-example = f"{paper.STEM_SHAPES[0][0]}x{paper.STEM_SHAPES[0][1]}"
-print(f"shapes (height x width): {', '.join(grid)}\n")
-print(f"{example}:", build_network(grid[example].network))
+shapes = pages.parameters(grid).rename(columns={"variant": "height × width"})
+pages.table(shapes)
 
 # %% [markdown]
 # ## Training

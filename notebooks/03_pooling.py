@@ -56,7 +56,7 @@ print("last map X:       ", tuple(network.features(segment).shape))
 print("scores:           ", tuple(network(segment).shape))
 
 # %% tags=["hide-input"]
-pages.table(pages.parameters())
+pages.table(pages.parameters(study.variants("pooling", "paper")))
 
 # %% [markdown]
 # ## Three poolings
@@ -106,7 +106,7 @@ X = torch.randn(50, 80, dtype=torch.float64, generator=generator)
 a, b = torch.randn(2, 80, 1, dtype=torch.float64, generator=generator)
 trace_form = torch.trace(X.T @ X @ (b @ a.T).T)
 attention_form = ((X @ a) * (X @ b)).sum()
-print("trace and attention form agree:", torch.allclose(trace_form, attention_form))
+print("the two forms agree:", torch.allclose(trace_form, attention_form))
 
 # %% [markdown]
 # ## Training

@@ -80,10 +80,11 @@ def main() -> None:
         sys.exit("repro: interrupted; the same command goes on from the last finished fold")
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(__version__)
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

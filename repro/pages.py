@@ -5,11 +5,14 @@ Text that holds a number is made here from results, never typed into a page.
 
 from __future__ import annotations
 
+import hashlib
+
 import pandas as pd
 from IPython.display import HTML, Markdown
+from scipy.stats import binomtest
 
 import repro
-from repro import config, metrics, paper, study
+from repro import config, metrics, paper
 from repro.config import READINGS, Experiment
 from repro.model import build_network
 from repro.spectrogram import segment_count
@@ -17,7 +20,7 @@ from repro.spectrogram import segment_count
 ACCURACY_COLUMNS = ["WA", "UA", *paper.EMOTIONS]
 
 
-def notice(corpus: str, preset: str) -> Markdown:
+def notice(corpus: str, preset: str = "paper") -> Markdown:
     """Say at the top of a page what its numbers may be taken for."""
     lines = []
     if corpus == "synthetic":
@@ -29,6 +32,8 @@ def notice(corpus: str, preset: str) -> Markdown:
         lines.append(
             f"**Preset `{preset}`, not the paper's protocol.** {_shrunk(config.preset(preset))}"
         )
+    if not lines:
+        return Markdown("")
     return Markdown("\n>\n".join(f"> {line}" for line in lines))
 
 
@@ -46,16 +51,16 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
 
 
 def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
-    """Show a table with its numbers right-aligned and rounded, absent ones as a dash."""
-    return HTML(
-        frame.to_html(
-            index=False,
-            border=0,
-            na_rep="–",
-            float_format=lambda value: f"{value:.{decimals}f}",
-            classes="table",
-        )
-    )
+    """Show a table: text to the left, numbers rounded and to the right, a dash for none."""
+    numbers = list(frame.select_dtypes("number").columns)
+    # The identifier that ties a table to its style must differ from table to table, not from run
+    # to run.
+    identifier = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
+    style = frame.style.hide(axis="index").set_uuid(identifier)
+    style = style.set_table_attributes('class="table"')
+    style = style.format(precision=decimals, na_rep="–", subset=numbers)
+    style = style.set_properties(subset=numbers, **{"text-align": "right"})
+    return HTML(style.to_html())
 
 
 def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +69,19 @@ def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
         columns=list(paper.EMOTIONS), fill_value=0
     )
     by_speaker = table.groupby("speaker")["samples"]
-    counts["utterances"] = by_speaker.size()
+    counts["all"] = by_speaker.size()
     counts["minutes"] = by_speaker.sum() / paper.SAMPLE_RATE / 60
     counts["under 2 s"] = by_speaker.agg(
         lambda n: int((n < paper.SEGMENT_SECONDS * paper.SAMPLE_RATE).sum())
     )
     for name, hop in (
-        ("training segments", paper.TRAIN_HOP_SECONDS),
-        ("test segments", paper.TEST_HOP_SECONDS),
+        ("training", paper.TRAIN_HOP_SECONDS),
+        ("test", paper.TEST_HOP_SECONDS),
     ):
         counts[name] = by_speaker.agg(lambda n, hop=hop: sum(segment_count(s, hop) for s in n))
     total = counts.sum().to_frame("all").T.astype(counts.dtypes)
-    return pd.concat([counts, total]).rename_axis("speaker").reset_index()
+    counts = pd.concat([counts, total]).rename_axis("speaker").reset_index()
+    return counts.rename_axis(columns=None)
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -92,16 +98,13 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
 
 
-def parameters() -> pd.DataFrame:
-    """Count the parameters of each network of Table 1."""
-    grid = study.pooling("paper", config.preset("paper"))
-    networks = {name: build_network(experiment.network) for name, experiment in grid.items()}
-    return pd.DataFrame(
-        [
-            {"pooling": name, "parameters": sum(p.numel() for p in network.parameters())}
-            for name, network in networks.items()
-        ]
-    )
+def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
+    """Count the parameters of each variant's network."""
+    counts = {
+        variant: sum(p.numel() for p in build_network(experiment.network).parameters())
+        for variant, experiment in grid.items()
+    }
+    return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
 
 
 def readings(*fields: str) -> pd.DataFrame:
@@ -126,7 +129,8 @@ def pooling_answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"By WA the order here is {_ranking(here)}; in the paper it is "
         f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
-        f"The numbers here come from {_size(ours)}. {_caution(predictions)}"
+        f"The numbers here come from {_size(ours)}. "
+        f"{_learnt(ours)}{_caution(predictions)}"
     )
 
 
@@ -142,7 +146,8 @@ def filter_shapes_answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
         f"the width does; the paper chose {paper_height} and {paper_width}. "
-        f"The numbers here come from {_size(ours)}. {_caution(predictions)}"
+        f"The numbers here come from {_size(ours)}. "
+        f"{_learnt(ours)}{_caution(predictions)}"
     )
 
 
@@ -154,6 +159,24 @@ def _size(summary: pd.DataFrame) -> str:
     folds, utterances = summary["folds"].min(), summary["utterances"].min()
     seeds = summary["seeds"].min()
     return f"{folds} folds, {utterances} utterances and {seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def _learnt(summary: pd.DataFrame) -> str:
+    """Warn of networks that are no better than guessing, by a test that knows only their WA."""
+    chance = 1 / len(paper.EMOTIONS)
+    guessing = [
+        str(row.Index)
+        for row in summary.itertuples()
+        if binomtest(
+            round(row.WA / 100 * row.utterances), row.utterances, chance, alternative="greater"
+        ).pvalue
+        > 0.05
+    ]
+    if not guessing:
+        return ""
+    return (
+        f"Not distinguishable from guessing, and so of no use for an order: {', '.join(guessing)}. "
+    )
 
 
 def _caution(predictions: pd.DataFrame) -> str:

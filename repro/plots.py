@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -37,8 +36,6 @@ def use_style() -> None:
         style="ticks",
         palette="colorblind",
         rc={
-            "figure.figsize": (WIDTH, 3.2),
-            "figure.constrained_layout.use": True,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "font.size": 10,
@@ -58,10 +55,18 @@ def use_style() -> None:
     set_matplotlib_formats("svg", metadata={"Date": None})
 
 
+def _subplots(
+    rows: int = 1, columns: int = 1, figsize: tuple[float, float] = (WIDTH, 3.2), **options: Any
+) -> tuple[Figure, Any]:
+    """Make a figure that pyplot does not know, so that a notebook shows it exactly once."""
+    fig = Figure(figsize=figsize, layout="constrained")
+    return fig, fig.subplots(rows, columns, **options)
+
+
 def segments(waveform: torch.Tensor) -> Figure:
     """Draw a waveform with the training and test segments that are cut from it."""
     seconds = np.arange(len(waveform)) / paper.SAMPLE_RATE
-    fig, (top, bottom) = plt.subplots(2, 1, sharex=True, height_ratios=(2, 1.6))
+    fig, (top, bottom) = _subplots(2, 1, sharex=True, height_ratios=(2, 1.6))
     top.plot(seconds, waveform, lw=0.4, color="0.25", rasterized=True)
     top.set_ylabel("amplitude")
     rows = 0
@@ -96,35 +101,36 @@ def spectrogram_image(ax: Axes, segment: torch.Tensor, **options: Any) -> AxesIm
         extent=(0, paper.SEGMENT_SECONDS, 0, paper.HIGHEST_HZ / 1000),
         **options,
     )
-    ax.set(xlabel="time (s)")
+    ax.set(xlabel="time (s)", xticks=(0, 1, 2))
     return image
 
 
 def normalisation(waveform: torch.Tensor, front_end: FrontEnd) -> Figure:
-    """Draw an utterance's first segment: magnitude, scaled to [-1, 1], and after the µ-law."""
+    """Draw the first segment in decibels, as magnitude, scaled to [-1, 1], and after the µ-law."""
     raw = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)[:1]
     scaled = spectrogram.scale(raw, front_end)
     steps = {
+        "decibels (for the eye)": 20 * (raw / raw.max()).clamp_min(spectrogram.LOG_FLOOR).log10(),
         "magnitude": raw,
         "scaled": scaled,
-        "µ-law (network input)": spectrogram.mu_law(scaled),
+        "µ-law (input)": spectrogram.mu_law(scaled),
     }
-    fig, axes = plt.subplots(2, 3, height_ratios=(2, 1), figsize=(WIDTH, 4.4))
+    fig, axes = _subplots(2, 4, sharey="row", height_ratios=(2, 1), figsize=(WIDTH, 4.2))
     for (name, x), ax, below in zip(steps.items(), axes[0], axes[1], strict=True):
         image = spectrogram_image(ax, x[0, 0])
-        ax.set_title(name)
+        ax.set_title(name, fontsize=9)
         fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
         below.hist(x.flatten().numpy(), bins=60, color="0.4", log=True)
-        below.set(xlabel="value", yticks=[])
+        below.set(xlabel="value")
     axes[0, 0].set_ylabel("frequency (kHz)")
-    axes[1, 0].set_ylabel("entries (log)")
+    axes[1, 0].set_ylabel("entries")
     return fig
 
 
 def mu_law_curve() -> Figure:
     """Draw Eq. 1."""
     x = torch.linspace(-1, 1, 401)
-    fig, ax = plt.subplots(figsize=(WIDTH / 2, 2.8))
+    fig, ax = _subplots(figsize=(WIDTH / 2, 2.8))
     ax.plot(x, spectrogram.mu_law(x), label="µ-law, µ = 255")
     ax.plot(x, x, color="0.6", ls="--", label="linear")
     ax.set(xlabel="x", ylabel="F(x)")
@@ -134,7 +140,7 @@ def mu_law_curve() -> Figure:
 
 def emotions(inputs: dict[str, torch.Tensor]) -> Figure:
     """Draw one network input [bins, frames] for each emotion."""
-    fig, axes = plt.subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
+    fig, axes = _subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
     for (emotion, x), ax in zip(inputs.items(), axes, strict=True):
         spectrogram_image(ax, x, vmin=-1, vmax=1)
         ax.set_title(emotion)
@@ -144,10 +150,10 @@ def emotions(inputs: dict[str, torch.Tensor]) -> Figure:
 
 def lengths(table: pd.DataFrame) -> Figure:
     """Draw the lengths of a corpus's utterances; those under 2 s are shaded."""
-    fig, ax = plt.subplots(figsize=(WIDTH, 2.4))
+    fig, ax = _subplots(figsize=(WIDTH, 2.4))
     ax.hist(table["samples"] / paper.SAMPLE_RATE, bins=40, color="C0")
     ax.axvspan(0, paper.SEGMENT_SECONDS, color="0.9", zorder=0)
-    ax.text(0.05, 0.95, "shorter than a segment", va="top", transform=ax.get_xaxis_transform())
+    ax.text(0.05, 1.01, "shorter than a segment", va="bottom", transform=ax.get_xaxis_transform())
     ax.set(xlabel="length (s)", ylabel="utterances", xlim=(0, None))
     return fig
 
@@ -156,7 +162,7 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
     """Draw Fig. 2: WA and the accuracy of each emotion against filter height and width."""
     table = summary.copy()
     table[["height", "width"]] = table["variant"].str.split("x", expand=True).astype(int)
-    fig, axes = plt.subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
+    fig, axes = _subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
     for ax, varied, fixed, unit, per_step in (
         (axes[0], "height", "width", "Hz", paper.BIN_HZ),
         (axes[1], "width", "height", "ms", round(1000 * paper.SHIFT_SECONDS)),
@@ -183,9 +189,9 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
         )
     axes[0].annotate(
         "chance",
-        (1, CHANCE),
+        (0.01, CHANCE),
         xycoords=("axes fraction", "data"),
-        ha="right",
+        ha="left",
         va="bottom",
         color="0.4",
         fontsize=9,
@@ -198,7 +204,7 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
 
 def table_1(summary: pd.DataFrame) -> Figure:
     """Draw WA and UA of each pooling beside the paper's."""
-    fig, axes = plt.subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
+    fig, axes = _subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
     for ax, score in zip(axes, ("WA", "UA"), strict=True):
         x = np.arange(len(summary))
         ax.bar(x - 0.2, summary[score], 0.4, label="here", color="C0")
@@ -215,7 +221,7 @@ def table_1(summary: pd.DataFrame) -> Figure:
 
 def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
     """Draw a confusion matrix per variant: per cent of each true emotion."""
-    fig, axes = plt.subplots(1, len(variants), sharey=True, figsize=(WIDTH, 2.9))
+    fig, axes = _subplots(1, len(variants), sharey=True, figsize=(WIDTH, 2.9))
     for ax, variant in zip(np.atleast_1d(axes), variants, strict=True):
         counts = metrics.confusion(predictions[predictions["variant"] == variant])
         shares = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
@@ -240,7 +246,7 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
 
 def histories(history: pd.DataFrame) -> Figure:
     """Draw the training loss per epoch: a thin line per fold, a thick one for their mean."""
-    fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
+    fig, ax = _subplots(figsize=(WIDTH, 2.8))
     for colour, (variant, runs) in zip(
         sns.color_palette("colorblind"), history.groupby("variant", sort=False), strict=False
     ):
@@ -258,14 +264,14 @@ def histories(history: pd.DataFrame) -> Figure:
         color="0.4",
         fontsize=9,
     )
-    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
-    ax.legend(frameon=False)
+    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.6))
+    ax.legend(frameon=False, loc="lower left")
     return fig
 
 
 def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
     """Draw filter shapes to scale on one corner of the time-frequency plane."""
-    fig, ax = plt.subplots(figsize=(WIDTH / 2, 2.6))
+    fig, ax = _subplots(figsize=(WIDTH / 2, 2.6))
     for colour, (height, width) in zip(sns.color_palette("colorblind"), shapes, strict=False):
         size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
         ax.add_patch(

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
+# Threads of one tiny network wait for each other longer than they compute, above all where tests
+# share the processors. Set before torch is imported; child processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 

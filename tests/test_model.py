@@ -47,18 +47,14 @@ def test_parameters_of_the_paper_network(pooling: str, parameters: int) -> None:
 def test_parameters_layer_by_layer() -> None:
     """Conv1 to Conv5, each with a bias and batch norm's scale and shift, then the GAP layer."""
     conv1 = 8 * (10 * 2 + 1) + 8 * (2 * 8 + 1) + 2 * 16
-    trunk = sum(
-        o * (9 * i + 1) + 2 * o for i, o in ((16, 32), (32, 48), (48, 64), (64, 80))
-    )
+    trunk = sum(o * (9 * i + 1) + 2 * o for i, o in ((16, 32), (32, 48), (48, 64), (64, 80)))
     assert count(build_network(Network(pooling="gap"))) == conv1 + trunk + (80 * 4 + 4)
 
 
 @pytest.mark.parametrize("shape", [(10, 2), (2, 8), (100, 2), (2, 80), (2, 2)])
 def test_parameters_of_the_section_3_2_network(shape: tuple[int, int]) -> None:
     height, width = shape
-    network = Network(
-        pooling="gap", stems=(shape,), stem_channels=paper.SWEEP_CHANNELS, trunk=()
-    )
+    network = Network(pooling="gap", stems=(shape,), stem_channels=paper.SWEEP_CHANNELS, trunk=())
     expected = 16 * (height * width + 1) + 2 * 16 + (16 * 4 + 4)
     assert count(build_network(network)) == expected
 
@@ -130,7 +126,9 @@ def test_without_padding_both_maps_are_cropped_to_the_smaller() -> None:
     assert stems(torch.randn(2, 1, 400, 200)).shape == (2, 4, 391, 193)
 
 
-@pytest.mark.parametrize(("pools", "size"), [((2, 3), (10, 6)), ((2, 3, 4), (5, 3)), ((), (40, 24))])
+@pytest.mark.parametrize(
+    ("pools", "size"), [((2, 3), (10, 6)), ((2, 3, 4), (5, 3)), ((), (40, 24))]
+)
 def test_max_pooling_stands_after_the_named_layers(
     pools: tuple[int, ...], size: tuple[int, int]
 ) -> None:
@@ -234,9 +232,7 @@ def test_bilinear_features_have_norm_1_when_the_l2_norm_comes_last() -> None:
 
 @pytest.mark.parametrize("norm", ["l2-sqrt", "sqrt-l2"])
 @pytest.mark.parametrize("dead", [slice(0, 3), slice(None)], ids=["some", "all"])
-def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(
-    norm: str, dead: slice
-) -> None:
+def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(norm: str, dead: slice) -> None:
     pooling = BilinearPooling(8, norm)
     x = feature_maps().float().relu()
     x[:, dead] = 0

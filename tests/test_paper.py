@@ -8,7 +8,7 @@ from repro import paper
 def test_the_input_of_section_2_1_fits_together() -> None:
     assert paper.SAMPLE_RATE == 16_000
     assert paper.BINS * paper.BIN_HZ == paper.HIGHEST_HZ
-    assert paper.FRAMES * paper.SHIFT_SECONDS == pytest.approx(paper.SEGMENT_SECONDS)
+    assert pytest.approx(paper.SEGMENT_SECONDS) == paper.FRAMES * paper.SHIFT_SECONDS
     assert paper.TRAIN_HOP_SECONDS == 1.0
     assert paper.TEST_HOP_SECONDS == 0.4
 

@@ -148,7 +148,9 @@ def test_folds_that_differ_in_what_they_are_both_count(
 
 
 def test_what_does_not_make_a_fold_another_fold() -> None:
-    other = record(preset="demo", history=[], provenance={}, corpus={"name": "x", "hash": "ba9876543210"})
+    other = record(
+        preset="demo", history=[], provenance={}, corpus={"name": "x", "hash": "ba9876543210"}
+    )
     assert results.identity(other) == results.identity(record())
 
 
@@ -174,7 +176,7 @@ def test_a_file_that_is_no_results_file_is_refused_and_left_alone(
 ) -> None:
     path = tmp_path / "diary.txt"
     path.write_bytes(content)
-    with pytest.raises(ReproError, match="diary.txt") as error:
+    with pytest.raises(ReproError, match=r"diary\.txt") as error:
         results.read_lines(path)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == content

@@ -36,11 +36,18 @@ def network(seed: int = 0, settings: Network = NETWORK) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("epoch", "rate"),
-    [(1, 0.05), (20, 0.05), (21, 0.005), (30, 0.005), (31, 5e-4), (40, 5e-4), (41, 5e-5), (50, 5e-5)],
+    [
+        (1, 0.05),
+        (20, 0.05),
+        (21, 0.005),
+        (30, 0.005),
+        (31, 5e-4),
+        (40, 5e-4),
+        (41, 5e-5),
+        (50, 5e-5),
+    ],
 )
-def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch(
-    epoch: int, rate: float
-) -> None:
+def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch(epoch: int, rate: float) -> None:
     assert trainer.learning_rate(epoch, Training()) == pytest.approx(rate, rel=1e-9)
 
 
@@ -67,7 +74,12 @@ def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_steps_are_nesterovs_with_weight_decay() -> None:
     """v ← µ v + g, w ← w − η (g + µ v), with g the gradient plus the decay of w."""
     training = Training(
-        epochs=2, batch_size=12, learning_rate=0.05, momentum=0.9, weight_decay=0.01, milestones=(2,)
+        epochs=2,
+        batch_size=12,
+        learning_rate=0.05,
+        momentum=0.9,
+        weight_decay=0.01,
+        milestones=(2,),
     )
     segments, labels = data()
     trained = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))

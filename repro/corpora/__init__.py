@@ -14,9 +14,15 @@ from repro.corpora import emodb, iemocap, ravdess, synthetic
 from repro.corpora.table import Utterance, corpus_hash, to_table
 from repro.errors import ReproError
 
-__all__ = ["LABELS", "NAMES", "corpus_hash", "list_utterances", "load_corpus"]
+__all__ = ["DESCRIPTIONS", "LABELS", "NAMES", "corpus_hash", "list_utterances", "load_corpus"]
 
-NAMES = ("synthetic", "iemocap", "emodb", "ravdess")
+DESCRIPTIONS = {
+    "synthetic": "built in: sentences by eSpeak in the shape of IEMOCAP; needs no download",
+    "iemocap": "IEMOCAP, improvised dialogues, English, the paper's corpus; licensed by USC",
+    "emodb": "Berlin Database of Emotional Speech, German, CC0; `repro corpus fetch emodb DIR`",
+    "ravdess": "RAVDESS, spoken statements, English, CC BY-NC-SA",
+}
+NAMES = tuple(DESCRIPTIONS)
 LABELS = ("hap", "hap+exc")
 
 

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import tiny_corpus
+
+import repro
+from repro import cli, config, results, study
+from repro.corpora import NAMES
+
+FAST = [
+    "--device=cpu",
+    "--precision=fp32",
+    "--set=network.stem_channels=2",
+    "--set=network.trunk=(4,4,4,4)",
+    "--set=network.stride=(8,8)",
+    "--set=training.max_segments=8",
+    "--set=training.epochs=1",
+]
+
+
+class Outcome(NamedTuple):
+    """What a command leaves: its exit status, and the lines of both streams."""
+
+    status: int
+    out: list[str]
+    err: list[str]
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The `repro` command in this process, which saves the seconds that importing torch takes."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        capsys.readouterr()
+        status: object = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        if isinstance(status, str):  # what the interpreter makes of sys.exit("text")
+            captured = captured._replace(err=captured.err + status + "\n")
+            status = 1
+        assert status is None or isinstance(status, int)
+        return Outcome(status or 0, captured.out.splitlines(), captured.err.splitlines())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+
+
+@pytest.fixture(scope="module")
+def pooling_results(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("results") / "r.jsonl"
+    overrides = [a.removeprefix("--set=") for a in FAST if a.startswith("--set=")]
+    study.run(
+        "pooling",
+        corpus="emodb",
+        root=corpus,
+        results_file=path,
+        device="cpu",
+        precision="fp32",
+        overrides=overrides,
+    )
+    return path
+
+
+def assert_one_line(outcome: Outcome, *words: str) -> None:
+    """A fault that is explained: status 1 and one line that holds all the words."""
+    assert outcome.status == 1, outcome
+    assert len(outcome.err) == 1, outcome.err
+    assert outcome.err[0].startswith("repro: ")
+    assert outcome.out == []
+    for word in words:
+        assert word in outcome.err[0]
+
+
+# What works --------------------------------------------------------------------------------------
+
+
+def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
+    path = tmp_path / "new" / "r.jsonl"
+    arguments = ["run", "pooling", "--corpus=emodb", f"--root={corpus}", "--preset=smoke", *FAST]
+    first = command(*arguments, "--results", path)
+    assert first.status == 0
+    assert first.out == [f"6 folds trained, results in {path}"]
+    assert len(first.err) == 6 and "03 held out" in first.err[0]  # a line per fold
+    assert path.read_bytes().count(b"\n") == 6
+    second = command(*arguments, "--results", path)
+    assert (second.status, second.out) == (0, [f"0 folds trained, results in {path}"])
+    assert second.err == []
+
+    shown = command("table", "pooling", "--results", path)
+    assert shown.status == 0 and shown.err == []
+    for word in ("WA", "UA", "neutral", "happy", "sad", "angry", "paper WA"):
+        assert word in shown.out[0]
+    assert [line.split()[-2:] for line in shown.out[1:]] == [
+        ["71.35", "67.54"],
+        ["69.17", "64.16"],
+        ["71.75", "68.06"],
+    ]
+    rows = json.loads("\n".join(command("table", "pooling", "--results", path, "--json").out))
+    assert [row["variant"] for row in rows] == ["gap", "bilinear", "attention"]
+    assert [row["paper UA"] for row in rows] == [67.54, 64.16, 68.06]
+    assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
+
+
+def test_results_have_a_place_of_their_own_by_default(
+    corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command("run", "filter-shapes", "--corpus=emodb", f"--root={corpus}", *FAST)
+    assert outcome.status == 0
+    path = tmp_path / "results" / "emodb" / "filter-shapes.jsonl"
+    assert {record["variant"] for record in results.read_lines(path)} == {"2x2", "10x2", "2x8"}
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    assert [each.value for each in cli.Study] == list(study.STUDIES)
+    assert [each.value for each in cli.Preset] == list(config.PRESETS)
+
+
+def test_corpus_list_names_every_corpus(command: Command) -> None:
+    outcome = command("corpus", "list")
+    assert outcome.status == 0
+    assert {line.split()[0] for line in outcome.out} == set(NAMES)
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").out == [repro.__version__]
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("table",), ("report",), ("corpus", "synth")])
+def test_help(arguments: tuple[str, ...], command: Command) -> None:
+    outcome = command(*arguments, "--help")
+    assert outcome.status == 0
+    assert "Usage: repro" in "\n".join(outcome.out)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from repro.cli import app; app(['--help'], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+# Wrong usage: status 2 ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["train-everything"],
+        ["run"],
+        ["run", "poolings"],
+        ["run", "pooling", "--preset", "fast"],
+        ["run", "pooling", "--device", "tpu"],
+        ["run", "pooling", "--precision", "fp16"],
+        ["run", "pooling", "--seeds", "0"],
+        ["run", "pooling", "--seeds", "many"],
+        ["run", "pooling", "--unknown"],
+        ["table", "pooling"],
+        ["table", "--results", "r.jsonl"],
+        ["corpus", "synth"],
+        ["corpus", "synth", "x", "--speakers", "1"],
+        ["corpus", "check", "emodb"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(
+    arguments: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command(*arguments)
+    assert outcome.status == 2
+    assert not any("Traceback" in line for line in outcome.err)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Faults: status 1 and one line -------------------------------------------------------------------
+
+
+def run_on(command: Command, root: Path, path: Path, *more: str) -> Outcome:
+    return command(
+        "run", "pooling", "--corpus=emodb", f"--root={root}", f"--results={path}", *FAST, *more
+    )
+
+
+@pytest.mark.parametrize("name", ["emodb", "iemocap", "ravdess"])
+def test_a_folder_that_is_not_the_corpus(name: str, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "song.wav").write_bytes(b"RIFF")
+    arguments = ["run", "pooling", f"--corpus={name}", f"--results={tmp_path / 'r.jsonl'}"]
+    for root in ("other", "missing", "other/song.wav"):
+        assert_one_line(command(*arguments, f"--root={tmp_path / root}"), str(tmp_path / root))
+    assert_one_line(command(*arguments), name, "--root")
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_an_unknown_corpus(tmp_path: Path, command: Command) -> None:
+    path = tmp_path / "r.jsonl"
+    outcome = command("run", "pooling", "--corpus=emo", f"--results={path}")
+    assert_one_line(outcome, "emo", *NAMES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"RIFF", b"This is a text, not a sound.\n" * 100, b"\x00" * 5000],
+    ids=["empty", "cut", "text", "zeros"],
+)
+def test_a_file_that_is_no_sound_is_named(content: bytes, tmp_path: Path, command: Command) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb", seconds=[1.0])
+    (root / "wav" / "03a01Na.wav").write_bytes(content)
+    outcome = run_on(command, root, tmp_path / "r.jsonl")
+    assert_one_line(outcome, "03a01Na.wav")
+
+
+def test_a_sound_without_samples_is_named(tmp_path: Path, command: Command) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb", seconds=[1.0])
+    sound = root / "wav" / "03a01Na.wav"
+    sound.write_bytes(sound.read_bytes()[:44])  # the header alone
+    assert_one_line(run_on(command, root, tmp_path / "r.jsonl"), "03a01Na.wav")
+
+
+def test_a_missing_file_is_named(tmp_path: Path, command: Command) -> None:
+    root = tmp_path / "iemocap"
+    evaluations = root / "Session1" / "dialog" / "EmoEvaluation"
+    evaluations.mkdir(parents=True)
+    line = "[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.5000, 2.5000]\n"
+    (evaluations / "Ses01F_impro01.txt").write_text(line, encoding="utf-8")
+    outcome = command(
+        "run", "pooling", "--corpus=iemocap", f"--root={root}", f"--results={tmp_path / 'r'}"
+    )
+    assert_one_line(outcome, "Ses01F_impro01_F000.wav", "missing")
+
+
+def test_a_single_speaker(tmp_path: Path, command: Command) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb", ["03"])
+    assert_one_line(run_on(command, root, tmp_path / "r.jsonl"), "03", "two speakers")
+
+
+def test_a_fold_without_training_data(tmp_path: Path, command: Command) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb", seconds=[1.0])
+    outcome = run_on(command, root, tmp_path / "r.jsonl", "--set=front_end.short=drop-training")
+    assert_one_line(outcome, "fold 03", "no training data", "front_end.short")
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "training.epoch=3",
+        "epochs=3",
+        "training.epochs",
+        "training.epochs=0",
+        "network.pooling=max",
+        "training.epochs={[]: 1}",
+    ],
+)
+def test_a_set_that_does_not_fit(
+    assignment: str, corpus: Path, tmp_path: Path, command: Command
+) -> None:
+    outcome = run_on(command, corpus, tmp_path / "r.jsonl", f"--set={assignment}")
+    assert_one_line(outcome, f"--set {assignment}")
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["network.stride=(400,200)", "network.stems=((500,2),)", "training.learning_rate=1e30"],
+)
+def test_settings_that_no_network_can_have(
+    assignment: str, corpus: Path, tmp_path: Path, command: Command
+) -> None:
+    outcome = run_on(
+        command, corpus, tmp_path / "r.jsonl", "--set=network.padding=none", f"--set={assignment}"
+    )
+    assert outcome.status == 1
+    assert len([line for line in outcome.err if "held out" not in line]) == 1
+
+
+def test_a_results_file_of_another_study(
+    corpus: Path, pooling_results: Path, command: Command
+) -> None:
+    content = pooling_results.read_bytes()
+    arguments = ["--corpus=emodb", f"--root={corpus}", f"--results={pooling_results}"]
+    outcome = command("run", "filter-shapes", *arguments, *FAST)
+    assert_one_line(outcome, str(pooling_results), "holds pooling", "filter-shapes")
+    outcome = command("table", "filter-shapes", "--results", pooling_results)
+    assert_one_line(outcome, str(pooling_results), "holds pooling", "filter-shapes")
+    assert pooling_results.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"Dear diary,\nno more", b"Dear diary,\n", b"Dear diary"])
+def test_a_results_file_that_is_some_text_is_left_alone(
+    content: bytes, corpus: Path, tmp_path: Path, command: Command
+) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_bytes(content)
+    assert_one_line(run_on(command, corpus, path), "diary.txt")
+    assert_one_line(command("table", "pooling", "--results", path), "diary.txt")
+    assert path.read_bytes() == content
+
+
+def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Command) -> None:
+    path = tmp_path / "r.jsonl"
+    assert_one_line(command("table", "pooling", "--results", path), "no such results file")
+    path.write_bytes(b"")
+    assert_one_line(command("table", "pooling", "--results", path), "no finished fold")
+
+
+def test_cuda_without_a_gpu(
+    corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = run_on(command, corpus, tmp_path / "r.jsonl", "--device=cuda")
+    assert_one_line(outcome, "--device cuda", "no GPU")
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run", interrupted)
+    assert_one_line(run_on(command, corpus, tmp_path / "r.jsonl"), "interrupted")
+
+
+def test_the_interpreter_prints_the_line_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "repro", "run", "pooling", "--corpus", "emodb"]
+    command += ["--root", str(tmp_path / "missing"), "--results", str(tmp_path / "r.jsonl")]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    [line] = outcome.stderr.splitlines()
+    assert line.startswith("repro: ") and "missing" in line

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_corpus
+import torch
+
+from repro import audio, crossval, paper, spectrogram, trainer
+from repro.config import Experiment, FrontEnd, Network, Protocol, Training
+from repro.corpora import load_corpus
+from repro.errors import ReproError
+
+EMOTIONS = list(paper.EMOTIONS)
+NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 8))
+TRAINING = Training(epochs=2, batch_size=8, milestones=())
+TINY = Experiment(network=NETWORK, training=TRAINING)
+
+
+def with_protocol(**changes: Any) -> Experiment:
+    return replace(TINY, protocol=Protocol(**changes))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Three speakers with 12 utterances each, some under 2 s and some of several segments."""
+    root = tmp_path_factory.mktemp("corpus") / "emodb"
+    return tiny_corpus.table(tiny_corpus.write(root, ("03", "08", "09"), (1.5, 2.5, 3.3)))
+
+
+@pytest.fixture(scope="module")
+def features(table: pd.DataFrame) -> crossval.Features:
+    return crossval.extract(table, TINY.front_end)
+
+
+def iemocap_names() -> pd.DataFrame:
+    """Names of IEMOCAP's pattern: letter of the markers, dialogue, and who speaks."""
+    rows = [
+        (f"Ses0{session}{letter}_impro0{dialogue}_{sex}000", f"Ses0{session}{sex}")
+        for session in range(1, 6)
+        for letter in "FM"
+        for dialogue in (1, 2)
+        for sex in "FM"
+    ]
+    table = pd.DataFrame(rows, columns=["utterance", "speaker"])
+    table["emotion"] = [EMOTIONS[i % 4] for i in range(len(table))]
+    table["samples"] = 40_000
+    table["path"] = ""
+    table.attrs["corpus"] = "iemocap"
+    return table
+
+
+def assert_a_partition(table: pd.DataFrame, folds: list[crossval.Fold]) -> None:
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested) == list(range(len(table)))
+    for fold in folds:
+        assert sorted([*fold.train, *fold.test]) == list(range(len(table)))
+
+
+# Folds -------------------------------------------------------------------------------------------
+
+
+def test_emodb_has_ten_folds_and_never_trains_on_the_held_out_speaker(emodb_root: Path) -> None:
+    table = load_corpus("emodb", emodb_root)
+    folds = crossval.make_folds(table, Experiment())
+    assert [fold.held_out for fold in folds] == [
+        "03", "08", "09", "10", "11", "12", "13", "14", "15", "16"
+    ]  # fmt: skip
+    assert [len(fold.test) for fold in folds] == [39, 42, 30, 21, 35, 22, 36, 41, 34, 39]
+    assert_a_partition(table, folds)
+    speakers = table["speaker"].to_numpy()
+    for fold in folds:
+        assert set(speakers[fold.test]) == {fold.held_out}
+        assert fold.held_out not in set(speakers[fold.train])
+
+
+def test_iemocap_is_held_out_by_who_speaks() -> None:
+    table = iemocap_names()
+    folds = crossval.make_folds(table, Experiment())
+    assert len(folds) == 10
+    assert_a_partition(table, folds)
+    for fold in folds:
+        names = table["utterance"].to_numpy()
+        assert all(n[:5] + n.split("_")[2][0] == fold.held_out for n in names[fold.test])
+        assert not any(n[:5] + n.split("_")[2][0] == fold.held_out for n in names[fold.train])
+
+
+def test_the_letter_reading_groups_by_the_markers_and_leaks() -> None:
+    table = iemocap_names()
+    folds = crossval.make_folds(table, with_protocol(folds="letter"))
+    assert [fold.held_out for fold in folds] == [f"Ses0{s}{x}" for s in range(1, 6) for x in "FM"]
+    assert_a_partition(table, folds)
+    for fold in folds:
+        assert all(table["utterance"].iloc[fold.test].str.startswith(fold.held_out + "_"))
+        speakers = table["speaker"]
+        assert set(speakers.iloc[fold.test]) & set(speakers.iloc[fold.train])
+
+
+def test_the_session_reading_has_five_folds_without_a_shared_speaker() -> None:
+    table = iemocap_names()
+    folds = crossval.make_folds(table, with_protocol(folds="session"))
+    assert [fold.held_out for fold in folds] == ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
+    assert_a_partition(table, folds)
+    speakers = table["speaker"]
+    for fold in folds:
+        assert not set(speakers.iloc[fold.test]) & set(speakers.iloc[fold.train])
+
+
+def test_the_random_reading_has_ten_even_parts_that_stay_the_same() -> None:
+    table = iemocap_names()
+    first, second = (crossval.make_folds(table, with_protocol(folds="random")) for _ in range(2))
+    assert_a_partition(table, first)
+    assert [len(fold.test) for fold in first] == [4] * 10
+    for one, other in zip(first, second, strict=True):
+        assert one.held_out == other.held_out
+        assert (one.test == other.test).all()
+    speakers = table["speaker"].to_numpy()
+    assert any(len(set(speakers[fold.test])) > 1 for fold in first)
+
+
+@pytest.mark.parametrize("folds", ["letter", "session"])
+def test_readings_of_iemocap_names_need_them(table: pd.DataFrame, folds: str) -> None:
+    with pytest.raises(ReproError, match="needs IEMOCAP's utterance names"):
+        crossval.make_folds(table, with_protocol(folds=folds))
+
+
+@pytest.mark.parametrize(
+    ("short", "trained", "tested"),
+    [("pad", 24, 12), ("repeat", 24, 12), ("drop-training", 16, 12), ("drop", 16, 8)],
+)
+def test_short_utterances_are_left_out_where_the_reading_says_so(
+    table: pd.DataFrame, short: str, trained: int, tested: int
+) -> None:
+    experiment = replace(TINY, front_end=FrontEnd(short=short))
+    for fold in crossval.make_folds(table, experiment):
+        assert (len(fold.train), len(fold.test)) == (trained, tested)
+        lengths = table["samples"].to_numpy()
+        if short.startswith("drop"):
+            assert (lengths[fold.train] >= 32_000).all()
+        if short == "drop":
+            assert (lengths[fold.test] >= 32_000).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "held_out"),
+    [(1, [1]), (2, [1, 10]), (3, [1, 5, 10]), (10, range(1, 11)), (99, range(1, 11))],
+)
+def test_max_folds_takes_evenly_spaced_speakers(count: int, held_out: list[int]) -> None:
+    table = iemocap_names()
+    names = sorted(set(table["speaker"]))
+    folds = crossval.make_folds(table, with_protocol(max_folds=count))
+    assert [fold.held_out for fold in folds] == [names[i - 1] for i in held_out]
+    for fold in folds:
+        assert len(fold.train) + len(fold.test) == len(table)
+
+
+def test_a_single_speaker_is_a_fault(table: pd.DataFrame) -> None:
+    alone = table[table["speaker"] == "03"].reset_index(drop=True)
+    with pytest.raises(ReproError, match=r"one group to hold out \(03\).*two speakers"):
+        crossval.make_folds(alone, TINY)
+
+
+def test_a_fold_without_training_or_test_data_is_a_fault(table: pd.DataFrame) -> None:
+    table = table[table["speaker"] != "09"].reset_index(drop=True)
+    short_08 = table[(table["speaker"] == "03") | (table["samples"] < 32_000)]
+    short_08 = short_08.reset_index(drop=True)
+    drop_training = replace(TINY, front_end=FrontEnd(short="drop-training"))
+    with pytest.raises(ReproError, match="fold 03: no training data"):
+        crossval.make_folds(short_08, drop_training)
+    drop = replace(drop_training, front_end=FrontEnd(short="drop"))
+    only_08 = with_protocol(max_folds=None)
+    with pytest.raises(ReproError, match="fold 03: no training data"):
+        crossval.make_folds(short_08, drop)
+    three = pd.concat([short_08, table[table["speaker"] == "03"].assign(speaker="01")])
+    with pytest.raises(ReproError, match="fold 08: no test data"):
+        crossval.make_folds(three.reset_index(drop=True), drop)
+    assert len(crossval.make_folds(short_08, only_08)) == 2
+
+
+# Features ----------------------------------------------------------------------------------------
+
+
+def test_features_are_the_training_segments_in_the_order_of_the_table(
+    table: pd.DataFrame, features: crossval.Features
+) -> None:
+    counts = [spectrogram.segment_count(n, 1.0) for n in table["samples"]]
+    assert len(features.segments) == sum(counts) == 3 * 4 * (1 + 1 + 2)
+    assert features.utterance.tolist() == [i for i, n in enumerate(counts) for _ in range(n)]
+    labels = [EMOTIONS.index(table["emotion"][i]) for i in features.utterance.tolist()]
+    assert features.labels.tolist() == labels
+    for row in (0, 5, 35):
+        expected = spectrogram.segments(audio.load(table["path"][row]), FrontEnd(), 1.0)
+        assert torch.equal(features.segments[features.utterance == row], expected)
+
+
+# One fold ----------------------------------------------------------------------------------------
+
+
+class Spy:
+    """Stands before `trainer.fit` and `trainer.predict` and keeps what they are given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.fit, self.predict = trainer.fit, trainer.predict
+        self.trained_on: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.networks: list[torch.nn.Module] = []
+        monkeypatch.setattr(trainer, "fit", self._fit)
+        monkeypatch.setattr(trainer, "predict", self._predict)
+        self.scored: list[torch.Tensor] = []
+        self.logits: list[torch.Tensor] = []
+
+    def _fit(self, network: torch.nn.Module, segments: Any, labels: Any, *a: Any, **k: Any) -> Any:
+        self.networks.append(network)
+        self.trained_on.append((segments, labels))
+        return self.fit(network, segments, labels, *a, **k)
+
+    def _predict(self, network: torch.nn.Module, segments: Any, **k: Any) -> Any:
+        self.scored.append(segments)
+        self.logits.append(self.predict(network, segments, **k))
+        return self.logits[-1]
+
+
+@pytest.mark.parametrize("score", ["softmax", "logits"])
+def test_an_utterances_score_is_the_mean_over_its_segments(
+    table: pd.DataFrame, features: crossval.Features, score: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = with_protocol(score=score)
+    fold = crossval.make_folds(table, experiment)[1]
+    spy = Spy(monkeypatch)
+    history, predictions = crossval.run_fold(features, fold, experiment, seed=0)
+    [network] = spy.networks
+    assert len(history) == 2
+    assert list(predictions.columns) == ["utterance", "emotion", *EMOTIONS]
+    assert predictions["utterance"].to_list() == table["utterance"].iloc[fold.test].to_list()
+    assert predictions["emotion"].to_list() == table["emotion"].iloc[fold.test].to_list()
+    for i, path in enumerate(table["path"].iloc[fold.test]):
+        segments = spectrogram.segments(audio.load(path), FrontEnd(), 0.4)
+        with torch.no_grad():
+            logits = network.eval()(segments)
+        samples = int(table["samples"].iloc[fold.test[i]])
+        assert len(segments) == spectrogram.segment_count(samples, 0.4)
+        scores = logits.exp() / logits.exp().sum(1, keepdim=True) if score == "softmax" else logits
+        found = predictions.loc[i, EMOTIONS].to_numpy(float)
+        np.testing.assert_allclose(found, scores.mean(0), atol=1e-5)
+    if score == "softmax":
+        np.testing.assert_allclose(predictions[EMOTIONS].sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_network_never_trains_on_the_held_out_speaker(
+    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(monkeypatch)
+    fold = crossval.make_folds(table, TINY)[0]
+    crossval.run_fold(features, fold, TINY, seed=0)
+    [(segments, labels)] = spy.trained_on
+    held_out = table["speaker"].to_numpy()[features.utterance.numpy()] == "03"
+    assert torch.equal(segments, features.segments[torch.from_numpy(~held_out)])
+    assert torch.equal(labels, features.labels[torch.from_numpy(~held_out)])
+
+
+def test_max_segments_takes_a_part_of_the_training_segments(
+    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(monkeypatch)
+    fold = crossval.make_folds(table, TINY)[0]
+    experiment = replace(TINY, training=replace(TRAINING, max_segments=5, epochs=1))
+    for seed in (0, 0, 1):
+        crossval.run_fold(features, fold, experiment, seed=seed)
+    first, again, other = (segments for segments, _ in spy.trained_on)
+    assert len(first) == len(other) == 5
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    rows = [torch.isin(features.utterance, torch.from_numpy(fold.train))]
+    allowed = features.segments[rows[0]]
+    for segment, label in zip(*spy.trained_on[0], strict=True):
+        [match] = (allowed == segment).flatten(1).all(1).nonzero()
+        assert features.labels[rows[0]][match] == label
+
+
+def test_one_scale_for_the_training_set_never_sees_the_test_speaker(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = replace(TINY, front_end=FrontEnd(scale="training-set"))
+    waveforms = [audio.load(path) for path in table["path"]]
+    fold = crossval.make_folds(table, experiment)[0]
+    waveforms = [w * (10 if row in fold.test else 1) for row, w in enumerate(waveforms)]
+    features = crossval.extract(table, experiment.front_end, waveforms=waveforms)
+    spy = Spy(monkeypatch)
+    crossval.run_fold(features, fold, experiment, seed=0)
+
+    [(segments, _)] = spy.trained_on
+    raw = [spectrogram.magnitudes(waveforms[row], FrontEnd(), 1.0) for row in fold.train]
+    limits = (min(r.min().item() for r in raw), max(r.max().item() for r in raw))
+    assert max(features.segments.max().item(), 0) > 2 * limits[1]  # the test speaker is louder
+    expected = spectrogram.normalise(torch.cat(raw), experiment.front_end, limits)
+    assert torch.equal(segments, expected)
+    assert segments.min() == -1 and segments.max() == 1
+    tests = [
+        spectrogram.segments(waveforms[row], experiment.front_end, 0.4, limits) for row in fold.test
+    ]
+    assert torch.equal(spy.scored[0], torch.cat(tests))
+
+
+# Which epoch counts ------------------------------------------------------------------------------
+
+
+def accuracy(predictions: pd.DataFrame) -> float:
+    return (predictions[EMOTIONS].idxmax(axis=1) == predictions["emotion"]).mean()
+
+
+def test_the_best_epoch_on_the_test_speaker_is_no_worse_than_the_last(
+    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = replace(TRAINING, epochs=6, learning_rate=0.1)
+    fold = crossval.make_folds(table, TINY)[2]
+    last_only = replace(TINY, training=training)
+    best_only = replace(last_only, protocol=Protocol(epoch="best-on-test"))
+    history, last = crossval.run_fold(features, fold, last_only, seed=3)
+    spy = Spy(monkeypatch)
+    finished: list[int] = []
+    again, best = crossval.run_fold(features, fold, best_only, seed=3, on_epoch=finished.append)
+    assert history == again  # to look does not disturb
+    assert finished == [1, 2, 3, 4, 5, 6]
+    assert len(spy.logits) == 6
+    counts = [spectrogram.segment_count(n, 0.4) for n in table["samples"].iloc[fold.test]]
+    right = []
+    for logits in spy.logits:
+        means = torch.stack([part.softmax(1).mean(0) for part in logits.split(counts)])
+        predicted = [EMOTIONS[i] for i in means.argmax(1)]
+        right.append(np.mean(np.array(predicted) == table["emotion"].iloc[fold.test]))
+    assert accuracy(best) == max(right)
+    assert accuracy(last) == right[-1]
+    assert accuracy(best) >= accuracy(last)
+    first_best = right.index(max(right))
+    means = [part.softmax(1).mean(0) for part in spy.logits[first_best].split(counts)]
+    np.testing.assert_allclose(best[EMOTIONS].to_numpy(), torch.stack(means), atol=1e-6)
+
+
+# Seeds -------------------------------------------------------------------------------------------
+
+
+def test_folds_give_the_same_in_any_order(table: pd.DataFrame, features: crossval.Features) -> None:
+    folds = crossval.make_folds(table, TINY)
+    torch.manual_seed(1)
+    forwards = {f.held_out: crossval.run_fold(features, f, TINY, seed=0) for f in folds[:2]}
+    torch.manual_seed(2)
+    backwards = {f.held_out: crossval.run_fold(features, f, TINY, seed=0) for f in folds[1::-1]}
+    for name, (history, predictions) in forwards.items():
+        assert history == backwards[name][0]
+        pd.testing.assert_frame_equal(predictions, backwards[name][1], check_exact=True)
+
+
+def test_a_fold_leaves_the_global_random_state_alone(
+    table: pd.DataFrame, features: crossval.Features
+) -> None:
+    before = torch.get_rng_state()
+    crossval.run_fold(features, crossval.make_folds(table, TINY)[0], TINY, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_seed_gives_other_scores(table: pd.DataFrame, features: crossval.Features) -> None:
+    fold = crossval.make_folds(table, TINY)[0]
+    scores = [
+        crossval.run_fold(features, fold, TINY, seed=seed)[1][EMOTIONS].to_numpy()
+        for seed in (0, 1)
+    ]
+    assert not np.allclose(*scores)
+
+
+def test_the_seed_of_a_fold_depends_on_seed_and_name_alone() -> None:
+    one, other = (np.array([0]), np.array([1])), (np.array([2]), np.array([3]))
+    seeds = {
+        (seed, name): crossval.fold_seed(seed, crossval.Fold(name, *one))
+        for seed in range(5)
+        for name in ("03", "08", "Ses01F")
+    }
+    assert len(set(seeds.values())) == len(seeds)
+    assert all(0 <= value < 2**32 for value in seeds.values())
+    for (seed, name), value in seeds.items():
+        assert crossval.fold_seed(seed, crossval.Fold(name, *other)) == value
+
+
+def test_weights_that_overflow_after_the_last_step_are_a_fault(
+    table: pd.DataFrame, features: crossval.Features
+) -> None:
+    training = Training(epochs=1, batch_size=64, learning_rate=1e38, milestones=())
+    fold = crossval.make_folds(table, TINY)[0]
+    with pytest.raises(ReproError, match="diverged"):
+        crossval.run_fold(features, fold, replace(TINY, training=training), seed=0)

@@ -1,0 +1,62 @@
+"""The notebooks under version control: in step with their scripts, free of outputs, runnable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+PARAMETERS = ["corpus", "root", "preset", "results", "device", "seeds"]
+
+
+def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, dict]]:
+    return [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells]
+
+
+def test_every_section_has_its_notebook() -> None:
+    names = [script.stem for script in SCRIPTS]
+    assert names[:3] == ["01_input_spectrograms", "02_filter_shapes", "03_pooling"]
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebook_is_in_step_with_its_script(script: Path) -> None:
+    source = jupytext.read(script)
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    assert cells(notebook) == cells(source), "run `make sync`"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebook_has_no_output_and_says_its_language(script: Path) -> None:
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert notebook.metadata.kernelspec.language == "python"  # papermill stops without it
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_one_cell_holds_the_parameters(script: Path) -> None:
+    tagged = [
+        cell
+        for cell in jupytext.read(script).cells
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    assert len(tagged) == 1
+    values: dict[str, object] = {}
+    exec(tagged[0].source, values)
+    assert [name for name in values if name != "__builtins__"] == PARAMETERS
+    assert values["corpus"] == "synthetic" and values["preset"] == "smoke"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_figure_has_a_caption_and_an_alternative_text(script: Path) -> None:
+    for cell in jupytext.read(script).cells:
+        if cell.cell_type == "code" and cell.source.splitlines()[-1].startswith("plots."):
+            shown = cell.metadata.get("mystnb", {})
+            assert shown.get("figure", {}).get("caption") and shown.get("image", {}).get("alt"), (
+                cell.source
+            )

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import soundfile
+import tiny_corpus
+
+from repro import config, crossval, metrics, paper, results, study
+from repro.config import Experiment
+from repro.corpora import corpus_hash, load_corpus
+from repro.errors import ReproError
+
+SMALL = [
+    "network.stem_channels=2",
+    "network.trunk=(4, 4, 4, 4)",
+    "network.stride=(8, 8)",
+    "training.max_segments=8",
+]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+
+
+def run(corpus: Path, results_file: Path, name: str = "pooling", **changes: Any) -> int:
+    settings: dict[str, Any] = {
+        "corpus": "emodb",
+        "root": corpus,
+        "device": "cpu",
+        "precision": "fp32",
+        "overrides": SMALL,
+    }
+    return study.run(name, results_file=results_file, **(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    path = tmp_path_factory.mktemp("results") / "r.jsonl"
+    assert run(corpus, path) == 6  # three poolings, two folds
+    return results.read_lines(path)
+
+
+def without_provenance(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k != "provenance"} for record in records]
+
+
+# Grids -------------------------------------------------------------------------------------------
+
+
+def shape(experiment: Experiment) -> tuple[int, int]:
+    [only] = experiment.network.stems
+    return only
+
+
+@pytest.mark.parametrize(
+    ("preset", "heights", "widths"),
+    [
+        ("smoke", [2, 10], [8]),
+        ("demo", [2, 10, 40], [8, 30]),
+        ("quick", [2, 10, 40, 100], [8, 30, 80]),
+        (
+            "paper",
+            [2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100],
+            [4, 6, 8, 10, 15, 20, 30, 40, 60, 80],
+        ),
+    ],
+)
+def test_filter_shapes_varies_one_side_at_a_time(
+    preset: str, heights: list[int], widths: list[int]
+) -> None:
+    grid = study.variants("filter-shapes", preset)
+    expected = [f"{h}x2" for h in heights] + [f"2x{w}" for w in widths]  # 2x2 is in both, once
+    assert list(grid) == expected
+    for name, experiment in grid.items():
+        height, width = map(int, name.split("x"))
+        assert shape(experiment) == (height, width)
+        assert experiment.network.trunk == ()
+        assert experiment.network.pooling == "gap"
+        assert experiment.network.stem_channels == 16
+    assert len({experiment.key for experiment in grid.values()}) == len(grid)
+
+
+def test_the_paper_sweep_has_22_shapes() -> None:
+    assert len(study.variants("filter-shapes", "paper")) == 22
+
+
+@pytest.mark.parametrize("preset", list(config.PRESETS))
+def test_pooling_varies_the_pooling_alone(preset: str) -> None:
+    grid = study.variants("pooling", preset)
+    assert list(grid) == ["gap", "bilinear", "attention"] == list(paper.TABLE_1)
+    base = config.preset(preset)
+    for name, experiment in grid.items():
+        assert experiment == base.override(f"network.pooling={name}")
+    assert grid["attention"] == base
+
+
+@pytest.mark.parametrize("name", ["filter-shapes", "pooling"])
+def test_overrides_reach_every_variant(name: str) -> None:
+    grid = study.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
+    for experiment in grid.values():
+        assert experiment.training.epochs == 3
+        assert experiment.front_end.magnitude == "power"
+        assert experiment.training.batch_size == 64
+
+
+def test_unknown_studies_presets_and_fields_are_faults() -> None:
+    with pytest.raises(ReproError, match="filter-shapes, pooling"):
+        study.variants("poolings", "smoke")
+    with pytest.raises(ReproError, match="no preset"):
+        study.variants("pooling", "fast")
+    with pytest.raises(ReproError, match="no such field"):
+        study.variants("pooling", "smoke", ["training.epoch=1"])
+
+
+# What a run leaves -------------------------------------------------------------------------------
+
+
+def test_each_fold_is_a_line_that_says_all_of_itself(
+    corpus: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    table = load_corpus("emodb", corpus)
+    grid = study.variants("pooling", "smoke", SMALL)
+    assert [(r["variant"], r["fold"]) for r in uninterrupted] == [
+        (variant, fold) for variant in grid for fold in ("03", "08")
+    ]
+    for record in uninterrupted:
+        experiment = config.from_dict(record["experiment"])
+        assert experiment == grid[record["variant"]]
+        assert record["key"] == experiment.key
+        assert record["study"] == "pooling" and record["seed"] == 0
+        assert record["preset"] == ", ".join(["smoke", *SMALL])
+        assert record["corpus"] == {"name": "emodb", "hash": corpus_hash(table)}
+        assert len(record["history"]) == experiment.training.epochs == 2
+        tested = table[table["speaker"] == record["fold"]]
+        assert record["predictions"]["utterance"] == tested["utterance"].to_list()
+        assert record["predictions"]["emotion"] == tested["emotion"].to_list()
+        assert all(len(record["predictions"][emotion]) == 8 for emotion in paper.EMOTIONS)
+        provenance = record["provenance"]
+        assert provenance["precision"] == "fp32" and provenance["device"].startswith("cpu")
+        assert provenance["seconds"] > 0 and provenance["threads"] >= 1
+        assert {"version", "commit", "torch", "date"} <= set(provenance)
+
+
+def test_a_second_run_trains_nothing(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.jsonl"
+    assert run(corpus, path, "filter-shapes", overrides=[*SMALL, "training.epochs=1"]) == 6
+    content = path.read_bytes()
+
+    def unexpected(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("nothing is left to compute")
+
+    monkeypatch.setattr(crossval, "extract", unexpected)
+    monkeypatch.setattr(crossval, "run_fold", unexpected)
+    assert run(corpus, path, "filter-shapes", overrides=[*SMALL, "training.epochs=1"]) == 0
+    assert path.read_bytes() == content
+
+
+def test_more_seeds_add_their_folds_alone(
+    corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    for record in uninterrupted:
+        results.append(path, record)
+    assert run(corpus, path, seeds=2) == 6
+    records = results.read_lines(path)
+    assert records[:6] == uninterrupted
+    assert [record["seed"] for record in records[6:]] == [1] * 6
+    first = results.read(path).predictions.groupby("seed")["neutral"].sum()
+    assert first[0] != first[1]
+
+
+def test_another_corpus_or_setting_is_trained_anew(
+    corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    for record in uninterrupted:
+        results.append(path, record)
+    shorter = tiny_corpus.write(tmp_path / "other", seconds=(1.0, 2.5))
+    assert run(shorter, path) == 6
+    assert run(corpus, path, overrides=[*SMALL, "training.epochs=1"]) == 6
+    assert len(results.read_lines(path)) == 18
+
+
+def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    run(corpus, tmp_path / "r.jsonl", progress=lambda *what: seen.append(what))
+    assert seen[0] == ("pooling gap, 03 held out", 0, 12)
+    assert seen[-1] == ("pooling attention, 08 held out", 12, 12)
+    assert sorted({done for _, done, _ in seen}) == list(range(13))
+
+
+def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report = study.LinePerFold()
+    for done, label in enumerate(["a", "a", "b", "b"]):
+        report(label, done, 4)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0] == "  0% a"
+    assert lines[1].startswith(" 50% b, ") and lines[1].endswith(" s left")
+
+
+# Killed and continued ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_predictions(
+    corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    command = [sys.executable, "-m", "repro", "run", "pooling", "--corpus", "emodb"]
+    command += ["--root", str(corpus), "--preset", "smoke", "--results", str(path)]
+    command += ["--device", "cpu", "--precision", "fp32"]
+    for assignment in SMALL:
+        command += ["--set", assignment]
+    with (tmp_path / "log").open("w") as log:
+        child = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 120
+        while not (path.exists() and path.read_bytes().count(b"\n") >= 2):
+            assert child.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    held = results.read_lines(path)
+    assert 2 <= len(held) < 6, "the run was over before it could be killed"
+    # As if it had been killed while it wrote.
+    with path.open("ab") as file:
+        file.write(b'{"key": "torn')
+    assert run(corpus, path) == 6 - len(held)
+    records = results.read_lines(path)
+    assert records[: len(held)] == held
+    assert without_provenance(records) == without_provenance(uninterrupted)
+
+
+def test_an_exception_keeps_the_finished_folds(
+    corpus: Path,
+    tmp_path: Path,
+    uninterrupted: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "r.jsonl"
+    run_fold, calls = crossval.run_fold, []
+
+    def third_fails(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return run_fold(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crossval, "run_fold", third_fails)
+        with pytest.raises(KeyboardInterrupt):
+            run(corpus, path)
+    assert without_provenance(results.read_lines(path)) == without_provenance(uninterrupted[:2])
+    assert run(corpus, path) == 4
+    assert without_provenance(results.read_lines(path)) == without_provenance(uninterrupted)
+
+
+# Faults ------------------------------------------------------------------------------------------
+
+
+def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unexpected(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("the fault must be found before anything is trained")
+
+    monkeypatch.setattr(crossval, "run_fold", unexpected)
+
+
+@pytest.mark.parametrize("content", [b"Dear diary", b"Dear diary,\n", b"Dear diary,\nno more"])
+def test_a_foreign_results_file_is_found_before_training(
+    corpus: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_trains(monkeypatch)
+    path = tmp_path / "diary.txt"
+    path.write_bytes(content)
+    with pytest.raises(ReproError, match=r"diary\.txt"):
+        run(corpus, path)
+    assert path.read_bytes() == content
+
+
+def test_a_results_file_that_cannot_be_written_is_found_before_training(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_trains(monkeypatch)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ReproError, match="cannot write results"):
+        run(corpus, tmp_path / "file" / "r.jsonl")
+
+
+def test_a_single_speaker_is_a_fault(tmp_path: Path) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb", ["03"])
+    with pytest.raises(ReproError, match="two speakers"):
+        run(root, tmp_path / "r.jsonl")
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> None:
+    root = tiny_corpus.write(tmp_path / "emodb")
+    path = root / "wav" / "03a01Na.wav"
+    sound, rate = soundfile.read(path)
+    sound[100] = float("nan")
+    soundfile.write(path, sound, rate, subtype="FLOAT")
+    with pytest.raises(ReproError, match=r"03a01Na\.wav.*not finite"):
+        run(root, tmp_path / "r.jsonl")
+
+
+# EmoDB -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_smoke_study_of_emodb(
+    emodb_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    fit = crossval.trainer.fit
+
+    def spy(network: Any, segments: Any, *args: Any, **kwargs: Any) -> list[float]:
+        sizes.append(len(segments))
+        return fit(network, segments, *args, **kwargs)
+
+    monkeypatch.setattr(crossval.trainer, "fit", spy)
+    path = tmp_path / "r.jsonl"
+    begun = time.monotonic()
+    assert study.run("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
+    assert time.monotonic() - begun < 120
+    assert sizes == [48] * 6
+    tables = results.read(path, study="pooling")
+    assert set(tables.folds["fold"]) == {"03", "16"}
+    assert len(tables.predictions) == 3 * (39 + 39)
+    assert len(tables.history) == 6 * 2
+    summary = metrics.beside_paper(tables.predictions)
+    assert summary["variant"].to_list() == ["gap", "bilinear", "attention"]
+    assert summary["utterances"].to_list() == [78] * 3
+    assert summary["paper WA"].to_list() == [71.35, 69.17, 71.75]
+    assert isinstance(summary, pd.DataFrame) and summary["WA"].between(0, 100).all()
