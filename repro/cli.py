@@ -70,13 +70,18 @@ Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, coun
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+INTERRUPTED = 130  # typer's own exit status after Ctrl-C
+
+
 def main() -> None:
     """Run the command; a foreseeable fault is one line on standard error and exit status 1."""
     try:
         app()
     except ReproError as error:
         sys.exit(f"repro: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:
+            raise
         sys.exit("repro: interrupted; the same command goes on from the last finished fold")
 
 

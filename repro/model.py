@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from repro import paper
 from repro.config import Network, Shape
+from repro.errors import ReproError
 from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
@@ -140,6 +141,22 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
         A module from [n, 1, 400, 200] to scores [n, 4] in the order of `paper.EMOTIONS`.
     """
     return SpeechEmotionNetwork(network)
+
+
+def check_network(network: Network) -> None:
+    """Make sure that a spectrogram passes through a network, without computing anything.
+
+    Raises:
+        ReproError: its filters, strides or poolings leave nothing of a 400×200 map.
+    """
+    try:
+        with torch.device("meta"):
+            build_network(network).eval()(torch.empty(1, 1, paper.BINS, paper.FRAMES))
+    except RuntimeError as error:
+        raise ReproError(
+            f"these network settings leave nothing of a {paper.BINS}×{paper.FRAMES} map: "
+            f"stems {network.stems}, stride {network.stride}, pools {network.pools}"
+        ) from error
 
 
 def signed_sqrt(x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -55,17 +57,21 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
     Raises:
         ReproError: the file cannot be written.
     """
-    path = Path(path)
     line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            _cut_torn_line(file, path)
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
+    with _open(Path(path)) as file:
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def require_writable(path: str | Path) -> None:
+    """Find out whether folds can be written before hours are spent on the first.
+
+    Raises:
+        ReproError: the file cannot be written.
+    """
+    with _open(Path(path)):
+        pass
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -128,6 +134,18 @@ def read(path: str | Path, **only: str) -> Results:
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to append whole lines."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            _cut_torn_line(file, path)
+            yield file
+    except OSError as error:
+        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
 
 
 def _cut_torn_line(file: BinaryIO, path: Path) -> None:

@@ -25,6 +25,7 @@ from repro import config, crossval, paper, results, trainer
 from repro.config import Experiment, FrontEnd, Shape
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
+from repro.model import check_network
 
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
 
@@ -91,7 +92,10 @@ def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str
     experiment = config.preset(preset)
     for assignment in overrides:
         experiment = experiment.override(assignment)
-    return STUDIES[study](preset, experiment)
+    grid = STUDIES[study](preset, experiment)
+    for variant in grid.values():
+        check_network(variant.network)
+    return grid
 
 
 def run(
@@ -158,6 +162,8 @@ def run(
     if Path(results_file).exists():
         done = {results.identity(record) for record in results.read_lines(results_file)}
     tasks = [task for task in tasks if results.identity(describe(task)) not in done]
+    if tasks:
+        results.require_writable(results_file)
     meter = Meter(tasks, progress or LinePerFold())
     for (labels, front_end), group in groupby(tasks, _input_of):
         features = crossval.extract(tables[labels], front_end, where)
