@@ -41,10 +41,14 @@ SWEEPS = {
 class Task(NamedTuple):
     """One fold to train."""
 
-    variant: str
+    heading: dict[str, Any]  # the start of its line in the results file
     experiment: Experiment
     fold: crossval.Fold
-    seed: int
+
+    @property
+    def label(self) -> str:
+        """Name the task for the progress bar."""
+        return "{study} {variant}, {fold} held out, seed {seed}".format(**self.heading)
 
 
 def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
@@ -131,60 +135,98 @@ def run(
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
-    grid = variants(study, preset, overrides)
     where = trainer.choose_device(device)
     how = trainer.choose_precision(precision, where)
+    grid = variants(study, preset, overrides)
     tables: dict[str, pd.DataFrame] = {
         labels: load_corpus(corpus, root, labels=labels)
         for labels in {experiment.protocol.labels for experiment in grid.values()}
     }
-    tasks = [
-        Task(variant, experiment, fold, seed)
-        for seed in range(seeds)
-        for variant, experiment in grid.items()
-        for fold in crossval.make_folds(tables[experiment.protocol.labels], experiment)
-    ]
-
-    def describe(task: Task) -> dict[str, Any]:
-        table = tables[task.experiment.protocol.labels]
-        return {
-            "key": task.experiment.key,
-            "study": study,
-            "variant": task.variant,
-            "preset": ", ".join([preset, *overrides]),
-            "experiment": asdict(task.experiment),
-            "corpus": {"name": corpus, "hash": corpus_hash(table)},
-            "fold": task.fold.held_out,
-            "seed": task.seed,
-        }
-
-    done = set()
-    if Path(results_file).exists():
-        done = {results.identity(record) for record in results.read_lines(results_file)}
-    tasks = [task for task in tasks if results.identity(describe(task)) not in done]
+    name = ", ".join([preset, *overrides])
+    tasks = missing(plan(study, name, grid, tables, seeds), results_file)
     if tasks:
         results.require_writable(results_file)
     meter = Meter(tasks, progress or LinePerFold())
-    for (labels, front_end), group in groupby(tasks, _input_of):
+    for (labels, front_end), group in groupby(tasks, input_of):
         features = crossval.extract(tables[labels], front_end, where)
         for task in group:
-            start = time.perf_counter()
-            history, predictions = crossval.run_fold(
-                features,
-                task.fold,
-                task.experiment,
-                seed=task.seed,
-                device=where,
-                precision=how,
-                on_epoch=meter.start(f"{study} {task.variant}, {task.fold.held_out} held out"),
-            )
-            record = describe(task) | {
-                "history": [round(loss, 6) for loss in history],
-                "predictions": predictions.round(6).to_dict("list"),
-                "provenance": provenance(where, how, time.perf_counter() - start),
-            }
+            record = run_task(task, features, where, how, meter.start(task.label))
             results.append(results_file, record)
     return len(tasks)
+
+
+def plan(
+    study: str,
+    preset: str,
+    grid: dict[str, Experiment],
+    tables: dict[str, pd.DataFrame],
+    seeds: int,
+) -> list[Task]:
+    """Return every fold of every variant and seed of a study, seed by seed.
+
+    Args:
+        study: the study's name, for the results file.
+        preset: the preset's name with its overrides, for the results file.
+        grid: an experiment for each variant.
+        tables: the corpus, by what `protocol.labels` counts as happy.
+        seeds: how many seeds, counted from 0.
+    """
+    tasks = []
+    for seed in range(seeds):
+        for variant, experiment in grid.items():
+            table = tables[experiment.protocol.labels]
+            corpus = {"name": table.attrs["corpus"], "hash": corpus_hash(table)}
+            for fold in crossval.make_folds(table, experiment):
+                heading = {
+                    "key": experiment.key,
+                    "study": study,
+                    "variant": variant,
+                    "preset": preset,
+                    "experiment": asdict(experiment),
+                    "corpus": corpus,
+                    "fold": fold.held_out,
+                    "seed": seed,
+                }
+                tasks.append(Task(heading, experiment, fold))
+    return tasks
+
+
+def missing(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
+    """Return the tasks that a results file, which need not exist, does not hold."""
+    if not Path(results_file).exists():
+        return list(tasks)
+    done = {results.identity(record) for record in results.read_lines(results_file)}
+    return [task for task in tasks if results.identity(task.heading) not in done]
+
+
+def run_task(
+    task: Task,
+    features: crossval.Features,
+    device: torch.device,
+    precision: trainer.Precision,
+    on_epoch: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Train and test one fold and return its line of the results file."""
+    start = time.perf_counter()
+    history, predictions = crossval.run_fold(
+        features,
+        task.fold,
+        task.experiment,
+        seed=task.heading["seed"],
+        device=device,
+        precision=precision,
+        on_epoch=on_epoch,
+    )
+    return task.heading | {
+        "history": [round(loss, 6) for loss in history],
+        "predictions": predictions.round(6).to_dict("list"),
+        "provenance": provenance(device, precision, time.perf_counter() - start),
+    }
+
+
+def input_of(task: Task) -> tuple[str, FrontEnd]:
+    """Return what decides a task's features: the labels of the corpus and the front end."""
+    return task.experiment.protocol.labels, task.experiment.front_end
 
 
 class Meter:
@@ -252,7 +294,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changes else "")
-
-
-def _input_of(task: Task) -> tuple[str, FrontEnd]:
-    return task.experiment.protocol.labels, task.experiment.front_end

@@ -195,8 +195,8 @@ def test_another_corpus_or_setting_is_trained_anew(
 def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     run(corpus, tmp_path / "r.jsonl", progress=lambda *what: seen.append(what))
-    assert seen[0] == ("pooling gap, 03 held out", 0, 12)
-    assert seen[-1] == ("pooling attention, 08 held out", 12, 12)
+    assert seen[0] == ("pooling gap, 03 held out, seed 0", 0, 12)
+    assert seen[-1] == ("pooling attention, 08 held out, seed 0", 12, 12)
     assert sorted({done for _, done, _ in seen}) == list(range(13))
 
 
