@@ -67,12 +67,13 @@ study.run(
 # %%
 data = read(results, study="filter-shapes", corpus=corpus, preset=preset)
 summary = metrics.summary(data.predictions)
-pages.table(summary[["variant", *pages.ACCURACY_COLUMNS]])
+pages.table(pages.with_intervals(summary, ["WA", "UA"]))
 
 # %% [markdown]
 # ## Fig. 2
 #
-# The paper's figure has WA and three of the four emotions: its caption names neutral, happy and sad,
+# The band around WA is its 95% interval, from a bootstrap that draws whole speakers; with fewer than
+# five speakers there is none. The paper's figure has WA and three of the four emotions: its caption names neutral, happy and sad,
 # while the text discusses angry and says that happy was left out. All four are drawn here.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}

@@ -120,9 +120,22 @@ FIELDS = tuple(
 
 
 def from_dict(data: dict[str, Any]) -> Experiment:
-    """Rebuild an experiment from `dataclasses.asdict`, as the results file stores it."""
-    hints = get_type_hints(Experiment)
-    return Experiment(**{k: hints[k](**_tuples(v)) for k, v in data.items()})
+    """Rebuild an experiment from `dataclasses.asdict`, as files store it.
+
+    Raises:
+        ValueError: a field is missing or unknown, or a value does not fit.
+    """
+    parts = {}
+    for name, part in get_type_hints(Experiment).items():
+        values = _tuples(data[name]) if name in data else None
+        hints = get_type_hints(part)
+        if not isinstance(values, dict) or values.keys() != hints.keys() or len(data) != 4:
+            raise ValueError(f"not the fields of an experiment: {name}")
+        for leaf, hint in hints.items():
+            if not _fits(values[leaf], hint):
+                raise ValueError(f"{name}.{leaf} takes {_describe(hint)}")
+        parts[name] = part(**values)
+    return Experiment(**parts)
 
 
 def _tuples(value: Any) -> Any:

@@ -1,49 +1,59 @@
-"""Weighted and unweighted accuracy, per-emotion accuracy and confusion (Section 3.1).
+"""Weighted and unweighted accuracy (Section 3.1), and how sure one can be of them.
 
 All functions read predictions as `repro.results.read` gives them: a row per utterance with its
 true `emotion`, the `predicted` one, and the columns that name study, variant, fold and seed.
+
+Utterances of one speaker are not independent, and neither are the folds of one seed. Intervals
+therefore come from a bootstrap that draws whole speakers, and whole seeds, with replacement. With
+ten speakers a plain percentile interval is too narrow; its levels are widened as for a t-interval
+(Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from repro import paper
 
+EMOTIONS = list(paper.EMOTIONS)
+SCORES = ["WA", "UA", *EMOTIONS]
 RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
+LEVEL = 0.95
+RESAMPLES = 4000
+FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
 
 
-def weighted_accuracy(predictions: pd.DataFrame) -> float:
-    """Return the share of utterances that are right (WA)."""
-    return float((predictions["predicted"] == predictions["emotion"]).mean())
+class Estimate(NamedTuple):
+    """A value in per cent (or in points) with its 95% interval; NaN where there is none."""
 
-
-def emotion_accuracy(predictions: pd.DataFrame) -> pd.Series:
-    """Return the share of each emotion's utterances that are right; NaN where it has none."""
-    right = predictions["predicted"] == predictions["emotion"]
-    return right.groupby(predictions["emotion"]).mean().reindex(list(paper.EMOTIONS))
-
-
-def unweighted_accuracy(predictions: pd.DataFrame) -> float:
-    """Return the mean of the accuracies of the emotions that occur (UA)."""
-    return float(emotion_accuracy(predictions).mean())
+    value: float
+    low: float
+    high: float
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
-    emotions = list(paper.EMOTIONS)
-    counts = pd.crosstab(predictions["emotion"], predictions["predicted"])
-    return counts.reindex(index=emotions, columns=emotions, fill_value=0)
+    counts = _counts(predictions).sum((0, 1))
+    return pd.DataFrame(counts, index=EMOTIONS, columns=EMOTIONS).rename_axis(
+        index="emotion", columns="predicted"
+    )
 
 
 def accuracies(predictions: pd.DataFrame) -> pd.Series:
-    """Return WA, UA and the accuracy of each emotion, all in per cent."""
-    overall = {"WA": weighted_accuracy(predictions), "UA": unweighted_accuracy(predictions)}
-    return 100 * pd.concat([pd.Series(overall), emotion_accuracy(predictions)])
+    """Return WA, UA and the accuracy of each emotion, in per cent.
+
+    WA is the share of utterances that are right, UA the mean of the accuracies of the emotions
+    that occur (Section 3.1). All folds and seeds count together.
+    """
+    return pd.Series(_scores(_counts(predictions).sum((0, 1))), index=SCORES)
 
 
 def summary(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracies in per cent for each variant, averaged over seeds.
+    """Return accuracies in per cent, with intervals, for each variant, averaged over seeds.
 
     The utterances of all folds count together, or the folds' accuracies are averaged, as the
     experiment's `protocol.average` has it. Runs on different corpora or with different settings
@@ -51,18 +61,16 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per corpus, preset and variant in the order of the file: folds, utterances and seeds
-        (how many), WA, UA and the four emotions.
+        (how many), WA, UA and the four emotions, each score with its `low` and `high`.
     """
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
-        unit = ["seed", "fold"] if group["average"].iloc[0] == "folds" else ["seed"]
         counts = {
             "folds": group["fold"].nunique(),
             "utterances": group["utterance"].nunique(),
             "seeds": group["seed"].nunique(),
         }
-        means = pd.DataFrame([accuracies(part) for _, part in group.groupby(unit)]).mean()
-        rows.append(dict(zip(RUN, run, strict=True)) | counts | means.to_dict())
+        rows.append(dict(zip(RUN, run, strict=True)) | counts | _row(group))
     return pd.DataFrame(rows).drop(columns=["corpus_hash", "key"])
 
 
@@ -73,3 +81,155 @@ def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
         published = {name: getattr(row, score.lower()) for name, row in paper.TABLE_1.items()}
         table[f"paper {score}"] = table["variant"].map(published)
     return table
+
+
+def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = "WA") -> Estimate:
+    """Return by how many points one variant beats another on the same speakers and seeds.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        better: the variant whose score counts as positive.
+        worse: the variant it is compared with.
+        score: one of `SCORES`.
+
+    Raises:
+        ValueError: the variants were not run on the same folds and seeds.
+    """
+    ours, theirs = (predictions[predictions["variant"] == name] for name in (better, worse))
+    units = [set(zip(p["fold"], p["seed"], strict=True)) for p in (ours, theirs)]
+    if units[0] != units[1]:
+        raise ValueError(f"{better} and {worse} were not run on the same folds and seeds")
+    column = SCORES.index(score)
+    a, b = _counts(ours), _counts(theirs)
+    value = (_scores(a.sum((0, 1))) - _scores(b.sum((0, 1))))[column]
+    draws = (_scores(_resample(a)) - _scores(_resample(b)))[:, column]  # the same draws for both
+    return Estimate(value, *_interval(draws, speakers=a.shape[1]))
+
+
+def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> float:
+    """Return the p-value of McNemar's exact test on the first seed's utterances.
+
+    It asks whether two variants err on different numbers of utterances, and takes utterances as
+    independent: a lower bound on what chance can do.
+    """
+    first = predictions[predictions["seed"] == predictions["seed"].min()]
+    right = [
+        first[first["variant"] == name]
+        .set_index("utterance")
+        .eval("predicted == emotion")
+        .sort_index()
+        for name in (one, other)
+    ]
+    only_one = int((right[0] & ~right[1]).sum())
+    only_other = int((~right[0] & right[1]).sum())
+    if only_one + only_other == 0:
+        return 1.0
+    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+
+
+def most_discordant(gain: float, level: float = LEVEL) -> float:
+    """Return on how many utterances two systems may differ for a net gain to be significant.
+
+    McNemar's statistic is gain² over the number of utterances that only one of them gets right; a
+    gain of a few utterances stands out only if the systems agree on nearly all others.
+
+    Args:
+        gain: utterances that the better system gets right beyond the other.
+        level: of confidence.
+    """
+    return gain**2 / float(stats.chi2.ppf(level, 1))
+
+
+def utterances_needed(
+    points: float, discordant: float, power: float = 0.8, level: float = LEVEL
+) -> float:
+    """Return how many utterances McNemar's test needs to see a difference (Connor 1987).
+
+    Args:
+        points: true difference of the accuracies, in points.
+        discordant: share of utterances that only one of the systems gets right, in [0, 1].
+        power: chance of seeing the difference.
+        level: of confidence.
+    """
+    d = points / 100
+    z_level, z_power = stats.norm.ppf((1 + level) / 2), stats.norm.ppf(power)
+    return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
+
+
+def proportion_interval(per_cent: float, utterances: int, level: float = LEVEL) -> Estimate:
+    """Return the Wilson interval of a published accuracy, as if utterances were independent."""
+    right = round(per_cent / 100 * utterances)
+    low, high = stats.binomtest(right, utterances).proportion_ci(level, method="wilson")
+    return Estimate(per_cent, 100 * low, 100 * high)
+
+
+def _row(predictions: pd.DataFrame) -> dict[str, float]:
+    """Give every score of one variant with its interval."""
+    counts = _counts(predictions)
+    if predictions["average"].iloc[0] == "folds":
+        per_fold = _scores(counts.sum(0))  # [folds, scores]
+        values, draws = _mean(per_fold[None])[0], _mean_of_folds(per_fold)
+    else:
+        values, draws = _scores(counts.sum((0, 1))), _scores(_resample(counts))
+    row: dict[str, float] = {}
+    for column, score in enumerate(SCORES):
+        low, high = _interval(draws[:, column], speakers=counts.shape[1])
+        row |= {score: values[column], f"{score} low": low, f"{score} high": high}
+    return row
+
+
+def _counts(predictions: pd.DataFrame) -> np.ndarray:
+    """Count utterances: [seeds, speakers, true emotion, predicted emotion]."""
+    codes = [
+        pd.factorize(predictions["seed"], sort=True)[0],
+        pd.factorize(predictions["fold"], sort=True)[0],
+        pd.Categorical(predictions["emotion"], EMOTIONS).codes,
+        pd.Categorical(predictions["predicted"], EMOTIONS).codes,
+    ]
+    shape = (codes[0].max() + 1, codes[1].max() + 1, len(EMOTIONS), len(EMOTIONS))
+    counts = np.zeros(shape, int)
+    np.add.at(counts, tuple(codes), 1)
+    return counts
+
+
+def _scores(counts: np.ndarray) -> np.ndarray:
+    """Turn confusion counts [..., 4, 4] into `SCORES` in per cent [..., 6]."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):  # an emotion without utterances has no accuracy
+        emotions = right / counts.sum(-1)
+        wa = right.sum(-1) / counts.sum((-2, -1))
+    ua = np.nansum(emotions, -1) / np.isfinite(emotions).sum(-1)
+    return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
+
+
+def _resample(counts: np.ndarray) -> np.ndarray:
+    """Draw speakers and seeds with replacement and add up: [draws, 4, 4].
+
+    The draws are the same in every call, so that differences of variants are paired.
+    """
+    rng = np.random.default_rng(0)
+    seeds, speakers = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in counts.shape[:2])
+    return np.einsum("rs,rk,skij->rij", seeds, speakers, counts, optimize=True)
+
+
+def _mean_of_folds(per_fold: np.ndarray) -> np.ndarray:
+    """Draw folds with replacement and average their scores: [draws, scores]."""
+    folds = len(per_fold)
+    drawn = np.random.default_rng(0).integers(folds, size=(RESAMPLES, folds))
+    return _mean(per_fold[drawn])
+
+
+def _mean(scores: np.ndarray) -> np.ndarray:
+    """Average scores [draws, folds, scores] over the folds that have them."""
+    with np.errstate(invalid="ignore"):
+        return np.nansum(scores, 1) / np.isfinite(scores).sum(1)
+
+
+def _interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
+    """Take the percentile interval of bootstrap draws, widened for the number of speakers."""
+    if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():
+        return np.nan, np.nan
+    widest = np.sqrt(speakers / (speakers - 1)) * stats.t.ppf((1 + LEVEL) / 2, speakers - 1)
+    tail = stats.norm.cdf(-widest)
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    return float(low), float(high)

@@ -159,7 +159,7 @@ def lengths(table: pd.DataFrame) -> Figure:
 
 
 def filter_shapes(summary: pd.DataFrame) -> Figure:
-    """Draw Fig. 2: WA and the accuracy of each emotion against filter height and width."""
+    """Draw Fig. 2: accuracy against filter height and width, with the 95% interval of WA."""
     table = summary.copy()
     table[["height", "width"]] = table["variant"].str.split("x", expand=True).astype(int)
     fig, axes = _subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
@@ -178,6 +178,8 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
                 lw=2.2 if name == "WA" else 1.2,
                 label=name,
             )
+        bounds = sweep["WA low"], sweep["WA high"]
+        ax.fill_between(sweep[varied], *bounds, color="black", alpha=0.12, lw=0)
         ax.axhline(CHANCE, color="0.6", ls=":")
         ax.set_xscale("log")
         ax.set_xticks(sweep[varied], [f"{n}\n{n * per_step}" for n in sweep[varied]])
@@ -207,7 +209,9 @@ def table_1(summary: pd.DataFrame) -> Figure:
     fig, axes = _subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
     for ax, score in zip(axes, ("WA", "UA"), strict=True):
         x = np.arange(len(summary))
-        ax.bar(x - 0.2, summary[score], 0.4, label="here", color="C0")
+        ax.bar(x - 0.2, summary[score], 0.4, label="here, with 95% interval", color="C0")
+        bounds = summary[f"{score} low"], summary[f"{score} high"]
+        ax.vlines(x - 0.2, *bounds, color="black", lw=1.5)
         ax.bar(x + 0.2, summary[f"paper {score}"], 0.4, label="paper, IEMOCAP", color="0.75")
         ax.axhline(CHANCE, color="0.4", ls=":")
         ax.set_xticks(x, summary["variant"])
@@ -247,9 +251,9 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
 def histories(history: pd.DataFrame) -> Figure:
     """Draw the training loss per epoch: a thin line per fold, a thick one for their mean."""
     fig, ax = _subplots(figsize=(WIDTH, 2.8))
-    for colour, (variant, runs) in zip(
-        sns.color_palette("colorblind"), history.groupby("variant", sort=False), strict=False
-    ):
+    variants = history.groupby("variant", sort=False)
+    palette = sns.color_palette("colorblind" if len(variants) <= 6 else "viridis", len(variants))
+    for colour, (variant, runs) in zip(palette, variants, strict=True):
         for _, fold in runs.groupby(["fold", "seed"]):
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
@@ -265,14 +269,15 @@ def histories(history: pd.DataFrame) -> Figure:
         fontsize=9,
     )
     ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.6))
-    ax.legend(frameon=False, loc="lower left")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return fig
 
 
 def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
     """Draw filter shapes to scale on one corner of the time-frequency plane."""
     fig, ax = _subplots(figsize=(WIDTH / 2, 2.6))
-    for colour, (height, width) in zip(sns.color_palette("colorblind"), shapes, strict=False):
+    palette = sns.color_palette("colorblind", len(shapes))
+    for colour, (height, width) in zip(palette, shapes, strict=True):
         size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
         ax.add_patch(
             Rectangle((0, 0), *size, fill=False, lw=2, ec=colour, label=f"{height}×{width}")

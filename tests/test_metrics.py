@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.stats.contingency_tables
+import statsmodels.stats.proportion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
@@ -37,12 +39,11 @@ def random_frame(rng: np.random.Generator, n: int, **columns: object) -> pd.Data
 def test_agrees_with_scikit_learn(seed: int) -> None:
     table = random_frame(np.random.default_rng(seed), 200)
     true, predicted = table["emotion"], table["predicted"]
-    assert metrics.weighted_accuracy(table) == pytest.approx(accuracy_score(true, predicted))
-    assert metrics.unweighted_accuracy(table) == pytest.approx(
-        balanced_accuracy_score(true, predicted)
-    )
+    scores = metrics.accuracies(table)
+    assert scores["WA"] == pytest.approx(100 * accuracy_score(true, predicted))
+    assert scores["UA"] == pytest.approx(100 * balanced_accuracy_score(true, predicted))
     recall = recall_score(true, predicted, labels=EMOTIONS, average=None)
-    assert metrics.emotion_accuracy(table).to_numpy() == pytest.approx(recall)
+    assert scores[EMOTIONS].to_numpy() == pytest.approx(100 * recall)
     counts = metrics.confusion(table)
     assert list(counts.index) == list(counts.columns) == EMOTIONS
     assert (counts.to_numpy() == confusion_matrix(true, predicted, labels=EMOTIONS)).all()
@@ -68,11 +69,11 @@ def test_accuracies_are_within_bounds_and_agree_with_the_confusion(
 
 def test_an_emotion_without_utterances_is_left_out_of_ua() -> None:
     table = frame(["sad", "sad", "angry"], ["sad", "happy", "angry"])
-    per_emotion = metrics.emotion_accuracy(table)
-    assert per_emotion.index.to_list() == EMOTIONS
-    assert per_emotion[["neutral", "happy"]].isna().all()
-    assert metrics.unweighted_accuracy(table) == pytest.approx(0.75)
-    assert metrics.weighted_accuracy(table) == pytest.approx(2 / 3)
+    scores = metrics.accuracies(table)
+    assert scores.index.to_list() == ["WA", "UA", *EMOTIONS]
+    assert scores[["neutral", "happy"]].isna().all()
+    assert scores["UA"] == pytest.approx(75)
+    assert scores["WA"] == pytest.approx(200 / 3)
     assert metrics.confusion(table).loc["sad", "happy"] == 1
 
 
@@ -115,3 +116,118 @@ def test_beside_paper_knows_the_variants_of_table_1_alone() -> None:
     table = metrics.beside_paper(pd.concat(parts, ignore_index=True)).set_index("variant")
     assert table.loc["attention", ["paper WA", "paper UA"]].to_list() == [71.75, 68.06]
     assert table.loc["10x2", ["paper WA", "paper UA"]].isna().all()
+
+
+def speakers(
+    rng: np.random.Generator, chances: np.ndarray, utterances: int = 20, **columns: object
+) -> pd.DataFrame:
+    """One run with a speaker for each chance of being right; half of the utterances are sad."""
+    parts = []
+    for number, chance in enumerate(chances):
+        true = np.array(["sad", "angry"] * (utterances // 2))
+        other = np.where(true == "sad", "angry", "sad")
+        predicted = np.where(rng.random(utterances) < chance, true, other)
+        part = frame(list(true), list(predicted), fold=f"{number:02d}", **columns)
+        part["utterance"] = [f"{number:02d}-{i}" for i in range(utterances)]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    # Ten speakers who differ: each has an accuracy of their own, whose mean is the truth.
+    rng, truth, runs = np.random.default_rng(1), 0.7, 400
+    hits, plain_hits = 0, 0
+    for _ in range(runs):
+        table = speakers(rng, rng.normal(truth, 0.1, 10).clip(0, 1))
+        [row] = metrics.summary(table).to_dict("records")
+        hits += row["WA low"] <= 100 * truth <= row["WA high"]
+        alone = metrics.proportion_interval(row["WA"], len(table))
+        plain_hits += alone.low <= 100 * truth <= alone.high
+    assert 0.92 <= hits / runs <= 0.98
+    assert plain_hits / runs < 0.9  # taking utterances as independent claims too much
+
+
+def test_the_interval_narrows_with_speakers_and_widens_with_seeds_that_disagree() -> None:
+    rng = np.random.default_rng(0)
+
+    def width(table: pd.DataFrame) -> float:
+        [row] = metrics.summary(table).to_dict("records")
+        return row["WA high"] - row["WA low"]
+
+    few, many = (speakers(rng, rng.normal(0.7, 0.1, n)) for n in (6, 60))
+    assert width(many) < width(few) / 2
+    steady, unsteady = (
+        pd.concat([speakers(rng, np.full(10, c), seed=s) for s, c in enumerate(chances)])
+        for chances in ((0.7, 0.7, 0.7), (0.5, 0.7, 0.9))
+    )
+    assert width(unsteady) > 2 * width(steady)
+
+
+def test_fewer_than_five_speakers_give_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    four, five = (metrics.summary(speakers(rng, np.full(n, 0.7))).iloc[0] for n in (4, 5))
+    assert np.isnan(four["WA low"]) and np.isnan(four["UA high"]) and 0 < four["WA"] < 100
+    assert five["WA low"] < five["WA"] < five["WA high"]
+    assert np.isnan(five["happy"]) and np.isnan(five["happy low"])  # nobody was happy
+
+
+def test_a_paired_difference_is_narrower_than_the_scores_it_comes_from() -> None:
+    rng = np.random.default_rng(0)
+    worse = speakers(rng, rng.uniform(0.3, 0.9, 10), variant="gap")
+    better = worse.assign(variant="attention")
+    wrong = np.flatnonzero(better["predicted"] != better["emotion"])[::4]
+    better.loc[wrong, "predicted"] = better.loc[wrong, "emotion"]
+    both = pd.concat([worse, better], ignore_index=True)
+    gain = metrics.difference(both, "attention", "gap")
+    assert gain.value == pytest.approx(100 * len(wrong) / len(worse))
+    assert 0 < gain.low < gain.value < gain.high
+    [_, row] = metrics.summary(both).to_dict("records")
+    assert gain.high - gain.low < (row["WA high"] - row["WA low"]) / 2
+    back = metrics.difference(both, "gap", "attention")
+    assert back == pytest.approx((-gain.value, -gain.high, -gain.low))
+    nothing = metrics.difference(pd.concat([worse, worse.assign(variant="b")]), "gap", "b")
+    assert nothing == (0, 0, 0)
+
+
+def test_a_difference_needs_the_same_folds_and_seeds() -> None:
+    rng = np.random.default_rng(0)
+    parts = [speakers(rng, np.full(n, 0.7), variant=v) for n, v in ((6, "gap"), (7, "attention"))]
+    with pytest.raises(ValueError, match="same folds and seeds"):
+        metrics.difference(pd.concat(parts), "attention", "gap")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mcnemar_agrees_with_statsmodels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = (speakers(rng, np.full(6, c), variant=v) for c, v in ((0.8, "a"), (0.6, "b")))
+    right = [t["predicted"].eq(t["emotion"]).to_numpy() for t in (one, other)]
+    table = [
+        [(right[0] & right[1]).sum(), (right[0] & ~right[1]).sum()],
+        [(~right[0] & right[1]).sum(), (~right[0] & ~right[1]).sum()],
+    ]
+    expected = statsmodels.stats.contingency_tables.mcnemar(table, exact=True).pvalue
+    shuffled = other.sample(frac=1, random_state=seed)  # utterances are matched by name
+    assert metrics.mcnemar(pd.concat([one, shuffled]), "a", "b") == pytest.approx(expected)
+    assert metrics.mcnemar(pd.concat([one, one.assign(variant="b")]), "a", "b") == 1
+
+
+def test_the_wilson_interval_agrees_with_statsmodels() -> None:
+    published = metrics.proportion_interval(71.75, 2280)
+    expected = statsmodels.stats.proportion.proportion_confint(1636, 2280, method="wilson")
+    assert published[1:] == pytest.approx([100 * bound for bound in expected])
+
+
+def test_the_number_of_utterances_needed_gives_the_power_asked_for() -> None:
+    points, discordant = 5.0, 0.2
+    n = round(metrics.utterances_needed(points, discordant))
+    rng = np.random.default_rng(0)
+    gain = points / 100
+    chances = [(discordant + gain) / 2, (discordant - gain) / 2, 1 - discordant]
+    draws = rng.multinomial(n, chances, 4000)
+    statistic = (draws[:, 0] - draws[:, 1]) ** 2 / (draws[:, 0] + draws[:, 1])
+    assert np.mean(statistic > 3.841459) == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_small_gain_is_significant_only_between_systems_that_hardly_differ() -> None:
+    limit = metrics.most_discordant(9.0)
+    assert 9**2 / limit == pytest.approx(3.841459, rel=1e-6)
