@@ -10,7 +10,7 @@ UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lint format book edition sync bench lock clean
+.PHONY: help setup report test lint format book edition sync lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -53,13 +53,10 @@ edition: setup ## run the notebooks again and publish them in book/report
 sync: setup ## bring each notebook into step with its script
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
-bench: setup ## training speed on this machine
-	$(BIN)/repro bench
-
 # Resolved once for Python 3.11 to 3.13 on every platform; the file names no address, so any
 # mirror of the package index will do.
 lock: setup ## pin every package anew in requirements.lock
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet -o requirements.lock
 

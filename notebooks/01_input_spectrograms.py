@@ -65,7 +65,7 @@ plots.segments(waveform)
 # %% [markdown]
 # An utterance shorter than 2 s does not fill a segment, and the paper does not say what becomes of
 # it. Here it is filled with silence at its end, so that every utterance counts in training and in
-# test. Leaving the short ones out makes a different, and easier, test.
+# test. Leaving the short ones out makes a different test.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
 plots.lengths(table)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
-import soundfile
 import torch
 import torchaudio.functional
 from scipy.signal import resample_poly
 from torch import Tensor
 
+from repro import soundfiles
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
@@ -29,22 +30,18 @@ def load(path: str | Path) -> Tensor:
         float32 [samples], ceil(frames * 16000 / rate) of them.
 
     Raises:
-        ReproError: the file is missing, unreadable or empty, or holds values that are not finite.
+        ReproError: the file is missing, unreadable, too long or empty, or holds samples that are
+            not finite or louder than any recording.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
         raise ReproError(f"{path}: no such sound file; check the path")
-    try:
-        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
-    except (soundfile.SoundFileError, OSError) as error:
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise ReproError(f"{path}: not a readable sound file ({reason}); replace it") from error
+    frames, rate = soundfiles.read(path)  # [frames, channels]
     if not len(frames):
         raise ReproError(f"{path}: the sound file is empty; replace it")
-    waveform = torch.from_numpy(frames).mean(dim=1)  # [frames]
-    if not torch.isfinite(waveform).all():
-        raise ReproError(f"{path}: some samples are not finite numbers; replace the file")
-    return _resample(waveform, rate)
+    if fault := soundfiles.fault(frames):
+        raise ReproError(f"{path}: {fault}; replace the file")
+    return _resample(torch.from_numpy(frames).mean(dim=1), rate)
 
 
 def _resample(waveform: Tensor, rate: int) -> Tensor:

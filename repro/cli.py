@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from repro import __version__
+from repro import __version__, signals
 from repro.errors import ReproError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from repro.recogniser import Recogniser
 
 # Modules that load torch are imported by the commands that need them: --help must not wait.
 
@@ -27,6 +32,8 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(help="List, make, fetch and check corpora.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
+results_app = typer.Typer(help="Check and merge results files.", no_args_is_help=True)
+app.add_typer(results_app, name="results")
 
 
 class Study(StrEnum):
@@ -74,15 +81,23 @@ INTERRUPTED = 130  # typer's own exit status after Ctrl-C
 
 
 def main() -> None:
-    """Run the command; a foreseeable fault is one line on standard error and exit status 1."""
-    try:
-        app()
-    except ReproError as error:
-        sys.exit(f"repro: {' '.join(str(error).split())}")
-    except SystemExit as stop:
-        if stop.code != INTERRUPTED:
-            raise
-        sys.exit("repro: interrupted; the same command goes on from the last finished fold")
+    """Run the command; a foreseeable fault is one line on standard error and exit status 1.
+
+    So is a signal: exit status 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    with signals.stoppable() as stop:
+        try:
+            app()
+        except ReproError as error:
+            if not stop.number:
+                sys.exit(f"repro: {' '.join(str(error).split())}")
+        except SystemExit as end:
+            if end.code != INTERRUPTED and not stop.number:
+                raise
+        except BaseException:  # whatever library code made of being interrupted
+            if not stop.number:
+                raise
+        stop.end()
 
 
 def _print_version(wanted: bool) -> bool:
@@ -121,6 +136,17 @@ def run(
             help="Change a setting, such as training.epochs=3; may be repeated.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head.",
+        ),
+    ] = None,
+    gpus_per_fold: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="With --ray: a fold's share of a GPU, by default 0.25."),
+    ] = None,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
     from repro import study as studies
@@ -139,6 +165,8 @@ def run(
             seeds=seeds,
             overrides=assignments or [],
             progress=progress,
+            ray=ray,
+            gpus_per_fold=gpus_per_fold,
         )
     print(f"{trained} folds trained, results in {path}")
 
@@ -172,9 +200,6 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
     device: Device = Device.auto,
     seeds: Seeds = 1,
-    publish: Annotated[
-        bool, typer.Option(help="Put the executed notebooks into book/report as well.")
-    ] = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
     from repro.report import build_report
@@ -187,9 +212,96 @@ def report(
         out=out,
         device=device,
         seeds=seeds,
-        publish=publish,
     )
     print(f"The report is at {page}")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="Model file to write.")],
+    corpus: Corpus = "synthetic",
+    root: Root = None,
+    preset: Preset = Preset.demo,
+    device: Device = Device.auto,
+    precision: Precision = Precision.auto,
+) -> None:
+    """Train the attention network on all speakers of a corpus and save it.
+
+    The folds of the same settings are trained first, for an estimate of how it does on new
+    speakers; they are kept beside the model, so that an interrupted training goes on.
+    """
+    from repro import config, recogniser, study, trainer
+    from repro.corpora import load_corpus
+
+    folds = out.with_suffix(".folds.jsonl")
+    with _progress_bar() as progress:
+        study.run(
+            "pooling",
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=folds,
+            device=device,
+            precision=precision,
+            progress=progress,
+            only="attention",
+        )
+        where = trainer.choose_device(device)
+        experiment = config.preset(preset)
+        epochs = experiment.training.epochs
+        trained = recogniser.train(
+            load_corpus(corpus, root, labels=experiment.protocol.labels),
+            experiment,
+            device=where,
+            precision=trainer.choose_precision(precision, where),
+            on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
+        )
+    tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
+    estimate = recogniser.estimate(tested.predictions)
+    trained.card["held-out speakers"] = estimate
+    recogniser.save(trained, out)
+    print(
+        f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
+        f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
+    )
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
+    files: Annotated[list[Path], typer.Argument(metavar="WAV...", help="Sound files.")],
+    device: Device = Device.cpu,
+    as_json: AsJson = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw spectrogram and attention maps as PNG files."),
+    ] = None,
+) -> None:
+    """Print the emotion of each sound file with a score per emotion, a line as each is done."""
+    from repro import audio, recogniser, trainer
+
+    loaded = recogniser.load(model)
+    where = trainer.choose_device(device)
+    failed = False
+    for path in files:
+        try:
+            waveform = audio.load(path)
+            scores = recogniser.scores(loaded, waveform, device=where)
+            if plot:
+                _draw(loaded, waveform, plot / f"{path.stem}.png")
+        except ReproError as error:
+            print(f"repro: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        emotion = max(scores, key=scores.__getitem__)
+        if as_json:
+            line = json.dumps({"file": str(path), "emotion": emotion, "scores": scores})
+        else:
+            numbers = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
+            line = f"{path}  {emotion}  {numbers}"
+        print(line, flush=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 @corpus_app.command("list")
@@ -212,7 +324,7 @@ def synth(
     from repro.corpora.synthetic import make
 
     make(directory, speakers=speakers, per_emotion=per_emotion, seed=seed)
-    print(f"{speakers * 4 * per_emotion} utterances in {directory}; read with --corpus synthetic")
+    print(f"{speakers * 4 * per_emotion} utterances in {directory}; read with --root {directory}")
 
 
 @corpus_app.command()
@@ -235,6 +347,38 @@ def check(name: str, directory: Path, as_json: AsJson = False) -> None:
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
     if not outcome.ok:
         raise typer.Exit(1)
+
+
+@results_app.command("check")
+def results_check(file: Path, as_json: AsJson = False) -> None:
+    """Count the folds of a results file; exit status 1 if something is wrong or missing."""
+    from repro.audit import check as check_results
+
+    outcome = check_results(file)
+    print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
+    if not outcome.ok:
+        raise typer.Exit(1)
+
+
+@results_app.command("merge")
+def results_merge(
+    files: list[Path],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New file; it must not exist.")],
+) -> None:
+    """Write the folds of several results files into a new one, each fold once."""
+    from repro.audit import merge
+
+    print(f"{merge(files, out)} folds in {out}")
+
+
+def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
+    from repro import plots
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plots.attention(loaded, waveform).savefig(path, dpi=150)
+    except OSError as error:
+        raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
 
 
 def _refuse_other_study(path: Path, study: Study) -> None:

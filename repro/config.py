@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from repro import paper
 from repro.errors import ReproError
 
+LARGEST = 10**9  # of any count
 Shape = tuple[int, int]
 Pooling = Literal["gap", "bilinear", "attention"]
 
@@ -167,7 +168,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, a) for a in args)
     if hint is float:
         return type(value) in (int, float) and 0 <= value < math.inf
-    return type(value) is hint and (hint is not int or value > 0)
+    return type(value) is hint and (hint is not int or 0 < value <= LARGEST)
 
 
 def _describe(hint: Any) -> str:

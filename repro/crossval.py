@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from repro import audio, paper, spectrogram, trainer
-from repro.config import Experiment, FrontEnd, Protocol
+from repro.checkpoint import Checkpoint
+from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.errors import ReproError
-from repro.model import build_network
+from repro.model import SpeechEmotionNetwork, build_network
 from repro.shapes import Float, Int
 
 
@@ -109,15 +111,67 @@ def run_fold(
     device: torch.device | str = "cpu",
     precision: trainer.Precision = "fp32",
     on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[list[float], pd.DataFrame]:
     """Train on a fold's training speakers and score the utterances of the held-out one.
+
+    With a checkpoint, a fold that was interrupted goes on from the last epoch it kept.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance: utterance, emotion (true)
         and one score per class, averaged over the utterance's segments.
     """
     seed = fold_seed(seed, fold)
-    training = experiment.training
+    training = training_set(features, fold, experiment.training, seed)
+    test = _test_segments(features, fold, training.limits)
+    network = initial_network(experiment.network, seed)
+
+    def score() -> Tensor:
+        logits = trainer.predict(network, torch.cat(test), device=device, precision=precision)
+        parts = logits.split([len(t) for t in test])
+        return _utterance_scores(parts, fold, experiment.protocol)
+
+    def accuracy(scores: Tensor) -> float:
+        predictions = _predictions(features.table, fold, scores)
+        predicted = predictions[list(paper.EMOTIONS)].idxmax(axis=1)
+        return (predicted == predictions["emotion"]).mean()
+
+    # The scores of the best epoch, if that is what counts; a checkpoint keeps them too.
+    kept: dict[str, Tensor] = checkpoint.extra if checkpoint else {}
+
+    def epoch_done(epoch: int) -> None:
+        if experiment.protocol.epoch == "best-on-test":
+            scores = score()
+            if "best" not in kept or accuracy(scores) > accuracy(kept["best"]):
+                kept["best"] = scores
+        if on_epoch:
+            on_epoch(epoch)
+
+    history = trainer.fit(
+        network,
+        training.segments,
+        training.labels,
+        experiment.training,
+        seed=seed,
+        device=device,
+        precision=precision,
+        on_epoch=epoch_done,
+        checkpoint=checkpoint,
+    )
+    scores = kept["best"] if "best" in kept else score()
+    return history, _predictions(features.table, fold, scores)
+
+
+class TrainingSet(NamedTuple):
+    """What one network learns from."""
+
+    segments: Float[Tensor, "n 1 bins frames"]
+    labels: Int[Tensor, " n"]
+    limits: tuple[float, float] | None  # of its magnitudes, where one scale serves all
+
+
+def training_set(features: Features, fold: Fold, training: Training, seed: int) -> TrainingSet:
+    """Take a fold's training segments, at random as many of them as the settings allow."""
     rows = torch.isin(features.utterance.cpu(), torch.from_numpy(fold.train)).nonzero()[:, 0]
     if training.max_segments is not None and len(rows) > training.max_segments:
         picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
@@ -127,41 +181,14 @@ def run_fold(
     if features.front_end.scale == "training-set":
         limits = (segments.min().item(), segments.max().item())
         segments = spectrogram.normalise(segments, features.front_end, limits)
+    return TrainingSet(segments, features.labels[rows], limits)
 
-    test = _test_segments(features, fold, limits)
-    with torch.random.fork_rng():
+
+def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:
+    """Build a network whose weights depend on the seed alone, drawn on the CPU."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_network(experiment.network)
-
-    best: tuple[float, pd.DataFrame] | None = None
-
-    def score() -> pd.DataFrame:
-        logits = trainer.predict(network, torch.cat(test), device=device, precision=precision)
-        parts = logits.split([len(t) for t in test])
-        return _predictions(features.table, fold, parts, experiment.protocol)
-
-    def epoch_done(epoch: int) -> None:
-        nonlocal best
-        if experiment.protocol.epoch == "best-on-test":
-            predictions = score()
-            scores = predictions[list(paper.EMOTIONS)]
-            right = (scores.idxmax(axis=1) == predictions["emotion"]).mean()
-            if best is None or right > best[0]:
-                best = right, predictions
-        if on_epoch:
-            on_epoch(epoch)
-
-    history = trainer.fit(
-        network,
-        segments,
-        features.labels[rows],
-        training,
-        seed=seed,
-        device=device,
-        precision=precision,
-        on_epoch=epoch_done,
-    )
-    return history, best[1] if best else score()
+        return build_network(network)
 
 
 def fold_seed(seed: int, fold: Fold) -> int:
@@ -185,21 +212,28 @@ def _test_segments(
     ]
 
 
-def _predictions(
-    table: pd.DataFrame, fold: Fold, logits: Sequence[Tensor], protocol: Protocol
-) -> pd.DataFrame:
+def _utterance_scores(
+    logits: Sequence[Tensor], fold: Fold, protocol: Protocol
+) -> Float[Tensor, "utterances 4"]:
     """Average the scores of the segments of each utterance."""
     if protocol.score == "softmax":
         logits = [part.softmax(1) for part in logits]
-    scores = torch.stack([part.mean(0) for part in logits]).numpy()
-    if not np.isfinite(scores).all():
+    scores = torch.stack([part.mean(0) for part in logits])
+    if not scores.isfinite().all():
         raise ReproError(
             f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "
             "lower training.learning_rate"
         )
+    return scores
+
+
+def _predictions(
+    table: pd.DataFrame, fold: Fold, scores: Float[Tensor, "utterances 4"]
+) -> pd.DataFrame:
+    """Set the scores beside the utterances that they are of."""
     test = table.iloc[fold.test]
     predictions = test[["utterance", "emotion"]].reset_index(drop=True)
-    return predictions.join(pd.DataFrame(scores, columns=list(paper.EMOTIONS)))
+    return predictions.join(pd.DataFrame(scores.numpy(), columns=list(paper.EMOTIONS)))
 
 
 def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:

@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
-    counts = _counts(predictions).sum((0, 1))
+    counts = confusion_counts(predictions).sum((0, 1))
     return pd.DataFrame(counts, index=EMOTIONS, columns=EMOTIONS).rename_axis(
         index="emotion", columns="predicted"
     )
@@ -49,7 +49,7 @@ def accuracies(predictions: pd.DataFrame) -> pd.Series:
     WA is the share of utterances that are right, UA the mean of the accuracies of the emotions
     that occur (Section 3.1). All folds and seeds count together.
     """
-    return pd.Series(_scores(_counts(predictions).sum((0, 1))), index=SCORES)
+    return pd.Series(scores_of(confusion_counts(predictions).sum((0, 1))), index=SCORES)
 
 
 def summary(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -72,6 +72,12 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
         }
         rows.append(dict(zip(RUN, run, strict=True)) | counts | _row(group))
     return pd.DataFrame(rows).drop(columns=["corpus_hash", "key"])
+
+
+def majority(predictions: pd.DataFrame) -> float:
+    """Return the WA, in per cent, of always naming the commonest emotion."""
+    emotions = predictions.drop_duplicates("utterance")["emotion"]
+    return 100 * float(emotions.value_counts(normalize=True).max())
 
 
 def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -100,10 +106,10 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     if units[0] != units[1]:
         raise ValueError(f"{better} and {worse} were not run on the same folds and seeds")
     column = SCORES.index(score)
-    a, b = _counts(ours), _counts(theirs)
-    value = (_scores(a.sum((0, 1))) - _scores(b.sum((0, 1))))[column]
-    draws = (_scores(_resample(a)) - _scores(_resample(b)))[:, column]  # the same draws for both
-    return Estimate(value, *_interval(draws, speakers=a.shape[1]))
+    a, b = confusion_counts(ours), confusion_counts(theirs)
+    value = (scores_of(a.sum((0, 1))) - scores_of(b.sum((0, 1))))[column]
+    draws = (scores_of(resample(a)) - scores_of(resample(b)))[:, column]  # the same draws for both
+    return Estimate(value, *interval(draws, speakers=a.shape[1]))
 
 
 def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> float:
@@ -165,20 +171,20 @@ def proportion_interval(per_cent: float, utterances: int, level: float = LEVEL) 
 
 def _row(predictions: pd.DataFrame) -> dict[str, float]:
     """Give every score of one variant with its interval."""
-    counts = _counts(predictions)
+    counts = confusion_counts(predictions)
     if predictions["average"].iloc[0] == "folds":
-        per_fold = _scores(counts.sum(0))  # [folds, scores]
+        per_fold = scores_of(counts.sum(0))  # [folds, scores]
         values, draws = _mean(per_fold[None])[0], _mean_of_folds(per_fold)
     else:
-        values, draws = _scores(counts.sum((0, 1))), _scores(_resample(counts))
+        values, draws = scores_of(counts.sum((0, 1))), scores_of(resample(counts))
     row: dict[str, float] = {}
     for column, score in enumerate(SCORES):
-        low, high = _interval(draws[:, column], speakers=counts.shape[1])
+        low, high = interval(draws[:, column], speakers=counts.shape[1])
         row |= {score: values[column], f"{score} low": low, f"{score} high": high}
     return row
 
 
-def _counts(predictions: pd.DataFrame) -> np.ndarray:
+def confusion_counts(predictions: pd.DataFrame) -> np.ndarray:
     """Count utterances: [seeds, speakers, true emotion, predicted emotion]."""
     codes = [
         pd.factorize(predictions["seed"], sort=True)[0],
@@ -192,7 +198,7 @@ def _counts(predictions: pd.DataFrame) -> np.ndarray:
     return counts
 
 
-def _scores(counts: np.ndarray) -> np.ndarray:
+def scores_of(counts: np.ndarray) -> np.ndarray:
     """Turn confusion counts [..., 4, 4] into `SCORES` in per cent [..., 6]."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     with np.errstate(invalid="ignore"):  # an emotion without utterances has no accuracy
@@ -202,7 +208,7 @@ def _scores(counts: np.ndarray) -> np.ndarray:
     return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
 
 
-def _resample(counts: np.ndarray) -> np.ndarray:
+def resample(counts: np.ndarray) -> np.ndarray:
     """Draw speakers and seeds with replacement and add up: [draws, 4, 4].
 
     The draws are the same in every call, so that differences of variants are paired.
@@ -225,7 +231,7 @@ def _mean(scores: np.ndarray) -> np.ndarray:
         return np.nansum(scores, 1) / np.isfinite(scores).sum(1)
 
 
-def _interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
+def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
     """Take the percentile interval of bootstrap draws, widened for the number of speakers."""
     if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():
         return np.nan, np.nan

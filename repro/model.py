@@ -147,14 +147,14 @@ def check_network(network: Network) -> None:
     """Make sure that a spectrogram passes through a network, without computing anything.
 
     Raises:
-        ReproError: its filters, strides or poolings leave nothing of a 400×200 map.
+        ReproError: its filters, strides or poolings leave too little of a 400×200 map.
     """
     try:
         with torch.device("meta"):
-            build_network(network).eval()(torch.empty(1, 1, paper.BINS, paper.FRAMES))
-    except RuntimeError as error:
+            build_network(network)(torch.empty(1, 1, paper.BINS, paper.FRAMES))
+    except (RuntimeError, ValueError) as error:  # ValueError: one position, nothing to normalise
         raise ReproError(
-            f"these network settings leave nothing of a {paper.BINS}×{paper.FRAMES} map: "
+            f"these network settings leave too little of a {paper.BINS}×{paper.FRAMES} map: "
             f"stems {network.stems}, stride {network.stride}, pools {network.pools}"
         ) from error
 

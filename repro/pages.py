@@ -12,8 +12,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 from scipy.stats import binomtest
 
-import repro
-from repro import config, metrics, paper
+from repro import claims, config, metrics, paper, study, trainer
 from repro.config import READINGS, Experiment
 from repro.corpora.check import IEMOCAP
 from repro.model import build_network
@@ -41,13 +40,17 @@ def notice(corpus: str, preset: str = "paper") -> Markdown:
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
     """Say at the foot of a page what made it: corpus, preset, seeds, version, device, date."""
-    facts = {"corpus": corpus, "preset": preset}
     if folds is None:
-        facts["version"] = repro.__version__
+        here = study.provenance(trainer.choose_device(), "fp32", seconds=0.0)
+        folds = pd.DataFrame([here]).drop(columns=["precision", "threads"])
+        seeds = "none, as nothing is trained"
     else:
-        facts["seeds"] = str(folds["seed"].nunique())
-        for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+        seeds = str(folds["seed"].nunique())
+    facts = {"corpus": corpus, "preset": preset, "seeds": seeds}
+    for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+        if name in folds:
             facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+    if folds["seconds"].sum():
         facts["training time"] = f"{folds['seconds'].sum() / 60:.1f} min"
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
@@ -103,7 +106,12 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     utterances = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
     rows = [
-        (source, row.name, _text(*metrics.proportion_interval(row.wa, utterances), 2), f"{row.ua:.2f}")
+        (
+            source,
+            row.name,
+            _text(*metrics.proportion_interval(row.wa, utterances), 2),
+            f"{row.ua:.2f}",
+        )
         for source, published in (
             ("earlier work, as the paper cites it", paper.TABLE_1_EARLIER),
             ("the paper, IEMOCAP", paper.TABLE_1.values()),
@@ -115,6 +123,18 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     for variant, wa, ua in ours.itertuples(index=False):
         rows.append((f"here, {_run(predictions)}", paper.TABLE_1[variant].name, wa, ua))
     return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
+
+
+def verdicts(predictions: pd.DataFrame) -> HTML:
+    """Judge the claims that a study's predictions bear on."""
+    rows = claims.table(_judged(predictions))
+    return table(rows[["claim", "section", "verdict", "effect"]])
+
+
+def tests(predictions: pd.DataFrame) -> Markdown:
+    """State how each claim that a study bears on is tested."""
+    judged = _judged(predictions)
+    return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
 
 
 def gain_needed() -> Markdown:
@@ -166,7 +186,7 @@ def pooling_answer(predictions: pd.DataFrame) -> Markdown:
         f"By WA the order here is {_ranking(here)}; in the paper it is "
         f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
         f"The numbers here come from {_size(ours)}. "
-        f"{_learnt(ours)}{_caution(predictions)}"
+        f"{_learnt(ours, predictions)}{_caution(predictions)}"
     )
 
 
@@ -183,8 +203,13 @@ def filter_shapes_answer(predictions: pd.DataFrame) -> Markdown:
         f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
         f"the width does; the paper chose {paper_height} and {paper_width}. "
         f"The numbers here come from {_size(ours)}. "
-        f"{_learnt(ours)}{_caution(predictions)}"
+        f"{_learnt(ours, predictions)}{_caution(predictions)}"
     )
+
+
+def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:
+    studies = set(predictions["study"])
+    return [v for v in claims.judge(predictions) if claims.TESTS[v.claim.id].study in studies]
 
 
 def _run(predictions: pd.DataFrame) -> str:
@@ -209,9 +234,9 @@ def _size(summary: pd.DataFrame) -> str:
     return f"{folds} folds, {utterances} utterances and {seeds} seed{'s' if seeds > 1 else ''}"
 
 
-def _learnt(summary: pd.DataFrame) -> str:
-    """Warn of networks that are no better than guessing, by a test that knows only their WA."""
-    chance = 1 / len(paper.EMOTIONS)
+def _learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
+    """Warn of networks that do no better by WA than always naming the commonest emotion."""
+    chance = metrics.majority(predictions) / 100
     guessing = [
         str(row.Index)
         for row in summary.itertuples()
@@ -223,7 +248,8 @@ def _learnt(summary: pd.DataFrame) -> str:
     if not guessing:
         return ""
     return (
-        f"Not distinguishable from guessing, and so of no use for an order: {', '.join(guessing)}. "
+        "Not distinguishable from always naming the commonest emotion "
+        f"({100 * chance:.1f}%), and so of no use for an order: {', '.join(guessing)}. "
     )
 
 

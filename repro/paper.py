@@ -96,14 +96,18 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("height-rises", "3.2", "WA and neutral accuracy rise with filter height"),
-    Claim("height-flattens", "3.2", "past a height of about 10 (100 Hz) WA no longer rises"),
+    Claim("height-rises", "3.2", "WA and neutral accuracy rise with filter height up to about 10"),
+    Claim("height-flattens", "3.2", "past a height of about 10 (100 Hz) WA stays level"),
     Claim("width-peaks", "3.2", "WA peaks at a width of about 8 (80 ms), then falls"),
     Claim("angry-falls", "3.2", "angry accuracy falls quickly as the filter gets wider"),
     Claim("happy-worst", "3.2", "happy is the worst class and does not depend on the shape"),
     Claim("best-shapes", "3.2", "10×2 and 2×8 are the best shapes of their sweeps"),
-    Claim("gap-beats-earlier", "3.3", "GAP already beats the earlier systems"),
-    Claim("bilinear-below-gap", "3.3", "bilinear pooling is worse than GAP"),
+    Claim("gap-beats-earlier", "3.3", "GAP already beats the best earlier WA and UA"),
+    Claim("bilinear-below-gap", "3.3", "bilinear pooling is worse than GAP in WA and in UA"),
     Claim("attention-best", "3.3", "attention pooling beats GAP in WA and in UA"),
-    Claim("attention-margin", "4", "attention beats the best earlier WA by 3 and UA by 4 points"),
+    Claim(
+        "attention-margin",
+        "4",
+        "attention beats the best earlier WA by about 3 and UA by about 4 points",
+    ),
 )

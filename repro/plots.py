@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 
 from repro import metrics, paper, spectrogram
 from repro.config import FrontEnd
+from repro.recogniser import Recogniser, attention_maps
 
 WIDTH = 7.2  # inches: the column of a page
 COLOURS = dict(
@@ -158,7 +159,7 @@ def lengths(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def filter_shapes(summary: pd.DataFrame) -> Figure:
+def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     """Draw Fig. 2: accuracy against filter height and width, with the 95% interval of WA."""
     table = summary.copy()
     table[["height", "width"]] = table["variant"].str.split("x", expand=True).astype(int)
@@ -180,7 +181,7 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
             )
         bounds = sweep["WA low"], sweep["WA high"]
         ax.fill_between(sweep[varied], *bounds, color="black", alpha=0.12, lw=0)
-        ax.axhline(CHANCE, color="0.6", ls=":")
+        ax.axhline(majority, color="0.6", ls=":")
         ax.set_xscale("log")
         ax.set_xticks(sweep[varied], [f"{n}\n{n * per_step}" for n in sweep[varied]])
         ax.minorticks_off()
@@ -190,8 +191,8 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
             ylim=(-4, 104),
         )
     axes[0].annotate(
-        "chance",
-        (0.01, CHANCE),
+        "commonest emotion",
+        (0.01, majority),
         xycoords=("axes fraction", "data"),
         ha="left",
         va="bottom",
@@ -204,16 +205,16 @@ def filter_shapes(summary: pd.DataFrame) -> Figure:
     return fig
 
 
-def table_1(summary: pd.DataFrame) -> Figure:
-    """Draw WA and UA of each pooling beside the paper's."""
+def table_1(summary: pd.DataFrame, majority: float) -> Figure:
+    """Draw WA and UA of each pooling beside the paper's, with what guessing would reach."""
     fig, axes = _subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
-    for ax, score in zip(axes, ("WA", "UA"), strict=True):
+    for ax, score, guess in zip(axes, ("WA", "UA"), (majority, CHANCE), strict=True):
         x = np.arange(len(summary))
         ax.bar(x - 0.2, summary[score], 0.4, label="here, with 95% interval", color="C0")
         bounds = summary[f"{score} low"], summary[f"{score} high"]
         ax.vlines(x - 0.2, *bounds, color="black", lw=1.5)
         ax.bar(x + 0.2, summary[f"paper {score}"], 0.4, label="paper, IEMOCAP", color="0.75")
-        ax.axhline(CHANCE, color="0.4", ls=":")
+        ax.axhline(guess, color="0.4", ls=":")
         ax.set_xticks(x, summary["variant"])
         ax.set(title=score, ylim=(0, 100))
     axes[0].set_ylabel("accuracy (%)")
@@ -268,8 +269,35 @@ def histories(history: pd.DataFrame) -> Figure:
         color="0.4",
         fontsize=9,
     )
-    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.6))
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
+    fig.legend(
+        *ax.get_legend_handles_labels(),
+        loc="outside right upper",
+        ncols=1 + len(variants) // 12,
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+    )
+    return fig
+
+
+def attention(recogniser: Recogniser, waveform: torch.Tensor) -> Figure:
+    """Draw the segment that a network is most decided on, and where it looks in it."""
+    seen = attention_maps(recogniser, waveform)
+    best = int(seen.scores.argmax())
+    maps = {
+        "network input": (seen.segment, "magma"),
+        "bottom-up attention": (seen.bottom_up, "viridis"),
+        f"top-down, {paper.EMOTIONS[best]}": (seen.top_down[best], "viridis"),
+    }
+    fig, axes = _subplots(1, 3, sharey=True, figsize=(WIDTH, 3))
+    for (title, (values, colours)), ax in zip(maps.items(), axes, strict=True):
+        image = spectrogram_image(ax, values, cmap=colours)
+        ax.set_title(title)
+        fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
+    axes[0].set_ylabel("frequency (kHz)")
+    scores = zip(paper.EMOTIONS, seen.scores.tolist(), strict=True)
+    fig.suptitle("  ".join(f"{name} {score:.2f}" for name, score in scores), fontsize=10)
     return fig
 
 

@@ -27,8 +27,7 @@ EDITION_NOTE = "edition.md"  # included by the first page
 SYNTHETIC = """\
 The numbers and figures in this edition come from the **built-in synthetic corpus**: sentences from
 a speech synthesiser, whose pitch, rate, loudness and spectral balance were set by rule for each
-emotion. They prove that the machinery works from end to end: that the networks learn, that no
-speaker is both trained on and tested, that the tables add up. They say **nothing about emotion in
+emotion. They show that the machinery runs from end to end. They say **nothing about emotion in
 human speech**, and they neither support nor contradict the paper. The same pages are made from a
 corpus of real speech that you have; see {doc}`run`."""
 
@@ -84,9 +83,12 @@ def build_report(
         "seeds": seeds,
     }
     book = out / "book"
-    _copy_book(project / "book", book)
-    (book / EDITION_NOTE).write_text(_edition_note(corpus, preset, seeds), encoding="utf-8")
-    results.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _copy_book(project / "book", book)
+        (book / EDITION_NOTE).write_text(_edition_note(corpus, preset, seeds), encoding="utf-8")
+        results.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     private = _private_paths(root, results, out)
     for notebook in notebooks:
         run_notebook(notebook, book / "report" / notebook.name, parameters, private, console)
@@ -99,13 +101,14 @@ def build_report(
 def build_edition(out: Path = Path("build/edition")) -> Path:
     """Run the notebooks for the published edition and put them into `book/report/`.
 
-    The edition shows the built-in corpus until results on real speech exist.
+    The edition shows the built-in corpus until results on real speech exist. Folds that the
+    published results file holds are not trained again.
     """
     return build_report(
         corpus="synthetic",
         root=None,
         preset="demo",
-        results=None,
+        results=find_project() / "results" / "synthetic" / "demo.jsonl",
         out=out,
         device="cpu",
         seeds=1,
@@ -197,6 +200,8 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
         if "injected-parameters" in tags:
             cell["id"] = "injected-parameters"  # papermill draws a new one in every run
             cell.source = _neutral(cell.source, private)
+        if "remove-output" in tags:
+            cell.outputs = []  # progress, with its times
         for output in cell.get("outputs", []):
             _clean_output(output, private)
     nbformat.write(notebook, path)
@@ -241,8 +246,15 @@ def _finished(name: str, state: str, started: float, console: Console) -> None:
 
 
 def _copy_book(source: Path, target: Path) -> None:
-    """Copy the book without its executed pages; the link to `_config.yml` becomes a file."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Copy the book without its executed pages; the link to `_config.yml` becomes a file.
+
+    Raises:
+        ReproError: the target is a folder that no report made; it is left as it is.
+    """
+    if target.exists():
+        if target.resolve() == source.resolve() or not (target / EDITION_NOTE).is_file():
+            raise ReproError(f"{target}: not a report made here; give --out another folder")
+        shutil.rmtree(target)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
 
 

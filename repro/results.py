@@ -2,7 +2,9 @@
 
 Whatever trains appends to it, whatever shows reads from it. A line is written whole and synced
 before the next begins, so the only damage that a killed run can do is a torn last line, which
-reading ignores and the next append removes.
+reading ignores and the next append removes. A line that cannot be written (a full disk) is cut off
+again. Anything else that is no finished fold is refused by its line number: no table is made from
+half a file.
 """
 
 from __future__ import annotations
@@ -10,31 +12,22 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from math import isfinite
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from repro import paper
 from repro.errors import ReproError
 
-FIELDS = (
-    "key",
-    "study",
-    "variant",
-    "preset",
-    "experiment",
-    "corpus",
-    "fold",
-    "seed",
-    "history",
-    "predictions",
-    "provenance",
-)
+FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
 LINE_START = b'{"key"'
 FOLD_COLUMNS = ["study", "variant", "preset", "corpus", "key", "fold", "seed"]
+PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
 
 
 class Results(NamedTuple):
@@ -55,13 +48,18 @@ def append(path: str | Path, record: dict[str, Any]) -> None:
     """Write one finished fold as a line and sync it to the disk.
 
     Raises:
-        ReproError: the file cannot be written.
+        ReproError: the file cannot be written; it holds what it held before.
     """
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    with _open(Path(path)) as file:
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    with _open(Path(path)) as (file, end):
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):  # what cannot be cut is a torn line, as after a kill
+                file.truncate(end)
+            raise
 
 
 def require_writable(path: str | Path) -> None:
@@ -80,38 +78,78 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         ReproError: the file is missing or unreadable, or a line is no finished fold.
     """
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for _, record in read_whole_lines(path):
+        records.setdefault(identity(record), record)
+    return list(records.values())
+
+
+def read_whole_lines(path: str | Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Give each line of a results file, as it is written and as the finished fold it holds.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or a line is no finished fold.
+    """
+    for number, line in enumerate(split(path)[0], 1):
+        try:
+            yield line, parse(line)
+        except ValueError as fault:
+            raise ReproError(
+                f"{path}, line {number}: not a line that `repro run` writes ({fault}); "
+                "move it out of the file"
+            ) from fault
+
+
+def split(path: str | Path) -> tuple[list[bytes], bytes]:
+    """Return the lines of a results file, unread, and what follows the last line's end.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or its end is of another kind of file.
+    """
     path = Path(path)
     try:
-        text = path.read_bytes()
+        *lines, torn = path.read_bytes().split(b"\n")
     except FileNotFoundError as error:
         raise ReproError(f"{path}: no such results file; make it with `repro run`") from error
     except OSError as error:
         raise ReproError(f"{path}: cannot read results ({error.strerror})") from error
-    records: dict[tuple[Any, ...], dict[str, Any]] = {}
-    *lines, torn = text.split(b"\n")
     _refuse_foreign(torn, path)
-    for number, line in enumerate(lines, 1):
+    return lines, torn
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Return the finished fold that a line holds.
+
+    Raises:
+        ValueError: it holds none; the text says what is wrong with it.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("no JSON") from error
+    if not isinstance(record, dict):
+        raise ValueError("no object")
+    if record.get("format", FORMAT) != FORMAT:
+        raise ValueError("from a newer version of repro, which can read it")
+    missing = [name for name in FIELDS if name not in record]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}")
+    for name, fits in FITS.items():
         try:
-            record = json.loads(line)
-            missing = [name for name in FIELDS if name not in record]
-            if not missing:
-                records.setdefault(identity(record), record)
-        except (ValueError, TypeError, KeyError):
-            missing = ["JSON"]
-        if missing:
-            raise ReproError(
-                f"{path}, line {number}: not a line that `repro run` writes "
-                f"(missing: {', '.join(missing)}); move it out of the file"
-            )
-    return list(records.values())
+            wrong = not fits(record[name])
+        except (KeyError, TypeError, ValueError):
+            wrong = True
+        if wrong:
+            raise ValueError(f"nothing that can be: {name}")
+    return record
 
 
-def read(path: str | Path, **only: str) -> Results:
+def read(path: str | Path, **only: Collection[str]) -> Results:
     """Read a results file into tidy tables.
 
     Args:
         path: JSON Lines file that `repro run` wrote.
-        only: values of columns that rows must have, such as `study="pooling"`.
+        only: by column, the values that rows may have, such as `study={"pooling"}`.
 
     Raises:
         ReproError: the file is missing or unreadable, or a line is no finished fold.
@@ -121,12 +159,12 @@ def read(path: str | Path, **only: str) -> Results:
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
         where["average"] = record["experiment"]["protocol"]["average"]
-        if any(where[name] != value for name, value in only.items()):
+        if any(where[name] not in allowed for name, allowed in only.items()):
             continue
-        folds.append(where | {"experiment": record["experiment"]} | record["provenance"])
+        folds.append(where | {"experiment": record["experiment"]} | record["provenance"] | where)
         epochs = range(1, len(record["history"]) + 1)
         histories.append(pd.DataFrame({"epoch": epochs, "loss": record["history"]}).assign(**where))
-        table = pd.DataFrame(record["predictions"])
+        table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})
         table["predicted"] = table[list(paper.EMOTIONS)].idxmax(axis=1)
         predictions.append(table.assign(**where))
     return Results(pd.DataFrame(folds), _concat(histories), _concat(predictions))
@@ -136,30 +174,80 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+# What a line holds -------------------------------------------------------------------------------
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.encode() is not None  # half a character has no code
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number that float64 holds."""
+    return isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**53
+
+
+def _is_table(value: Any) -> bool:
+    """Tell whether predictions are columns of one length, with each utterance once."""
+    utterances, emotions, *scores = (value[name] for name in PREDICTION_COLUMNS)
+    return (
+        all(type(column) is list and len(column) == len(utterances) for column in value.values())
+        and all(map(_is_text, utterances))
+        and len(set(utterances)) == len(utterances) > 0
+        and all(emotion in paper.EMOTIONS for emotion in emotions)
+        and all(_is_number(score) for column in scores for score in column)
+    )
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "key": _is_text,
+    "study": _is_text,
+    "variant": _is_text,
+    "preset": _is_text,
+    "experiment": lambda value: value["protocol"]["average"] in ("pooled", "folds"),
+    "corpus": lambda value: _is_text(value["name"]) and _is_text(value["hash"]),
+    "fold": _is_text,
+    "seed": lambda value: type(value) is int and 0 <= value < 2**63,
+    "history": lambda value: type(value) is list and all(map(_is_number, value)),
+    "predictions": _is_table,
+    "provenance": lambda value: isinstance(value, dict),
+}
+FIELDS = tuple(FITS)
+
+
+# The end of the file -----------------------------------------------------------------------------
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to append whole lines."""
+def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
+    """Open a file to append whole lines; gives its length as well.
+
+    Without a buffer: what a full disk refused must not be written later, behind the next line.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            _cut_torn_line(file, path)
-            yield file
+        with path.open("ab+", buffering=0) as file:
+            yield file, _cut_torn_line(file, path)
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
 
 
-def _cut_torn_line(file: BinaryIO, path: Path) -> None:
-    """Cut a last line without an end: its fold was not finished."""
+def _cut_torn_line(file: FileIO, path: Path) -> int:
+    """Cut a last line without an end: its fold was not finished. Returns the length left."""
     if not os.fstat(file.fileno()).st_size:
-        return
+        return 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         end = content.rfind(b"\n") + 1
         torn = content[end:]
     _refuse_foreign(torn, path)
-    file.truncate(end)
+    if torn:
+        file.truncate(end)
+    return end
 
 
 def _refuse_foreign(torn: bytes, path: Path) -> None:
-    """Raise ReproError if what follows the last line end is not the beginning of a line of ours."""
-    if not torn.startswith(LINE_START[: len(torn)]):
+    """Raise ReproError if what follows the last line end is not the beginning of a line of ours.
+
+    Zeros are what a power cut leaves of a line whose length reached the disk before its text.
+    """
+    if torn.strip(b"\0") and not torn.startswith(LINE_START[: len(torn)]):
         raise ReproError(f"{path}: not a results file; give --results another name")

@@ -21,6 +21,7 @@ from repro.shapes import Float
 SEGMENT = round(paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)  # 32,000 samples
 WINDOW = round(paper.WINDOW_SECONDS * paper.SAMPLE_RATE)  # 640
 SHIFT = round(paper.SHIFT_SECONDS * paper.SAMPLE_RATE)  # 160
+LOUDEST = 1e15  # a recording's full scale is 1; the squared spectrum of this still fits float32
 LOG_FLOOR = 1e-4  # of the segment's maximum (80 dB), for the reading that takes logarithms
 
 
@@ -59,6 +60,8 @@ def magnitudes(
     if not len(waveform):
         raise ValueError("the waveform is empty")
     hop = _hop(hop_seconds)
+    # By 1, which changes no bit, unless the sums below would overflow.
+    waveform = waveform / (waveform.abs().amax() / LOUDEST).clamp_min(1)
     waveform = _fill(waveform, front_end)
     if front_end.frames == "whole":
         frames = _spectrum(waveform.unfold(0, WINDOW, SHIFT), front_end)
@@ -104,7 +107,8 @@ def scale(
         if front_end.scale == "segment-max":
             return x / high.clamp_min(torch.finfo(x.dtype).tiny)
         if front_end.scale == "segment-log":
-            floor = (LOG_FLOOR * high).clamp_min(torch.finfo(x.dtype).tiny)
+            depth = LOG_FLOOR**2 if front_end.magnitude == "power" else LOG_FLOOR
+            floor = (depth * high).clamp_min(torch.finfo(x.dtype).tiny)
             x = x.maximum(floor).log()
             high = x.amax((1, 2, 3), keepdim=True)
         low = x.amin((1, 2, 3), keepdim=True)

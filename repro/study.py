@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 import repro
-from repro import config, crossval, paper, results, trainer
+from repro import checkpoint, config, crossval, files, paper, results, trainer
 from repro.config import Experiment, FrontEnd, Shape
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
@@ -114,6 +114,9 @@ def run(
     seeds: int = 1,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    only: str | None = None,
+    ray: str | None = None,
+    gpus_per_fold: float | None = None,
 ) -> int:
     """Train every fold of a study that the results file does not hold yet.
 
@@ -128,6 +131,9 @@ def run(
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         progress: called after each epoch; by default a line on standard error for each fold.
+        only: train this variant and no other.
+        ray: spread the folds over this cluster, see `cluster.run`; by default they run here.
+        gpus_per_fold: on a cluster, the share of a GPU that a fold gets; by default a quarter.
 
     Returns:
         How many folds were trained.
@@ -135,23 +141,50 @@ def run(
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
-    where = trainer.choose_device(device)
+    results_file = Path(results_file)
+    if results_file.exists():
+        with files.held(results_file):
+            pass  # a second run is refused here, before the corpus is read
+    if ray:
+        from repro import cluster  # which imports this module: its workers run the same tasks
+
+        cluster.require_ray()
+    where = trainer.choose_device("cpu" if ray else device)  # the workers choose for themselves
     how = trainer.choose_precision(precision, where)
     grid = variants(study, preset, overrides)
+    if only is not None:
+        grid = {only: grid[only]}
     tables: dict[str, pd.DataFrame] = {
         labels: load_corpus(corpus, root, labels=labels)
         for labels in {experiment.protocol.labels for experiment in grid.values()}
     }
     name = ", ".join([preset, *overrides])
-    tasks = missing(plan(study, name, grid, tables, seeds), results_file)
-    if tasks:
-        results.require_writable(results_file)
-    meter = Meter(tasks, progress or LinePerFold())
-    for (labels, front_end), group in groupby(tasks, input_of):
-        features = crossval.extract(tables[labels], front_end, where)
-        for task in group:
-            record = run_task(task, features, where, how, meter.start(task.label))
-            results.append(results_file, record)
+    planned = plan(study, name, grid, tables, seeds)
+    with files.held(results_file):
+        tasks = missing(planned, results_file)
+        if tasks:
+            results.require_writable(results_file)
+        checkpoint.sweep(results_file)
+        if ray:
+            cluster.run(
+                ray,
+                tasks,
+                tables,
+                results_file,
+                device=device,
+                precision=precision,
+                gpus_per_fold=gpus_per_fold,
+                progress=progress or LinePerFold(),
+            )
+            return len(tasks)
+        meter = Meter(tasks, progress or LinePerFold())
+        for (labels, front_end), group in groupby(tasks, input_of):
+            features = crossval.extract(tables[labels], front_end, where)
+            for task in group:
+                partial = checkpoint.path_of(results_file, results.identity(task.heading))
+                record = run_task(task, features, where, how, meter.start(task.label), partial)
+                results.append(results_file, record)
+                checkpoint.discard(partial)
     return len(tasks)
 
 
@@ -199,29 +232,70 @@ def missing(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
     return [task for task in tasks if results.identity(task.heading) not in done]
 
 
+def read(
+    study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
+) -> results.Results:
+    """Read from a results file what `run` with these arguments trains, under whatever label.
+
+    A file may also hold other studies, other settings, and earlier states of the corpus.
+
+    Raises:
+        ReproError: the corpus or the results file cannot be read.
+    """
+    grid = variants(study, preset)
+    labels = {experiment.protocol.labels for experiment in grid.values()}
+    return results.read(
+        results_file,
+        study={study},
+        key={experiment.key for experiment in grid.values()},
+        corpus_hash={corpus_hash(load_corpus(corpus, root, labels=each)) for each in labels},
+    )
+
+
 def run_task(
     task: Task,
     features: crossval.Features,
     device: torch.device,
     precision: trainer.Precision,
     on_epoch: Callable[[int], None] | None = None,
+    partial: Path | None = None,
 ) -> dict[str, Any]:
-    """Train and test one fold and return its line of the results file."""
+    """Train and test one fold and return its line of the results file.
+
+    With a path for its checkpoint, `partial`, a fold that was interrupted goes on from there.
+    """
     start = time.perf_counter()
-    history, predictions = crossval.run_fold(
-        features,
-        task.fold,
-        task.experiment,
-        seed=task.heading["seed"],
-        device=device,
-        precision=precision,
-        on_epoch=on_epoch,
-    )
+    kept = _checkpoint(task, device, precision, partial) if partial else None
+    try:
+        history, predictions = crossval.run_fold(
+            features,
+            task.fold,
+            task.experiment,
+            seed=task.heading["seed"],
+            device=device,
+            precision=precision,
+            on_epoch=on_epoch,
+            checkpoint=kept,
+        )
+    except torch.OutOfMemoryError as error:
+        raise ReproError(
+            f"{device} has too little memory for {task.label}; lower training.batch_size"
+        ) from error
+    seconds = kept.seconds if kept else time.perf_counter() - start
     return task.heading | {
         "history": [round(loss, 6) for loss in history],
         "predictions": predictions.round(6).to_dict("list"),
-        "provenance": provenance(device, precision, time.perf_counter() - start),
+        "provenance": provenance(device, precision, seconds),
     }
+
+
+def _checkpoint(
+    task: Task, device: torch.device, precision: str, path: Path
+) -> checkpoint.Checkpoint:
+    """Give the checkpoint of a fold: of use only where its line would say the same provenance."""
+    made_by = provenance(device, precision, 0.0) | {"fold": list(results.identity(task.heading))}
+    del made_by["date"], made_by["seconds"]
+    return checkpoint.Checkpoint(path, made_by)
 
 
 def input_of(task: Task) -> tuple[str, FrontEnd]:
@@ -239,10 +313,11 @@ class Meter:
 
     def start(self, label: str) -> Callable[[int], None]:
         """Announce a task; the function returned is called after each of its epochs."""
-        self.progress(label, self.done, self.total)
+        before = self.done
+        self.progress(label, before, self.total)
 
         def on_epoch(epoch: int) -> None:
-            self.done += 1
+            self.done = before + epoch  # a fold that goes on does not begin with its first
             self.progress(label, self.done, self.total)
 
         return on_epoch
@@ -285,12 +360,17 @@ def _commit() -> str | None:
     """Return the commit of the source tree, with a + if it has changes; None outside of git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        top, head = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        if Path(top) != Path(__file__).resolve().parents[1]:
+            return None  # installed into an environment that lies in somebody else's repository
         changes = subprocess.run(
             [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
         ).stdout
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changes else "")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repro import paper
+from repro.checkpoint import Checkpoint
 from repro.config import Training
 from repro.errors import ReproError
 from repro.model import CLASSES
@@ -66,6 +67,7 @@ def fit(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
     on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train a network in place with SGD, Nesterov momentum and a stepped rate.
 
@@ -78,6 +80,7 @@ def fit(
         device: where to train.
         precision: `bf16` runs the convolutions in bfloat16, with weights kept in float32.
         on_epoch: called with the number of each finished epoch, from 1.
+        checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
 
     Returns:
         Mean cross-entropy over the training segments, per epoch.
@@ -98,8 +101,8 @@ def fit(
         weight_decay=training.weight_decay,
     )
     order = torch.Generator().manual_seed(seed)
-    history = []
-    for epoch in range(1, training.epochs + 1):
+    history = checkpoint.restore(network, optimiser, order) if checkpoint else []
+    for epoch in range(len(history) + 1, training.epochs + 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(epoch, training)
         total = torch.zeros((), device=device)
@@ -120,6 +123,8 @@ def fit(
             )
         if on_epoch:
             on_epoch(epoch)
+        if checkpoint and epoch < training.epochs:  # the last one ends as a result at once
+            checkpoint.epoch_done(network, optimiser, order, history)
     return history
 
 

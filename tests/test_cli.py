@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -134,6 +137,29 @@ def test_the_choices_are_those_of_the_library() -> None:
     assert [each.value for each in cli.Preset] == list(config.PRESETS)
 
 
+def test_results_check_and_merge(pooling_results: Path, tmp_path: Path, command: Command) -> None:
+    outcome = command("results", "check", pooling_results)
+    assert (outcome.status, outcome.err) == (0, [])
+    assert outcome.out[0] == f"{pooling_results}: 6 finished folds"
+    outcome = command("results", "check", pooling_results, "--json")
+    found = json.loads("\n".join(outcome.out))
+    assert found["ok"] and found["folds"] == 6
+    assert [row["variant"] for row in found["tallies"]] == ["gap", "bilinear", "attention"]
+
+    lines = pooling_results.read_bytes().splitlines(keepends=True)
+    parts = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    parts[0].write_bytes(b"".join(lines[:3]))
+    parts[1].write_bytes(b"".join(lines[2:]))
+    outcome = command("results", "check", parts[0], "--json")
+    assert outcome.status == 1 and not json.loads("\n".join(outcome.out))["ok"]
+    whole = tmp_path / "whole.jsonl"
+    outcome = command("results", "merge", *parts, "-o", whole)
+    assert outcome == Outcome(0, [f"6 folds in {whole}"], [])
+    assert whole.read_bytes() == pooling_results.read_bytes()
+    assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
+    assert_one_line(command("results", "check", tmp_path / "none"), "no such results file")
+
+
 def test_corpus_list_names_every_corpus(command: Command) -> None:
     outcome = command("corpus", "list")
     assert outcome.status == 0
@@ -180,6 +206,9 @@ def test_help_does_not_wait_for_torch() -> None:
         ["corpus", "synth"],
         ["corpus", "synth", "x", "--speakers", "1"],
         ["corpus", "check", "emodb"],
+        ["results", "check"],
+        ["results", "merge", "a.jsonl"],
+        ["results", "merge", "-o", "c.jsonl"],
     ],
     ids=" ".join,
 )
@@ -340,7 +369,39 @@ def test_an_interrupted_run_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study, "run", interrupted)
-    assert_one_line(run_on(command, corpus, tmp_path / "r.jsonl"), "interrupted")
+    line = "repro: interrupted; the same command goes on where it stopped"
+    assert run_on(command, corpus, tmp_path / "r.jsonl") == Outcome(130, [], [line])
+
+
+def test_signals_are_as_before_when_the_command_has_ended(command: Command) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    threads = threading.active_count()
+    assert command("corpus", "list").status == 0
+    assert [signal.getsignal(number) for number in numbers] == before
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == threads
+
+
+def test_what_is_ignored_stays_ignored(
+    command: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `nohup` and shells have it for what runs in the background."""
+    seen: list[object] = []
+
+    def look(*args: object, **kwargs: object) -> int:
+        seen.append(signal.getsignal(signal.SIGINT))
+        return 0
+
+    monkeypatch.setattr(study, "run", look)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_on(command, corpus, tmp_path / "r.jsonl").status == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [signal.SIG_IGN]
 
 
 def test_the_interpreter_prints_the_line_and_nothing_else(tmp_path: Path) -> None:

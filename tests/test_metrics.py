@@ -231,3 +231,9 @@ def test_the_number_of_utterances_needed_gives_the_power_asked_for() -> None:
 def test_a_small_gain_is_significant_only_between_systems_that_hardly_differ() -> None:
     limit = metrics.most_discordant(9.0)
     assert 9**2 / limit == pytest.approx(3.841459, rel=1e-6)
+
+
+def test_the_majority_is_that_of_the_utterances_not_of_the_rows() -> None:
+    once = frame(["sad", "sad", "angry"], ["sad"] * 3)
+    again = pd.concat([once, once.assign(seed=1), once.head(1).assign(variant="b")])
+    assert metrics.majority(again) == pytest.approx(200 / 3)

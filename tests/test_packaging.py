@@ -71,7 +71,8 @@ def test_lock_satisfies_pyproject(
             name = canonicalize_name(requirement.name)
             assert name not in pinned, f"{name} is pinned twice for Python {python} on {platform}"
             pinned[name] = str(requirement.specifier).removeprefix("==")
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["dev"] + extras["cluster"]
     for requirement in map(Requirement, wanted):
         version = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version, prereleases=True), requirement

@@ -55,13 +55,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def build(console: Console | None = None, *, publish: bool = False) -> Path:
+def build(
+    console: Console | None = None, *, publish: bool = False, out: Path = Path("build/report")
+) -> Path:
     return report.build_report(
         corpus="emodb",
         root=Path("emodb").resolve(),
         preset="quick",
         results=None,
-        out=Path("build/report"),
+        out=out,
         device="cpu",
         seeds=2,
         publish=publish,
@@ -131,6 +133,25 @@ def test_dying_kernel_is_named(project: Path) -> None:
     write_notebook(project / "notebooks" / "01_page.ipynb", "import os\nos._exit(3)")
     with pytest.raises(ReproError, match=r"notebook 01_page, the kernel died.*01_page\.ipynb"):
         build()
+
+
+@pytest.mark.parametrize("out", [".", "mine"])
+def test_a_book_that_no_report_made_is_left_alone(project: Path, out: str) -> None:
+    write_notebook(project / "notebooks" / "01_page.ipynb")
+    own = project / out / "book" / "chapter.md"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("mine", encoding="utf-8")
+    with pytest.raises(ReproError, match="not a report made here"):
+        build(out=Path(out))
+    assert own.read_text(encoding="utf-8") == "mine"
+    assert (project / "book" / "index.md").is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
+    write_notebook(project / "notebooks" / "01_page.ipynb")
+    (project / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ReproError, match="file: no report can be written here"):
+        build(out=Path("file"))
 
 
 def test_a_warning_of_the_builder_is_an_error(project: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import json
+import resource
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repro import paper, results
+from repro import files, paper, results
 from repro.errors import ReproError
 
 RECORD: dict[str, Any] = {
@@ -92,8 +94,8 @@ def test_read_gives_tidy_tables(tmp_path: Path) -> None:
 
 def test_read_keeps_what_was_asked_for(tmp_path: Path) -> None:
     path = file_of(tmp_path / "r.jsonl", record(), record(study="filter-shapes", variant="10x2"))
-    assert results.read(path, study="pooling").folds["variant"].to_list() == ["gap"]
-    assert results.read(path, study="pooling", variant="10x2").predictions.empty
+    assert results.read(path, study={"pooling"}).folds["variant"].to_list() == ["gap"]
+    assert results.read(path, study={"pooling"}, variant={"10x2"}).predictions.empty
     assert len(results.read(path, corpus="emodb").folds) == 2
 
 
@@ -152,6 +154,120 @@ def test_what_does_not_make_a_fold_another_fold() -> None:
         preset="demo", history=[], provenance={}, corpus={"name": "x", "hash": "ba9876543210"}
     )
     assert results.identity(other) == results.identity(record())
+
+
+def test_cut_at_any_byte_a_file_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(), record(fold="08"), record(fold="09"))
+    whole = path.read_bytes()
+    last = whole[:-1].rindex(b"\n") + 1
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        held = results.read_lines(path)
+        assert held == [record(), record(fold="08"), record(fold="09")][: len(held)]
+        assert len(held) == whole[:length].count(b"\n")
+        if length >= last:  # resumed
+            for fold in ("08", "09")[len(held) - 1 :]:
+                results.append(path, record(fold=fold))
+            assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("zeros", [1, 4096])
+def test_zeros_that_a_power_cut_leaves_are_a_torn_line(tmp_path: Path, zeros: int) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    whole = path.read_bytes()
+    for torn in (b"\0" * zeros, b'{"key": "01' + b"\0" * zeros):
+        path.write_bytes(whole + torn)
+        assert results.read_lines(path) == [record()]
+        results.append(path, record(fold="08"))
+        assert results.read_lines(path) == [record(), record(fold="08")]
+        assert b"\0" not in path.read_bytes()
+
+
+# A line that cannot be written -------------------------------------------------------------------
+
+
+def test_a_part_of_a_line_is_cut_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    content = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (0, 1, 100):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + room, limits[1]))
+        try:
+            with pytest.raises(
+                ReproError, match=r"r\.jsonl: cannot write results \(File too large"
+            ):
+                results.append(path, record(fold="08"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_bytes() == content
+    results.append(path, record(fold="08"))
+    assert results.read_lines(path) == [record(), record(fold="08")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line() -> None:
+    with pytest.raises(ReproError, match="No space left on device"):
+        results.append("/dev/full", record())
+
+
+@pytest.mark.parametrize("stop", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_line_that_is_not_synced_does_not_count(
+    tmp_path: Path, stop: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    content = path.read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results.os, "fsync", fail)
+        with pytest.raises((ReproError, KeyboardInterrupt)):
+            results.append(path, record(fold="08"))
+    assert path.read_bytes() == content
+
+
+def test_a_write_in_pieces_is_a_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(FileIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:7])
+
+    path = tmp_path / "r.jsonl"
+    monkeypatch.setattr(Path, "open", lambda self, mode, buffering: Dripping(self, mode))
+    results.append(path, record())
+    monkeypatch.undo()
+    assert results.read_lines(path) == [record()]
+
+
+# One run at a time -------------------------------------------------------------------------------
+
+
+def test_a_file_is_held_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "r.jsonl"
+    with files.held(path):
+        results.append(path, record())  # the holder writes
+        fault = pytest.raises(ReproError, match=r"r\.jsonl: another run is writing")
+        with fault as error, files.held(path):
+            pass
+        assert "\n" not in str(error.value)
+        with files.held(tmp_path / "other.jsonl"):
+            pass
+    with files.held(path):
+        pass
+    with pytest.raises(ReproError, match="cannot write results"), files.held(tmp_path):
+        pass
+
+
+def test_systems_without_locks_still_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*args: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    with files.held(tmp_path / "r.jsonl"), files.held(tmp_path / "r.jsonl"):
+        pass
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.held(tmp_path / "r.jsonl"), files.held(tmp_path / "r.jsonl"):
+        pass
 
 
 # Faults ------------------------------------------------------------------------------------------
@@ -243,3 +359,86 @@ def test_a_score_that_is_no_number_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         results.append(path, record(fold="08", history=[float("nan")]))
     assert path.read_bytes() == content
+
+
+def predictions(**changes: Any) -> dict[str, Any]:
+    return {"predictions": RECORD["predictions"] | changes}
+
+
+MISSHAPEN: list[dict[str, Any]] = [
+    {"key": 1},
+    {"study": None},
+    {"variant": ["gap"]},
+    {"variant": "\ud800"},
+    {"preset": {}},
+    {"fold": 3},
+    {"seed": "0"},
+    {"seed": True},
+    {"seed": -1},
+    {"seed": 2**64},
+    {"seed": 0.5},
+    {"corpus": {"name": "emodb"}},
+    {"corpus": {"name": 1, "hash": "x"}},
+    {"corpus": []},
+    {"experiment": {}},
+    {"experiment": {"protocol": {"average": "median"}}},
+    {"experiment": 1},
+    {"provenance": []},
+    {"history": 1.0},
+    {"history": ["1.0"]},
+    {"history": [float("nan")]},
+    {"history": [float("inf")]},
+    {"history": [10**400]},
+    {"predictions": []},
+    {"predictions": {}},
+    predictions(utterance=["a"]),
+    predictions(utterance=["a", "a"]),
+    predictions(utterance=[1, 2]),
+    predictions(utterance="ab"),
+    predictions(emotion=["happy", "bored"]),
+    predictions(emotion=["happy", []]),
+    predictions(sad=[0.1]),
+    predictions(sad=[0.1, None]),
+    predictions(sad=[0.1, "0.2"]),
+    predictions(sad=[0.1, True]),
+    predictions(sad=[0.1, float("nan")]),
+    predictions(sad={"0": 0.1, "1": 0.2}),
+    {"predictions": {name: [] for name in RECORD["predictions"]}},
+    {"format": 2},
+    {"format": "2"},
+    {"format": None},
+]
+
+
+@pytest.mark.parametrize("change", MISSHAPEN, ids=str)
+def test_a_line_that_no_table_can_be_made_of_is_named(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = file_of(tmp_path / "r.jsonl", record())
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record(**change)) + "\n")
+    word = "newer version" if "format" in change else f"nothing that can be: {next(iter(change))}"
+    for read in (results.read_lines, results.read):
+        with pytest.raises(ReproError, match=rf"r\.jsonl, line 2: .*{word}"):
+            read(path)
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000])
+def test_a_line_that_is_too_much_for_the_parser_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(ReproError, match="line 1"):
+        results.read_lines(path)
+
+
+def test_a_line_may_say_its_format_and_hold_more(tmp_path: Path) -> None:
+    """As a later version may write it, as long as what is known means the same."""
+    path = file_of(tmp_path / "r.jsonl", record(format=1, note="x", **predictions(sure=[1, 2])))
+    tables = results.read(path)
+    assert "sure" not in tables.predictions and len(tables.predictions) == 2
+
+
+def test_provenance_cannot_rename_a_fold(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(provenance={"study": "other", "fold": "99"}))
+    folds = results.read(path).folds
+    assert (folds["study"][0], folds["fold"][0]) == ("pooling", "03")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +336,7 @@ def test_the_smoke_study_of_emodb(
     assert study.run("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
     assert time.monotonic() - begun < 120
     assert sizes == [48] * 6
-    tables = results.read(path, study="pooling")
+    tables = results.read(path, study={"pooling"})
     assert set(tables.folds["fold"]) == {"03", "16"}
     assert len(tables.predictions) == 3 * (39 + 39)
     assert len(tables.history) == 6 * 2
@@ -344,3 +345,28 @@ def test_the_smoke_study_of_emodb(
     assert summary["utterances"].to_list() == [78] * 3
     assert summary["paper WA"].to_list() == [71.35, 69.17, 71.75]
     assert isinstance(summary, pd.DataFrame) and summary["WA"].between(0, 100).all()
+
+
+def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    experiment = study.variants("pooling", "smoke")["gap"]
+    scores = {emotion: [0.25] for emotion in paper.EMOTIONS}
+    record = {
+        "key": experiment.key,
+        "study": "pooling",
+        "variant": "gap",
+        "preset": "the same settings under another label",
+        "experiment": asdict(experiment),
+        "corpus": {"name": "emodb", "hash": corpus_hash(load_corpus("emodb", corpus))},
+        "fold": "03",
+        "seed": 0,
+        "history": [1.0],
+        "predictions": {"utterance": ["03a01Fa"], "emotion": ["happy"]} | scores,
+        "provenance": {},
+    }
+    results.append(path, record)
+    results.append(path, record | {"key": "0" * 12})
+    results.append(path, record | {"corpus": {"name": "emodb", "hash": "0" * 12}})
+    results.append(path, record | {"study": "filter-shapes"})
+    table = study.read("pooling", corpus="emodb", root=corpus, preset="smoke", results_file=path)
+    assert table.folds["preset"].to_list() == [record["preset"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from repro.corpora import emodb, iemocap, ravdess, synthetic
-from repro.corpora.table import Utterance, corpus_hash, to_table
+from repro.corpora.table import Utterance, corpus_hash, expand, to_table
 from repro.errors import ReproError
 
 __all__ = ["DESCRIPTIONS", "LABELS", "NAMES", "corpus_hash", "list_utterances", "load_corpus"]
@@ -63,7 +63,7 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         raise ReproError(f"where is {name}? Give its folder with --root{hint}")
 
     folder = synthetic.ensure(synthetic.default_root()) if root is None else Path(root)
-    folder = folder.expanduser()
+    folder = expand(folder)
     if name == "emodb":
         return emodb.utterances(folder)
     if name == "ravdess":

@@ -6,14 +6,15 @@ everything that is wrong with the files. All faults are listed; none ends the li
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
+from repro import soundfiles
 from repro.corpora import list_utterances
 from repro.corpora.table import Utterance
 from repro.errors import ReproError
@@ -153,17 +154,17 @@ def check(name: str, root: str | Path, labels: str = "hap") -> Report:
 
 def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
     """The length at 16 kHz and the faults of a readable file; ReproError of any other."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ReproError(f"{path}: missing")
     try:
-        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
-    except (soundfile.SoundFileError, OSError) as error:
+        frames, rate = soundfiles.read(path)  # [frames, channels]
+    except ReproError as error:
         raise ReproError(f"{path}: unreadable") from error
     if not len(frames):
         raise ReproError(f"{path}: empty")
     faults = []
-    if not np.isfinite(frames).all():
-        faults.append(f"{path}: samples that are not finite")
+    if fault := soundfiles.fault(frames):
+        faults.append(f"{path}: {fault}")
     elif np.ptp(frames, axis=0).max() < SILENCE:
         faults.append(f"{path}: silent")
     if rate != RATES[corpus]:

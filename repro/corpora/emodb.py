@@ -9,14 +9,15 @@ speech", Interspeech 2005.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from repro.corpora.table import Utterance, require_folder
+from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
 EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
-NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav")
+NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav", re.ASCII)
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -30,7 +31,8 @@ def utterances(root: Path) -> list[Utterance]:
     """
     require_folder(root)
     for folder in (root / "wav", root):
-        names = [NAME.fullmatch(path.name) for path in sorted(folder.glob("*.wav"))]
+        files = files_in(folder) if os.path.isdir(folder) else []
+        names = [NAME.fullmatch(path.name) for path in files]
         found = [
             Utterance(name[0][:-4], name["speaker"], EMOTION_OF[name["emotion"]], folder / name[0])
             for name in names

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import lzma
 import stat
+import struct
 import tempfile
+import textwrap
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from repro.corpora.emodb import NAME
+from repro.corpora.table import expand
 from repro.errors import ReproError
 
 EMODB_URL = "http://emodb.bilderbar.info/download/download.zip"
@@ -22,6 +26,19 @@ EMODB_URL = "http://emodb.bilderbar.info/download/download.zip"
 EMODB_DIGEST = "6dec7e7d536dd1fba897ae935fa4346a157024c3b2271c8befd6eb06ad9613bd"
 TIMEOUT_SECONDS = 60
 LARGEST_FILE = 10_000_000  # bytes; the longest recording has 0.3 million
+LARGEST_CORPUS = 500_000_000  # bytes; the recordings have 48 million
+# What Python raises for an archive with damaged bytes; ValueError: names and offsets.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,  # encrypted
+    ValueError,
+    OverflowError,
+)
 
 
 def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMODB_DIGEST) -> Path:
@@ -38,16 +55,16 @@ def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMO
     Raises:
         ReproError: the folder is in use, the download failed, or it is not what was expected.
     """
-    directory = Path(directory).expanduser()
-    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-        raise ReproError(f"{directory}: the folder is not empty; name a new one")
-    parent = directory.absolute().parent
+    directory = expand(Path(directory))
     try:
+        if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+            raise ReproError(f"{directory}: the folder is not empty; name a new one")
+        parent = directory.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".emodb-", dir=parent) as temporary:
             archive = _download(url, Path(temporary))
             tree = Path(temporary) / "emodb"
-            _unpack(archive, tree / "wav")
+            _unpack(archive, tree / "wav", url)
             _verify(tree / "wav", url, expected)
             tree.rename(directory)
     except OSError as error:
@@ -79,7 +96,7 @@ def _download(url: str, folder: Path) -> Path:
         raise ReproError(f"{url}: the download failed ({reason}); try again") from error
 
 
-def _unpack(archive: Path, wav: Path) -> None:
+def _unpack(archive: Path, wav: Path, url: str) -> None:
     """Writes the recordings of a zip file straight into `wav`; refuses an archive that is unsafe.
 
     Folders inside the archive are dropped, so no member can name a place outside `wav`; one that
@@ -88,17 +105,30 @@ def _unpack(archive: Path, wav: Path) -> None:
     wav.mkdir(parents=True)
     try:
         with zipfile.ZipFile(archive) as members:
+            recordings = {}
             for member in members.infolist():
                 if _unsafe(member):
                     raise ReproError(
-                        f"unsafe member {member.filename!r} in the archive; nothing was unpacked"
+                        f"{url}: unsafe member {member.filename[:80]!r} in the archive; "
+                        "nothing was unpacked"
                     )
-            for member in members.infolist():
                 name = PurePosixPath(member.filename).name
                 if NAME.fullmatch(name):
-                    (wav / name).write_bytes(members.read(member))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ReproError(f"the archive is damaged ({error}); download it again") from error
+                    recordings[name] = member
+            if sum(member.file_size for member in recordings.values()) > LARGEST_CORPUS:
+                raise ReproError(f"{url}: larger than EmoDB can be; nothing was unpacked")
+            for name, member in recordings.items():
+                (wav / name).write_bytes(_content(members, member))
+    except DAMAGE as error:
+        reason = textwrap.shorten(str(error), 200)
+        raise ReproError(f"{url}: the archive is damaged ({reason}); download it again") from error
+
+
+def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    try:
+        return members.read(member)
+    except OSError as error:  # bzip2's way to say that its data are damaged
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _unsafe(member: zipfile.ZipInfo) -> bool:

@@ -10,17 +10,20 @@ folds built from it would put the same voice on both sides.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.corpora.table import Utterance, require_folder
+from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
 EMOTION_OF = {"neu": "neutral", "hap": "happy", "sad": "sad", "ang": "angry"}
-DIALOGUE = re.compile(r"Ses\d\d[FM]_impro\w+")  # also keeps out AppleDouble files, `._Ses….txt`
-LINE = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<utterance>\S+)\t(?P<label>\w+)\t")
-SPEAKER = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+_(?P<sex>[FM])\w+")
+# Also keeps out AppleDouble files, `._Ses….txt`.
+DIALOGUE = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+\.txt", re.ASCII)
+LINE = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<utterance>\S+)\t(?P<label>\w{1,20})\t", re.ASCII)
+TURN = re.compile(r"_(?P<sex>[FM])\w{1,20}", re.ASCII)  # follows the dialogue's name
+LARGEST = 10_000_000  # bytes of an evaluation file; the release's have some thousands
 
 
 def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
@@ -31,19 +34,26 @@ def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
         labels: "hap", or "hap+exc" to count excited as happy.
 
     Raises:
-        ReproError: `root` is missing, or has no such utterance.
+        ReproError: `root` is missing or has no such utterance, or an evaluation file cannot be
+            read as one or contradicts another.
     """
     emotion_of = EMOTION_OF | ({"exc": "happy"} if labels == "hap+exc" else {})
+    labelled: dict[str, str] = {}
     found = {}
     for session in _sessions(root):
-        for file in sorted((session / "dialog" / "EmoEvaluation").glob("*.txt")):
-            if not DIALOGUE.fullmatch(file.stem):
+        for file in files_in(session / "dialog" / "EmoEvaluation", "*.txt"):
+            if not (dialogue := DIALOGUE.fullmatch(file.name)):
                 continue
-            for utterance, label in _lines(file):
-                speaker = SPEAKER.fullmatch(utterance)
-                if speaker and label in emotion_of:
+            for turn, label in _lines(file):
+                utterance = f"{file.stem}{turn[0]}"
+                if labelled.setdefault(utterance, label) != label:
+                    raise ReproError(
+                        f"{file}: {utterance} is labelled {label}, and {labelled[utterance]} "
+                        "before; replace the file that is wrong"
+                    )
+                if label in emotion_of:
                     path = session / "sentences" / "wav" / file.stem / f"{utterance}.wav"
-                    name = speaker["session"] + speaker["sex"]
+                    name = dialogue["session"] + turn["sex"]
                     found[utterance] = Utterance(utterance, name, emotion_of[label], path)
     if not found:
         raise ReproError(f"{root}: no improvised utterance of IEMOCAP is labelled in this folder")
@@ -61,8 +71,35 @@ def _sessions(root: Path) -> list[Path]:
     raise ReproError(f"{root}: not IEMOCAP; give the folder with Session1/dialog/EmoEvaluation")
 
 
-def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """(utterance, label) of each turn in an evaluation file."""
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        if match := LINE.match(line):
-            yield match["utterance"], match["label"]
+def _lines(file: Path) -> Iterator[tuple[re.Match[str], str]]:
+    """What follows the dialogue's name, and the label, of each turn in an evaluation file.
+
+    Raises:
+        ReproError: the file cannot be read, has no turn, or one that is cut off or another's.
+    """
+    turns = 0
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if not line.startswith("["):
+            continue  # the heading, and what single evaluators said
+        match = LINE.match(line)
+        name = match["utterance"] if match else ""
+        turn = TURN.fullmatch(name.removeprefix(file.stem))
+        if not match or not turn or not name.startswith(file.stem):
+            raise ReproError(
+                f"{file}, line {number}: not a turn of this dialogue; replace the file"
+            )
+        turns += 1
+        yield turn, match["label"]
+    if not turns:
+        raise ReproError(f"{file}: no turn of a dialogue in this file; replace it")
+
+
+def _text(file: Path) -> str:
+    """The content of an evaluation file; ReproError if it cannot be one."""
+    try:
+        # A pipe under this name would keep its reader waiting for ever.
+        if not os.path.isfile(file) or file.stat().st_size > LARGEST:
+            raise ReproError(f"{file}: not an evaluation file; replace it")
+        return file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ReproError(f"{file}: cannot be read ({error.strerror}); replace it") from error

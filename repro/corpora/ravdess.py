@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from repro.corpora.table import Utterance, require_folder
+from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
 EMOTION_OF = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
-NAME = re.compile(r"03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<actor>\d\d)\.wav")
+NAME = re.compile(r"03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<actor>\d\d)\.wav", re.ASCII)
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -45,4 +45,7 @@ def _files(root: Path) -> list[Path]:
     require_folder(root)
     top = root.resolve().parent if re.fullmatch(r"Actor_\d\d", root.resolve().name) else root
     # The archive unpacks to actors' folders; some copies hold a second set one level deeper.
-    return list(top.glob("Actor_??/*.wav")) or list(top.glob("*/Actor_??/*.wav"))
+    for pattern in ("Actor_??", "*/Actor_??"):
+        if found := [path for actor in top.glob(f"{pattern}/") for path in files_in(actor)]:
+            return found
+    return []

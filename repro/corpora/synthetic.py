@@ -196,8 +196,15 @@ def make(
 
 
 def _occupied(directory: Path) -> bool:
-    """Whether something is there already; an empty folder is nothing."""
-    return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
+    """Whether something is there already; an empty folder is nothing.
+
+    Raises:
+        ReproError: the name is too long, or the folder must not be looked into.
+    """
+    try:
+        return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
+    except OSError as error:
+        raise ReproError(f"{directory}: no place for a corpus ({error.strerror})") from error
 
 
 def _write_tree(tree: Path, speakers: int, per_emotion: int, seed: int) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import soundfile
 
+from repro import soundfiles
 from repro.errors import ReproError
-from repro.paper import SAMPLE_RATE
 
 
 class Utterance(NamedTuple):
@@ -25,25 +25,48 @@ class Utterance(NamedTuple):
 
 def require_folder(root: Path) -> None:
     """Raises ReproError unless `root` is a folder."""
-    if not root.is_dir():
+    if not os.path.isdir(root):  # unlike the method, False for names that the system refuses
         raise ReproError(f"{root}: no such folder; give --root the folder that holds the corpus")
+
+
+def expand(folder: Path) -> Path:
+    """The folder with its `~` replaced.
+
+    Raises:
+        ReproError: there is nobody of that name.
+    """
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise ReproError(f"{folder}: nobody has this home folder; check the path") from error
+
+
+def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
+    """The entries of a folder whose names fit, sorted.
+
+    Raises:
+        ReproError: the folder cannot be listed, where `glob` would give none.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.match(pattern))
+    except OSError as error:
+        raise ReproError(
+            f"{folder}: the folder cannot be read ({error.strerror}); check its permissions"
+        ) from error
 
 
 def length(path: Path) -> int:
     """Samples that the file has at 16 kHz, by its header.
 
     Raises:
-        ReproError: the file is missing, unreadable or empty.
+        ReproError: the file is missing, unreadable, too long or empty.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ReproError(f"{path}: the corpus labels this utterance, but the file is missing")
-    try:
-        header = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError) as error:
-        raise ReproError(f"{path}: not a readable sound file; replace it") from error
-    if not header.frames:
+    samples = soundfiles.length(path)
+    if not samples:
         raise ReproError(f"{path}: the sound file is empty; replace it")
-    return -(-header.frames * SAMPLE_RATE // header.samplerate)
+    return samples
 
 
 def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:

@@ -1,0 +1,156 @@
+"""Look after results files: count what one holds, find what is wrong, make one of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repro import files, results
+from repro.errors import ReproError
+
+
+class Run(NamedTuple):
+    """What is compared with each other: the variants of one study, preset and corpus."""
+
+    study: str
+    preset: str
+    corpus: str
+    corpus_hash: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How much of a run one variant has, and what it lacks of what other variants have."""
+
+    study: str
+    preset: str
+    corpus: str
+    corpus_hash: str
+    variant: str
+    folds: int
+    settings: int  # how many different ones; more than 1 is a mix
+    missing: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a results file holds, and all that is wrong with it."""
+
+    file: str
+    folds: int
+    tallies: list[Tally]
+    faults: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every line is a fold of its own and every variant has the same folds."""
+        return not self.faults
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"ok": self.ok}
+
+    def text(self) -> str:
+        """Return everything as lines for a reader."""
+        lines = [f"{self.file}: {self.folds} finished folds"]
+        run = None
+        for tally in self.tallies:
+            heading = f"{tally.study}, {tally.preset}, {tally.corpus} ({tally.corpus_hash})"
+            if heading != run:
+                lines.append(heading)
+                run = heading
+            lines.append(f"  {tally.variant:12} {tally.folds} folds")
+        return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
+
+
+def check(path: str | Path) -> Outcome:
+    """Count the folds of a results file and list every fault; the file is left alone.
+
+    Raises:
+        ReproError: the file is missing, unreadable or of another kind.
+    """
+    lines, torn = results.split(path)
+    faults = []
+    folds: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = results.parse(line)
+        except ValueError as fault:
+            faults.append(f"line {number}: no finished fold ({fault}); move it out of the file")
+            continue
+        first, same = folds.setdefault(results.identity(record), (number, record))
+        if first != number:
+            equal = record["predictions"] == same["predictions"]
+            faults.append(
+                f"line {number}: the fold of line {first} again ({_name(record)}), with "
+                + ("the same" if equal else "OTHER")
+                + " predictions; the first counts"
+            )
+    if torn:
+        faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
+    tallies = _tallies([record for _, record in folds.values()])
+    for tally in tallies:
+        name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
+        faults += [f"{name}: missing {each}" for each in tally.missing]
+        if tally.settings > 1:
+            faults.append(f"{name}: folds of {tally.settings} different settings under one name")
+    return Outcome(str(path), len(folds), tallies, faults)
+
+
+def merge(sources: Sequence[str | Path], target: str | Path) -> int:
+    """Write the folds of several results files into a new one, each fold once.
+
+    Returns:
+        How many folds it holds.
+
+    Raises:
+        ReproError: a file is no results file, two of them hold the same fold with different
+            predictions, or the target exists or cannot be written.
+    """
+    target = Path(target)
+    if target.exists():
+        raise ReproError(f"{target}: is there already; name a new file to merge into")
+    content = []
+    seen: dict[tuple[Any, ...], tuple[str | Path, dict[str, Any]]] = {}
+    for source in sources:
+        for line, record in results.read_whole_lines(source):
+            fold = results.identity(record)
+            if fold not in seen:
+                seen[fold] = source, record
+                content.append(line + b"\n")
+            elif record["predictions"] != seen[fold][1]["predictions"]:
+                raise ReproError(
+                    f"{seen[fold][0]} and {source} hold different predictions of one fold "
+                    f"({_name(record)}); take it out of one of them"
+                )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_whole(target, b"".join(content))
+    except OSError as error:
+        raise ReproError(f"{target}: cannot write results ({error.strerror})") from error
+    return len(content)
+
+
+def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
+    """Count folds by run and variant, in the order of the file."""
+    runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
+    for record in records:
+        corpus = record["corpus"]
+        run = Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
+    tallies = []
+    for run, variants in runs.items():
+        held = {name: {(r["fold"], r["seed"]) for r in group} for name, group in variants.items()}
+        every = set().union(*held.values())
+        for variant, group in variants.items():
+            lacking = sorted(every - held[variant])
+            missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
+            settings = len({record["key"] for record in group})
+            tallies.append(Tally(*run, variant, len(group), settings, missing))
+    return tallies
+
+
+def _name(record: dict[str, Any]) -> str:
+    return "{study} {variant}, fold {fold}, seed {seed}".format(**record)

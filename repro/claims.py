@@ -1,0 +1,619 @@
+"""Each claim of the paper against the results: a verdict with its evidence (Sections 3.2 to 4).
+
+Every claim of `paper.CLAIMS` has one function here and, beside it, the sentence that states its
+test; both were fixed before any result was looked at. A claim may have several parts, such as WA
+and UA: it is supported if all of them are, contradicted if any of them is, undecided otherwise.
+
+Accuracies count the utterances of all folds together, and the seeds with equal weight. Intervals
+are the 95% bootstrap intervals of `repro.metrics`; what is compared is drawn from the same
+speakers and seeds. Multiplicity enters in three places. A claim that needs all of its parts is
+not supported by accident more often than one part is (2.5%), but the chances that one of them
+contradicts it add up. A search for a better shape, or for an emotion worse than happy, is
+corrected by Holm's method over the rivals. The p-values of trends, which accompany intervals and
+decide nothing, are corrected by Holm's method over all trends. Verdicts are not corrected over the
+claims: where nothing is to be found, expect a definite verdict once in about twenty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from repro import metrics, paper
+
+Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
+
+LEVEL_WA = 2.0  # points of WA that count as no change; the paper calls 2.2 points "slightly worse"
+LEVEL_EMOTION = 5.0  # points of one emotion's accuracy, of which a corpus has a quarter the data
+ABOUT = 0.5  # points: what the paper gives as about 3 is whatever rounds to 3
+MARGIN_WA, MARGIN_UA = 3.0, 4.0  # Section 4
+FIRST = 0.95  # share of bootstrap draws in which what is called best or worst must be so
+SHOWCASES = ("smoke", "demo")  # presets whose results are no evidence
+WRONG = (1 - metrics.LEVEL) / 2  # the same error on either side of an interval
+
+(HEIGHT, _), (_, WIDTH) = paper.STEM_SHAPES
+BEST_EARLIER = {
+    "WA": max(row.wa for row in paper.TABLE_1_EARLIER),
+    "UA": max(row.ua for row in paper.TABLE_1_EARLIER),
+}
+WA, NEUTRAL, HAPPY, ANGRY = (
+    metrics.SCORES.index(score) for score in ("WA", "neutral", "happy", "angry")
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measured quantity that a claim rests on, with a verdict of its own."""
+
+    what: str
+    unit: Literal["points", "rank correlation"]
+    effect: float
+    low: float
+    high: float
+    verdict: Judgement
+    p: float | None = None  # of Page's test, two-sided, after Holm's correction
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Give the effect with its interval, as a page shows it."""
+        digits = 1 if self.unit == "points" else 2
+        effect, low, high = (
+            f"{x:+.{digits}f}".replace("-", "−") for x in (self.effect, self.low, self.high)
+        )
+        return f"{self.what}: {effect} [{low}, {high}] {self.unit}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the results say of one claim.
+
+    `effect`, `low`, `high`, `p` and `what` are those of the part that decides: the first whose
+    own verdict is that of the claim.
+    """
+
+    claim: paper.Claim
+    verdict: Judgement
+    test: str
+    parts: tuple[Part, ...]
+    speakers: int
+    seeds: int
+    note: str = ""
+
+    @property
+    def deciding(self) -> Part | None:
+        """The part that decides; None if the claim is not testable here."""
+        return next((part for part in self.parts if part.verdict == self.verdict), None)
+
+    @property
+    def effect(self) -> float:
+        """The effect in points, or a rank correlation; NaN if the claim is not testable here."""
+        return self.deciding.effect if self.deciding else np.nan
+
+    @property
+    def low(self) -> float:
+        """Lower end of the effect's 95% interval."""
+        return self.deciding.low if self.deciding else np.nan
+
+    @property
+    def high(self) -> float:
+        """Upper end of the effect's 95% interval."""
+        return self.deciding.high if self.deciding else np.nan
+
+    @property
+    def p(self) -> float | None:
+        """Page's p for a trend, after Holm's correction."""
+        return self.deciding.p if self.deciding else None
+
+    @property
+    def what(self) -> str:
+        """What the effect is."""
+        return f"{self.deciding.what}, {self.deciding.unit}" if self.deciding else ""
+
+
+def judge(predictions: pd.DataFrame) -> list[Verdict]:
+    """Judge every claim, in the order of `paper.CLAIMS`.
+
+    Args:
+        predictions: of `filter-shapes`, of `pooling`, or of both, as `repro.results.read` gives
+            them. Rows of other studies are passed over.
+
+    Raises:
+        ValueError: a study has rows of more than one corpus or preset.
+    """
+    studies = {
+        name: Study(group)
+        for name, group in ([] if predictions.empty else predictions.groupby("study"))
+    }
+    verdicts = [_judge(claim, TESTS[claim.id], studies) for claim in paper.CLAIMS]
+    return _correct_trends(verdicts)
+
+
+def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Return the verdicts as a page shows them; where there is no effect its place says why."""
+    return pd.DataFrame(
+        {
+            "claim": v.claim.text,
+            "section": v.claim.section,
+            "verdict": v.verdict,
+            "effect": "; ".join(map(str, v.parts)) or v.note,
+            "speakers": v.speakers,
+            "seeds": v.seeds,
+        }
+        for v in verdicts
+    )
+
+
+def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict:
+    study = studies.get(test.study)
+    if study is None:
+        note = f"no results of the study {test.study}"
+        return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
+    try:
+        _require(study.corpus != "synthetic", "synthetic speech says nothing about emotion")
+        _require(
+            study.preset.split(",")[0] not in SHOWCASES,
+            f"the preset {study.preset} is made to show the machinery, not to test the paper",
+        )
+        parts = tuple(test.parts(study))
+    except _NotTestableError as reason:
+        verdict: Judgement = "not testable here"
+        parts, note = (), str(reason)
+    else:
+        verdict = _all_of({part.verdict for part in parts})
+        note = "; ".join(part.note for part in parts if part.note)
+    return Verdict(claim, verdict, test.statement, parts, study.speakers, study.seeds, note)
+
+
+def _correct_trends(verdicts: list[Verdict]) -> list[Verdict]:
+    """Correct the p-values of all trends together by Holm's method."""
+    raw = [part.p for v in verdicts for part in v.parts if part.p is not None]
+    corrected = iter(_holm(raw))
+    return [
+        replace(
+            v,
+            parts=tuple(
+                part if part.p is None else replace(part, p=next(corrected)) for part in v.parts
+            ),
+        )
+        for v in verdicts
+    ]
+
+
+# What a test reads -------------------------------------------------------------------------------
+
+
+class _NotTestableError(Exception):
+    """The results at hand cannot answer; the text says why."""
+
+
+class Study:
+    """The results of one study: its variants by name, with the draws of the bootstrap."""
+
+    def __init__(self, predictions: pd.DataFrame):
+        runs = predictions[["corpus_hash", "preset", "variant", "key"]].drop_duplicates()
+        if (
+            len(runs) > runs["variant"].nunique()
+            or runs[["corpus_hash", "preset"]].nunique().gt(1).any()
+        ):
+            raise ValueError("predictions of more than one corpus or preset: choose one")
+        self.corpus = str(predictions["corpus"].iloc[0])
+        self.preset = str(predictions["preset"].iloc[0])
+        self.speakers = predictions["fold"].nunique()
+        self.seeds = predictions["seed"].nunique()
+        self._counts: dict[str, np.ndarray] = {}
+        self._folds: dict[str, int] = {}
+        for name, group in predictions.groupby("variant"):
+            self._counts[name] = metrics.confusion_counts(group)
+            self._folds[name] = len(group[["fold", "seed"]].drop_duplicates())
+        self._draws: dict[str, np.ndarray] = {}
+
+    def counts(self, variants: Sequence[str]) -> np.ndarray:
+        """Return confusion counts: [variants, seeds, speakers, true emotion, predicted emotion].
+
+        Raises:
+            _NotTestableError: a variant is missing or was not run on every speaker and seed of
+                the study, or the speakers are too few.
+        """
+        missing = [name for name in variants if name not in self._counts]
+        _require(not missing, f"no results of {', '.join(missing)}")
+        _require(
+            self.speakers >= metrics.FEWEST_SPEAKERS,
+            f"{self.speakers} speakers are too few: an interval needs {metrics.FEWEST_SPEAKERS}",
+        )
+        for name in variants:
+            _require(self._folds[name] == self.speakers * self.seeds, f"{name} is not finished")
+        return np.stack([self._counts[name] for name in variants])
+
+    def bootstrap(self, variants: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of variants [variants, scores], and draws [draws, variants, scores]."""
+        counts = self.counts(variants)
+        for name, of_variant in zip(variants, counts, strict=True):
+            if name not in self._draws:  # several claims read the same variants
+                self._draws[name] = metrics.scores_of(metrics.resample(of_variant))
+        draws = np.stack([self._draws[name] for name in variants], axis=1)
+        return metrics.scores_of(counts.sum((1, 2))), draws
+
+    def estimate(
+        self, variants: Sequence[str], statistic: Callable[[np.ndarray], np.ndarray]
+    ) -> metrics.Estimate:
+        """Return a number made from scores [..., variants, scores] with its interval."""
+        values, draws = self.bootstrap(variants)
+        low, high = metrics.interval(statistic(draws), self.speakers)
+        _require(not np.isnan(low), "an emotion that the claim is about has no utterances")
+        return metrics.Estimate(float(statistic(values)), low, high)
+
+    def sweep(self, side: Literal["height", "width"]) -> dict[int, str]:
+        """Return the names of the variants along one side of the filter, by its size."""
+        fixed = paper.SWEEP_FIXED
+        pattern = rf"(\d+)x{fixed}" if side == "height" else rf"{fixed}x(\d+)"
+        found = [match for name in self._counts if (match := re.fullmatch(pattern, name))]
+        return {int(m[1]): m[0] for m in sorted(found, key=lambda m: int(m[1]))}
+
+
+class Test(NamedTuple):
+    """How a claim is tested: on which study, by what stated rule, by which function."""
+
+    study: str
+    statement: str
+    parts: Callable[[Study], list[Part]]
+
+
+TESTS: dict[str, Test] = {}
+
+
+def _test(
+    claim: str, study: str, statement: str
+) -> Callable[[Callable[[Study], list[Part]]], Callable[[Study], list[Part]]]:
+    """Register a function as the test of a claim."""
+
+    def register(function: Callable[[Study], list[Part]]) -> Callable[[Study], list[Part]]:
+        TESTS[claim] = Test(study, statement, function)
+        return function
+
+    return register
+
+
+# Section 3.2: the sweep of filter shapes ---------------------------------------------------------
+
+_BEATEN = (
+    f"one-sided t-test at {WRONG:.1%} with the bootstrap's standard error, Holm's correction over "
+    "the rivals"
+)
+
+
+@_test(
+    "height-rises",
+    "filter-shapes",
+    f"Each speaker's Spearman correlation of WA, and of neutral accuracy, with the filter height "
+    f"from the lowest to {HEIGHT} is averaged over speakers (seeds counted together); supported "
+    "if both bootstrap intervals over speakers lie above 0, contradicted if one lies below.",
+)
+def height_rises(study: Study) -> list[Part]:
+    """WA and neutral accuracy rise with height, as far as the paper says that they do."""
+    heights = {h: name for h, name in study.sweep("height").items() if h <= HEIGHT}
+    _require(HEIGHT in heights and len(heights) > 1, f"needs height {HEIGHT} and a lower one")
+    return [_trend(study, heights, score, "height", rises=True) for score in (WA, NEUTRAL)]
+
+
+@_test(
+    "height-flattens",
+    "filter-shapes",
+    f"Mean WA of all heights above {HEIGHT} minus WA at {HEIGHT}, paired over speakers and "
+    f"seeds; supported if the interval lies within ±{LEVEL_WA:g} points, contradicted if it lies "
+    "wholly above (WA still rises) or wholly below (WA falls).",
+)
+def height_flattens(study: Study) -> list[Part]:
+    """Above 10 WA stays level: neither a rise nor a fall."""
+    heights = study.sweep("height")
+    higher = [name for h, name in heights.items() if h > HEIGHT]
+    _require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
+    change = study.estimate(
+        [heights[HEIGHT], *higher], lambda s: s[..., 1:, WA].mean(-1) - s[..., 0, WA]
+    )
+    return [_points(f"WA, heights above {HEIGHT} − {HEIGHT}", change, _level(change, LEVEL_WA))]
+
+
+@_test(
+    "width-peaks",
+    "filter-shapes",
+    f"WA at width {WIDTH} minus WA at the narrowest, and minus WA at the widest, paired over "
+    "speakers and seeds; supported if both intervals lie above 0, contradicted if one lies below.",
+)
+def width_peaks(study: Study) -> list[Part]:
+    """WA at width 8 stands above both ends of the sweep."""
+    widths = study.sweep("width")
+    _require(
+        WIDTH in widths and min(widths) < WIDTH < max(widths),
+        f"needs width {WIDTH}, a smaller one and a greater one",
+    )
+    return [
+        _difference(study, "WA", widths[WIDTH], widths[end]) for end in (min(widths), max(widths))
+    ]
+
+
+@_test(
+    "angry-falls",
+    "filter-shapes",
+    "Each speaker's Spearman correlation of angry accuracy with the filter width is averaged over "
+    "speakers (seeds counted together); supported if the bootstrap interval over speakers lies "
+    "below 0, contradicted if it lies above; how quickly it falls is not judged.",
+)
+def angry_falls(study: Study) -> list[Part]:
+    """Angry accuracy falls as the filter gets wider."""
+    widths = study.sweep("width")
+    _require(len(widths) > 1, "needs two widths")
+    return [_trend(study, widths, ANGRY, "width", rises=False)]
+
+
+@_test(
+    "happy-worst",
+    "filter-shapes",
+    "Averaged over all shapes, happy's accuracy: supported if it is the lowest of the four in at "
+    f"least {FIRST:.0%} of the bootstrap draws over speakers and seeds, contradicted if another "
+    f"emotion's is lower ({_BEATEN}). "
+    "And the change of happy's accuracy from one end of each sweep to the other, by a "
+    "straight line over the ranks of the sizes: supported if both intervals lie within "
+    f"±{LEVEL_EMOTION:g} points, contradicted if one lies wholly outside.",
+)
+def happy_worst(study: Study) -> list[Part]:
+    """Happy is recognised worst, and the shape does not change that."""
+    sides: dict[Literal["height", "width"], dict[int, str]] = {
+        "height": study.sweep("height"),
+        "width": study.sweep("width"),
+    }
+    _require(all(len(sizes) > 1 for sizes in sides.values()), "needs two heights and two widths")
+    shapes = sorted({name for sizes in sides.values() for name in sizes.values()})
+    changes = [_happy_change(study, sizes, side) for side, sizes in sides.items()]
+    return [_happy_below(study, shapes), *changes]
+
+
+@_test(
+    "best-shapes",
+    "filter-shapes",
+    f"For {HEIGHT}×2 among the heights and 2×{WIDTH} among the widths: supported if both have the "
+    f"highest WA of their sweep in at least {FIRST:.0%} of the bootstrap draws over speakers and "
+    "seeds; contradicted if for one of them another shape of the sweep has a higher WA "
+    f"({_BEATEN}).",
+)
+def best_shapes(study: Study) -> list[Part]:
+    """The two shapes that the network is built from are the best of their sweeps."""
+    heights, widths = study.sweep("height"), study.sweep("width")
+    for sizes, best in ((heights, HEIGHT), (widths, WIDTH)):
+        _require(best in sizes and len(sizes) > 1, f"needs size {best} and another of its sweep")
+    return [_best(study, heights, HEIGHT), _best(study, widths, WIDTH)]
+
+
+# Sections 3.3 and 4: the three poolings ----------------------------------------------------------
+
+_PUBLISHED = (
+    "Tested on IEMOCAP alone, where the published numbers come from; they count as exact, as "
+    "nothing but their values is known. "
+)
+
+
+@_test(
+    "gap-beats-earlier",
+    "pooling",
+    f"{_PUBLISHED}GAP's WA minus {BEST_EARLIER['WA']:.2f} and its UA minus "
+    f"{BEST_EARLIER['UA']:.2f}, the best earlier ones: supported if both bootstrap intervals over "
+    "speakers and seeds lie above 0, contradicted if one lies below.",
+)
+def gap_beats_earlier(study: Study) -> list[Part]:
+    """The network without attention already beats what was published before."""
+    parts = []
+    for score in BEST_EARLIER:
+        gain = _over_earlier(study, "gap", score)
+        parts.append(_points(f"{score}, gap − best earlier", gain, _above(gain)))
+    return parts
+
+
+@_test(
+    "bilinear-below-gap",
+    "pooling",
+    "WA and UA of GAP minus those of bilinear pooling, paired over speakers and seeds; supported "
+    "if both bootstrap intervals lie above 0, contradicted if one lies below.",
+)
+def bilinear_below_gap(study: Study) -> list[Part]:
+    """Bilinear pooling is worse than GAP in both rows of Table 1."""
+    return [_difference(study, score, "gap", "bilinear") for score in ("WA", "UA")]
+
+
+@_test(
+    "attention-best",
+    "pooling",
+    "WA and UA of attention pooling minus those of GAP, paired over speakers and seeds; supported "
+    "if both bootstrap intervals lie above 0, contradicted if one lies below.",
+)
+def attention_best(study: Study) -> list[Part]:
+    """Attention pooling beats GAP in both rows of Table 1."""
+    return [_difference(study, score, "attention", "gap") for score in ("WA", "UA")]
+
+
+@_test(
+    "attention-margin",
+    "pooling",
+    f"{_PUBLISHED}Attention's WA minus {BEST_EARLIER['WA']:.2f} and its UA minus "
+    f"{BEST_EARLIER['UA']:.2f}: supported if both bootstrap intervals over speakers and seeds lie "
+    f"above 0 and reach what rounds to {MARGIN_WA:g} and {MARGIN_UA:g} points, that is "
+    f"{MARGIN_WA - ABOUT:g} and {MARGIN_UA - ABOUT:g}, or more; contradicted if one ends below.",
+)
+def attention_margin(study: Study) -> list[Part]:
+    """Attention pooling beats what was published before by the margins of Section 4."""
+    parts = []
+    for score, margin in (("WA", MARGIN_WA), ("UA", MARGIN_UA)):
+        gain = _over_earlier(study, "attention", score)
+        verdict = _reaches(gain, margin - ABOUT)
+        parts.append(_points(f"{score}, attention − best earlier", gain, verdict))
+    return parts
+
+
+# Parts -------------------------------------------------------------------------------------------
+
+
+def _points(what: str, estimate: metrics.Estimate, verdict: Judgement, note: str = "") -> Part:
+    return Part(what, "points", *estimate, verdict, note=note)
+
+
+def _difference(study: Study, score: str, better: str, worse: str) -> Part:
+    """By how many points one variant beats another, claimed to be above 0."""
+    column = metrics.SCORES.index(score)
+    gain = study.estimate([better, worse], lambda s: s[..., 0, column] - s[..., 1, column])
+    return _points(f"{score}, {better} − {worse}", gain, _above(gain))
+
+
+def _over_earlier(study: Study, variant: str, score: str) -> metrics.Estimate:
+    """By how many points a variant exceeds the best score published before."""
+    _require(study.corpus == "iemocap", "the published numbers are of IEMOCAP")
+    column = metrics.SCORES.index(score)
+    return study.estimate([variant], lambda s: s[..., 0, column] - BEST_EARLIER[score])
+
+
+def _happy_below(study: Study, shapes: Sequence[str]) -> Part:
+    """Compare the accuracy of happy, averaged over shapes, with that of the other emotions."""
+    others = [emotion for emotion in metrics.EMOTIONS if emotion != "happy"]
+    columns = [metrics.SCORES.index(emotion) for emotion in others]
+    lead, leads = (
+        (s[..., columns] - s[..., [HAPPY]]).mean(-2) for s in study.bootstrap(shapes)
+    )  # [..., others]
+    return _ahead_of_all(others, "{} − happy", "happy is the worst", lead, leads, study.speakers)
+
+
+def _happy_change(study: Study, sizes: dict[int, str], side: str) -> Part:
+    """By how many points a line through happy's accuracy rises from first size to last."""
+    order = np.arange(len(sizes)) - (len(sizes) - 1) / 2
+    weights = order / (order**2).sum() * (len(sizes) - 1)
+    change = study.estimate(list(sizes.values()), lambda s: s[..., HAPPY] @ weights)
+    return _points(f"happy over {side}, end − start", change, _level(change, LEVEL_EMOTION))
+
+
+def _trend(study: Study, sizes: dict[int, str], score: int, side: str, *, rises: bool) -> Part:
+    """Correlate a score with the size of the filter, speaker by speaker (seeds together)."""
+    counts = study.counts(list(sizes.values()))
+    blocks = metrics.scores_of(counts.sum(1))[:, :, score].T  # [speakers, sizes]
+    blocks = blocks[np.isfinite(blocks).all(1)]  # speakers who have that emotion
+    _require(
+        len(blocks) >= metrics.FEWEST_SPEAKERS,
+        f"{len(blocks)} speakers with {metrics.SCORES[score]} utterances are too few",
+    )
+    each = _spearman(blocks)
+    drawn = np.random.default_rng(0).integers(len(each), size=(metrics.RESAMPLES, len(each)))
+    low, high = metrics.interval(each[drawn].mean(1), len(each))
+    mean = metrics.Estimate(float(each.mean()), low, high)
+    claimed = mean if rises else metrics.Estimate(-mean.value, -high, -low)
+    what = f"{metrics.SCORES[score]} over {side}"
+    return Part(what, "rank correlation", *mean, _above(claimed), p=_page(blocks))
+
+
+def _spearman(blocks: np.ndarray) -> np.ndarray:
+    """Correlate each row with its order; a row without any change counts as 0."""
+    ranks = stats.rankdata(blocks, axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    order = np.arange(blocks.shape[1]) - (blocks.shape[1] - 1) / 2
+    norm = np.sqrt((ranks**2).sum(1) * (order**2).sum())
+    return np.divide(ranks @ order, norm, out=np.zeros(len(blocks)), where=norm > 0)
+
+
+def _page(blocks: np.ndarray) -> float | None:
+    """Return the two-sided p-value of Page's trend test; it needs three sizes."""
+    if blocks.shape[1] < 3:
+        return None
+    tails = [
+        stats.page_trend_test(b, method="asymptotic").pvalue for b in (blocks, blocks[:, ::-1])
+    ]
+    return float(min(1.0, 2 * min(tails)))
+
+
+def _best(study: Study, sizes: dict[int, str], best: int) -> Part:
+    """Compare the WA of one size with that of every other of its sweep."""
+    name = sizes[best]
+    others = [sizes[size] for size in sizes if size != best]
+    lead, leads = (
+        s[..., :1, WA] - s[..., 1:, WA] for s in study.bootstrap([name, *others])
+    )  # [..., others]
+    return _ahead_of_all(
+        others, f"WA, {name} − {{}}", f"{name} is the best", lead, leads, study.speakers
+    )
+
+
+def _ahead_of_all(
+    rivals: Sequence[str], what: str, state: str, lead: np.ndarray, leads: np.ndarray, speakers: int
+) -> Part:
+    """Judge whether something is ahead of all rivals, and show its lead over the closest.
+
+    Args:
+        rivals: their names.
+        what: names the effect, with a place for the closest rival.
+        state: what is claimed, for the note.
+        lead: points over each rival [rivals].
+        leads: the same in each draw [draws, rivals].
+        speakers: how many.
+    """
+    _require(bool(np.isfinite(lead).all()), "an emotion has no utterances")
+    ahead = float((leads > 0).all(-1).mean())
+    error = leads.std(0) * np.sqrt(speakers / (speakers - 1))
+    t = np.divide(-lead, error, out=np.zeros_like(lead), where=error > 0)
+    chances = _holm(stats.t.sf(t, speakers - 1))
+    beaten_by = [name for name, p in zip(rivals, chances, strict=True) if p < WRONG]
+    verdict: Judgement = "supported" if ahead >= FIRST else "undecided"
+    if beaten_by:
+        verdict = "contradicted"
+    closest = int(lead.argmin())
+    estimate = metrics.Estimate(
+        float(lead[closest]), *metrics.interval(leads[:, closest], speakers)
+    )
+    note = f"{state} in {ahead:.0%} of the draws"
+    if beaten_by:
+        note += f"; it is not, by comparison with {', '.join(beaten_by)}"
+    return _points(what.format(rivals[closest]), estimate, verdict, note)
+
+
+def _holm(chances: Sequence[float] | np.ndarray) -> list[float]:
+    """Correct p-values for their number by Holm's method."""
+    p = np.asarray(chances, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return corrected.tolist()
+
+
+# Rules -------------------------------------------------------------------------------------------
+
+
+def _above(estimate: metrics.Estimate) -> Judgement:
+    """Claimed to be above 0."""
+    if estimate.low > 0:
+        return "supported"
+    return "contradicted" if estimate.high < 0 else "undecided"
+
+
+def _level(estimate: metrics.Estimate, margin: float) -> Judgement:
+    """Claimed to be about 0."""
+    if -margin < estimate.low and estimate.high < margin:
+        return "supported"
+    outside = estimate.low > margin or estimate.high < -margin
+    return "contradicted" if outside else "undecided"
+
+
+def _reaches(estimate: metrics.Estimate, least: float) -> Judgement:
+    """Claimed to be above 0 and about so many points at least."""
+    if estimate.high < least:
+        return "contradicted"
+    return "supported" if estimate.low > 0 else "undecided"
+
+
+def _all_of(verdicts: set[Judgement]) -> Judgement:
+    """A claim is contradicted by any of its parts and supported by all of them."""
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "supported" if verdicts == {"supported"} else "undecided"
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise _NotTestableError(reason)

@@ -1,0 +1,71 @@
+"""Files that outlive a killed run: written whole or not at all, and held by one run at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from repro.errors import ReproError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two runs on one file are not found out
+    fcntl = None  # type: ignore[assignment]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment, even if the power fails, it is the old one or the new.
+
+    Raises:
+        OSError: it cannot be written; the old one is as it was.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a file, made if it is missing, so that a second run on it is refused.
+
+    The system lets go of it when the process ends, however it ends.
+
+    Raises:
+        ReproError: another run holds the file, or it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
+    with file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ReproError(
+                f"{path}: another run is writing to it; wait for its end, or name another file "
+                "(--results) and merge the two afterwards"
+            ) from error
+        except OSError:
+            pass  # a file system without locks: a second run is not found out
+        yield
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlive a power cut, where folders can be synced."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,315 @@
+"""A trained network as a file: save it, load it, and recognise the emotion of any recording.
+
+The file is safetensors: numbers and text, nothing that loading could run. Beside the weights it
+holds the whole configuration, the corpus, and how well the same settings did on speakers whom they
+were not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import repro
+from repro import crossval, metrics, paper, spectrogram, trainer
+from repro.config import Experiment, Network, from_dict
+from repro.corpora import corpus_hash
+from repro.errors import ReproError
+from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
+from repro.shapes import Float
+
+FORMAT = "repro-recogniser-1"
+# Segments times channels that are computed at once: an hour of speech needs no more memory than a
+# few seconds, and neither does a wide network.
+BLOCK = 2048
+
+# Bounds of a file that is not ours, so that it costs no more than a moment to find that out. The
+# paper's networks have 100,000 weights, 80 channels and a header of 7,000 bytes.
+MOST_BYTES = 16_000_000
+MOST_HEADER_BYTES = 1_000_000
+MOST_CHANNELS, MOST_LAYERS = 512, 100
+
+
+class Recogniser(NamedTuple):
+    """A trained network with all that is needed to use and to judge it."""
+
+    network: SpeechEmotionNetwork
+    experiment: Experiment
+    limits: tuple[float, float] | None  # of the training set's magnitudes, where the scale is its
+    card: dict[str, Any]  # corpus, how well it did on held-out speakers, provenance
+
+
+def train(
+    table: pd.DataFrame,
+    experiment: Experiment,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    precision: trainer.Precision = "fp32",
+    on_epoch: Callable[[int], None] | None = None,
+) -> Recogniser:
+    """Train one network on every speaker of a corpus.
+
+    Nothing is left to test it on: how good it is has to come from the folds of the same experiment.
+
+    Args:
+        table: the corpus, from `corpora.load_corpus`.
+        experiment: which network, and how it is trained.
+        seed: decides the initial weights and the order of the segments.
+        device: where to train.
+        precision: `fp32` or `bf16`.
+        on_epoch: called with the number of each finished epoch, from 1.
+
+    Raises:
+        ReproError: the network is one that `load` refuses, or training diverged.
+    """
+    _expected(experiment.network)
+    long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
+    keep_short = not experiment.front_end.short.startswith("drop")
+    everybody = crossval.Fold("nobody", np.flatnonzero(long_enough | keep_short), np.array([], int))
+    seed = crossval.fold_seed(seed, everybody)
+    features = crossval.extract(table, experiment.front_end, device)
+    training = crossval.training_set(features, everybody, experiment.training, seed)
+    network = crossval.initial_network(experiment.network, seed)
+    trainer.fit(
+        network,
+        training.segments,
+        training.labels,
+        experiment.training,
+        seed=seed,
+        device=device,
+        precision=precision,
+        on_epoch=on_epoch,
+    )
+    card = {
+        "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
+        "speakers": int(table["speaker"].nunique()),
+        "utterances": len(table),
+    }
+    return Recogniser(network.cpu().eval(), experiment, training.limits, card)
+
+
+def estimate(predictions: pd.DataFrame) -> dict[str, Any]:
+    """Say how well an experiment did on speakers whom it was not trained on, in per cent.
+
+    Args:
+        predictions: of the folds of one variant, as `results.read` gives them.
+    """
+    [row] = metrics.summary(predictions).to_dict("records")
+    scores = ("WA", "WA low", "WA high", "UA", "UA low", "UA high")
+    rounded = {name: None if np.isnan(row[name]) else round(row[name], 2) for name in scores}
+    return rounded | {"folds": row["folds"], "preset": row["preset"]}
+
+
+def save(recogniser: Recogniser, path: str | Path) -> None:
+    """Write a recogniser to a safetensors file.
+
+    Raises:
+        ReproError: the file cannot be written.
+    """
+    path = Path(path)
+    metadata = {
+        "format": FORMAT,
+        "version": repro.__version__,
+        "emotions": json.dumps(paper.EMOTIONS),
+        "experiment": json.dumps(asdict(recogniser.experiment)),
+        "limits": json.dumps(recogniser.limits),
+        "card": json.dumps(recogniser.card),
+    }
+    weights = {k: v.contiguous().cpu() for k, v in recogniser.network.state_dict().items()}
+    metadata["sha256"] = _checksum(weights, metadata)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(weights, temporary, metadata)
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ReproError(f"{path}: the model cannot be written ({error})") from error
+
+
+def load(path: str | Path) -> Recogniser:
+    """Read a recogniser; nothing in the file is run.
+
+    Raises:
+        ReproError: the file is missing, is no model that `repro train` wrote, or is damaged.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
+        raise ReproError(f"{path}: no such model file; make one with `repro train`")
+    try:
+        weights, metadata = _read(path)
+        if metadata["sha256"] != _checksum(weights, metadata):
+            raise ValueError("its checksum does not fit")
+        experiment = from_dict(json.loads(metadata["experiment"]))
+        limits = _limits(json.loads(metadata["limits"]), experiment)
+        card = json.loads(metadata["card"])
+        if json.loads(metadata["emotions"]) != list(paper.EMOTIONS):
+            raise ValueError(f"trained on other emotions than {', '.join(paper.EMOTIONS)}")
+        if not isinstance(card, dict):
+            raise ValueError("its card is no table")
+        network = _rebuild(experiment.network, weights)
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        ReproError,
+        RuntimeError,  # torch's for sizes that no number holds; JSON that is too deep
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = textwrap.shorten(reason, 200)
+        raise ReproError(f"{path}: not a usable model ({reason}); train it again") from error
+    return Recogniser(network.eval(), experiment, limits, card)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the weights and the texts of a file that is small enough to be ours."""
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+        if header > MOST_HEADER_BYTES or os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise ValueError("too large, or another kind of file")
+        file.seek(0)
+        content = file.read(MOST_BYTES)
+    # Only now that the size is known: the library's own reader takes a file by its name, which
+    # must be text, and gives the metadata away only there.
+    weights = safetensors.torch.load(content)
+    metadata = json.loads(content[8 : 8 + header]).get("__metadata__", {})
+    if metadata.get("format") != FORMAT:
+        raise ValueError("not written by `repro train` of this version")
+    return weights, metadata
+
+
+def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    texts = json.dumps(sorted(item for item in metadata.items() if item[0] != "sha256"))
+    return hashlib.sha256(safetensors.torch.save(weights) + texts.encode()).hexdigest()
+
+
+def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
+    """Check the limits of the training set's magnitudes; ValueError unless they are some."""
+    if experiment.front_end.scale != "training-set":
+        if value is not None:
+            raise ValueError("limits of a training set that its front end does not use")
+        return None
+    low, high = value
+    if not (type(low) is type(high) is float and 0 <= low <= high < math.inf):
+        raise ValueError("no limits of a training set")
+    return low, high
+
+
+def _rebuild(network: Network, weights: dict[str, Tensor]) -> SpeechEmotionNetwork:
+    """Put weights into their network; ValueError if they are none for it."""
+    forms = [
+        {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+        for tensors in (weights, _expected(network))
+    ]
+    if forms[0] != forms[1]:
+        raise ValueError("its settings and its weights do not fit together")
+    for name, tensor in weights.items():
+        least = 0 if name.endswith("running_var") else -math.inf
+        if not (tensor.isfinite().all() and tensor.min() >= least):
+            raise ValueError("its weights are no numbers to compute with")
+    built = build_network(network)
+    built.load_state_dict(weights)
+    return built
+
+
+def _expected(network: Network) -> dict[str, Tensor]:
+    """Return the sizes of a network's weights; ReproError if no model file may hold it.
+
+    Nothing is allocated, and nothing built before its numbers are known to be moderate.
+    """
+    if not network.stems:
+        raise ReproError("a network needs a filter shape: give network.stems one")
+    large = len(network.stems) + len(network.trunk) > MOST_LAYERS
+    large |= _widest(network) > MOST_CHANNELS
+    large |= any(h > paper.BINS or w > paper.FRAMES for h, w in network.stems)
+    if not large:
+        with torch.device("meta"):
+            expected = build_network(network).state_dict()
+        large = sum(tensor.nbytes for tensor in expected.values()) > MOST_BYTES - MOST_HEADER_BYTES
+    if large:
+        raise ReproError("the network is too large for a model file: lower its network settings")
+    check_network(network)
+    return expected
+
+
+def _widest(network: Network) -> int:
+    return max(network.stem_channels * len(network.stems), *network.trunk, 1)
+
+
+class Attention(NamedTuple):
+    """Where a network with attention pooling looks in one segment, and what it makes of it."""
+
+    segment: Float[Tensor, "bins frames"]  # the network's input
+    top_down: Float[Tensor, "4 h w"]  # class-specific maps X a_k
+    bottom_up: Float[Tensor, "h w"]  # class-agnostic map X b after its softmax: sums to 1
+    scores: Float[Tensor, " 4"]  # softmax of the segment's scores
+
+
+def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) -> Attention:
+    """Return the attention maps of an utterance's most decided segment (Section 2.4.2).
+
+    Raises:
+        ReproError: the network pools in another way.
+    """
+    network = recogniser.network
+    if not isinstance(network.pooling, AttentionPooling):
+        raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
+    front_end = recogniser.experiment.front_end
+    inputs = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS, recogniser.limits)
+    with torch.no_grad():
+        probabilities = trainer.predict(network, inputs).softmax(1)
+        chosen = int(probabilities.amax(1).argmax())
+        features = network.features(inputs[chosen : chosen + 1])
+        top_down, bottom_up = network.pooling.maps(features)
+    return Attention(inputs[chosen, 0], top_down[0], bottom_up[0, 0], probabilities[chosen])
+
+
+def scores(
+    recogniser: Recogniser,
+    waveform: Float[Tensor, " samples"],
+    *,
+    device: torch.device | str = "cpu",
+    precision: trainer.Precision = "fp32",
+) -> dict[str, float]:
+    """Return the score of each emotion for one utterance: the mean over its test segments.
+
+    Args:
+        recogniser: from `load`.
+        waveform: mono at 16 kHz, of any length.
+        device: where to compute.
+        precision: `fp32` or `bf16`.
+
+    Raises:
+        ReproError: the weights, though each is a number, are too large to compute with.
+    """
+    front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
+    hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
+    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS)
+    total = torch.zeros(len(paper.EMOTIONS))
+    block = max(1, BLOCK // _widest(recogniser.experiment.network))
+    for first in range(0, count, block):
+        last = min(first + block, count) - 1
+        # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
+        stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
+        inputs = spectrogram.segments(stretch, front_end, paper.TEST_HOP_SECONDS, recogniser.limits)
+        logits = trainer.predict(recogniser.network, inputs, device=device, precision=precision)
+        total += (logits.softmax(1) if protocol.score == "softmax" else logits).sum(0)
+    if not total.isfinite().all():
+        raise ReproError("the model gives no score: its weights overflow; train it again")
+    return dict(zip(paper.EMOTIONS, (total / count).tolist(), strict=True))

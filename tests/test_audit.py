@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_results import RECORD, file_of, record
+
+from repro import audit, results
+from repro.errors import ReproError
+
+OTHER = {"predictions": RECORD["predictions"] | {"neutral": [0.2, 0.7]}}
+
+
+def whole(path: Path) -> Path:
+    """Two variants with the same two folds."""
+    return file_of(
+        path,
+        *(record(variant=v, key=v, fold=f) for v in ("gap", "attention") for f in ("03", "08")),
+    )
+
+
+# Check -------------------------------------------------------------------------------------------
+
+
+def test_a_whole_file_is_counted(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    content = path.read_bytes()
+    outcome = audit.check(path)
+    assert outcome.ok and outcome.faults == [] and outcome.folds == 4
+    assert [(t.variant, t.folds, t.missing) for t in outcome.tallies] == [
+        ("gap", 2, []),
+        ("attention", 2, []),
+    ]
+    assert outcome.text().splitlines() == [
+        f"{path}: 4 finished folds",
+        "pooling, smoke, emodb (ba9876543210)",
+        "  gap          2 folds",
+        "  attention    2 folds",
+    ]
+    assert json.loads(json.dumps(outcome.as_dict()))["ok"] is True
+    assert path.read_bytes() == content
+
+
+def test_studies_presets_and_corpora_are_counted_apart(tmp_path: Path) -> None:
+    path = file_of(
+        tmp_path / "r.jsonl",
+        record(),
+        record(preset="demo", key="1", fold="08"),
+        record(study="filter-shapes", variant="2x2", fold="09"),
+        record(corpus={"name": "emodb", "hash": "000000000000"}, fold="10"),
+    )
+    outcome = audit.check(path)
+    assert outcome.ok  # none of them lacks what only another has
+    assert [t.folds for t in outcome.tallies] == [1, 1, 1, 1]
+    assert [t.corpus_hash for t in outcome.tallies][-1] == "000000000000"
+
+
+def faults(path: Path) -> list[str]:
+    content = path.read_bytes()
+    outcome = audit.check(path)
+    assert not outcome.ok and outcome.as_dict()["ok"] is False
+    assert [line for line in outcome.text().splitlines() if line.startswith("wrong: ")] == [
+        f"wrong: {fault}" for fault in outcome.faults
+    ]
+    assert path.read_bytes() == content
+    return outcome.faults
+
+
+def test_what_one_variant_lacks_is_listed(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    file_of(path, record(variant="gap", key="gap", fold="08", seed=1))
+    name = "pooling attention (smoke, emodb)"
+    assert faults(path) == [f"{name}: missing fold 08, seed 1"]
+    file_of(path, record(variant="bilinear", key="bilinear"))
+    assert len(faults(path)) == 1 + 2  # bilinear has 1 of 3
+
+
+def test_a_fold_that_is_there_twice(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    again = record(variant="gap", key="gap", fold="08")
+    [fault] = faults(file_of(path, again))
+    assert fault.startswith("line 5: the fold of line 2 again (pooling gap, fold 08, seed 0)")
+    assert "the same predictions" in fault
+    assert "OTHER predictions" in faults(file_of(path, again | OTHER))[1]
+
+
+def test_a_torn_end_and_foreign_lines(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    content = path.read_bytes()
+    path.write_bytes(content + b'{"key": "to')
+    assert faults(path) == ["11 bytes of an unfinished line at the end; the next run cuts them"]
+    path.write_bytes(b"Dear diary\n" + content + b'{"key": 1}\n')
+    found = faults(path)
+    assert [fault[:9] for fault in found] == ["line 1: n", "line 6: n"]
+    assert "no JSON" in found[0] and "missing: study" in found[1]
+    assert audit.check(path).folds == 4
+
+
+def test_two_settings_under_one_name(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    [fault] = faults(file_of(path, record(variant="gap", key="other")))
+    assert fault == "pooling gap (smoke, emodb): folds of 2 different settings under one name"
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_bytes(b"Dear diary")
+    with pytest.raises(ReproError, match=r"diary\.txt: not a results file"):
+        audit.check(path)
+    with pytest.raises(ReproError, match="no such results file"):
+        audit.check(tmp_path / "none")
+    path.write_bytes(b"")
+    assert audit.check(path).ok and audit.check(path).folds == 0
+
+
+# Merge -------------------------------------------------------------------------------------------
+
+
+def test_files_become_one_with_each_fold_once(tmp_path: Path) -> None:
+    a = file_of(tmp_path / "a", record(), record(fold="08"))
+    again = record(fold="08", history=[7.0], provenance={"seconds": 9})
+    b = file_of(tmp_path / "b", again, record(fold="09"))
+    target = tmp_path / "new" / "c"
+    assert audit.merge([a, b], target) == 3
+    assert results.read_lines(target) == [record(), record(fold="08"), record(fold="09")]
+    assert target.read_bytes().startswith(a.read_bytes())  # to the byte
+    assert [path.name for path in target.parent.iterdir()] == ["c"]
+    assert audit.merge([target, target], tmp_path / "d") == 3
+    assert (tmp_path / "d").read_bytes() == target.read_bytes()
+
+
+def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
+    a = file_of(tmp_path / "a", record())
+    a.write_bytes(a.read_bytes() + b'{"key": "to')
+    b = file_of(tmp_path / "b", record(fold="08"))
+    assert audit.merge([a, b], tmp_path / "c") == 2
+    assert results.read_lines(tmp_path / "c") == [record(), record(fold="08")]
+
+
+def refused(sources: list[Path], target: Path, *words: str) -> None:
+    before = {path: path.read_bytes() for path in target.parent.iterdir() if path.is_file()}
+    with pytest.raises(ReproError) as error:
+        audit.merge(sources, target)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+    assert {p: p.read_bytes() for p in target.parent.iterdir() if p.is_file()} == before
+
+
+def test_a_conflict_names_both_files(tmp_path: Path) -> None:
+    a = file_of(tmp_path / "a", record(), record(fold="08"))
+    b = file_of(tmp_path / "b", record(fold="09"), record(fold="08") | OTHER)
+    refused([a, b], tmp_path / "c", str(a), str(b), "fold 08")
+    inside = file_of(tmp_path / "d", record(), record() | OTHER)
+    refused([inside], tmp_path / "c", str(inside), "fold 03")
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    a, b = (file_of(tmp_path / name, record(fold=name)) for name in "ab")
+    refused([a, b], b, str(b), "already")
+    (tmp_path / "folder").mkdir()
+    refused([a, b], tmp_path / "folder", "already")
+
+
+@pytest.mark.parametrize("content", [b"Dear diary", b"Dear diary\n", b'{"key": 1}\n'])
+def test_a_foreign_file_is_not_merged(tmp_path: Path, content: bytes) -> None:
+    a, diary = file_of(tmp_path / "a", record()), tmp_path / "diary.txt"
+    diary.write_bytes(content)
+    refused([a, diary], tmp_path / "c", "diary.txt")
+    refused([a, tmp_path / "none"], tmp_path / "c", "no such results file")
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = file_of(tmp_path / "a", record())
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(audit.files.os, "fsync", full)
+    refused([a], tmp_path / "c", str(tmp_path / "c"), "No space left")

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import pickle
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import safetensors.torch
+import tiny_corpus
+import torch
+from torch import Tensor, nn
+
+from repro import checkpoint, crossval, files, results, trainer
+from repro.checkpoint import Checkpoint
+from repro.config import Experiment, Network, Protocol, Training
+
+MADE_BY = {"fold": ["pooling", "gap", "0123", "4567", "03", 0], "version": "1", "threads": 1}
+TRAINING = Training(epochs=5, batch_size=8, milestones=(3, 5), learning_rate=0.05)
+TINY = Experiment(
+    network=Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 8)), training=TRAINING
+)
+
+
+class Killed(BaseException):
+    """Not caught by anything, like the end of the process."""
+
+
+@pytest.fixture
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
+    root = tmp_path_factory.mktemp("corpus") / "emodb"
+    table = tiny_corpus.table(tiny_corpus.write(root, ("03", "08", "09"), (1.5, 2.5)))
+    return crossval.extract(table, TINY.front_end)
+
+
+def run_fold(
+    features: crossval.Features,
+    experiment: Experiment,
+    path: Path | None = None,
+    killed_in: int | None = None,
+) -> tuple[list[float], pd.DataFrame, list[int]]:
+    """One fold, with the epochs that were trained; killed at the end of one of them."""
+    trained: list[int] = []
+
+    def on_epoch(epoch: int) -> None:
+        trained.append(epoch)
+        if epoch == killed_in:
+            raise Killed
+
+    fold = crossval.make_folds(features.table, experiment)[1]
+    kept = Checkpoint(path, MADE_BY) if path else None
+    history, predictions = crossval.run_fold(
+        features, fold, experiment, seed=3, on_epoch=on_epoch, checkpoint=kept
+    )
+    return history, predictions, trained
+
+
+# A fold that goes on -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", ["last", "best-on-test"])
+@pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
+def test_an_interrupted_fold_ends_with_the_very_same_numbers(
+    features: crossval.Features, tmp_path: Path, every_epoch: None, pooling: Any, epoch: Any
+) -> None:
+    experiment = replace(
+        TINY, network=replace(TINY.network, pooling=pooling), protocol=Protocol(epoch=epoch)
+    )
+    history, predictions, trained = run_fold(features, experiment)
+    assert trained == [1, 2, 3, 4, 5]
+    path = tmp_path / "r.jsonl.partial" / "fold.safetensors"
+    for killed_in in (2, 4, 5):  # of which it has kept one epoch less
+        with pytest.raises(Killed):
+            run_fold(features, experiment, path, killed_in)
+    resumed, found, trained = run_fold(features, experiment, path)
+    assert trained == [5]
+    assert resumed == history
+    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
+
+
+def test_the_best_epoch_is_remembered_over_an_interruption(
+    features: crossval.Features, tmp_path: Path, every_epoch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch is made the best one, and is long over when the fold goes on."""
+    count = len(features.table) // 3
+    labels = features.labels.new_tensor(
+        [list("NFTW").index(name[5]) for name in features.table["utterance"][count : 2 * count]]
+    )
+    right = nn.functional.one_hot(labels, 4).float()
+    scores = itertools.chain([right], itertools.repeat(right.roll(1, 1)))
+    monkeypatch.setattr(crossval, "_utterance_scores", lambda *a, **k: next(scores))
+    experiment = replace(TINY, protocol=Protocol(epoch="best-on-test"))
+    path = tmp_path / "fold.safetensors"
+    with pytest.raises(Killed):
+        run_fold(features, experiment, path, killed_in=4)
+    _, predictions, trained = run_fold(features, experiment, path)
+    assert trained == [4, 5]
+    assert (predictions[["neutral", "happy", "sad", "angry"]].to_numpy() == right.numpy()).all()
+
+
+def test_fifty_epochs_lose_one(
+    features: crossval.Features, tmp_path: Path, every_epoch: None
+) -> None:
+    experiment = replace(
+        TINY, training=Training(max_segments=8, batch_size=4, milestones=(21, 31, 41))
+    )
+    history, predictions, _ = run_fold(features, experiment)
+    path = tmp_path / "fold.safetensors"
+    trained = []
+    for killed_in in (7, 22, 31, 50, None):
+        try:
+            resumed, found, now = run_fold(features, experiment, path, killed_in)
+        except Killed:
+            trained.append(killed_in)
+    assert now == [50]
+    assert trained == [7, 22, 31, 50]
+    assert resumed == history and len(history) == 50
+    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
+
+
+def test_the_seconds_of_all_runs_count(tmp_path: Path, every_epoch: None) -> None:
+    path = tmp_path / "fold.safetensors"
+    first = Checkpoint(path, MADE_BY)
+    first.begun -= 100.0
+    first.epoch_done(*state(), [1.0])
+    second = Checkpoint(path, MADE_BY)
+    assert second.seconds < 50
+    second.restore(*state(seed=1))
+    assert 100 <= second.seconds < 150
+
+
+# A small state -----------------------------------------------------------------------------------
+
+State = tuple[nn.Module, torch.optim.SGD, torch.Generator]
+
+
+def state(seed: int = 0, steps: int = 2, momentum: float = 0.9, channels: int = 2) -> State:
+    """A network of convolution and batch norm after some steps, its optimiser and its order."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv2d(2, channels, 3), nn.BatchNorm2d(channels), nn.Flatten(), nn.LazyLinear(4)
+    )
+    segments = torch.rand(4, 2, 5, 4)
+    network(segments)  # makes the lazy layer
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=momentum)
+    order = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        network(segments[torch.randperm(4, generator=order)]).square().mean().backward()
+        optimiser.step()
+    return network, optimiser, order
+
+
+def tensors_of(network: nn.Module, optimiser: torch.optim.SGD, order: torch.Generator) -> list:
+    momenta = [optimiser.state[p].get("momentum_buffer") for p in network.parameters()]
+    return [*network.state_dict().values(), *momenta, order.get_state()]
+
+
+def same(one: State, other: State) -> bool:
+    def equal(a: Tensor | None, b: Tensor | None) -> bool:
+        if a is None or b is None:
+            return a is b
+        return torch.equal(a, b) and a.stride() == b.stride()
+
+    return all(map(equal, tensors_of(*one), tensors_of(*other)))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, every_epoch: None) -> Path:
+    path = tmp_path / "r.jsonl.partial" / "fold.safetensors"
+    Checkpoint(path, MADE_BY).epoch_done(*state(), [1.5, 1.25])
+    return path
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_everything_is_put_back(tmp_path: Path, every_epoch: None, momentum: float) -> None:
+    saved, fresh = state(momentum=momentum), state(seed=1, steps=0, momentum=momentum)
+    assert not same(saved, fresh)
+    first = Checkpoint(tmp_path / "fold.safetensors", MADE_BY)
+    first.extra["best"] = torch.rand(3, 4)
+    first.epoch_done(*saved, [1.5, 1.25])
+    second = Checkpoint(first.path, MADE_BY)
+    assert second.restore(*fresh) == [1.5, 1.25]
+    assert same(saved, fresh)
+    assert torch.equal(second.extra["best"], first.extra["best"])
+
+
+def test_momenta_are_laid_out_as_their_parameters(kept: Path) -> None:
+    fresh = state(seed=1, steps=0)
+    Checkpoint(kept, MADE_BY).restore(*fresh)
+    weight = fresh[0][0].weight  # type: ignore[index]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert fresh[1].state[weight]["momentum_buffer"].stride() == weight.stride()
+
+
+def test_nothing_kept_is_a_fold_that_begins(tmp_path: Path, capsys: Any) -> None:
+    fresh = state(seed=1, steps=0)
+    assert Checkpoint(tmp_path / "none" / "fold.safetensors", MADE_BY).restore(*fresh) == []
+    assert same(fresh, state(seed=1, steps=0))
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+# How often ---------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_written_some_seconds_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: now)
+    written: list[float] = []
+    monkeypatch.setattr(files, "write_whole", lambda path, content: written.append(now))
+    each = Checkpoint(tmp_path / "fold.safetensors", MADE_BY)
+    parts = state()
+    for _ in range(20):  # epochs of 2 s
+        now += 2
+        each.epoch_done(*parts, [1.0])
+    assert written == [1006, 1012, 1018, 1024, 1030, 1036]
+    now += 60  # a long epoch is kept at its end
+    each.epoch_done(*parts, [1.0])
+    assert written[-1] == now
+
+
+def test_a_short_fold_writes_nothing(features: crossval.Features, tmp_path: Path) -> None:
+    run_fold(features, TINY, tmp_path / "new" / "fold.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_epoch_is_not_kept(
+    features: crossval.Features, tmp_path: Path, every_epoch: None
+) -> None:
+    path = tmp_path / "fold.safetensors"
+    one = replace(TINY, training=replace(TRAINING, epochs=1))
+    run_fold(features, one, path)
+    assert not path.exists()
+
+
+# Faults: the fold begins anew --------------------------------------------------------------------
+
+
+def refused(path: Path, capsys: Any, made_by: dict[str, Any] = MADE_BY) -> str:
+    """Restores and returns the one line that says why not; nothing has changed."""
+    fresh = state(seed=1, steps=0)
+    content = path.read_bytes() if path.is_file() else None
+    each = Checkpoint(path, made_by)
+    assert each.restore(*fresh) == []
+    assert same(fresh, state(seed=1, steps=0))
+    assert each.extra == {}
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"repro: {path}: not used (")
+    assert not path.exists()
+    aside = path.with_suffix(".aside")
+    assert content is None or aside.read_bytes() == content
+    return line
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return Path("/nonexistent/harm").touch, ()
+
+
+def test_what_is_no_checkpoint(kept: Path, capsys: Any, tmp_path: Path) -> None:
+    torch.save({"order": torch.zeros(3)}, tmp_path / "weights.pt")
+    whole = kept.read_bytes()
+    for content in (
+        b"",
+        b"\0",
+        b"Dear diary",
+        b"\xff" * 1000,
+        whole[:8],
+        whole[:-1],
+        whole + b"\0",
+        pickle.dumps(Harmful()),
+        (tmp_path / "weights.pt").read_bytes(),
+        safetensors.torch.save({"order": torch.zeros(3)}),
+        safetensors.torch.save({}, {"state": "{}", "sha256": "0"}),
+    ):
+        kept.write_bytes(content)
+        refused(kept, capsys)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint(kept: Path, capsys: Any) -> None:
+    kept.unlink()
+    kept.mkdir()
+    refused(kept, capsys)
+
+
+def test_no_damaged_byte_goes_unnoticed(kept: Path, capsys: Any) -> None:
+    whole = kept.read_bytes()
+    saved = state()
+    header = int.from_bytes(whole[:8], "little")
+    positions = [*range(0, header + 8, 3), *range(header + 8, len(whole), 41)]
+    fresh = state(seed=1, steps=0)
+    for position in positions:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        kept.write_bytes(damaged)
+        if Checkpoint(kept, MADE_BY).restore(*fresh):
+            assert same(fresh, saved), position  # such as the order of two names in the header
+            fresh = state(seed=1, steps=0)
+    assert same(fresh, state(seed=1, steps=0))
+    assert len(capsys.readouterr().err.splitlines()) > 0.99 * len(positions)
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": "2"}, {"threads": 2}, {"fold": ["pooling"]}, {"device": "cuda"}]
+)
+def test_another_version_device_or_fold(kept: Path, capsys: Any, change: dict[str, Any]) -> None:
+    assert "another version, device or fold" in refused(kept, capsys, MADE_BY | change)
+
+
+def test_a_network_of_another_shape(kept: Path, every_epoch: None, capsys: Any) -> None:
+    Checkpoint(kept, MADE_BY).epoch_done(*state(channels=3), [1.0])
+    assert "another network" in refused(kept, capsys)
+    Checkpoint(kept, MADE_BY).epoch_done(*state(momentum=0.0), [1.0])
+    assert "another network" in refused(kept, capsys)
+
+
+def test_a_damaged_checkpoint_costs_the_fold_nothing_but_time(
+    features: crossval.Features, tmp_path: Path, every_epoch: None, capsys: Any
+) -> None:
+    history, predictions, _ = run_fold(features, TINY)
+    path = tmp_path / "fold.safetensors"
+    with pytest.raises(Killed):
+        run_fold(features, TINY, path, killed_in=4)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    again, found, trained = run_fold(features, TINY, path)
+    assert trained == [1, 2, 3, 4, 5]
+    assert again == history
+    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_full_disk_costs_the_checkpoint_alone(
+    features: crossval.Features,
+    tmp_path: Path,
+    every_epoch: None,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, predictions, _ = run_fold(features, TINY)
+
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    again, found, _ = run_fold(features, TINY, tmp_path / "new" / "fold.safetensors")
+    assert again == history
+    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
+    [line] = capsys.readouterr().err.splitlines()  # not one for each epoch
+    assert "No space left" in line
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+# Where -------------------------------------------------------------------------------------------
+
+
+def test_each_fold_has_a_file_of_its_own_beside_the_results(tmp_path: Path) -> None:
+    identity = ("pooling", "gap", "0123", "4567", "03", 0)
+    path = checkpoint.path_of(tmp_path / "r.jsonl", identity)
+    assert path.parent == tmp_path / "r.jsonl.partial"
+    assert path == checkpoint.path_of(str(tmp_path / "r.jsonl"), identity)
+    others = [(*identity[:i], "x", *identity[i + 1 :]) for i in range(6)]
+    assert (
+        len({checkpoint.path_of(tmp_path / "r.jsonl", each) for each in [identity, *others]}) == 7
+    )
+
+
+def test_a_finished_fold_leaves_nothing(kept: Path, tmp_path: Path) -> None:
+    other = kept.with_name("other.safetensors")
+    shutil.copy(kept, other)
+    kept.with_name("fold.safetensors.123.tmp").write_bytes(b"torn")
+    checkpoint.discard(kept)
+    assert list(kept.parent.iterdir()) == [other]
+    checkpoint.discard(kept)  # a second time
+    checkpoint.discard(other)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record: dict[str, Any] = {
+        "study": "pooling", "variant": "gap", "key": "k", "corpus": {"hash": "h"}, "seed": 0
+    }  # fmt: skip
+    monkeypatch.setattr(results, "read_lines", lambda path: [record | {"fold": "03"}])
+    file = tmp_path / "r.jsonl"
+    checkpoint.sweep(file)  # without a folder
+    done, left = (
+        checkpoint.path_of(file, results.identity(record | {"fold": fold})) for fold in ("03", "08")
+    )
+    done.parent.mkdir()
+    done.touch()
+    left.touch()
+    checkpoint.sweep(file)
+    assert list(done.parent.iterdir()) == [left]
+
+
+def test_the_checksum_covers_names_shapes_numbers_and_text() -> None:
+    tensors = {"a": torch.zeros(2, 3), "b": torch.ones(2)}
+    changed = [
+        ({"c": tensors["a"], "b": tensors["b"]}, "x"),
+        ({"a": tensors["a"].reshape(3, 2), "b": tensors["b"]}, "x"),
+        ({"a": tensors["a"] + 1e-30, "b": tensors["b"]}, "x"),
+        (tensors, "y"),
+    ]
+    sums = {checkpoint._checksum(*each) for each in [(tensors, "x"), *changed]}
+    assert len(sums) == 5 and all(len(each) == hashlib.sha256().digest_size * 2 for each in sums)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_fold_goes_on_on_a_gpu(tmp_path: Path, every_epoch: None) -> None:
+    torch.manual_seed(0)
+    segments, labels = torch.rand(16, 1, 24, 16), torch.arange(16) % 4
+
+    def fit(kept: Checkpoint | None, killed_in: int = 0) -> list[float]:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+        network.append(nn.Linear(4 * 22 * 14, 4))
+
+        def on_epoch(epoch: int) -> None:
+            if epoch == killed_in:
+                raise Killed
+
+        return trainer.fit(
+            network, segments, labels, TRAINING, seed=0, device="cuda", on_epoch=on_epoch,
+            checkpoint=kept,
+        )  # fmt: skip
+
+    path = tmp_path / "fold.safetensors"
+    with pytest.raises(Killed):
+        fit(Checkpoint(path, MADE_BY), killed_in=3)
+    assert fit(Checkpoint(path, MADE_BY)) == fit(None)

@@ -1,0 +1,442 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from repro import claims, metrics, paper, study
+
+EMOTIONS = list(paper.EMOTIONS)
+HEIGHTS, WIDTHS = (2, 4, 6, 8, 10, 20, 40, 100), (2, 4, 8, 15, 30, 80)
+Chance = float | dict[str, float]  # of being right: for all emotions, or for each
+
+
+def run(
+    study: str,
+    chances: Mapping[str, Chance],
+    *,
+    speakers: int = 10,
+    seeds: int = 1,
+    per_emotion: int = 25,
+    corpus: str = "emodb",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Made-up predictions as `results.read` gives them.
+
+    Speakers differ in how well they are recognised, in the same way by every variant; the rest is
+    chance.
+    """
+    rng = np.random.default_rng(seed)
+    block = per_emotion * len(EMOTIONS)
+    ease = np.repeat(rng.normal(0, 0.05, speakers), block)
+    fold = np.repeat(np.arange(speakers), block)
+    emotion = np.tile(np.repeat(np.arange(len(EMOTIONS)), per_emotion), speakers)
+    truth = {
+        "utterance": np.arange(len(fold)).astype(str),
+        "fold": pd.Categorical.from_codes(fold, [f"{n:02d}" for n in range(speakers)]).astype(str),
+        "emotion": np.array(EMOTIONS)[emotion],
+    }
+    parts = []
+    for number in range(seeds):
+        for variant, chance in chances.items():
+            each = chance if isinstance(chance, dict) else dict.fromkeys(EMOTIONS, chance)
+            right = rng.random(len(fold)) < np.array([each[e] for e in EMOTIONS])[emotion] + ease
+            predicted = np.array(EMOTIONS)[np.where(right, emotion, (emotion + 1) % 4)]
+            part = pd.DataFrame(truth | {"predicted": predicted})
+            parts.append(part.assign(variant=variant, key=f"key of {variant}", seed=number))
+    return pd.concat(parts, ignore_index=True).assign(
+        study=study, corpus=corpus, corpus_hash=corpus, preset="paper", average="pooled"
+    )
+
+
+def poolings(
+    gap: Chance = 0.6, bilinear: Chance = 0.6, attention: Chance = 0.6, **how: Any
+) -> pd.DataFrame:
+    return run("pooling", {"gap": gap, "bilinear": bilinear, "attention": attention}, **how)
+
+
+def sweep(
+    of_height: Callable[[int], Chance] | None = None,
+    of_width: Callable[[int], Chance] | None = None,
+    heights: tuple[int, ...] = HEIGHTS,
+    widths: tuple[int, ...] = WIDTHS,
+    **how: Any,
+) -> pd.DataFrame:
+    """Two sweeps that share the shape 2x2; one that is not given is level."""
+    corner = of_height(2) if of_height else of_width(2) if of_width else 0.6
+    chances = {f"{h}x2": of_height(h) if of_height else corner for h in heights}
+    chances |= {f"2x{w}": of_width(w) if of_width else corner for w in widths}
+    return run("filter-shapes", chances, **how)
+
+
+def verdicts(predictions: pd.DataFrame) -> dict[str, claims.Verdict]:
+    return {v.claim.id: v for v in claims.judge(predictions)}
+
+
+def verdict(predictions: pd.DataFrame, claim: str) -> str:
+    return verdicts(predictions)[claim].verdict
+
+
+# All claims --------------------------------------------------------------------------------------
+
+
+def test_every_claim_is_judged_once_and_in_order() -> None:
+    ids = [claim.id for claim in paper.CLAIMS]
+    assert sorted(claims.TESTS) == sorted(ids)
+    both = pd.concat([poolings(), sweep()], ignore_index=True)
+    for predictions in (both, poolings(), sweep(), pd.DataFrame()):
+        assert [v.claim.id for v in claims.judge(predictions)] == ids
+    assert len({test.statement for test in claims.TESTS.values()}) == len(ids)
+    assert {test.study for test in claims.TESTS.values()} <= set(study.STUDIES)
+
+
+def test_claims_of_a_study_without_results_are_not_testable() -> None:
+    for v in claims.judge(poolings(corpus="iemocap")):
+        if v.claim.section == "3.2":
+            assert v.verdict == "not testable here" and "filter-shapes" in v.note
+            assert np.isnan([v.effect, v.low, v.high]).all() and v.p is None
+            assert (v.speakers, v.seeds, v.what) == (0, 0, "")
+        else:
+            assert v.verdict != "not testable here" and (v.speakers, v.seeds) == (10, 1)
+    assert {v.verdict for v in claims.judge(pd.DataFrame())} == {"not testable here"}
+
+
+def test_a_study_beside_those_of_the_paper_changes_nothing() -> None:
+    ours = poolings(attention=0.8)
+    other = run("readings", {"gap": 0.1, "attention": 0.1})
+    assert claims.judge(pd.concat([ours, other], ignore_index=True)) == claims.judge(ours)
+
+
+@pytest.mark.parametrize("column", ["corpus_hash", "preset", "key"])
+def test_runs_are_never_mixed(column: str) -> None:
+    both = pd.concat([poolings(), poolings().assign(**{column: "other"})], ignore_index=True)
+    with pytest.raises(ValueError, match="more than one"):
+        claims.judge(both)
+
+
+def test_table_shows_the_effects_or_why_there_are_none() -> None:
+    page = claims.table(claims.judge(poolings(attention=0.8))).set_index("claim")
+    assert page.columns.to_list() == ["section", "verdict", "effect", "speakers", "seeds"]
+    assert page.index.to_list() == [claim.text for claim in paper.CLAIMS]
+    row = page.iloc[[claim.id for claim in paper.CLAIMS].index("attention-best")]
+    wa, ua = row["effect"].split("; ")
+    assert wa.startswith("WA, attention − gap: +") and wa.endswith("] points")
+    assert ua.startswith("UA, attention − gap: +")
+    assert page.iloc[0]["effect"] == "no results of the study filter-shapes"
+
+
+# The poolings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attention", "expected"), [(0.75, "supported"), (0.6, "undecided"), (0.45, "contradicted")]
+)
+def test_attention_against_gap(attention: float, expected: str) -> None:
+    found = verdicts(poolings(attention=attention))["attention-best"]
+    assert found.verdict == expected
+    assert found.low < found.effect < found.high
+    assert found.effect == pytest.approx(100 * (attention - 0.6), abs=5)
+
+
+@pytest.mark.parametrize(
+    ("bilinear", "expected"), [(0.45, "supported"), (0.6, "undecided"), (0.75, "contradicted")]
+)
+def test_bilinear_against_gap(bilinear: float, expected: str) -> None:
+    assert verdict(poolings(bilinear=bilinear), "bilinear-below-gap") == expected
+
+
+@pytest.mark.parametrize(("speakers", "testable"), [(4, False), (5, True)])
+def test_too_few_speakers_are_not_testable(speakers: int, testable: bool) -> None:
+    found = verdicts(poolings(attention=0.9, speakers=speakers))["attention-best"]
+    assert found.verdict == ("supported" if testable else "not testable here")
+    assert found.speakers == speakers
+    assert ("4 speakers are too few" in found.note) is not testable
+
+
+def test_the_effect_is_the_paired_difference_of_the_metrics() -> None:
+    predictions = poolings(attention=0.7, seeds=3)
+    found = verdicts(predictions)["attention-best"]
+    assert found.seeds == 3
+    for part, score in zip(found.parts, ("WA", "UA"), strict=True):
+        expected = metrics.difference(predictions, "attention", "gap", score)
+        assert (part.effect, part.low, part.high) == pytest.approx(tuple(expected))
+
+
+def test_a_claim_about_wa_and_ua_needs_both() -> None:
+    # Neutral, which is most of the corpus, gains what the rare emotions lose.
+    attention = {"neutral": 0.9, "happy": 0.3, "sad": 0.3, "angry": 0.3}
+    predictions = poolings(attention=attention)
+    number = predictions["utterance"].astype(int) % 25
+    rare = predictions[(predictions["emotion"] == "neutral") | (number < 4)]
+    found = verdicts(rare)["attention-best"]
+    assert [part.verdict for part in found.parts] == ["supported", "contradicted"]
+    assert found.verdict == "contradicted"
+    assert found.what == "UA, attention − gap, points" and found.high < 0  # the part that decides
+
+
+def test_variants_that_are_missing_or_unfinished_are_not_testable() -> None:
+    predictions = poolings(attention=0.8, bilinear=0.4, seeds=2)
+    missing = verdicts(predictions[predictions["variant"] != "bilinear"])
+    assert missing["bilinear-below-gap"].note == "no results of bilinear"
+    assert missing["attention-best"].verdict == "supported"
+    last = predictions.eval("variant == 'attention' and fold == '09' and seed == 1")
+    unfinished = verdicts(predictions[~last])
+    assert unfinished["attention-best"].verdict == "not testable here"
+    assert unfinished["attention-best"].note == "attention is not finished"
+    assert unfinished["bilinear-below-gap"].verdict == "supported"
+
+
+# Against published numbers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claim", ["gap-beats-earlier", "attention-margin"])
+def test_published_numbers_are_for_iemocap_alone(claim: str) -> None:
+    found = verdicts(poolings(gap=0.9, attention=0.9, corpus="emodb"))[claim]
+    assert found.verdict == "not testable here" and "IEMOCAP" in found.note
+    assert verdict(poolings(gap=0.9, attention=0.9, corpus="iemocap"), claim) == "supported"
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"), [(0.8, "supported"), (0.68, "undecided"), (0.5, "contradicted")]
+)
+def test_gap_against_earlier_systems(gap: float, expected: str) -> None:
+    found = verdicts(poolings(gap=gap, corpus="iemocap"))["gap-beats-earlier"]
+    assert found.verdict == expected
+    assert [p.effect for p in found.parts] == pytest.approx(
+        [100 * gap - 68.80, 100 * gap - 63.89], abs=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "expected"),
+    [
+        (3.1, 0.2, 6, "supported"),  # above 0, and 3 is within reach
+        (9, 7, 11, "supported"),  # more than was claimed
+        (3.1, -0.1, 6, "undecided"),
+        (1, 0.1, 2.4, "contradicted"),  # a gain, but not of about 3
+        (1, 0.1, 2.5, "supported"),
+        (-4, -6, -2, "contradicted"),
+    ],
+)
+def test_about_three_points(value: float, low: float, high: float, expected: str) -> None:
+    assert claims._reaches(metrics.Estimate(value, low, high), 2.5) == expected
+
+
+# The sweeps --------------------------------------------------------------------------------------
+
+
+def rise(size: int) -> float:
+    return 0.4 + 0.03 * min(size, 10)
+
+
+@pytest.mark.parametrize(
+    ("of_height", "expected"),
+    [
+        (rise, "supported"),
+        (None, "undecided"),
+        (lambda h: 0.9 - 0.03 * min(h, 10), "contradicted"),
+        # WA rises, neutral falls
+        (lambda h: dict.fromkeys(EMOTIONS, rise(h)) | {"neutral": 0.9 - rise(h)}, "contradicted"),
+        (lambda h: 0.5 if h <= 10 else 0.9, "undecided"),  # a rise, but not where it is claimed
+    ],
+)
+def test_a_rise_with_height(of_height: Callable[[int], Chance] | None, expected: str) -> None:
+    found = verdicts(sweep(of_height))["height-rises"]
+    assert found.verdict == expected
+    assert [part.unit for part in found.parts] == ["rank correlation"] * 2
+    assert all(-1 <= part.low <= part.effect <= part.high <= 1 for part in found.parts)
+    assert found.p is not None and (found.p < 0.05) == (expected != "undecided")
+
+
+@pytest.mark.parametrize(
+    ("per_emotion", "of_height", "expected"),
+    [
+        (250, rise, "supported"),
+        (5, rise, "undecided"),  # nothing to see, but too little data to say that it is level
+        (25, lambda h: 0.4 + 0.004 * h, "contradicted"),
+        (25, lambda h: 0.8 - 0.004 * h, "contradicted"),
+    ],
+)
+def test_level_beyond_ten(
+    per_emotion: int, of_height: Callable[[int], Chance] | None, expected: str
+) -> None:
+    predictions = sweep(of_height, widths=(2, 8), per_emotion=per_emotion)
+    assert verdict(predictions, "height-flattens") == expected
+
+
+@pytest.mark.parametrize(
+    ("of_width", "expected"),
+    [
+        (lambda w: 0.7 if w == 8 else 0.55, "supported"),
+        (None, "undecided"),
+        (lambda w: 0.4 + 0.05 * np.log2(w), "contradicted"),
+        (lambda w: 0.8 - 0.05 * np.log2(w), "contradicted"),
+        (lambda w: 0.7 if w >= 8 else 0.5, "undecided"),  # no fall after the rise
+    ],
+)
+def test_a_peak_at_width_eight(of_width: Callable[[int], Chance] | None, expected: str) -> None:
+    assert verdict(sweep(None, of_width), "width-peaks") == expected
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(-0.08, "supported"), (0.08, "contradicted")])
+def test_angry_with_width(slope: float, expected: str) -> None:
+    def of_width(width: int) -> Chance:
+        return dict.fromkeys(EMOTIONS, 0.6) | {"angry": 0.5 + slope * (np.log2(width) - 3)}
+
+    found = verdicts(sweep(None, of_width))["angry-falls"]
+    assert found.verdict == expected
+    assert found.effect * slope > 0  # the effect has the sign of the trend, not of the claim
+    assert verdict(sweep(), "angry-falls") == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("per_emotion", "happy", "of_height", "expected"),
+    [
+        (100, 0.3, 0.0, "supported"),
+        (25, 0.9, 0.0, "contradicted"),
+        (100, 0.3, 0.3, "contradicted"),  # the worst, but it depends on the height
+        (25, 0.6, 0.0, "undecided"),
+        (5, 0.3, 0.0, "undecided"),  # the worst, too little data to say that it is level
+    ],
+)
+def test_happy(per_emotion: int, happy: float, of_height: float, expected: str) -> None:
+    def shape(size: int) -> Chance:
+        rank = HEIGHTS.index(size) / (len(HEIGHTS) - 1)
+        return dict.fromkeys(EMOTIONS, 0.6) | {"happy": happy - of_height * (rank - 0.5)}
+
+    predictions = sweep(shape, per_emotion=per_emotion)
+    found = verdicts(predictions)["happy-worst"]
+    assert found.verdict == expected
+    change = next(part for part in found.parts if "height" in part.what)
+    assert change.effect == pytest.approx(-100 * of_height, abs=12)
+
+
+@pytest.mark.parametrize(
+    ("of_height", "of_width", "expected"),
+    [
+        (lambda h: 0.7 if h == 10 else 0.55, lambda w: 0.7 if w == 8 else 0.55, "supported"),
+        (lambda h: 0.7 if h == 10 else 0.55, lambda w: 0.7 if w == 30 else 0.55, "contradicted"),
+        (lambda h: 0.7 if h == 10 else 0.55, None, "undecided"),
+        (None, None, "undecided"),
+    ],
+)
+def test_best_shapes(
+    of_height: Callable[[int], Chance] | None,
+    of_width: Callable[[int], Chance] | None,
+    expected: str,
+) -> None:
+    found = verdicts(sweep(of_height, of_width))["best-shapes"]
+    assert found.verdict == expected
+    assert "10x2 is the best in" in found.note and "2x8 is the best in" in found.note
+    assert found.note.endswith("with 2x30") == (expected == "contradicted")
+    assert [part.low < part.effect < part.high for part in found.parts] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("preset", "untestable"),
+    [
+        ("paper", set()),
+        ("quick", set()),
+        ("smoke", {"height-flattens", "width-peaks"}),
+    ],
+)
+def test_the_grids_of_the_presets(preset: str, untestable: set[str]) -> None:
+    heights, widths = study.SWEEPS[preset]
+    found = verdicts(sweep(rise, None, heights, widths, per_emotion=8))
+    shapes = {c.id for c in paper.CLAIMS if c.section == "3.2"}
+    assert {i for i in shapes if found[i].verdict == "not testable here"} == untestable
+    assert found["height-rises"].verdict == "supported"
+    assert (found["height-rises"].p is None) == (heights[1] == 10)  # a trend needs three sizes
+
+
+def test_a_sweep_without_the_shapes_of_the_claim_is_not_testable() -> None:
+    found = verdicts(sweep(rise, None, (2, 40), (2, 30)))
+    for claim in ("height-rises", "height-flattens", "width-peaks", "best-shapes"):
+        assert found[claim].verdict == "not testable here" and "needs" in found[claim].note
+
+
+def test_speakers_without_an_emotion_do_not_count_for_its_trend() -> None:
+    predictions = sweep(rise)
+    lacking = (predictions["emotion"] == "angry") & (predictions["fold"] >= "04")
+    found = verdicts(predictions[~lacking])
+    assert found["angry-falls"].note == "4 speakers with angry utterances are too few"
+    assert found["height-rises"].verdict == "supported"
+
+
+def test_the_rank_correlation_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 5, (10, 6)).astype(float)  # with ties
+    blocks[0] = 3  # no change at all
+    expected = [0.0] + [stats.spearmanr(row, np.arange(6)).statistic for row in blocks[1:]]
+    assert claims._spearman(blocks) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("chances", [[], [0.2], [0.01, 0.04, 0.03, 0.04], [0.9, 0.8, 0.001]])
+def test_holms_correction_agrees_with_statsmodels(chances: list[float]) -> None:
+    expected = multipletests(chances, method="holm")[1] if chances else []
+    assert claims._holm(chances) == pytest.approx(list(expected))
+
+
+def test_pages_test_sees_both_tails_and_is_corrected_over_the_trends() -> None:
+    rng = np.random.default_rng(0)
+    up = np.arange(5) + rng.normal(0, 1, (10, 5))
+    p = claims._page(up)
+    assert p is not None and p == pytest.approx(claims._page(up[:, ::-1]))
+    assert p == pytest.approx(2 * stats.page_trend_test(up, method="asymptotic").pvalue)
+    assert claims._page(np.ones((10, 5))) == 1
+    of_study = claims.Study(sweep())
+    trends = [*claims.height_rises(of_study), *claims.angry_falls(of_study)]
+    found = verdicts(sweep())
+    corrected = [part.p for i in ("height-rises", "angry-falls") for part in found[i].parts]
+    assert corrected == claims._holm([part.p for part in trends if part.p is not None])
+
+
+# How often verdicts are wrong --------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_nothing_is_rarely_taken_for_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 1000)
+    runs = 300
+    definite = dict.fromkeys(("attention-best", "bilinear-below-gap"), 0)
+    for seed in range(runs):
+        found = verdicts(poolings(per_emotion=6, seed=seed))
+        for claim in definite:
+            definite[claim] += found[claim].verdict != "undecided"
+    assert max(definite.values()) / runs <= 0.07
+    assert max(definite.values()) > 0  # nor is it never
+
+
+@pytest.mark.slow
+def test_equal_shapes_are_rarely_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 1000)
+    runs = 100
+    definite = dict.fromkeys(
+        ("height-rises", "width-peaks", "angry-falls", "happy-worst", "best-shapes"), 0
+    )
+    for seed in range(runs):
+        equal = sweep(heights=(2, 6, 10), widths=(2, 8, 80), per_emotion=6, seed=seed)
+        found = verdicts(equal)
+        for claim in definite:
+            definite[claim] += found[claim].verdict != "undecided"
+    assert max(definite.values()) / runs <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("corpus", "synthetic", "says nothing about emotion"),
+        ("preset", "demo, training.epochs=9", "made to show the machinery"),
+        ("preset", "smoke", "made to show the machinery"),
+    ],
+)
+def test_a_showcase_is_no_evidence(column: str, value: str, reason: str) -> None:
+    evidence = poolings(attention=0.9)
+    assert verdict(evidence, "attention-best") == "supported"
+    shown = verdicts(evidence.assign(**{column: value}))["attention-best"]
+    assert shown.verdict == "not testable here" and reason in shown.note

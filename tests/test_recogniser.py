@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_corpus
+import torch
+
+from repro import audio, config, recogniser, spectrogram
+from repro.config import Experiment
+from repro.corpora import load_corpus
+from repro.errors import ReproError
+from repro.recogniser import Recogniser
+
+
+def experiment(*assignments: str) -> Experiment:
+    base = config.preset("smoke")
+    for assignment in ("training.max_segments=8", "training.epochs=1", *assignments):
+        base = base.override(assignment)
+    return base
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_corpus.write(tmp_path_factory.mktemp("emodb"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path) -> Recogniser:
+    return recogniser.train(load_corpus("emodb", corpus), experiment())
+
+
+def test_what_is_saved_is_what_is_loaded(trained: Recogniser, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "model.safetensors"
+    recogniser.save(trained, path)
+    loaded = recogniser.load(path)
+    assert loaded.experiment == trained.experiment and loaded.limits == trained.limits
+    assert loaded.card == trained.card and loaded.card["corpus"]["name"] == "emodb"
+    speech = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    assert recogniser.scores(loaded, speech) == recogniser.scores(trained, speech)
+    assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("score", ["softmax", "logits"])
+def test_scores_are_the_mean_over_all_test_segments(
+    corpus: Path, score: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = load_corpus("emodb", corpus)
+    model = recogniser.train(table, experiment(f"protocol.score={score}"))
+    speech = torch.randn(90_000, generator=torch.Generator().manual_seed(0))
+    inputs = spectrogram.segments(speech, model.experiment.front_end, 0.4)
+    with torch.no_grad():
+        logits = model.network(inputs)
+    expected = (logits.softmax(1) if score == "softmax" else logits).mean(0).tolist()
+    monkeypatch.setattr(recogniser, "BLOCK", 3 * 80)  # 10 segments in four blocks
+    got = recogniser.scores(model, speech)
+    assert list(got.values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_scale_for_the_training_set_travels_with_the_model(
+    corpus: Path, tmp_path: Path
+) -> None:
+    table = load_corpus("emodb", corpus)
+    model = recogniser.train(table, experiment("front_end.scale=training-set"))
+    assert model.limits is not None and model.limits[0] < model.limits[1]
+    recogniser.save(model, tmp_path / "m.safetensors")
+    loaded = recogniser.load(tmp_path / "m.safetensors")
+    speech = audio.load(table["path"][0])
+    assert recogniser.scores(loaded, speech) == recogniser.scores(model, speech)
+
+
+def test_attention_maps_belong_to_the_segment_that_is_shown(trained: Recogniser) -> None:
+    speech = torch.randn(70_000, generator=torch.Generator().manual_seed(0))
+    seen = recogniser.attention_maps(trained, speech)
+    assert seen.bottom_up.sum().item() == pytest.approx(1, abs=1e-5)
+    scores = (seen.top_down * seen.bottom_up).sum((1, 2)).softmax(0)
+    assert torch.allclose(scores, seen.scores, atol=1e-5)
+
+
+def test_another_pooling_has_no_attention_maps(corpus: Path) -> None:
+    model = recogniser.train(load_corpus("emodb", corpus), experiment("network.pooling=gap"))
+    with pytest.raises(ReproError, match="gap pooling has no attention maps"):
+        recogniser.attention_maps(model, torch.zeros(100))
+
+
+def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    other = trained._replace(experiment=experiment("network.trunk=(8,8)"))
+    recogniser.save(other, path)
+    with pytest.raises(ReproError, match=r"m\.safetensors: .*weights do not fit together"):
+        recogniser.load(path)
+
+
+@pytest.mark.slow
+def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
+    def repro(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "repro", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    model = tmp_path / "m.safetensors"
+    done = repro(
+        "train", "--corpus", "emodb", "--root", corpus, "--preset", "smoke", "--out", model
+    )
+    assert done.returncode == 0, done.stderr
+    assert "on held-out speakers the same settings reach WA" in done.stdout
+    card = recogniser.load(model).card["held-out speakers"]
+    assert card["folds"] == 2 and 0 <= card["WA"] <= 100 and card["WA low"] is None
+
+    [first, second] = load_corpus("emodb", corpus)["path"][:2]
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no sound")
+    done = repro("predict", model, first, broken, second, "--json", "--plot", tmp_path / "plots")
+    assert done.returncode == 1
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [first, second]
+    for answer in answers:
+        assert answer["emotion"] == max(answer["scores"], key=answer["scores"].get)
+        assert sum(answer["scores"].values()) == pytest.approx(1)
+    assert done.stderr.count("\n") == 1 and "broken.wav" in done.stderr
+    assert {p.stem for p in (tmp_path / "plots").iterdir()} == {Path(first).stem, Path(second).stem}

@@ -1,0 +1,218 @@
+"""A study that is killed, stopped, run twice at once or out of disk ends as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import interrupted
+import pytest
+import tiny_corpus
+
+from repro import files, results, study
+from repro.errors import ReproError
+
+KILLS = 20
+SMALL = [
+    "network.stem_channels=2",
+    "network.trunk=(4, 4, 4, 4)",
+    "network.stride=(8, 8)",
+    "training.max_segments=16",
+    "training.batch_size=4",
+    "training.epochs=6",
+    "protocol.epoch=best-on-test",
+]
+FOLDS = [(v, f, s) for s in (0, 1) for v in ("gap", "bilinear", "attention") for f in ("03", "08")]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+
+
+def command(corpus: Path, path: Path) -> list[object]:
+    settings = [f"--set={assignment}" for assignment in SMALL]
+    where = ["--corpus=emodb", f"--root={corpus}", f"--results={path}"]
+    return ["run", "pooling", *where, "--device=cpu", "--precision=fp32", "--seeds=2", *settings]
+
+
+def finished(path: Path) -> list[dict[str, Any]]:
+    """The folds of a file, each once and all there, without what may differ."""
+    assert path.read_bytes().count(b"\n") == len(FOLDS)
+    records = results.read_lines(path)
+    assert [(r["variant"], r["fold"], r["seed"]) for r in records] == FOLDS
+    return [{k: v for k, v in record.items() if k != "provenance"} for record in records]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], float]:
+    """What the study gives, and the seconds it takes."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    log = folder / "log"
+    interrupted.start(["--version"], log, interrupted.nothing).join(300)  # the server starts
+    begun = time.monotonic()
+    run = interrupted.start(command(corpus, folder / "r.jsonl"), log, interrupted.nothing)
+    run.join(300)
+    seconds = time.monotonic() - begun
+    assert run.exitcode == 0, log.read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["log", "r.jsonl"]
+    return finished(folder / "r.jsonl"), seconds
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(
+    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
+) -> None:
+    expected, seconds = uninterrupted
+    moments = random.Random(2018)
+    log = tmp_path / "log"
+    studies = [tmp_path / "0.jsonl"]
+    seen: Counter[str] = Counter()
+    kills = 0
+    while kills < KILLS:
+        path = studies[-1]
+        run = interrupted.start(command(corpus, path), log, interrupted.keep_every_epoch)
+        run.join(moments.uniform(0, 0.5 * seconds))
+        if run.exitcode is None:
+            assert run.pid is not None
+            os.kill(run.pid, signal.SIGKILL)
+            run.join()
+        if run.exitcode == 0:  # finished before it could be killed: the next study
+            studies.append(tmp_path / f"{len(studies)}.jsonl")
+            continue
+        assert run.exitcode == -signal.SIGKILL, log.read_text()
+        kills += 1
+        partial = Path(f"{path}.partial")
+        held = path.read_bytes().count(b"\n") if path.exists() else 0
+        seen["before any fold" if not held else "between the folds"] += 1
+        seen["inside a fold"] += partial.exists() and any(partial.glob("*.safetensors"))
+    run = interrupted.start(command(corpus, studies[-1]), log, interrupted.keep_every_epoch)
+    run.join(300)
+    assert run.exitcode == 0, log.read_text()
+    for path in studies:
+        assert finished(path) == expected
+        assert not Path(f"{path}.partial").exists()
+    assert "not used" not in log.read_text()  # every checkpoint was a whole one
+    assert seen["inside a fold"] and seen["between the folds"], seen
+    print(f"{kills} kills in {len(studies)} studies: {dict(seen)}")
+
+
+# Signals -----------------------------------------------------------------------------------------
+
+
+# Each with how the command is made to be in the middle of something for a while.
+STAGES = [
+    interrupted.read_slowly,
+    interrupted.compute_slowly,
+    interrupted.train_slowly,
+    interrupted.train_in_one_step,
+    interrupted.swallow_interrupts,
+]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_ends_it_within_two_seconds_and_one_line(
+    corpus: Path, tmp_path: Path, stage: Any, number: int, status: int, word: str
+) -> None:
+    log = tmp_path / "log"
+    run = interrupted.start(command(corpus, tmp_path / "r.jsonl"), log, stage)
+    interrupted.wait_for(lambda: log.exists() and "HERE" in log.read_text(), run, log)
+    assert run.pid is not None
+    begun = time.monotonic()
+    os.kill(run.pid, number)
+    run.join(60)
+    assert time.monotonic() - begun < 2
+    assert run.exitcode == status, log.read_text()
+    last = [line for line in log.read_text().splitlines() if line != "HERE"]
+    assert last.pop() == f"repro: {word}; the same command goes on where it stopped"
+    assert all("held out" in line for line in last)  # nothing but the progress
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_inside_its_fold(
+    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
+) -> None:
+    path, log = tmp_path / "r.jsonl", tmp_path / "log"
+    partial = tmp_path / "r.jsonl.partial"
+    run = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
+    interrupted.wait_for(lambda: any(partial.glob("*.safetensors")), run, log)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGTERM)
+    run.join(60)
+    assert len(list(partial.iterdir())) == 1
+    trained: list[str] = []
+    overrides = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
+    count = study.run(
+        "pooling",
+        results_file=path,
+        seeds=2,
+        overrides=SMALL,
+        progress=lambda label, done, total: trained.append(f"{label} {done}"),
+        **overrides,  # type: ignore[arg-type]
+    )
+    assert count == len(FOLDS)
+    first = [line.rpartition(" ")[2] for line in trained if line.startswith("pooling gap, 03")]
+    assert first[0] == "0" and first[1] != "1" and first[-1] != "6", first
+    assert trained[-1].endswith(f" {6 * len(FOLDS)}")
+    assert finished(path) == uninterrupted[0]
+    assert not partial.exists()
+
+
+# Two runs, and a full disk -----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_second_run_on_a_file_is_refused_at_once(
+    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
+) -> None:
+    path, log, other = tmp_path / "r.jsonl", tmp_path / "log", tmp_path / "other"
+    first = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
+    interrupted.wait_for(lambda: log.exists() and "HERE" in log.read_text(), first, log)
+    second = interrupted.start(command(corpus, path), other, interrupted.read_slowly)
+    second.join(60)
+    assert second.exitcode == 1
+    [line] = other.read_text().splitlines()  # before it read the corpus
+    assert line.startswith(f"repro: {path}: another run is writing to it")
+    with pytest.raises(ReproError, match="another run"), files.held(path):
+        pass
+    assert first.exitcode is None
+    first.kill()
+    first.join()
+    with files.held(path):  # the dead let go
+        pass
+    last = interrupted.start(command(corpus, path), log, interrupted.nothing)
+    last.join(300)
+    assert last.exitcode == 0, log.read_text()
+    assert finished(path) == uninterrupted[0]
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_no_finished_fold(
+    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
+) -> None:
+    path, log = tmp_path / "r.jsonl", tmp_path / "log"
+    run = interrupted.start(command(corpus, path), log, interrupted.fill_the_disk)
+    run.join(300)
+    assert run.exitcode == 1
+    line = log.read_text().splitlines()[-1]
+    assert line.startswith(f"repro: {path}: cannot write results (File too large)")
+    held = path.read_bytes()
+    assert held.endswith(b"\n")  # the part that was written is cut again
+    count = len(results.read_lines(path))
+    assert 1 <= count < len(FOLDS)
+    run = interrupted.start(command(corpus, path), log, interrupted.nothing)
+    run.join(300)
+    assert run.exitcode == 0, log.read_text()
+    assert path.read_bytes().startswith(held)
+    assert finished(path) == uninterrupted[0]
