@@ -135,6 +135,8 @@ def from_dict(data: dict[str, Any]) -> Experiment:
         for leaf, hint in hints.items():
             if not _fits(values[leaf], hint):
                 raise ValueError(f"{name}.{leaf} takes {_describe(hint)}")
+            if hint is float:
+                values[leaf] = float(values[leaf])
         parts[name] = part(**values)
     return Experiment(**parts)
 

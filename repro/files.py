@@ -42,6 +42,8 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         ReproError: another run holds the file, or it cannot be written.
     """
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise ReproError(f"{path}: cannot write results (not a file); name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")

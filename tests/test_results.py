@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import resource
 from io import FileIO
 from pathlib import Path
@@ -442,3 +443,13 @@ def test_provenance_cannot_rename_a_fold(tmp_path: Path) -> None:
     path = file_of(tmp_path / "r.jsonl", record(provenance={"study": "other", "fold": "99"}))
     folds = results.read(path).folds
     assert (folds["study"][0], folds["fold"][0]) == ("pooling", "03")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(ReproError, match=r"r\.jsonl: cannot read results"):
+        results.read_lines(path)
+    with pytest.raises(ReproError, match=r"r\.jsonl: cannot write results"), files.held(path):
+        pass
