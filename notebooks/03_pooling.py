@@ -128,7 +128,13 @@ study.run(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
-data = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=results)
+data = study.read(
+    "pooling",
+    corpus=corpus,
+    root=root,
+    preset=preset,
+    results_file=results,
+)
 plots.histories(data.history)
 # %% [markdown]
 # ## Table 1

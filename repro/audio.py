@@ -21,7 +21,7 @@ LARGEST_FILTER_BANK = 10_000_000
 
 
 def load(path: str | Path) -> Tensor:
-    """Reads a sound file, averages its channels and resamples it to 16 kHz.
+    """Read a sound file, average its channels and resample it to 16 kHz.
 
     Args:
         path: a file of any format, sampling rate and number of channels that soundfile reads.

@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether every line is a fold of its own and every variant has the same folds."""
+        """Return whether every line is a fold of its own and every variant has the same folds."""
         return not self.faults
 
     def as_dict(self) -> dict[str, Any]:

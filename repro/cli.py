@@ -190,7 +190,14 @@ def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(json.loads(rows.to_json(orient="records")), indent=2))
     else:
-        print(rows.round(2).dropna(axis=1, how="all").to_string(index=False, na_rep="–"))
+        # A terminal has no room for the emotions' intervals; --json has them.
+        bounds = [f"{emotion} {end}" for emotion in metrics.EMOTIONS for end in ("low", "high")]
+        print(
+            rows.drop(columns=bounds)
+            .round(2)
+            .dropna(axis=1, how="all")
+            .to_string(index=False, na_rep="–")
+        )
 
 
 @app.command()

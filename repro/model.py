@@ -178,6 +178,6 @@ def _attention_map(channels: int, maps: int, bn: bool) -> nn.Module:
 
 
 def _same(shape: Shape) -> tuple[int, int, int, int]:
-    """Padding (left, right, top, bottom) that keeps the map's size; even filters lean forward."""
+    """Return the padding (left, right, top, bottom) of a map; even filters lean forward."""
     (height, width) = shape
     return (width - 1) // 2, width // 2, (height - 1) // 2, height // 2

@@ -190,15 +190,6 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
             ylabel="accuracy (%)",
             ylim=(-4, 104),
         )
-    axes[0].annotate(
-        "commonest emotion",
-        (0.01, majority),
-        xycoords=("axes fraction", "data"),
-        ha="left",
-        va="bottom",
-        color="0.4",
-        fontsize=9,
-    )
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False
     )

@@ -117,7 +117,7 @@ def build_edition(out: Path = Path("build/edition")) -> Path:
 
 
 def find_project() -> Path:
-    """The folder that holds `book/` and `notebooks/`: the current one, or the package's parent."""
+    """Find `book/` and `notebooks/` in the current folder or in the package's parent."""
     for folder in (Path.cwd(), Path(__file__).resolve().parent.parent):
         if (folder / "book" / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
             return folder
@@ -233,7 +233,7 @@ def build_book(book: Path, log: Path, console: Console) -> Path:
 
 
 def _running(name: str, console: Console) -> Progress:
-    """A spinner with the time gone by, on a terminal; nothing elsewhere."""
+    """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     progress.add_task(f"{name}  running", total=None)
@@ -287,7 +287,7 @@ def _first_line(text: str) -> str:
 
 
 def _private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
-    """What must not stand on a page, and what stands there instead; the longest path first."""
+    """Map what must not stand on a page to what stands there instead; the longest path first."""
     paths = {
         str(results.resolve().parent): ".",
         str(out.resolve()): ".",

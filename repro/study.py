@@ -72,7 +72,7 @@ def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
 
 
 def pooling(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """The same network under each pooling."""
+    """Return the same network under each pooling."""
     return {
         name: replace(base, network=replace(base.network, pooling=name))
         for name in get_args(config.Pooling)

@@ -29,7 +29,7 @@ LABELS = ("hap", "hap+exc")
 def load_corpus(
     name: str = "synthetic", root: str | Path | None = None, *, labels: str = "hap"
 ) -> pd.DataFrame:
-    """Reads the table of a corpus; of the sound files it reads the headers only.
+    """Read the table of a corpus; of the sound files read the headers only.
 
     Args:
         name: synthetic, iemocap, emodb or ravdess.
@@ -47,7 +47,7 @@ def load_corpus(
 
 
 def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> list[Utterance]:
-    """The labelled utterances of a corpus, without a look at the sound files.
+    """Return the labelled utterances of a corpus, without a look at the sound files.
 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus.

@@ -29,7 +29,7 @@ def speak(
 
 
 def main() -> None:
-    """Answers every order, in turn, with one array in NumPy's format."""
+    """Answer every order, in turn, with one array in NumPy's format."""
     for order in json.load(sys.stdin):
         answer = io.BytesIO()
         np.save(answer, speak(**order))

@@ -68,11 +68,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every file can be used as it is."""
+        """Return whether every file can be used as it is."""
         return not self.problems
 
     def as_dict(self) -> dict[str, object]:
-        """The report as JSON knows it."""
+        """Return the report as JSON knows it."""
         return {
             "corpus": self.corpus,
             "root": self.root,
@@ -90,7 +90,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """The report for a terminal."""
+        """Return the report for a terminal."""
         facts = self.as_dict()
         table = self.counts.assign(total=self.counts.sum(axis=1))
         table.loc["total"] = table.sum()
@@ -120,7 +120,7 @@ class Report:
 
 
 def check(name: str, root: str | Path, labels: str = "hap") -> Report:
-    """Reads every file of a corpus and reports what is there and what is wrong.
+    """Read every file of a corpus and report what is there and what is wrong.
 
     Args:
         name: as for `load_corpus`.
@@ -153,7 +153,7 @@ def check(name: str, root: str | Path, labels: str = "hap") -> Report:
 
 
 def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
-    """The length at 16 kHz and the faults of a readable file; ReproError of any other."""
+    """Return the length at 16 kHz and the faults of a readable file; ReproError of any other."""
     if not os.path.isfile(path):
         raise ReproError(f"{path}: missing")
     try:
@@ -175,7 +175,7 @@ def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
 
 
 def _counts(utterances: Iterable[Utterance]) -> pd.DataFrame:
-    """Utterances by speaker and emotion."""
+    """Count utterances by speaker and emotion."""
     rows = pd.DataFrame(utterances, columns=list(Utterance._fields))
     counts = rows.groupby(["speaker", "emotion"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(EMOTIONS), fill_value=0)
@@ -201,7 +201,7 @@ def _differences(name: str, counts: pd.DataFrame, labels: str) -> tuple[str, ...
 
 
 def _expected(row: tuple[int, ...], labels: str) -> tuple[int, ...]:
-    """A row of the published counts, with excited among happy if the labels say so."""
+    """Return a row of the published counts, with excited among happy if the labels say so."""
     neutral, happy, sad, angry, *excited = row
     return neutral, happy + (sum(excited) if labels == "hap+exc" else 0), sad, angry
 

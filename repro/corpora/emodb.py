@@ -21,7 +21,7 @@ NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav"
 
 
 def utterances(root: Path) -> list[Utterance]:
-    """The utterances of the four emotions, sorted.
+    """Return the utterances of the four emotions, sorted.
 
     Args:
         root: the folder of the wav files, or the one above it, which holds it as `wav`.

@@ -42,7 +42,7 @@ DAMAGE = (
 
 
 def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMODB_DIGEST) -> Path:
-    """Downloads EmoDB into a new folder, its recordings in `wav`.
+    """Download EmoDB into a new folder, its recordings in `wav`.
 
     Args:
         directory: a folder that does not exist yet, or is empty.
@@ -73,7 +73,7 @@ def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMO
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of a folder's wav files."""
+    """Return SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of the wav files."""
     lines = sorted(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in folder.glob("*.wav")
@@ -82,7 +82,7 @@ def digest(folder: Path) -> str:
 
 
 def _download(url: str, folder: Path) -> Path:
-    """The file behind `url`, with a progress bar."""
+    """Download the file behind `url`, with a progress bar."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -97,7 +97,7 @@ def _download(url: str, folder: Path) -> Path:
 
 
 def _unpack(archive: Path, wav: Path, url: str) -> None:
-    """Writes the recordings of a zip file straight into `wav`; refuses an archive that is unsafe.
+    """Write the recordings of a zip file straight into `wav`; refuse an archive that is unsafe.
 
     Folders inside the archive are dropped, so no member can name a place outside `wav`; one that
     tries, or that is a link, still condemns the whole.
@@ -132,7 +132,7 @@ def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _unsafe(member: zipfile.ZipInfo) -> bool:
-    """Whether a member climbs out, is a link, or is a recording larger than any can be."""
+    """Return whether a member climbs out, is a link, or is a recording larger than any can be."""
     path = PurePosixPath(member.filename.replace("\\", "/"))
     climbs = path.is_absolute() or ".." in path.parts or ":" in member.filename
     is_link = stat.S_ISLNK(member.external_attr >> 16)

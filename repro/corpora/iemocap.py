@@ -27,7 +27,7 @@ LARGEST = 10_000_000  # bytes of an evaluation file; the release's have some tho
 
 
 def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
-    """The labelled utterances of the improvised dialogues below `root`, sorted.
+    """Return the labelled utterances of the improvised dialogues below `root`, sorted.
 
     Args:
         root: the folder of Session1 to Session5, the folder above it, or one of the sessions.
@@ -61,7 +61,7 @@ def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
 
 
 def _sessions(root: Path) -> list[Path]:
-    """The session folders of the release that `root` lies in or holds."""
+    """Return the session folders of the release that `root` lies in or holds."""
     require_folder(root)
     top = root.resolve().parent if re.fullmatch(r"Session\d", root.resolve().name) else root
     for pattern in ("Session[1-5]", "*/Session[1-5]"):
@@ -72,7 +72,7 @@ def _sessions(root: Path) -> list[Path]:
 
 
 def _lines(file: Path) -> Iterator[tuple[re.Match[str], str]]:
-    """What follows the dialogue's name, and the label, of each turn in an evaluation file.
+    """Return what follows the dialogue's name, and the label, of each turn in an evaluation file.
 
     Raises:
         ReproError: the file cannot be read, has no turn, or one that is cut off or another's.
@@ -95,7 +95,7 @@ def _lines(file: Path) -> Iterator[tuple[re.Match[str], str]]:
 
 
 def _text(file: Path) -> str:
-    """The content of an evaluation file; ReproError if it cannot be one."""
+    """Return the content of an evaluation file; ReproError if it cannot be one."""
     try:
         # A pipe under this name would keep its reader waiting for ever.
         if not os.path.isfile(file) or file.stat().st_size > LARGEST:

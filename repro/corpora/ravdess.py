@@ -21,7 +21,7 @@ NAME = re.compile(r"03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<actor>\d\d)\.wav"
 
 
 def utterances(root: Path) -> list[Utterance]:
-    """The spoken utterances of the four emotions, sorted.
+    """Return the spoken utterances of the four emotions, sorted.
 
     Args:
         root: the folder of Actor_01 to Actor_24, the folder above it, or one of the actors.
@@ -41,7 +41,7 @@ def utterances(root: Path) -> list[Utterance]:
 
 
 def _files(root: Path) -> list[Path]:
-    """The wav files of the actors' folders that `root` lies in or holds."""
+    """Return the wav files of the actors' folders that `root` lies in or holds."""
     require_folder(root)
     top = root.resolve().parent if re.fullmatch(r"Actor_\d\d", root.resolve().name) else root
     # The archive unpacks to actors' folders; some copies hold a second set one level deeper.

@@ -137,13 +137,13 @@ SENTENCES = (
 
 
 def default_root() -> Path:
-    """The corpus's folder in the user's cache, one for each version of the recipe."""
+    """Return the corpus's folder in the user's cache, one for each version of the recipe."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "repro" / f"synthetic-{RECIPE_VERSION}"
 
 
 def ensure(directory: Path) -> Path:
-    """Makes the default corpus in `directory` unless it is there; returns `directory`."""
+    """Make the default corpus in `directory` unless it is there; return `directory`."""
     if not _occupied(directory):
         try:
             make(directory)
@@ -157,7 +157,7 @@ def ensure(directory: Path) -> Path:
 def make(
     directory: str | Path, *, speakers: int = SPEAKERS, per_emotion: int = 5, seed: int = 0
 ) -> Path:
-    """Writes the corpus; the same arguments give the same bytes.
+    """Write the corpus; the same arguments give the same bytes.
 
     The tree is made beside `directory` and renamed when it is complete, so that an interruption
     leaves nothing behind.
@@ -196,7 +196,7 @@ def make(
 
 
 def _occupied(directory: Path) -> bool:
-    """Whether something is there already; an empty folder is nothing.
+    """Return whether something is there already; an empty folder is nothing.
 
     Raises:
         ReproError: the name is too long, or the folder must not be looked into.
@@ -208,7 +208,7 @@ def _occupied(directory: Path) -> bool:
 
 
 def _write_tree(tree: Path, speakers: int, per_emotion: int, seed: int) -> None:
-    """Writes every session; the sessions share nothing, so they are made side by side."""
+    """Write every session; the sessions share nothing, so they are made side by side."""
 
     def write(session: int) -> None:
         members = range(2 * session, min(2 * session + 2, speakers))
@@ -220,7 +220,7 @@ def _write_tree(tree: Path, speakers: int, per_emotion: int, seed: int) -> None:
 
 
 def _turns(speaker: int, per_emotion: int, seed: int) -> list[Turn]:
-    """What one speaker says: the four emotions in a random order, then what is to be refused."""
+    """Plan what one speaker says: the four emotions at random, then what is to be refused."""
     rng = np.random.default_rng([seed, speaker])
     session, sex = f"Ses{speaker // 2 + 1:02d}", "FM"[speaker % 2]
     improvised = [f"{session}F_impro01", f"{session}M_impro02"]
@@ -237,7 +237,7 @@ def _turns(speaker: int, per_emotion: int, seed: int) -> list[Turn]:
 def _turn(
     dialogue: str, utterance: str, label: str, voice: Voice, rng: np.random.Generator
 ) -> Turn:
-    """Draws the sentence and how far this utterance strays from the recipe of its label."""
+    """Draw the sentence and how far this utterance strays from the recipe of its label."""
     style = STYLES[label]
     formants = voice.tract * style.formants
     pitch = voice.pitch * 2 ** ((style.semitones + rng.normal(0, 1)) / 12)
@@ -259,7 +259,7 @@ def _turn(
 
 
 def _praat_pitch(ratio: float) -> float:
-    """The multiplier (0.5 to 2) that makes eSpeak speak at `ratio` times the voice's pitch.
+    """Return the multiplier (0.5 to 2) that makes eSpeak speak at `ratio` times the voice's pitch.
 
     Measured over its voices: the pitch is 0.29 + 0.71 multiplier.
     """
@@ -267,7 +267,7 @@ def _praat_pitch(ratio: float) -> float:
 
 
 def _write_session(folder: Path, turns: list[Turn]) -> None:
-    """Speaks and writes the wav files, the evaluation files and the stray files of a session."""
+    """Speak and write the wav files, the evaluation files and the stray files of a session."""
     sounds = dict(zip(turns, _speak(turns), strict=True))
     evaluations = folder / "dialog" / "EmoEvaluation"
     evaluations.mkdir(parents=True)
@@ -288,7 +288,7 @@ def _write_session(folder: Path, turns: list[Turn]) -> None:
 
 
 def _speak(turns: list[Turn]) -> list[np.ndarray]:
-    """Text to speech in a process of its own: float32 [samples] for each turn."""
+    """Run text to speech in a process of its own: float32 [samples] for each turn."""
     orders = json.dumps([turn.order for turn in turns])
     command = [sys.executable, "-P", str(CHILD)]
     child = subprocess.run(command, input=orders.encode(), capture_output=True, check=False)
@@ -300,7 +300,7 @@ def _speak(turns: list[Turn]) -> list[np.ndarray]:
 
 
 def _shape(sound: np.ndarray, turn: Turn) -> np.ndarray:
-    """Formants, spectral balance, loudness and a quiet background: [samples] in [-1, 1]."""
+    """Give formants, spectral balance, loudness and a quiet background: [samples] in [-1, 1]."""
     # eSpeak's 22,050 Hz are 441 / 320 of 16 kHz; taken as `formants` times that, formants rise.
     sound = resample_poly(sound, 320, round(441 * turn.formants)).astype(np.float64)
     sound = _tilt(sound, turn.tilt)
@@ -313,7 +313,7 @@ def _shape(sound: np.ndarray, turn: Turn) -> np.ndarray:
 
 
 def _tilt(waveform: np.ndarray, slope: float) -> np.ndarray:
-    """Turns the spectrum about 500 Hz by `slope` dB an octave, down to 125 Hz."""
+    """Turn the spectrum about 500 Hz by `slope` dB an octave, down to 125 Hz."""
     points = next_fast_len(len(waveform), real=True)
     octaves = np.log2(np.fft.rfftfreq(points, 1 / SAMPLE_RATE).clip(125) / 500)
     spectrum = np.fft.rfft(waveform, points) * 10 ** (slope * octaves / 20)

@@ -24,13 +24,13 @@ class Utterance(NamedTuple):
 
 
 def require_folder(root: Path) -> None:
-    """Raises ReproError unless `root` is a folder."""
+    """Raise ReproError unless `root` is a folder."""
     if not os.path.isdir(root):  # unlike the method, False for names that the system refuses
         raise ReproError(f"{root}: no such folder; give --root the folder that holds the corpus")
 
 
 def expand(folder: Path) -> Path:
-    """The folder with its `~` replaced.
+    """Return the folder with its `~` replaced.
 
     Raises:
         ReproError: there is nobody of that name.
@@ -42,7 +42,7 @@ def expand(folder: Path) -> Path:
 
 
 def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
-    """The entries of a folder whose names fit, sorted.
+    """Return the entries of a folder whose names fit, sorted.
 
     Raises:
         ReproError: the folder cannot be listed, where `glob` would give none.
@@ -56,7 +56,7 @@ def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
 
 
 def length(path: Path) -> int:
-    """Samples that the file has at 16 kHz, by its header.
+    """Return how many samples the file has at 16 kHz, by its header.
 
     Raises:
         ReproError: the file is missing, unreadable, too long or empty.
@@ -70,7 +70,7 @@ def length(path: Path) -> int:
 
 
 def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
-    """The table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
+    """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
         ReproError: a file is missing, unreadable or empty.
@@ -82,7 +82,7 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
 
 
 def corpus_hash(table: pd.DataFrame) -> str:
-    """12 hex digits that name the content of a table, wherever its files lie on disk."""
+    """Return 12 hex digits that name the content of a table, wherever its files lie on disk."""
     lines = [str(table.attrs.get("corpus", ""))]
     for row in table[["utterance", "speaker", "emotion", "samples"]].itertuples(index=False):
         lines.append("\t".join(map(str, row)))
