@@ -85,7 +85,8 @@ class Checkpoint:
             if state["made_by"] != self.made_by:
                 raise ValueError("from another version, device or fold")
             extra = {name: tensors.pop(name) for name in list(tensors) if name[:6] == "extra."}
-            _require_shapes(tensors, _expected(network, optimiser, order))
+            if not same_form(tensors, _expected(network, optimiser, order)):
+                raise ValueError("of another network")
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
@@ -126,7 +127,7 @@ class Checkpoint:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         state = {"made_by": self.made_by, "history": history, "seconds": self.seconds}
         text = json.dumps(state)
-        metadata = {"state": text, "sha256": _checksum(tensors, text)}
+        metadata = {"state": text, "sha256": checksum(tensors, text)}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             files.write_whole(self.path, safetensors.torch.save(tensors, metadata))
@@ -150,12 +151,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if metadata.get("sha256") != _checksum(tensors, metadata.get("state", "")):
+    if metadata.get("sha256") != checksum(tensors, metadata.get("state", "")):
         raise ValueError("damaged: its checksum does not fit")
     return tensors, json.loads(metadata["state"])
 
 
-def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """Return SHA-256 over tensors, with their names, and the text that is kept with them."""
     return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()
 
 
@@ -169,13 +171,13 @@ def _expected(
     return expected | {"order": order.get_state()}
 
 
-def _require_shapes(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    shapes, wanted = (
+def same_form(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Tell whether tensors have the names, shapes and types that are expected."""
+    found, wanted = (
         {name: (tensor.shape, tensor.dtype) for name, tensor in group.items()}
         for group in (tensors, expected)
     )
-    if shapes != wanted:
-        raise ValueError("of another network")
+    return found == wanted
 
 
 def _say(line: str) -> None:

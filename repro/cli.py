@@ -94,7 +94,7 @@ def main() -> None:
             app()
         except ReproError as error:
             if not stop.number:
-                sys.exit(f"repro: {' '.join(str(error).split())}")
+                sys.exit(_told(error))
         except SystemExit as end:
             if end.code != INTERRUPTED and not stop.number:
                 raise
@@ -102,6 +102,11 @@ def main() -> None:
             if not stop.number:
                 raise
         stop.end()
+
+
+def _told(error: ReproError) -> str:
+    """Give a fault as the one line that reaches the user."""
+    return f"repro: {' '.join(str(error).split())}"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -301,7 +306,7 @@ def predict(
             if plot:
                 _draw(loaded, waveform, plot / f"{path.stem}.png")
         except ReproError as error:
-            print(f"repro: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            print(_told(error), file=sys.stderr, flush=True)
             failed = True
             continue
         emotion = max(scores, key=scores.__getitem__)

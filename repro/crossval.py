@@ -50,10 +50,7 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
         chosen = [names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)]
     else:
         chosen = names
-    long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
-    everything = np.ones(len(table), bool)
-    trainable = long_enough if experiment.front_end.short.startswith("drop") else everything
-    testable = long_enough if experiment.front_end.short == "drop" else everything
+    trainable, testable = usable(table, experiment.front_end)
     folds = []
     for name in chosen:
         held_out = groups == name
@@ -64,6 +61,16 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
             raise ReproError(f"fold {name}: no {part} data is left; look at front_end.short")
         folds.append(Fold(name, train, test))
     return folds
+
+
+def usable(table: pd.DataFrame, front_end: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which utterances may be trained on and tested on: [utterances] of booleans each."""
+    long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
+    everything = np.ones(len(table), bool)
+    return (
+        long_enough if front_end.short.startswith("drop") else everything,
+        long_enough if front_end.short == "drop" else everything,
+    )
 
 
 @dataclass(frozen=True)

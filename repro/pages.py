@@ -18,7 +18,9 @@ from repro.corpora.check import IEMOCAP
 from repro.model import build_network
 from repro.spectrogram import segment_count
 
-ACCURACY_COLUMNS = ["WA", "UA", *paper.EMOTIONS]
+ACCURACY_COLUMNS = metrics.SCORES
+# The paper does not say how many utterances it has; the published release does.
+IEMOCAP_UTTERANCES = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
 
 
 def notice(corpus: str, preset: str = "paper") -> Markdown:
@@ -104,12 +106,11 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     The paper gives no intervals. Those of its WA follow from the size of its corpus alone, as if
     utterances were independent: true ones are wider. Its UA would need the confusion matrix.
     """
-    utterances = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
     rows = [
         (
             source,
             row.name,
-            _text(*metrics.proportion_interval(row.wa, utterances), 2),
+            _text(*metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2),
             f"{row.ua:.2f}",
         )
         for source, published in (
@@ -139,14 +140,13 @@ def tests(predictions: pd.DataFrame) -> Markdown:
 
 def gain_needed() -> Markdown:
     """Say what the paper's gain of attention over GAP amounts to on its own corpus."""
-    utterances = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
     points = paper.TABLE_1["attention"].wa - paper.TABLE_1["gap"].wa
-    gain = points / 100 * utterances
+    gain = points / 100 * IEMOCAP_UTTERANCES
     example = 0.1
     return Markdown(
         f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain:.0f} of "
-        f"{utterances:,} utterances. McNemar's test could tell a net gain of that size from chance "
-        f"only if the two networks disagreed in being right on fewer than "
+        f"{IEMOCAP_UTTERANCES:,} utterances. McNemar's test could tell a net gain of that size "
+        f"from chance only if the two networks disagreed in being right on fewer than "
         f"{metrics.most_discordant(gain):.0f} utterances in all. If they disagree on "
         f"{100 * example:.0f}% of utterances, it takes about "
         f"{metrics.utterances_needed(points, example):,.0f} utterances to see such a gain four "
@@ -185,8 +185,7 @@ def pooling_answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"By WA the order here is {_ranking(here)}; in the paper it is "
         f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
-        f"The numbers here come from {_size(ours)}. "
-        f"{_learnt(ours, predictions)}{_caution(predictions)}"
+        f"{_weight(ours, predictions)}"
     )
 
 
@@ -202,8 +201,7 @@ def filter_shapes_answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
         f"the width does; the paper chose {paper_height} and {paper_width}. "
-        f"The numbers here come from {_size(ours)}. "
-        f"{_learnt(ours, predictions)}{_caution(predictions)}"
+        f"{_weight(ours, predictions)}"
     )
 
 
@@ -226,6 +224,12 @@ def _text(value: float, low: float, high: float, decimals: int = 1) -> str:
 
 def _ranking(scores: pd.Series) -> str:
     return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
+
+
+def _weight(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
+    """Say what an answer rests on, and what it may not be taken for."""
+    rests_on = f"The numbers here come from {_size(summary)}. "
+    return rests_on + _learnt(summary, predictions) + _caution(predictions)
 
 
 def _size(summary: pd.DataFrame) -> str:
@@ -256,7 +260,7 @@ def _learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
 def _caution(predictions: pd.DataFrame) -> str:
     if predictions["corpus"].iloc[0] == "synthetic":
         return "On synthetic speech the order means nothing for the paper's claim."
-    return "Without intervals, a difference of a few points is no evidence of an order."
+    return "An order of these numbers is no evidence yet: the verdicts on this page judge it."
 
 
 def _shrunk(experiment: Experiment) -> str:

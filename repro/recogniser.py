@@ -7,7 +7,6 @@ were not trained on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -25,7 +24,8 @@ import torch
 from torch import Tensor
 
 import repro
-from repro import crossval, metrics, paper, spectrogram, trainer
+from repro import crossval, files, metrics, paper, spectrogram, trainer
+from repro.checkpoint import checksum, same_form
 from repro.config import Experiment, Network, from_dict
 from repro.corpora import corpus_hash
 from repro.errors import ReproError
@@ -78,9 +78,8 @@ def train(
         ReproError: the network is one that `load` refuses, or training diverged.
     """
     _expected(experiment.network)
-    long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
-    keep_short = not experiment.front_end.short.startswith("drop")
-    everybody = crossval.Fold("nobody", np.flatnonzero(long_enough | keep_short), np.array([], int))
+    trainable, _ = crossval.usable(table, experiment.front_end)
+    everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(seed, everybody)
     features = crossval.extract(table, experiment.front_end, device)
     training = crossval.training_set(features, everybody, experiment.training, seed)
@@ -132,11 +131,9 @@ def save(recogniser: Recogniser, path: str | Path) -> None:
     }
     weights = {k: v.contiguous().cpu() for k, v in recogniser.network.state_dict().items()}
     metadata["sha256"] = _checksum(weights, metadata)
-    temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(weights, temporary, metadata)
-        temporary.replace(path)
+        files.write_whole(path, safetensors.torch.save(weights, metadata))
     except (OSError, safetensors.SafetensorError) as error:
         raise ReproError(f"{path}: the model cannot be written ({error})") from error
 
@@ -196,7 +193,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
     texts = json.dumps(sorted(item for item in metadata.items() if item[0] != "sha256"))
-    return hashlib.sha256(safetensors.torch.save(weights) + texts.encode()).hexdigest()
+    return checksum(weights, texts)
 
 
 def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
@@ -213,11 +210,7 @@ def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
 
 def _rebuild(network: Network, weights: dict[str, Tensor]) -> SpeechEmotionNetwork:
     """Put weights into their network; ValueError if they are none for it."""
-    forms = [
-        {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-        for tensors in (weights, _expected(network))
-    ]
-    if forms[0] != forms[1]:
+    if not same_form(weights, _expected(network)):
         raise ValueError("its settings and its weights do not fit together")
     for name, tensor in weights.items():
         least = 0 if name.endswith("running_var") else -math.inf

@@ -418,7 +418,7 @@ def test_the_checksum_covers_names_shapes_numbers_and_text() -> None:
         ({"a": tensors["a"] + 1e-30, "b": tensors["b"]}, "x"),
         (tensors, "y"),
     ]
-    sums = {checkpoint._checksum(*each) for each in [(tensors, "x"), *changed]}
+    sums = {checkpoint.checksum(*each) for each in [(tensors, "x"), *changed]}
     assert len(sums) == 5 and all(len(each) == hashlib.sha256().digest_size * 2 for each in sums)
 
 
