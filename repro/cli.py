@@ -49,6 +49,7 @@ class Preset(StrEnum):
 
     smoke = "smoke"
     demo = "demo"
+    coarse = "coarse"
     quick = "quick"
     paper = "paper"
 

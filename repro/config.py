@@ -45,8 +45,8 @@ class Network:
     attention_average: Literal["sum", "mean"] = "sum"
     bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
     attention_bn: bool = False
-    # Step of Conv1 over (frequency, time). The paper's is (1, 1); `smoke` and `demo` take larger
-    # steps, which skip most positions, so that a laptop finishes in minutes.
+    # Step of Conv1 over (frequency, time). The paper's is (1, 1); `smoke`, `demo` and `coarse` take
+    # larger steps, which skip most positions, so that a laptop finishes in minutes or hours.
     stride: Shape = (1, 1)
 
 
@@ -191,11 +191,12 @@ def scaled_milestones(epochs: int) -> tuple[int, ...]:
 
 
 def preset(name: str) -> Experiment:
-    """Return the experiment called `paper`, `quick`, `demo` or `smoke`.
+    """Return the experiment called `paper`, `quick`, `coarse`, `demo` or `smoke`.
 
-    `paper` is the paper's protocol to the letter and `quick` the same with 12 epochs. `demo` and
-    `smoke` show and test the machinery: fewer folds and segments, and a Conv1 that takes larger
-    steps. Their numbers say nothing about the paper.
+    `paper` is the paper's protocol to the letter, `quick` the same with 12 epochs, and `coarse`
+    the same with a Conv1 that steps over four rows and four frames: a sixteenth of the arithmetic,
+    and another network. `demo` and `smoke` show and test the machinery: fewer folds and segments,
+    and a Conv1 that takes larger steps. Their numbers say nothing about the paper.
 
     Raises:
         ReproError: there is no preset of that name.
@@ -218,6 +219,7 @@ PRESETS = {
         ),
         protocol=Protocol(max_folds=3),
     ),
+    "coarse": Experiment(network=Network(stride=(4, 4))),
     "quick": Experiment(training=Training(epochs=12, milestones=scaled_milestones(12))),
     "paper": Experiment(),
 }

@@ -33,6 +33,7 @@ Progress = Callable[[str, int, int], None]  # what is training, epochs done, epo
 SWEEPS = {
     "smoke": ((2, 10), (2, 8)),
     "demo": ((2, 10, 40), (2, 8, 30)),
+    "coarse": ((2, 10, 40, 100), (2, 8, 30, 80)),
     "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
     "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
 }

@@ -263,7 +263,7 @@ def test_smoke_keeps_to_its_limits() -> None:
 
 
 def test_presets_have_keys_of_their_own() -> None:
-    assert set(PRESETS) == {"smoke", "demo", "quick", "paper"}
+    assert set(PRESETS) == {"smoke", "demo", "coarse", "quick", "paper"}
     assert len({experiment.key for experiment in PRESETS.values()}) == len(PRESETS)
     assert all(config.preset(name) is PRESETS[name] for name in PRESETS)
     assert config.preset("demo").protocol.max_folds == 3
