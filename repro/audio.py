@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 import torchaudio.functional
-from scipy.signal import resample_poly
 from torch import Tensor
 
 from repro import soundfiles
@@ -49,4 +48,6 @@ def _resample(waveform: Tensor, rate: int) -> Tensor:
     gcd = math.gcd(rate, SAMPLE_RATE)
     if (rate // gcd) * (SAMPLE_RATE // gcd) <= LARGEST_FILTER_BANK:
         return torchaudio.functional.resample(waveform, rate, SAMPLE_RATE)
+    from scipy.signal import resample_poly  # takes a second to load, and such rates are rare
+
     return torch.from_numpy(resample_poly(waveform.numpy(), SAMPLE_RATE // gcd, rate // gcd))

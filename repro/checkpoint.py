@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from repro import files, results
+from repro import files
 
 # Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
 # loses the epoch it is in and at most these seconds; a fold that takes less writes nothing.
@@ -46,6 +46,8 @@ def discard(path: Path) -> None:
 
 def sweep(results_file: Path) -> None:
     """Remove the checkpoint of a fold whose run was killed right after its line was written."""
+    from repro import results  # loads pandas, and recognising needs neither
+
     if Path(f"{results_file}.partial").exists():
         for record in results.read_lines(results_file):
             discard(path_of(results_file, results.identity(record)))

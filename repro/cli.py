@@ -42,6 +42,8 @@ class Study(StrEnum):
 
     filter_shapes = "filter-shapes"
     pooling = "pooling"
+    readings = "readings"
+    protocol = "protocol"
 
 
 class Preset(StrEnum):

@@ -25,11 +25,13 @@ Pooling = Literal["gap", "bilinear", "attention"]
 class FrontEnd:
     """From waveform to network input (Section 2.1)."""
 
+    window: Literal["symmetric", "periodic"] = "symmetric"
     magnitude: Literal["magnitude", "power"] = "magnitude"
     scale: Literal["segment", "segment-max", "segment-log", "training-set"] = "segment"
     frames: Literal["centred", "whole"] = "centred"
     bins: Literal["0-399", "1-400"] = "0-399"
-    short: Literal["pad", "repeat", "drop-training", "drop"] = "pad"
+    short: Literal["pad", "repeat", "drop-training", "drop-test", "drop"] = "pad"
+    tail: Literal["drop", "pad"] = "drop"
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,13 @@ class Reading:
 
 
 READINGS = (
+    Reading(
+        "front_end.window",
+        "2.1",
+        "“Hamming window”",
+        "symmetric, both ends equal",
+        (("periodic", "periodic, the last point left out"),),
+    ),
     Reading("front_end.magnitude", "2.1", "“a spectrogram”", "magnitude", (("power", "power"),)),
     Reading(
         "front_end.scale",
@@ -276,6 +285,13 @@ READINGS = (
             ("drop-training", "leave out of training"),
             ("drop", "leave out of training and test"),
         ),
+    ),
+    Reading(
+        "front_end.tail",
+        "2.1",
+        "nothing on what the last whole segment leaves over",
+        "left out",
+        (("pad", "one more segment, zero-padded at the end"),),
     ),
     Reading(
         "network.padding",

@@ -19,6 +19,8 @@ from repro.errors import ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.shapes import Float, Int
 
+OnScored = Callable[[SpeechEmotionNetwork, list[Tensor], pd.DataFrame], None]
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -32,7 +34,7 @@ class Fold:
 def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
     """Split a corpus by held-out speaker, or as another reading of the protocol has it.
 
-    Utterances under 2 s are left out of training or of both where `front_end.short` says so.
+    Utterances under 2 s are left out of training, test or both where `front_end.short` says so.
 
     Raises:
         ReproError: there are fewer than two groups, or a fold has nothing to train or to test on.
@@ -68,8 +70,8 @@ def usable(table: pd.DataFrame, front_end: FrontEnd) -> tuple[np.ndarray, np.nda
     long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
     everything = np.ones(len(table), bool)
     return (
-        long_enough if front_end.short.startswith("drop") else everything,
-        long_enough if front_end.short == "drop" else everything,
+        long_enough if front_end.short in ("drop-training", "drop") else everything,
+        long_enough if front_end.short in ("drop-test", "drop") else everything,
     )
 
 
@@ -119,10 +121,12 @@ def run_fold(
     precision: trainer.Precision = "fp32",
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    on_scored: OnScored | None = None,
 ) -> tuple[list[float], pd.DataFrame]:
     """Train on a fold's training speakers and score the utterances of the held-out one.
 
-    With a checkpoint, a fold that was interrupted goes on from the last epoch it kept.
+    With a checkpoint, a fold that was interrupted goes on from the last epoch it kept. In the end
+    `on_scored` is given the network, each test utterance's segments, and the predictions.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance: utterance, emotion (true)
@@ -166,7 +170,10 @@ def run_fold(
         checkpoint=checkpoint,
     )
     scores = kept["best"] if "best" in kept else score()
-    return history, _predictions(features.table, fold, scores)
+    predictions = _predictions(features.table, fold, scores)
+    if on_scored:
+        on_scored(network, test, predictions)
+    return history, predictions
 
 
 class TrainingSet(NamedTuple):

@@ -1,4 +1,4 @@
-"""The one exception that the project raises for faults it foresees."""
+"""The exceptions that the project raises for faults it foresees."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class ReproError(Exception):
 
     The command line prints the line on standard error and ends with exit status 1.
     """
+
+
+class NoResultsError(ReproError):
+    """A study has no results, and the corpus to train it on is not at hand."""

@@ -112,6 +112,23 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     return Estimate(value, *interval(draws, speakers=a.shape[1]))
 
 
+def mean(measures: pd.DataFrame, column: str) -> Estimate:
+    """Return the mean of what was measured on utterances, over all that have it.
+
+    Args:
+        measures: a row per utterance, with `fold`, `seed` and the column; may be empty.
+        column: numbers, NaN where there is none.
+    """
+    known = measures.dropna(subset=[column]) if len(measures) else measures
+    if known.empty:
+        return Estimate(np.nan, np.nan, np.nan)
+    cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])
+    sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
+    with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
+        draws = _drawn(sums) / _drawn(counts)
+    return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers=sums.shape[1]))
+
+
 def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> float:
     """Return the p-value of McNemar's exact test on the first seed's utterances.
 
@@ -213,9 +230,14 @@ def resample(counts: np.ndarray) -> np.ndarray:
 
     The draws are the same in every call, so that differences of variants are paired.
     """
+    return _drawn(counts)
+
+
+def _drawn(values: np.ndarray) -> np.ndarray:
+    """Draw from values [seeds, speakers, ...] with replacement and add up: [draws, ...]."""
     rng = np.random.default_rng(0)
-    seeds, speakers = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in counts.shape[:2])
-    return np.einsum("rs,rk,skij->rij", seeds, speakers, counts, optimize=True)
+    seeds, speakers = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in values.shape[:2])
+    return np.einsum("rs,rk,sk...->r...", seeds, speakers, values, optimize=True)
 
 
 def _mean_of_folds(per_fold: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ read as a matrix of H·W positions by C channels, into one score per emotion:
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +23,7 @@ from repro.errors import ReproError
 from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
+MOST_WEIGHTS = 10**9  # the paper's networks have 100,000
 
 
 class Stems(nn.Module):
@@ -32,8 +35,7 @@ class Stems(nn.Module):
             nn.Conv2d(1, network.stem_channels, shape, stride=network.stride)
             for shape in network.stems
         )
-        pads = [_same(shape) if network.padding == "same" else (0,) * 4 for shape in network.stems]
-        self.pads = pads
+        self.pads = [_pads(network, shape) for shape in network.stems]
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
@@ -144,19 +146,50 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
 
 
 def check_network(network: Network) -> None:
-    """Make sure that a spectrogram passes through a network, without computing anything.
+    """Make sure that a spectrogram passes through a network, without building it.
 
     Raises:
-        ReproError: its filters, strides or poolings leave too little of a 400×200 map.
+        ReproError: its filters, strides or poolings leave too little of a 400×200 map, or it is
+            far larger than any that could be trained.
     """
-    try:
-        with torch.device("meta"):
-            build_network(network)(torch.empty(1, 1, paper.BINS, paper.FRAMES))
-    except (RuntimeError, ValueError) as error:  # ValueError: one position, nothing to normalise
+    if (weights := _weights(network)) > MOST_WEIGHTS:
+        raise ReproError(
+            f"these network settings ask for {weights:,} weights: lower stem_channels, the "
+            "filters of stems or the channels of trunk"
+        )
+    if not _passes(network):
         raise ReproError(
             f"these network settings leave too little of a {paper.BINS}×{paper.FRAMES} map: "
             f"stems {network.stems}, stride {network.stride}, pools {network.pools}"
-        ) from error
+        )
+
+
+def _weights(network: Network) -> int:
+    """Count the weights of a network, but for its biases and norms."""
+    inputs = (network.stem_channels * len(network.stems), *network.trunk)
+    stems = sum(network.stem_channels * height * width for height, width in network.stems)
+    trunk = sum(i * o * paper.TRUNK_KERNEL**2 for i, o in itertools.pairwise(inputs))
+    channels = inputs[-1]
+    pooled = {"gap": CLASSES, "bilinear": channels * CLASSES, "attention": CLASSES + 1}
+    return stems + trunk + channels * pooled[network.pooling]
+
+
+def _passes(network: Network) -> bool:
+    """Follow the size of a map through a network; each norm needs more than one position."""
+    sizes = []
+    for shape in network.stems:
+        left, right, top, bottom = _pads(network, shape)
+        height = (paper.BINS + top + bottom - shape[0]) // network.stride[0] + 1
+        width = (paper.FRAMES + left + right - shape[1]) // network.stride[1] + 1
+        sizes.append((height, width))
+    height, width = (min(size) for size in zip(*sizes, strict=True))
+    for number in range(1, len(network.trunk) + 2):
+        if min(height, width) < 1 or height * width == 1:
+            return False
+        if number > 1 and number in network.pools:
+            height, width = height // paper.POOL_WINDOW, width // paper.POOL_WINDOW
+    normed = network.pooling == "attention" and network.attention_bn
+    return min(height, width) >= 1 and height * width > normed
 
 
 def signed_sqrt(x: Tensor) -> Tensor:
@@ -177,7 +210,9 @@ def _attention_map(channels: int, maps: int, bn: bool) -> nn.Module:
     return nn.Sequential(conv, nn.BatchNorm2d(maps)) if bn else conv
 
 
-def _same(shape: Shape) -> tuple[int, int, int, int]:
-    """Return the padding (left, right, top, bottom) of a map; even filters lean forward."""
-    (height, width) = shape
+def _pads(network: Network, shape: Shape) -> tuple[int, int, int, int]:
+    """Return a stem's padding of its map: left, right, top, bottom; even filters lean forward."""
+    if network.padding == "none":
+        return 0, 0, 0, 0
+    height, width = shape
     return (width - 1) // 2, width // 2, (height - 1) // 2, height // 2

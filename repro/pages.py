@@ -6,19 +6,29 @@ Text that holds a number is made here from results, never typed into a page.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
 from IPython.display import HTML, Markdown
 from scipy.stats import binomtest
 
 from repro import claims, config, metrics, paper, study, trainer
-from repro.config import READINGS, Experiment
-from repro.corpora.check import IEMOCAP
+from repro.config import READINGS, Experiment, Protocol
+from repro.corpora.check import EMODB, IEMOCAP
 from repro.model import build_network
+from repro.results import ATTENTION_COLUMNS, Results, read
 from repro.spectrogram import segment_count
 
 ACCURACY_COLUMNS = metrics.SCORES
+# Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
+MARKS = {
+    "supported": ("✔", "#1a7f37"),
+    "contradicted": ("✘", "#b3261e"),
+    "undecided": ("?", "#7a5c00"),
+    "not testable here": ("–", "#57606a"),
+}
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_UTTERANCES = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
 
@@ -40,11 +50,31 @@ def notice(corpus: str, preset: str = "paper") -> Markdown:
     return Markdown("\n>\n".join(f"> {line}" for line in lines))
 
 
+def so_far(data: Results, corpus: str, root: str | None) -> Markdown:
+    """Say which variants are not finished, where the results file is all that there is."""
+    if study.at_hand(corpus, root):
+        return Markdown("")
+    first = data.folds.iloc[0]
+    seeds = data.folds["seed"].max() + 1
+    states = []
+    for variant, experiment in study.variants(first["study"], first["preset"]).items():
+        planned = _planned_folds(first["corpus"], experiment.protocol)
+        for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
+            if len(held) < seeds * planned:
+                states.append(f"{variant}: {len(held)} of {seeds * planned} folds")
+        if planned and variant not in set(data.folds["variant"]):
+            states.append(f"{variant}: none of {seeds * planned} folds")
+    if not states:
+        return Markdown("")
+    return Markdown(f"> **Unfinished.** So far there are, of {'; of '.join(states)}.")
+
+
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
     """Say at the foot of a page what made it: corpus, preset, seeds, version, device, date."""
     if folds is None:
+        # Not the commit or the day: a page of which nothing was trained is the same on both.
         here = study.provenance(trainer.choose_device(), "fp32", seconds=0.0)
-        folds = pd.DataFrame([here]).drop(columns=["precision", "threads"])
+        folds = pd.DataFrame([here])[["version", "torch", "seconds"]]
         seeds = "none, as nothing is trained"
     else:
         seeds = str(folds["seed"].nunique())
@@ -203,6 +233,179 @@ def filter_shapes_answer(predictions: pd.DataFrame) -> Markdown:
         f"the width does; the paper chose {paper_height} and {paper_width}. "
         f"{_weight(ours, predictions)}"
     )
+
+
+def replicates(predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the first page in one sentence."""
+    main = "attention-best"
+    judged = claims.judge(predictions)
+    of_main = next(v for v in judged if v.claim.id == main)
+    counts: Counter[str] = Counter(v.verdict for v in judged)
+    if counts["not testable here"] == len(judged):
+        return Markdown(f"**That is not answered here**: {_why_untested(judged)}.")
+    listed = ", ".join(f"{counts[name]} {name}" for name in MARKS if counts[name])
+    seeds = of_main.seeds or max(v.seeds for v in judged)
+    evidence = "; ".join(map(str, of_main.parts)) or of_main.note
+    return Markdown(
+        f"**Of the paper's {len(judged)} claims, on {_run(predictions)} ({_many(seeds, 'seed')}): "
+        f"{listed}.** Its main one, that {of_main.claim.text}, is {of_main.verdict} ({evidence})."
+    )
+
+
+def marks(predictions: pd.DataFrame) -> HTML:
+    """Show every claim with a coloured mark for its verdict, the effect and its interval."""
+    rows = claims.table(claims.judge(predictions))
+    rows["verdict"] = [_mark(verdict) for verdict in rows["verdict"]]
+    return table(rows[["verdict", "claim", "section", "effect"]])
+
+
+def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 1 here and in the paper, with the interval of the paper's WA, see `table_1`."""
+    rows = metrics.beside_paper(predictions)
+    bounds = [metrics.proportion_interval(wa, IEMOCAP_UTTERANCES) for wa in rows["paper WA"]]
+    return rows.assign(
+        **{"paper WA low": [b.low for b in bounds], "paper WA high": [b.high for b in bounds]}
+    )
+
+
+def map_size(preset: str) -> Markdown:
+    """Say how large the attention maps are, and what one of their points covers."""
+    experiment = config.preset(preset)
+    network = build_network(experiment.network).eval()
+    with torch.device("meta"):
+        segment = torch.empty(1, 1, paper.BINS, paper.FRAMES)
+    rows, columns = network.to("meta").features(segment).shape[2:]
+    return Markdown(
+        f"Here a map has {rows} rows by {columns} columns, so that one point stands for about "
+        f"{paper.HIGHEST_HZ / rows:.0f} Hz by {1000 * paper.SEGMENT_SECONDS / columns:.0f} ms."
+    )
+
+
+def attention_table(attention: pd.DataFrame) -> pd.DataFrame:
+    """Average what was measured on attention maps, for all utterances and for groups of them.
+
+    Returns:
+        A row per group and measure: `group`, `utterances`, `measure`, and `value`, `low`, `high`.
+        The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more with
+        energy than with pitch.
+    """
+    measured = attention.assign(
+        bottom_up_more=attention["bottom_up_energy"] - attention["bottom_up_pitch"],
+        top_down_more=attention["top_down_energy"] - attention["top_down_pitch"],
+    )
+    right = measured["predicted"] == measured["emotion"]
+    groups = {"all": measured}
+    groups |= {name: measured[measured["emotion"] == name] for name in paper.EMOTIONS}
+    groups |= {"recognised": measured[right], "mistaken": measured[~right]}
+    return pd.DataFrame(
+        {"group": name, "utterances": group["utterance"].nunique(), "measure": measure}
+        | metrics.mean(group, measure)._asdict()
+        for name, group in groups.items()
+        for measure in (*ATTENTION_COLUMNS, "bottom_up_more", "top_down_more")
+    )
+
+
+def attention_shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
+    """Lay `attention_table` out for one map, `bottom_up` or `top_down`, with intervals as text."""
+    titles = {
+        f"{map_name}_energy": "with energy",
+        f"{map_name}_pitch": "with pitch",
+        f"{map_name}_more": "energy − pitch",
+    }
+    if map_name == "bottom_up":
+        titles["spread"] = "spread"
+    texts = [
+        _text(value, low, high, 2)
+        for value, low, high in averages[["value", "low", "high"]].itertuples(index=False)
+    ]
+    wide = averages.assign(text=texts).pivot(index="group", columns="measure", values="text")
+    counts = averages.drop_duplicates("group").set_index("group")["utterances"]
+    wide = wide.loc[counts.index, list(titles)].rename(columns=titles)
+    wide.insert(0, "utterances", counts)
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def attention_answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
+    """Answer the question of the attention page: does attention follow energy, or pitch?"""
+    every = averages[averages["group"] == "all"].set_index("measure")
+    if every["low"].isna().all():
+        verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
+    else:
+        verdict = "; ".join(
+            [
+                *(_follows(every.loc[f"bottom_up_{name}"], name) for name in ("energy", "pitch")),
+                _more(every.loc["bottom_up_more"]),
+            ]
+        )
+        verdict = f"The bottom-up map {verdict}"
+    spread = every.loc["spread", "value"]
+    size = (
+        f"{_many(attention['fold'].nunique(), 'speaker')} and "
+        f"{_many(attention['seed'].nunique(), 'seed')}"
+    )
+    caution = (
+        " On synthetic speech this says nothing about emotion."
+        if attention["corpus"].iloc[0] == "synthetic"
+        else ""
+    )
+    return Markdown(
+        f"{verdict}. Its entropy is {100 * spread:.0f}% of the largest possible, where 100% would "
+        f"be a plain average over all positions. The numbers come from {size}.{caution}"
+    )
+
+
+def corpus_of(results: str, corpus: str) -> pd.DataFrame:
+    """Count a corpus's utterances by speaker and emotion from the folds of a results file."""
+    held = read(results, corpus={corpus}).predictions.drop_duplicates("utterance")
+    counts = pd.crosstab(held["fold"], held["emotion"]).reindex(
+        columns=list(paper.EMOTIONS), fill_value=0
+    )
+    counts["all"] = counts.sum(axis=1)
+    total = counts.sum().to_frame("all").T
+    return pd.concat([counts, total]).rename_axis("speaker").reset_index().rename_axis(columns=None)
+
+
+def _planned_folds(corpus: str, protocol: Protocol) -> int:
+    """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
+    if corpus == "emodb" and (protocol.labels != "hap" or protocol.folds in ("letter", "session")):
+        return 0
+    folds = len(EMODB) if corpus == "emodb" and protocol.folds == "speaker" else paper.FOLDS
+    return min(folds, protocol.max_folds or folds)
+
+
+def _why_untested(judged: list[claims.Verdict]) -> str:
+    notes = list(dict.fromkeys(v.note for v in judged))
+    return "; ".join(notes)
+
+
+def _mark(verdict: str) -> str:
+    sign, colour = MARKS[verdict]
+    return (
+        f'<span style="background:{colour};color:white;border-radius:3px;padding:0 0.4em;'
+        f'white-space:nowrap">{sign} {verdict}</span>'
+    )
+
+
+def _follows(row: pd.Series, name: str) -> str:
+    text = f"({_text(row['value'], row['low'], row['high'], 2)})"
+    if row["low"] > 0:
+        return f"rises and falls with {name} {text}"
+    if row["high"] < 0:
+        return f"runs against {name} {text}"
+    return f"shows no clear relation to {name} {text}"
+
+
+def _more(row: pd.Series) -> str:
+    text = f"(difference {_text(row['value'], row['low'], row['high'], 2)})"
+    if row["low"] > 0:
+        return f"it agrees more with energy than with pitch {text}"
+    if row["high"] < 0:
+        return f"it agrees more with pitch than with energy {text}"
+    return f"which of the two it agrees with more cannot be told {text}"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:

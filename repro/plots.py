@@ -92,7 +92,7 @@ def segments(waveform: torch.Tensor) -> Figure:
     return fig
 
 
-def spectrogram_image(ax: Axes, segment: torch.Tensor, **options: Any) -> AxesImage:
+def spectrogram_image(ax: Axes, segment: torch.Tensor | np.ndarray, **options: Any) -> AxesImage:
     """Draw one segment's matrix [bins, frames] with time and frequency axes."""
     image = ax.imshow(
         segment,
@@ -205,6 +205,9 @@ def table_1(summary: pd.DataFrame, majority: float) -> Figure:
         bounds = summary[f"{score} low"], summary[f"{score} high"]
         ax.vlines(x - 0.2, *bounds, color="black", lw=1.5)
         ax.bar(x + 0.2, summary[f"paper {score}"], 0.4, label="paper, IEMOCAP", color="0.75")
+        if f"paper {score} low" in summary:
+            bounds = summary[f"paper {score} low"], summary[f"paper {score} high"]
+            ax.vlines(x + 0.2, *bounds, color="black", lw=1.5)
         ax.axhline(guess, color="0.4", ls=":")
         ax.set_xticks(x, summary["variant"])
         ax.set(title=score, ylim=(0, 100))
@@ -273,22 +276,96 @@ def histories(history: pd.DataFrame) -> Figure:
 
 
 def attention(recogniser: Recogniser, waveform: torch.Tensor) -> Figure:
-    """Draw the segment that a network is most decided on, and where it looks in it."""
+    """Draw the segment that a network is most decided on, and where it looks in it.
+
+    The maps lie on the spectrogram in decibels: of what the network reads, an eye sees little.
+    """
     seen = attention_maps(recogniser, waveform)
     best = int(seen.scores.argmax())
-    maps = {
-        "network input": (seen.segment, "magma"),
+    relative = seen.magnitude / seen.magnitude.max().clamp_min(torch.finfo(torch.float32).tiny)
+    decibels = 20 * relative.clamp_min(spectrogram.LOG_FLOOR).log10()
+    if recogniser.experiment.front_end.magnitude == "power":
+        decibels = decibels / 2
+    panels = {
+        "spectrogram (dB)": (decibels, "magma"),
         "bottom-up attention": (seen.bottom_up, "viridis"),
         f"top-down, {paper.EMOTIONS[best]}": (seen.top_down[best], "viridis"),
     }
-    fig, axes = _subplots(1, 3, sharey=True, figsize=(WIDTH, 3))
-    for (title, (values, colours)), ax in zip(maps.items(), axes, strict=True):
-        image = spectrogram_image(ax, values, cmap=colours)
-        ax.set_title(title)
+    fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3))
+    for (title, (values, colours)), ax in zip(panels.items(), axes, strict=True):
+        if values is not decibels:
+            spectrogram_image(ax, decibels, cmap="gray")
+        alpha = 1 if values is decibels else 0.6
+        image = spectrogram_image(ax, values, cmap=colours, alpha=alpha)
+        ax.set_title(title, fontsize=10)
+        ax.set_xticks((0, 1, 2), [f"{seen.start + second:g}" for second in (0, 1, 2)])
         fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
     axes[0].set_ylabel("frequency (kHz)")
     scores = zip(paper.EMOTIONS, seen.scores.tolist(), strict=True)
-    fig.suptitle("  ".join(f"{name} {score:.2f}" for name, score in scores), fontsize=10)
+    of_segment = ", ".join(f"{name} {score:.2f}" for name, score in scores)
+    fig.suptitle(f"the segment that decides most: {of_segment}", fontsize=10)
+    return fig
+
+
+def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
+    """Draw an utterance of each emotion: what the network saw, and where its maps lie on that.
+
+    Args:
+        examples: of `repro.results.Results`.
+        right: whether to draw utterances that were recognised, or those that were mistaken.
+    """
+    chosen = examples[(examples["predicted"] == examples["emotion"]) == right]
+    shown = {
+        emotion: group.iloc[0]
+        for emotion in paper.EMOTIONS
+        if len(group := chosen[chosen["emotion"] == emotion])
+    }
+    fig, axes = _subplots(3, len(paper.EMOTIONS), sharex=True, sharey=True, figsize=(WIDTH, 5.2))
+    for emotion, column in zip(paper.EMOTIONS, axes.T, strict=True):
+        if emotion not in shown:
+            column[0].set_title(f"{emotion}: none", fontsize=9)
+            for ax in column:
+                ax.axis("off")
+            continue
+        example = shown[emotion]
+        title = emotion if right else f"{emotion},\ntaken for {example['predicted']}"
+        column[0].set_title(title, fontsize=9)
+        spectrogram_image(column[0], example["segment"])
+        for ax, name in zip(column[1:], ("bottom_up", "top_down"), strict=True):
+            spectrogram_image(ax, example["segment"], cmap="gray")
+            spectrogram_image(ax, example[name], cmap="viridis", alpha=0.6)
+        for ax in column[:2]:
+            ax.set_xlabel("")
+    for ax, name in zip(axes[:, 0], ("input", "bottom-up", "top-down"), strict=True):
+        ax.set_axis_on()
+        ax.set_ylabel(f"{name}\nfrequency (kHz)")
+    return fig
+
+
+def agreement(averages: pd.DataFrame) -> Figure:
+    """Draw how far each map agrees with energy and with pitch, for all utterances and for groups.
+
+    Args:
+        averages: from `repro.pages.attention_table`.
+    """
+    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 3.2))
+    groups = averages["group"].drop_duplicates().to_list()
+    for ax, name, title in zip(
+        axes, ("bottom_up", "top_down"), ("bottom-up map", "top-down map"), strict=True
+    ):
+        for shift, sound in ((-0.15, "energy"), (0.15, "pitch")):
+            rows = averages[averages["measure"] == f"{name}_{sound}"]
+            y = np.arange(len(rows)) + shift
+            colour, marker = ("C0", "o") if sound == "energy" else ("C1", "s")
+            ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
+            ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")
+        ax.axvline(0, color="0.6", ls=":")
+        ax.set(title=title, xlabel="rank correlation over time")
+        ax.set_yticks(range(len(groups)), groups)
+    axes[0].invert_yaxis()
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
     return fig
 
 

@@ -3,6 +3,8 @@
 The file is safetensors: numbers and text, nothing that loading could run. Beside the weights it
 holds the whole configuration, the corpus, and how well the same settings did on speakers whom they
 were not trained on.
+
+Whoever recognises waits for this module to load: what only training needs is imported there.
 """
 
 from __future__ import annotations
@@ -14,23 +16,26 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 import repro
-from repro import crossval, files, metrics, paper, spectrogram, trainer
+from repro import files, paper, spectrogram, trainer
 from repro.checkpoint import checksum, same_form
 from repro.config import Experiment, Network, from_dict
-from repro.corpora import corpus_hash
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
 from repro.shapes import Float
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
 
 FORMAT = "repro-recogniser-1"
 # Segments times channels that are computed at once: an hour of speech needs no more memory than a
@@ -54,7 +59,7 @@ class Recogniser(NamedTuple):
 
 
 def train(
-    table: pd.DataFrame,
+    table: DataFrame,
     experiment: Experiment,
     *,
     seed: int = 0,
@@ -77,6 +82,8 @@ def train(
     Raises:
         ReproError: the network is one that `load` refuses, or training diverged.
     """
+    from repro import corpora, crossval
+
     _expected(experiment.network)
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
@@ -95,19 +102,21 @@ def train(
         on_epoch=on_epoch,
     )
     card = {
-        "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
+        "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
         "speakers": int(table["speaker"].nunique()),
         "utterances": len(table),
     }
     return Recogniser(network.cpu().eval(), experiment, training.limits, card)
 
 
-def estimate(predictions: pd.DataFrame) -> dict[str, Any]:
+def estimate(predictions: DataFrame) -> dict[str, Any]:
     """Say how well an experiment did on speakers whom it was not trained on, in per cent.
 
     Args:
         predictions: of the folds of one variant, as `results.read` gives them.
     """
+    from repro import metrics
+
     [row] = metrics.summary(predictions).to_dict("records")
     scores = ("WA", "WA low", "WA high", "UA", "UA low", "UA high")
     rounded = {name: None if np.isnan(row[name]) else round(row[name], 2) for name in scores}
@@ -248,7 +257,9 @@ def _widest(network: Network) -> int:
 class Attention(NamedTuple):
     """Where a network with attention pooling looks in one segment, and what it makes of it."""
 
-    segment: Float[Tensor, "bins frames"]  # the network's input
+    start: float  # of the segment in the utterance, in seconds
+    magnitude: Float[Tensor, "bins frames"]  # of its spectrum
+    segment: Float[Tensor, "bins frames"]  # the network's input, made from that
     top_down: Float[Tensor, "4 h w"]  # class-specific maps X a_k
     bottom_up: Float[Tensor, "h w"]  # class-agnostic map X b after its softmax: sums to 1
     scores: Float[Tensor, " 4"]  # softmax of the segment's scores
@@ -264,13 +275,21 @@ def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) 
     if not isinstance(network.pooling, AttentionPooling):
         raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
     front_end = recogniser.experiment.front_end
-    inputs = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS, recogniser.limits)
+    magnitudes = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)
+    inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
     with torch.no_grad():
         probabilities = trainer.predict(network, inputs).softmax(1)
         chosen = int(probabilities.amax(1).argmax())
         features = network.features(inputs[chosen : chosen + 1])
         top_down, bottom_up = network.pooling.maps(features)
-    return Attention(inputs[chosen, 0], top_down[0], bottom_up[0, 0], probabilities[chosen])
+    return Attention(
+        chosen * paper.TRAIN_HOP_SECONDS,
+        magnitudes[chosen, 0],
+        inputs[chosen, 0],
+        top_down[0],
+        bottom_up[0, 0],
+        probabilities[chosen],
+    )
 
 
 def scores(
@@ -293,7 +312,7 @@ def scores(
     """
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
     hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
-    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS)
+    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
     total = torch.zeros(len(paper.EMOTIONS))
     block = max(1, BLOCK // _widest(recogniser.experiment.network))
     for first in range(0, count, block):

@@ -7,6 +7,8 @@ what they wrote, and hands the result to Jupyter Book.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,22 +18,28 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from repro.errors import ReproError
+from repro.errors import NoResultsError, ReproError
 
-EDITION_NOTE = "edition.md"  # included by the first page
-SYNTHETIC = """\
-The numbers and figures in this edition come from the **built-in synthetic corpus**: sentences from
-a speech synthesiser, whose pitch, rate, loudness and spectral balance were set by rule for each
-emotion. They show that the machinery runs from end to end. They say **nothing about emotion in
-human speech**, and they neither support nor contradict the paper. The same pages are made from a
-corpus of real speech that you have; see {doc}`run`."""
+MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
 
 _HIDDEN_TAGS = ("parameters", "injected-parameters")
+
+
+class Source(NamedTuple):
+    """What a page of the published edition is made from."""
+
+    results: str  # the file, below the project
+    preset: str
+
+
+EDITION_CORPUS = "emodb"
+SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
+OTHER_SOURCES = {"07_recovery": Source("results/planted/quick.jsonl", "quick")}
 
 
 def build_report(
@@ -44,7 +52,6 @@ def build_report(
     device: str,
     seeds: int,
     project: Path | None = None,
-    publish: bool = False,
     console: Console | None = None,
 ) -> Path:
     """Run every notebook, build the book around them and return its first page.
@@ -61,7 +68,6 @@ def build_report(
         device: Where the notebooks train.
         seeds: How many seeds each variant is trained with.
         project: Folder that holds `book/` and `notebooks/`; None looks for it.
-        publish: Also put the executed notebooks into the project's `book/report/`.
         console: Where progress goes.
 
     Returns:
@@ -72,7 +78,6 @@ def build_report(
     """
     console = console or Console()
     project = project or find_project()
-    notebooks = sorted((project / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     results = results or out / "results.jsonl"
     parameters = {
         "corpus": corpus,
@@ -82,38 +87,90 @@ def build_report(
         "device": device,
         "seeds": seeds,
     }
-    book = out / "book"
+    book = _begin_book(project, out)
     try:
-        _copy_book(project / "book", book)
-        (book / EDITION_NOTE).write_text(_edition_note(corpus, preset, seeds), encoding="utf-8")
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     private = _private_paths(root, results, out)
-    for notebook in notebooks:
+    for notebook in notebooks(project):
         run_notebook(notebook, book / "report" / notebook.name, parameters, private, console)
+    return build_book(book, out / "jupyter-book.log", console)
+
+
+def build_edition(
+    out: Path = Path("build/edition"),
+    *,
+    project: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Make the published edition from the published results and put it into `book/report/`.
+
+    Nothing is trained, and EmoDB need not be at hand. Where a study has no results yet its page
+    ends by saying so. Each page keeps the checksums of what it was made from, see `made_from`.
+
+    Raises:
+        ReproError: There is no book or notebook, a notebook failed, or the book did not build.
+    """
+    console = console or Console()
+    project = project or find_project()
+    book = _begin_book(project, out)
+    for notebook in notebooks(project):
+        source = source_of(notebook)
+        results = Path(os.path.relpath(project / source.results))
+        parameters = {
+            "corpus": EDITION_CORPUS,
+            "root": None,
+            "preset": source.preset,
+            "results": str(results),
+            "device": "cpu",
+            "seeds": 1,
+        }
+        page = book / "report" / notebook.name
+        private = _private_paths(None, results, out)
+        run_notebook(notebook, page, parameters, private, console, unfinished=True)
+        _stamp(page, made_from(notebook, project))
     index = build_book(book, out / "jupyter-book.log", console)
-    if publish:
-        _publish(book, project / "book")
+    published = project / "book" / "report"
+    shutil.rmtree(published, ignore_errors=True)
+    shutil.copytree(book / "report", published)
     return index
 
 
-def build_edition(out: Path = Path("build/edition")) -> Path:
-    """Run the notebooks for the published edition and put them into `book/report/`.
+def notebooks(project: Path) -> list[Path]:
+    """Return the notebooks in the order to run them: the first page sums the others up."""
+    found = (project / "notebooks").glob("[0-9][0-9]_*.ipynb")
+    return sorted(found, key=lambda path: (path.name.startswith("00_"), path.name))
 
-    The edition shows the built-in corpus until results on real speech exist. Folds that the
-    published results file holds are not trained again.
+
+def source_of(notebook: Path) -> Source:
+    """Return what the published edition's page of a notebook is made from."""
+    return OTHER_SOURCES.get(notebook.stem, SPEECH)
+
+
+def made_from(notebook: Path, project: Path) -> dict[str, str | None]:
+    """Return checksums of what a published page is made from: its notebook and its results.
+
+    Args:
+        notebook: As under version control, without outputs.
+        project: The folder above `results/`.
+
+    Returns:
+        `notebook`, SHA-256 over the cells' kinds, sources and metadata; `results`, the file's name
+        below the project; and `results sha256`, of the file, None if there is none.
     """
-    return build_report(
-        corpus="synthetic",
-        root=None,
-        preset="demo",
-        results=find_project() / "results" / "synthetic" / "demo.jsonl",
-        out=out,
-        device="cpu",
-        seeds=1,
-        publish=True,
-    )
+    import nbformat
+
+    cells = [
+        (c.cell_type, c.source, c.metadata) for c in nbformat.read(notebook, as_version=4).cells
+    ]
+    results = source_of(notebook).results
+    path = project / results
+    return {
+        "notebook": hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest(),
+        "results": results,
+        "results sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+    }
 
 
 def find_project() -> Path:
@@ -132,11 +189,14 @@ def run_notebook(
     parameters: dict[str, Any],
     private: dict[str, str],
     console: Console,
+    *,
+    unfinished: bool = False,
 ) -> None:
     """Run one notebook with `parameters` and write it, cleaned, to `target`.
 
     The kernel works in the current folder, so that relative paths mean what the caller meant.
-    When a cell fails, the notebook as far as it ran is kept.
+    When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
+    the page may be `unfinished`, the page ends there and says so.
 
     Raises:
         ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
@@ -160,8 +220,11 @@ def run_notebook(
                 extra_arguments=["--log-level=ERROR"],  # the kernel's notes are not the reader's
             )
         except PapermillExecutionError as error:
-            reason = f"{error.ename}: {_first_line(error.evalue)}"
-            fault = f"cell {error.exec_count} failed: {reason}"
+            reason = _first_line(error.evalue)
+            if unfinished and error.ename == NoResultsError.__name__:
+                _end_page(target, reason)
+            else:
+                fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
         except (DeadKernelError, CellControlSignal) as error:
             fault = f"the kernel died: {_first_line(str(error))}"
         except PapermillException as error:
@@ -187,10 +250,8 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
 
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = {
-        key: notebook.metadata[key]
-        for key in ("kernelspec", "language_info")
-        if key in notebook.metadata
-    }
+        key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
+    } | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -245,41 +306,49 @@ def _finished(name: str, state: str, started: float, console: Console) -> None:
     console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
 
 
-def _copy_book(source: Path, target: Path) -> None:
+def _begin_book(project: Path, out: Path) -> Path:
     """Copy the book without its executed pages; the link to `_config.yml` becomes a file.
 
     Raises:
-        ReproError: the target is a folder that no report made; it is left as it is.
+        ReproError: the target cannot be written, or is a folder that no report made; it is left as
+            it is.
     """
-    if target.exists():
-        if target.resolve() == source.resolve() or not (target / EDITION_NOTE).is_file():
-            raise ReproError(f"{target}: not a report made here; give --out another folder")
-        shutil.rmtree(target)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+    source, target = project / "book", out / "book"
+    try:
+        if target.exists():
+            if target.resolve() == source.resolve() or not (target / MARK).is_file():
+                raise ReproError(f"{target}: not a report made here; give --out another folder")
+            shutil.rmtree(target)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+        (target / MARK).touch()
+    except OSError as error:
+        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
+    return target
 
 
-def _publish(book: Path, published: Path) -> None:
-    """Replace the published pages by those just executed."""
-    shutil.rmtree(published / "report", ignore_errors=True)
-    shutil.copytree(book / "report", published / "report")
-    shutil.copyfile(book / EDITION_NOTE, published / EDITION_NOTE)
+def _end_page(path: Path, reason: str) -> None:
+    """End a page before the cell that failed for want of results, with the reason."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    cells = []
+    for cell in notebook.cells:
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            break
+        if "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
+            cells.append(cell)
+    cells.append(nbformat.v4.new_markdown_cell(f"> **Not run yet.** {reason}.", id="not-run-yet"))
+    notebook.cells = cells
+    nbformat.write(notebook, path)
 
 
-def _edition_note(corpus: str, preset: str, seeds: int) -> str:
-    """Say on the first page what the pages show, in the book's markup."""
-    kind = "warning" if corpus == "synthetic" or preset != "paper" else "note"
-    lines = [
-        f"Corpus **{corpus}**, preset **{preset}**, {seeds} seed{'s' if seeds > 1 else ''}.",
-    ]
-    if corpus == "synthetic":
-        lines.append(SYNTHETIC)
-    if preset != "paper":
-        lines.append(
-            f"The preset `{preset}` is shorter than the paper's protocol; the top of each page "
-            "says what it changes."
-        )
-    body = "\n\n".join(lines)
-    return f"```{{admonition}} What this edition shows\n:class: {kind}\n\n{body}\n```\n"
+def _stamp(path: Path, facts: dict[str, str | None]) -> None:
+    """Keep in an executed page what it was made from."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["repro"] = facts
+    nbformat.write(notebook, path)
 
 
 def _first_line(text: str) -> str:

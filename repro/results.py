@@ -21,13 +21,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro import paper
+from repro import maps, paper
 from repro.errors import ReproError
 
 FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
 LINE_START = b'{"key"'
 FOLD_COLUMNS = ["study", "variant", "preset", "corpus", "key", "fold", "seed"]
 PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
+# What a line may hold of attention maps, see `repro.attention.measure`.
+ATTENTION_COLUMNS = [
+    *("bottom_up_energy", "bottom_up_pitch", "top_down_energy", "top_down_pitch", "spread")
+]
+PICTURES = ["segment", "bottom_up", "top_down"]
 
 
 class Results(NamedTuple):
@@ -36,6 +41,17 @@ class Results(NamedTuple):
     folds: pd.DataFrame  # a row per finished fold, with its experiment and provenance
     history: pd.DataFrame  # a row per fold and epoch: epoch, loss
     predictions: pd.DataFrame  # a row per fold and test utterance: emotion, predicted, scores
+    attention: pd.DataFrame  # likewise, where attention maps were measured: `ATTENTION_COLUMNS`
+    examples: pd.DataFrame  # a row per utterance whose maps were kept: `PICTURES`, as arrays
+
+    def where(self, **only: str) -> Results:
+        """Keep the rows with these values, such as `variant="attention"`."""
+        tables: list[pd.DataFrame] = list(self)
+        for column, value in only.items():
+            tables = [
+                t if t.empty else t[t[column] == value].reset_index(drop=True) for t in tables
+            ]
+        return Results(*tables)
 
 
 def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
@@ -143,6 +159,8 @@ def parse(line: bytes) -> dict[str, Any]:
             wrong = True
         if wrong:
             raise ValueError(f"nothing that can be: {name}")
+    if "attention" in record and not _is_attention(record["attention"], record["predictions"]):
+        raise ValueError("nothing that can be: attention")
     return record
 
 
@@ -156,7 +174,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
     Raises:
         ReproError: the file is missing or unreadable, or a line is no finished fold.
     """
-    folds, histories, predictions = [], [], []
+    folds, histories, predictions, attention, examples = [], [], [], [], []
     for record in read_lines(path):
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
@@ -169,7 +187,17 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
         table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})
         table["predicted"] = table[list(paper.EMOTIONS)].idxmax(axis=1)
         predictions.append(table.assign(**where))
-    return Results(pd.DataFrame(folds), _concat(histories), _concat(predictions))
+        if "attention" in record:
+            shown = table[["utterance", "emotion", "predicted"]].assign(**where)
+            columns = {name: record["attention"][name] for name in ATTENTION_COLUMNS}
+            attention.append(shown.join(pd.DataFrame(columns, dtype=float)))
+            pictures = [
+                {"utterance": each["utterance"]} | {p: maps.unpack(each[p]) for p in PICTURES}
+                for each in record["attention"]["examples"]
+            ]
+            examples.append(shown.merge(pd.DataFrame(pictures), on="utterance"))
+    tables = (_concat(parts) for parts in (histories, predictions, attention, examples))
+    return Results(pd.DataFrame(folds), *tables)
 
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -198,6 +226,26 @@ def _is_table(value: Any) -> bool:
         and all(emotion in paper.EMOTIONS for emotion in emotions)
         and all(_is_number(score) for column in scores for score in column)
     )
+
+
+def _is_attention(value: Any, predictions: dict[str, list[Any]]) -> bool:
+    """Tell whether measures of attention maps belong to the predictions, and pictures are some."""
+    try:
+        utterances = predictions["utterance"]
+        columns = [value[name] for name in ATTENTION_COLUMNS]
+        named = [example["utterance"] for example in value["examples"]]
+        for example in value["examples"]:
+            for name in PICTURES:
+                maps.unpack(example[name])
+        return (
+            all(type(column) is list and len(column) == len(utterances) for column in columns)
+            and all(x is None or (_is_number(x) and -1 <= x <= 1) for c in columns for x in c)
+            and type(value["examples"]) is list
+            and 0 < len(set(named)) == len(named)
+            and set(named) <= set(utterances)
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 FITS: dict[str, Callable[[Any], bool]] = {

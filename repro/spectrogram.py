@@ -22,12 +22,18 @@ SEGMENT = round(paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)  # 32,000 samples
 WINDOW = round(paper.WINDOW_SECONDS * paper.SAMPLE_RATE)  # 640
 SHIFT = round(paper.SHIFT_SECONDS * paper.SAMPLE_RATE)  # 160
 LOUDEST = 1e15  # a recording's full scale is 1; the squared spectrum of this still fits float32
+PAPER = FrontEnd()
 LOG_FLOOR = 1e-4  # of the segment's maximum (80 dB), for the reading that takes logarithms
 
 
-def segment_count(samples: int, hop_seconds: float) -> int:
-    """Return how many segments an utterance gives: whole ones, and one if it is under 2 s."""
-    return 1 + max(0, samples - SEGMENT) // _hop(hop_seconds)
+def segment_count(samples: int, hop_seconds: float, front_end: FrontEnd = PAPER) -> int:
+    """Return how many segments an utterance gives: whole ones, and one if it is under 2 s.
+
+    Where the reading pads the tail, what whole segments leave over gives one more.
+    """
+    hop = _hop(hop_seconds)
+    left_over = max(0, samples - SEGMENT)
+    return 1 + (-(-left_over // hop) if front_end.tail == "pad" else left_over // hop)
 
 
 def segments(
@@ -62,7 +68,7 @@ def magnitudes(
     hop = _hop(hop_seconds)
     # By 1, which changes no bit, unless the sums below would overflow.
     waveform = waveform / (waveform.abs().amax() / LOUDEST).clamp_min(1)
-    waveform = _fill(waveform, front_end)
+    waveform = _fill(waveform, front_end, hop_seconds)
     if front_end.frames == "whole":
         frames = _spectrum(waveform.unfold(0, WINDOW, SHIFT), front_end)
         return frames.unfold(0, (SEGMENT - WINDOW) // SHIFT + 1, hop // SHIFT).unsqueeze(1)
@@ -127,19 +133,21 @@ def _hop(hop_seconds: float) -> int:
     return hop
 
 
-def _fill(waveform: Tensor, front_end: FrontEnd) -> Tensor:
-    """Bring an utterance under 2 s to one segment."""
-    missing = SEGMENT - len(waveform)
+def _fill(waveform: Tensor, front_end: FrontEnd, hop_seconds: float) -> Tensor:
+    """Bring an utterance to the length of its segments where it is too short for the last one."""
+    last = segment_count(len(waveform), hop_seconds, front_end) - 1
+    missing = last * _hop(hop_seconds) + SEGMENT - len(waveform)
     if missing <= 0:
         return waveform
-    if front_end.short == "repeat":
+    if last == 0 and front_end.short == "repeat":
         return waveform.repeat(-(-SEGMENT // len(waveform)))[:SEGMENT]
     return F.pad(waveform, (0, missing))
 
 
 def _spectrum(frames: Tensor, front_end: FrontEnd) -> Tensor:
     """[..., frames, 640 samples] to [..., frames, 400 bins]: Hamming window, DFT of 1600 points."""
-    window = torch.hamming_window(WINDOW, periodic=False, device=frames.device, dtype=frames.dtype)
+    periodic = front_end.window == "periodic"
+    window = torch.hamming_window(WINDOW, periodic, device=frames.device, dtype=frames.dtype)
     first = 0 if front_end.bins == "0-399" else 1
     spectrum = torch.fft.rfft(frames * window, n=paper.DFT_POINTS)
     magnitude = spectrum[..., first : first + paper.BINS].abs()

@@ -2,6 +2,8 @@
 
 filter-shapes   one stem of one shape, GAP (Section 3.2, Fig. 2)
 pooling         the full network under its three poolings (Section 3.3, Table 1)
+readings        one change at a time of what the paper leaves open, then the best together
+protocol        one change at a time of how speakers, epochs and utterances are chosen (Section 3.1)
 """
 
 from __future__ import annotations
@@ -9,23 +11,26 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 import repro
-from repro import checkpoint, config, crossval, files, paper, results, trainer
+from repro import attention, changes, checkpoint, config, crossval, files, paper, results, trainer
 from repro.config import Experiment, FrontEnd, Shape
-from repro.corpora import corpus_hash, load_corpus
-from repro.errors import ReproError
-from repro.model import check_network
+from repro.corpora import BUILT_IN, corpus_hash, load_corpus
+from repro.errors import NoResultsError, ReproError
+from repro.model import SpeechEmotionNetwork, check_network
 
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
 
@@ -83,6 +88,8 @@ def pooling(preset: str, base: Experiment) -> dict[str, Experiment]:
 STUDIES: dict[str, Callable[[str, Experiment], dict[str, Experiment]]] = {
     "filter-shapes": filter_shapes,
     "pooling": pooling,
+    "readings": changes.readings,
+    "protocol": changes.protocol,
 }
 
 
@@ -122,7 +129,7 @@ def run(
     """Train every fold of a study that the results file does not hold yet.
 
     Args:
-        study: `filter-shapes` or `pooling`.
+        study: one of `STUDIES`.
         corpus: name of the corpus; `root` is its folder, unless it is the built-in one.
         root: see `corpus`.
         preset: `smoke`, `demo`, `quick` or `paper`.
@@ -155,17 +162,19 @@ def run(
     grid = variants(study, preset, overrides)
     if only is not None:
         grid = {only: grid[only]}
-    tables: dict[str, pd.DataFrame] = {
-        labels: load_corpus(corpus, root, labels=labels)
-        for labels in {experiment.protocol.labels for experiment in grid.values()}
-    }
+    grid, tables, refused = applicable(grid, corpus, root)
+    if refused:
+        reasons = "; ".join(f"{variant} ({reason})" for variant, reason in refused.items())
+        print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr, flush=True)
     name = ", ".join([preset, *overrides])
-    planned = plan(study, name, grid, tables, seeds)
-    with files.held(results_file):
-        tasks = missing(planned, results_file)
+    report = progress or LinePerFold()
+
+    def train(grid: dict[str, Experiment]) -> int:
+        tasks = missing(plan(study, name, grid, tables, seeds), results_file)
         if tasks:
             results.require_writable(results_file)
         checkpoint.sweep(results_file)
+        tasks = without_twins(tasks, results_file)
         if ray:
             cluster.run(
                 ray,
@@ -175,10 +184,10 @@ def run(
                 device=device,
                 precision=precision,
                 gpus_per_fold=gpus_per_fold,
-                progress=progress or LinePerFold(),
+                progress=report,
             )
             return len(tasks)
-        meter = Meter(tasks, progress or LinePerFold())
+        meter = Meter(tasks, report)
         for (labels, front_end), group in groupby(tasks, input_of):
             features = crossval.extract(tables[labels], front_end, where)
             for task in group:
@@ -186,7 +195,89 @@ def run(
                 record = run_task(task, features, where, how, meter.start(task.label), partial)
                 results.append(results_file, record)
                 checkpoint.discard(partial)
-    return len(tasks)
+        return len(tasks)
+
+    with files.held(results_file):
+        trained = train(grid)
+        return trained + train(second_stage(study, grid, tables, results_file))
+
+
+def applicable(
+    grid: dict[str, Experiment], corpus: str, root: str | Path | None
+) -> tuple[dict[str, Experiment], dict[str, pd.DataFrame], dict[str, str]]:
+    """Read a corpus and keep the variants that it can be split and labelled for.
+
+    Returns:
+        The grid without variants that the corpus refuses; the corpus, by what `protocol.labels`
+        counts as happy; and why, by name, the others were refused.
+
+    Raises:
+        ReproError: the corpus refuses the first variant, on which a study stands.
+    """
+    kept: dict[str, Experiment] = {}
+    tables: dict[str, pd.DataFrame] = {}
+    refused: dict[str, str] = {}
+    for variant, experiment in grid.items():
+        labels = experiment.protocol.labels
+        try:
+            if labels not in tables:
+                tables[labels] = load_corpus(corpus, root, labels=labels)
+            crossval.make_folds(tables[labels], experiment)
+            kept[variant] = experiment
+        except ReproError as reason:
+            if not kept:
+                raise
+            refused[variant] = str(reason)
+    return kept, tables, refused
+
+
+def second_stage(
+    study: str,
+    grid: dict[str, Experiment],
+    tables: dict[str, pd.DataFrame],
+    results_file: str | Path,
+) -> dict[str, Experiment]:
+    """Return the variants that a study decides on by the training losses of its others.
+
+    Only `readings` has any, and only when the results file holds the first seed of the others.
+    """
+    first = plan(study, "", grid, tables, seeds=1) if study == "readings" else []
+    if not first or missing(first, results_file):
+        return {}
+    losses: dict[str, list[float]] = {variant: [] for variant in grid}
+    history = {results.identity(r): r["history"] for r in results.read_lines(results_file)}
+    for task in first:
+        losses[task.heading["variant"]].append(history[results.identity(task.heading)][-1])
+    means = {variant: fmean(each) for variant, each in losses.items()}
+    best = changes.best_readings(grid[changes.DEFAULT], means)
+    for experiment in best.values():
+        check_network(experiment.network)
+    return best
+
+
+def without_twins(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
+    """Return the tasks that have to be trained; give the others the numbers of their twins.
+
+    A fold may stand in a results file under another study or variant: the default of `readings` is
+    the attention network of `pooling`. With the same settings, corpus, fold and seed it would come
+    out the same again.
+    """
+
+    def training(record: dict[str, Any]) -> tuple[Any, ...]:
+        return record["key"], record["corpus"]["hash"], record["fold"], record["seed"]
+
+    twins = {}
+    if Path(results_file).exists():
+        twins = {training(record): record for record in results.read_lines(results_file)}
+    left = []
+    for task in tasks:
+        twin = twins.get(training(task.heading))
+        if twin is None or keeps_maps(task):
+            left.append(task)
+        else:
+            same = {name: twin[name] for name in ("history", "predictions", "provenance")}
+            results.append(results_file, task.heading | same)
+    return left
 
 
 def plan(
@@ -243,14 +334,82 @@ def read(
     Raises:
         ReproError: the corpus or the results file cannot be read.
     """
-    grid = variants(study, preset)
-    labels = {experiment.protocol.labels for experiment in grid.values()}
+    grid, tables, _ = applicable(variants(study, preset), corpus, root)
+    grid |= second_stage(study, grid, tables, results_file)
     return results.read(
         results_file,
         study={study},
         key={experiment.key for experiment in grid.values()},
-        corpus_hash={corpus_hash(load_corpus(corpus, root, labels=each)) for each in labels},
+        corpus_hash={corpus_hash(table) for table in tables.values()},
     )
+
+
+def collect(
+    study: str,
+    *,
+    corpus: str,
+    root: str | Path | None,
+    preset: str,
+    results_file: str | Path | None = None,
+    device: str = "auto",
+    seeds: int = 1,
+    only: str | None = None,
+) -> results.Results:
+    """Give a study's results: train what is missing, and read them.
+
+    A corpus that needs a folder and has none (`root` is None) is not at hand: then what the results
+    file holds under the name of the preset is all there is, finished or not. Without a results
+    file, results go to a temporary folder. The other arguments are those of `run`.
+
+    Raises:
+        NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
+        ReproError: something in the corpus, the settings or the results file is wrong; or, without
+            the corpus, the file holds the study on two states of it or with two settings.
+    """
+    if results_file is not None and not at_hand(corpus, root):
+        found = _read_alone(study, corpus, preset, Path(results_file))
+    else:
+        results_file = results_file or Path(tempfile.mkdtemp()) / "results.jsonl"
+        run(
+            study,
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=results_file,
+            device=device,
+            seeds=seeds,
+            only=only,
+        )
+        found = read(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
+    return found if only is None else found.where(variant=only)
+
+
+def at_hand(corpus: str, root: str | Path | None) -> bool:
+    """Tell whether a corpus can be read: it is built in, or its folder is named."""
+    return corpus in BUILT_IN or root is not None
+
+
+def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> results.Results:
+    """Read a study from a results file where its corpus is not at hand to compare with."""
+    wanted: dict[str, set[str]] = {"study": {study}, "preset": {preset}}
+    if study != "recovery":  # which has corpora of its own
+        wanted["corpus"] = {corpus}
+    found = results.read(results_file, **wanted) if results_file.exists() else None
+    if found is None or found.folds.empty:
+        raise NoResultsError(
+            f"{study} has not been run on {corpus} with the preset {preset}: "
+            f"`repro run {study} --corpus {corpus} --root DIR --preset {preset} "
+            f"--results {results_file}`"
+        )
+    folds = found.folds.assign(labels=[e["protocol"]["labels"] for e in found.folds["experiment"]])
+    for what, run in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):
+        if (folds.groupby(run)[what].nunique() > 1).any():
+            mixed = "states of the corpus" if what == "corpus_hash" else "settings of one variant"
+            raise ReproError(
+                f"{results_file}: {study}, {preset}, holds folds of several {mixed}; move those "
+                "that should not count out of the file"
+            )
+    return found
 
 
 def run_task(
@@ -267,6 +426,12 @@ def run_task(
     """
     start = time.perf_counter()
     kept = _checkpoint(task, device, precision, partial) if partial else None
+    seen: dict[str, Any] = {}
+
+    def look(network: SpeechEmotionNetwork, test: list[Tensor], predictions: pd.DataFrame) -> None:
+        waveforms = [features.waveforms[row] for row in task.fold.test]
+        seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
+
     try:
         history, predictions = crossval.run_fold(
             features,
@@ -277,6 +442,7 @@ def run_task(
             precision=precision,
             on_epoch=on_epoch,
             checkpoint=kept,
+            on_scored=look if keeps_maps(task) else None,
         )
     except torch.OutOfMemoryError as error:
         raise ReproError(
@@ -287,7 +453,19 @@ def run_task(
         "history": [round(loss, 6) for loss in history],
         "predictions": predictions.round(6).to_dict("list"),
         "provenance": provenance(device, precision, seconds),
+        **seen,
     }
+
+
+def keeps_maps(task: Task) -> bool:
+    """Tell whether a task's line also says where its network looks."""
+    network, protocol = task.experiment.network, task.experiment.protocol
+    # Scores of the best epoch are not those of the network that is left in the end.
+    return (
+        task.heading["study"] == "pooling"
+        and network.pooling == "attention"
+        and protocol.epoch == "last"
+    )
 
 
 def _checkpoint(

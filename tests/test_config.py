@@ -49,11 +49,13 @@ def other_values(field: str) -> list[Any]:
 
 # The value that carries the default's meaning, field by field.
 DEFAULTS = {
+    "front_end.window": "symmetric",
     "front_end.magnitude": "magnitude",
     "front_end.scale": "segment",
     "front_end.frames": "centred",
     "front_end.bins": "0-399",
     "front_end.short": "pad",
+    "front_end.tail": "drop",
     "network.padding": "same",
     "network.pools": (2, 3),
     "network.attention_average": "sum",
@@ -270,7 +272,7 @@ def test_presets_have_keys_of_their_own() -> None:
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ReproError, match="smoke, demo, quick, paper"):
+    with pytest.raises(ReproError, match="smoke, demo, coarse, quick, paper"):
         config.preset("fast")
 
 

@@ -22,9 +22,9 @@ def noise(samples: int, seed: int = 0) -> Tensor:
     return torch.randn(samples, generator=torch.Generator().manual_seed(seed)) / 10
 
 
-def scipy_spectrogram(segment: np.ndarray) -> np.ndarray:
+def scipy_spectrogram(segment: np.ndarray, periodic: bool = False) -> np.ndarray:
     """The magnitudes [400, 200] of one segment, by scipy and from the segment alone."""
-    window = scipy.signal.get_window("hamming", 640, fftbins=False)
+    window = scipy.signal.get_window("hamming", 640, fftbins=periodic)
     _, _, spectrum = scipy.signal.stft(
         segment.astype(np.float64),
         fs=16_000,
@@ -161,6 +161,45 @@ def test_an_empty_waveform_is_refused() -> None:
 
 
 # Readings of Section 2.1 -------------------------------------------------------------------------
+
+
+def test_a_periodic_window_is_the_one_that_scipy_has() -> None:
+    waveform = noise(32_000)
+    [x] = spectrogram.magnitudes(waveform, FrontEnd(window="periodic"), 1.0)
+    expected, symmetric = (scipy_spectrogram(waveform.numpy(), periodic=p) for p in (True, False))
+    np.testing.assert_allclose(x[0].numpy(), expected, atol=1e-4, rtol=0)
+    assert np.abs(expected - symmetric).max() > 1e-3  # so that the test can tell them apart
+
+
+@pytest.mark.parametrize("hop", HOPS)
+@pytest.mark.parametrize("frames", ["centred", "whole"])
+@pytest.mark.parametrize(("samples", "more"), [(31_000, 0), (48_000, 0), (50_001, 1), (32_001, 1)])
+def test_a_padded_tail_is_one_more_segment(
+    samples: int, more: int, frames: str, hop: float
+) -> None:
+    waveform = noise(samples)
+    front_end = FrontEnd(frames=frames, tail="pad")
+    found = spectrogram.magnitudes(waveform, front_end, hop)
+    whole = spectrogram.magnitudes(waveform, FrontEnd(frames=frames), hop)
+    more = more or (samples > 32_000 and (samples - 32_000) % round(hop * 16_000) > 0)
+    assert len(found) == len(whole) + more
+    assert len(found) == spectrogram.segment_count(samples, hop, front_end)
+    # All but the very last window of a segment that whole segments end with stays as it was.
+    torch.testing.assert_close(found[: len(whole)], whole, atol=1e-5, rtol=1e-5)
+    if more:
+        tail = waveform[len(whole) * round(hop * 16_000) :]
+        alone = spectrogram.magnitudes(tail, FrontEnd(frames=frames), hop)
+        torch.testing.assert_close(found[-1:], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_short_utterance_is_repeated_and_a_longer_ones_tail_is_not() -> None:
+    front_end = FrontEnd(short="repeat", tail="pad")
+    for samples, alone in ((20_000, FrontEnd(short="repeat")), (40_000, FrontEnd(tail="pad"))):
+        waveform = noise(samples)
+        assert torch.equal(
+            spectrogram.magnitudes(waveform, front_end, 1.0),
+            spectrogram.magnitudes(waveform, alone, 1.0),
+        )
 
 
 def test_power_is_the_square_of_the_magnitude() -> None:

@@ -1,7 +1,8 @@
 """The corpora, each as the same table of utterances (Section 3.1: the data and its four emotions).
 
 `load_corpus` is the door; `iemocap`, `emodb` and `ravdess` read what others recorded, and
-`synthetic` makes a small corpus of its own, so that everything runs without a download.
+`synthetic` makes a small corpus of its own, so that everything runs without a download. `planted`
+makes signals that have nothing to do with speech, for the study that tests the method of Fig. 2.
 """
 
 from __future__ import annotations
@@ -10,19 +11,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.corpora import emodb, iemocap, ravdess, synthetic
+from repro.corpora import emodb, iemocap, planted, ravdess, synthetic
 from repro.corpora.table import Utterance, corpus_hash, expand, to_table
 from repro.errors import ReproError
 
-__all__ = ["DESCRIPTIONS", "LABELS", "NAMES", "corpus_hash", "list_utterances", "load_corpus"]
+__all__ = [
+    "BUILT_IN",
+    "DESCRIPTIONS",
+    "LABELS",
+    "NAMES",
+    "corpus_hash",
+    "list_utterances",
+    "load_corpus",
+]
 
 DESCRIPTIONS = {
     "synthetic": "built in: sentences by eSpeak in the shape of IEMOCAP; needs no download",
     "iemocap": "IEMOCAP, improvised dialogues, English, the paper's corpus; licensed by USC",
     "emodb": "Berlin Database of Emotional Speech, German, CC0; `repro corpus fetch emodb DIR`",
     "ravdess": "RAVDESS, spoken statements, English, CC BY-NC-SA",
+    **{
+        name: f"built in: no speech; classes differ in a pattern of {scale.text} alone"
+        for name, scale in planted.BY_NAME.items()
+    },
 }
 NAMES = tuple(DESCRIPTIONS)
+BUILT_IN = ("synthetic", *planted.BY_NAME)  # made in the cache folder when they are asked for
 LABELS = ("hap", "hap+exc")
 
 
@@ -32,8 +46,8 @@ def load_corpus(
     """Read the table of a corpus; of the sound files read the headers only.
 
     Args:
-        name: synthetic, iemocap, emodb or ravdess.
-        root: the folder of the corpus; without it, `synthetic` is made in the cache folder.
+        name: synthetic, iemocap, emodb, ravdess, or a planted scale such as planted-40ms.
+        root: the folder of the corpus; without it, what is built in is made in the cache folder.
         labels: "hap", or "hap+exc" to count IEMOCAP's excited utterances as happy.
 
     Returns:
@@ -58,10 +72,12 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
     if labels != "hap" and name not in ("iemocap", "synthetic"):
         raise ReproError(f"{name} has no excited utterances to merge; use labels 'hap'")
-    if root is None and name != "synthetic":
+    if root is None and name not in BUILT_IN:
         hint = ", or get it with `repro corpus fetch emodb DIR`" if name == "emodb" else ""
         raise ReproError(f"where is {name}? Give its folder with --root{hint}")
 
+    if name in planted.BY_NAME:
+        return planted.utterances(planted.ensure(name) if root is None else expand(Path(root)))
     folder = synthetic.ensure(synthetic.default_root()) if root is None else Path(root)
     folder = expand(folder)
     if name == "emodb":

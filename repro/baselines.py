@@ -1,0 +1,138 @@
+"""What the networks have to beat: two systems without any network, under the same folds.
+
+majority            always the commonest emotion of the training speakers
+prosody+spectrum    logistic regression on statistics of pitch, loudness, voice and spectrum, as the
+                    field used them before networks
+
+All that could be chosen was chosen before any result was seen: the statistics are the usual ones,
+measured by Praat with its standard settings, the classifier has scikit-learn's defaults. Both read
+whole utterances, not 2 s segments, and the whole band up to 8 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from repro import audio, crossval
+from repro.config import Experiment, FrontEnd, Network
+from repro.crossval import Fold
+from repro.errors import ReproError
+from repro.paper import EMOTIONS, SAMPLE_RATE
+
+MAJORITY, CLASSIFIER = "majority", "prosody+spectrum"
+NO_NETWORK = Network(stems=(), trunk=())
+STEP = 0.01  # seconds between measurements
+PITCH = 75.0, 500.0  # Hz, lowest and highest
+SHORTEST = 0.2  # seconds that Praat needs for its lowest pitch; shorter sounds are zero-padded
+FORMANTS, COEFFICIENTS = 3, 12
+SPLIT_HZ = 1000  # between the low and the high band of the spectral tilt
+
+
+def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """Return both systems: of a preset, only what decides the folds has a bearing on them."""
+    experiment = Experiment(
+        front_end=FrontEnd(short=base.front_end.short), network=NO_NETWORK, protocol=base.protocol
+    )
+    return dict.fromkeys((MAJORITY, CLASSIFIER), experiment)
+
+
+def predict(variant: str, table: pd.DataFrame, features: np.ndarray, fold: Fold) -> pd.DataFrame:
+    """Fit a system to the training speakers of a fold and score the held-out one's utterances.
+
+    Args:
+        variant: `majority` or `prosody+spectrum`.
+        table: the corpus.
+        features: [utterances, statistics] from `functionals`.
+        fold: rows to fit to and rows to score.
+
+    Returns:
+        A row per test utterance: utterance, emotion (true) and a probability per class.
+    """
+    emotions = table["emotion"].to_numpy()
+    test = table.iloc[fold.test][["utterance", "emotion"]].reset_index(drop=True)
+    if variant == MAJORITY or len(set(emotions[fold.train])) == 1:
+        shares = pd.Series(emotions[fold.train]).value_counts(normalize=True)
+        return test.assign(**{emotion: shares.get(emotion, 0.0) for emotion in EMOTIONS})
+    classifier = _classifier().fit(features[fold.train], emotions[fold.train])
+    scores = pd.DataFrame(
+        classifier.predict_proba(features[fold.test]), columns=list(classifier.classes_)
+    )
+    return test.join(scores.reindex(columns=list(EMOTIONS), fill_value=0.0))
+
+
+def functionals(table: pd.DataFrame) -> np.ndarray:
+    """Measure every utterance of a corpus: [utterances, statistics], NaN where one has none."""
+    rows = [pd.Series(statistics(audio.load(path).numpy())) for path in table["path"]]
+    return pd.DataFrame(rows).to_numpy(float)
+
+
+def statistics(waveform: np.ndarray) -> dict[str, float]:
+    """Return the statistics of one utterance [samples] by name.
+
+    Pitch is in semitones, loudness and harmonicity in dB, formants in Hz, duration in seconds. What
+    has no value, such as the pitch of a whisper, is NaN.
+    """
+    import parselmouth
+    from parselmouth.praat import call
+
+    duration = len(waveform) / SAMPLE_RATE
+    missing = round(SHORTEST * SAMPLE_RATE) - len(waveform)
+    sound = parselmouth.Sound(np.pad(waveform.astype(float), (0, max(0, missing))), SAMPLE_RATE)
+    lowest, highest = PITCH
+    pitch = sound.to_pitch(STEP, lowest, highest)
+    hertz = pitch.selected_array["frequency"]
+    voiced = hertz > 0
+    semitones = 12 * np.log2(hertz[voiced])
+    found = {"duration": duration, "voiced": float(voiced.mean())}
+    found |= _summary("pitch", semitones) | _summary("pitch change", np.abs(np.diff(semitones)))
+    found |= _summary("loudness", sound.to_intensity(lowest, STEP).values.ravel())
+    harmonicity = sound.to_harmonicity_cc(STEP, lowest).values.ravel()
+    found |= _summary("harmonicity", harmonicity[harmonicity > -200])  # -200: silence
+    pulses = call([sound, pitch], "To PointProcess (cc)")
+    found["jitter"] = call(pulses, "Get jitter (local)", 0, 0, 0.0001, 0.02, 1.3)
+    found["shimmer"] = call([sound, pulses], "Get shimmer (local)", 0, 0, 0.0001, 0.02, 1.3, 1.6)
+    formants = sound.to_formant_burg(STEP)
+    times = pitch.xs()[voiced]
+    for number in range(1, FORMANTS + 1):
+        values = [formants.get_value_at_time(number, time) for time in times]
+        found |= _summary(f"formant {number}", np.array(values, float))
+    for number, values in enumerate(sound.to_mfcc(COEFFICIENTS, time_step=STEP).to_array()):
+        found |= _summary(f"MFCC {number}", values)
+    spectrum = sound.to_spectrum()
+    low = spectrum.get_band_energy(0, SPLIT_HZ)
+    high = spectrum.get_band_energy(SPLIT_HZ, SAMPLE_RATE / 2)
+    found["tilt"] = float(10 * np.log10(low / high)) if low > 0 and high > 0 else np.nan
+    found["centroid"] = spectrum.get_centre_of_gravity()
+    return found
+
+
+def _summary(name: str, values: np.ndarray) -> dict[str, float]:
+    """Return mean, standard deviation and range, without the tenths at both ends, of what there is.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return dict.fromkeys((f"{name} mean", f"{name} deviation", f"{name} range"), np.nan)
+    low, high = np.quantile(values, [0.1, 0.9])
+    return {
+        f"{name} mean": float(values.mean()),
+        f"{name} deviation": float(values.std()),
+        f"{name} range": float(high - low),
+    }
+
+
+def _classifier() -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(max_iter=5000),
+    )

@@ -1,0 +1,123 @@
+"""One change at a time from the default: the grids of the studies `readings` and `protocol`.
+
+`readings` changes what the paper leaves open (every row of `config.READINGS`), `protocol` what
+others do with the same data (Section 3.1). Both start from the attention network. A variant is
+called by what it changes, as on the command line: `front_end.scale=segment-max`.
+
+The readings are put together once more: for each field the value whose networks ended with the
+lowest training loss. This is fair to the test speakers as long as nothing but the training loss is
+looked at, and that loss is comparable only between networks that learn from the same segments by
+the same measure. So no value is eligible that
+
+- changes which segments or labels are trained on (utterances dropped, tails kept, excited merged,
+  other folds): a smaller or easier training set has a lower loss for that alone;
+- weighs the classes, and with them the loss;
+- changes only how scores are made from a trained network: it has no training loss of its own.
+
+The loss is that of seed 0, whatever other seeds a file holds, so that more seeds do not change
+what was chosen. Each field is chosen by itself: two values that help alone need not help together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
+
+from repro import config
+from repro.config import READINGS, Experiment, Reading
+
+DEFAULT = "default"
+BEST = "best readings"
+INELIGIBLE = ("protocol.", "front_end.short=drop", "front_end.tail", "training.class_weights")
+
+# What a paper may do that makes its numbers better without a better network, and in what words.
+TRAPS = {
+    "protocol.folds=random": "split the utterances at random, not by speaker",
+    "protocol.folds=letter": "take the motion-capture letter in the name for the speaker",
+    "protocol.folds=session": "hold out a session, with both its speakers, at a time",
+    "protocol.epoch=best-on-test": "report the epoch that is best on the test speaker",
+    "front_end.short=drop-test": "leave utterances under 2 s out of the test",
+    "front_end.short=drop": "leave utterances under 2 s out of training and test",
+    "protocol.labels=hap+exc": "count excited utterances as happy",
+}
+
+
+class Change(NamedTuple):
+    """One value of one field that the paper leaves open."""
+
+    reading: Reading
+    value: Any
+    meaning: str
+
+
+def changes(base: Experiment) -> dict[str, Change]:
+    """Return every alternative of every reading by the name of its variant.
+
+    The milestones are those of the base, each one epoch later. What the base has already is no
+    change; nor are later milestones where there are none, as in the preset `smoke`.
+    """
+    found = {}
+    for reading in READINGS:
+        for value, meaning in reading.alternatives:
+            name = f"{reading.field}={value}"
+            if reading.field == "training.milestones":
+                value = tuple(m + 1 for m in base.training.milestones)
+                name = "training.milestones=+1"
+            if base.override(f"{reading.field}={value}") != base:
+                found[name] = Change(reading, value, meaning)
+    return found
+
+
+def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """Return the three poolings by the default readings, then one change at a time.
+
+    The changes are made to the attention network, that of the bilinear norm to the bilinear one.
+    """
+    grid = _poolings(base)
+    for name, (reading, value, _) in changes(grid[DEFAULT]).items():
+        grid[name] = grid[against(name)].override(f"{reading.field}={value}")
+    return grid
+
+
+def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """Return the default and each trap that is not the default already."""
+    changed = {name: base.override(name) for name in TRAPS}
+    return {DEFAULT: base} | {name: e for name, e in changed.items() if e != base}
+
+
+def against(variant: str) -> str:
+    """Return the variant that a change is compared with."""
+    return "bilinear" if variant.startswith("network.bilinear_norm=") else DEFAULT
+
+
+def best_readings(base: Experiment, losses: Mapping[str, float]) -> dict[str, Experiment]:
+    """Put the readings together that train best, and return each pooling under them.
+
+    Args:
+        base: what `readings` was given.
+        losses: the loss of the last epoch, averaged over folds, of every eligible variant and of
+            those that they are compared with.
+    """
+    best = base
+    for reading, value in chosen(base, losses).items():
+        best = best.override(f"{reading}={value}")
+    names = {DEFAULT: "attention"}
+    return {f"{BEST}, {names.get(name, name)}": e for name, e in _poolings(best).items()}
+
+
+def chosen(base: Experiment, losses: Mapping[str, float]) -> dict[str, Any]:
+    """Return the fields whose best value by training loss is not the default, with that value."""
+    lowest: dict[str, tuple[float, Any]] = {}
+    for name, (reading, value, _) in changes(_poolings(base)[DEFAULT]).items():
+        if name.startswith(INELIGIBLE):
+            continue
+        to_beat, _ = lowest.get(reading.field, (losses[against(name)], None))
+        if losses[name] < to_beat:
+            lowest[reading.field] = losses[name], value
+    return {field: value for field, (_, value) in lowest.items()}
+
+
+def _poolings(base: Experiment) -> dict[str, Experiment]:
+    """Return the same network under each pooling; attention is called the default."""
+    of = {name: base.override(f"network.pooling={name}") for name in get_args(config.Pooling)}
+    return {DEFAULT: of.pop("attention")} | of

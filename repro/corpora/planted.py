@@ -1,0 +1,189 @@
+"""Signals whose four classes differ in one thing alone: a pattern of known length in time or height.
+
+Section 3.2 reads off accuracy how far a filter has to reach in time and in frequency. These signals
+put that method to a test, since here the answer is known. Each is 2 s long, one segment, and holds
+four pairs of events: clicks that lie T ms apart, or steady tones that lie F Hz apart. Of all eight
+events four are loud and four are soft (half the amplitude), and the class is how they are paired:
+
+    falling   loud, then soft (in frequency: the loud tone below the soft one)
+    rising    soft, then loud
+    level     two pairs of loud events, two of soft ones
+    mixed     two falling pairs, two rising ones
+
+So every signal of every class holds the same events: neither the spectrum nor the level nor any
+stretch shorter than a pair tells the classes apart. Pairs lie at random, farther from each other
+than T (or F) and a spectrogram's smear, so that no filter sees two pairs before it sees one whole.
+A little white noise covers everything.
+
+The classes bear the names of the four emotions because the network has these outputs; they have
+nothing to do with emotion. The ten speakers are ten independent draws.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import soundfile
+
+from repro.corpora.table import Utterance, files_in, require_folder
+from repro.errors import ReproError
+from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
+
+RECIPE_VERSION = 1  # in every utterance's name; add one when the same seed gives other bytes
+SPEAKERS = 10
+PER_CLASS = 6  # utterances of a speaker and class
+SAMPLES = round(SEGMENT_SECONDS * SAMPLE_RATE)
+LOUD, SOFT = 1.0, 0.5
+# (first, second) of the four pairs; each list has four loud events and four soft ones.
+FALL, RISE = (LOUD, SOFT), (SOFT, LOUD)
+ARRANGEMENTS = {
+    "falling": [FALL] * 4,
+    "rising": [RISE] * 4,
+    "level": [(LOUD, LOUD)] * 2 + [(SOFT, SOFT)] * 2,
+    "mixed": [FALL] * 2 + [RISE] * 2,
+}
+PAIRS = 4
+CLASS_OF = dict(zip(EMOTIONS, ARRANGEMENTS, strict=True))
+# What the 40 ms window smears a click and a tone over: its length; its main lobe, null to null.
+SMEAR = {"ms": 1000 * WINDOW_SECONDS, "Hz": 4 / WINDOW_SECONDS}
+LENGTH = {"ms": 1000 * SEGMENT_SECONDS, "Hz": float(HIGHEST_HZ)}
+NOISE = 10 ** (-30 / 20)  # of a loud event, both as they appear in a frame's spectrum
+WINDOW_SUM, WINDOW_SQUARES = 0.54, 0.397  # of a Hamming window, a sample
+PEAK = 0.9
+NAME = re.compile(rf"v{RECIPE_VERSION}_(?P<speaker>p\d\d)_(?P<emotion>[a-z]+)_\d\d\.wav")
+
+
+class Scale(NamedTuple):
+    """How far apart the two events of a pair are."""
+
+    size: int
+    unit: Literal["ms", "Hz"]
+
+    @property
+    def text(self) -> str:
+        """The scale in words, such as `40 ms`."""
+        return f"{self.size} {self.unit}"
+
+    @property
+    def corpus(self) -> str:
+        """The name of the corpus, such as `planted-40ms`."""
+        return f"planted-{self.size}{self.unit.lower()}"
+
+
+SCALES = (*(Scale(t, "ms") for t in (40, 80, 160)), *(Scale(f, "Hz") for f in (50, 100, 200)))
+BY_NAME = {scale.corpus: scale for scale in SCALES}
+BY_TEXT = {scale.text: scale for scale in SCALES}
+
+
+def default_root(name: str) -> Path:
+    """Return the folder of one scale in the user's cache, one for each version of the recipe."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "repro" / f"{name}-{RECIPE_VERSION}"
+
+
+def utterances(root: Path) -> list[Utterance]:
+    """Return the utterances in a folder that `make` wrote, sorted.
+
+    Raises:
+        ReproError: `root` is missing, or no file in it is named as here.
+    """
+    require_folder(root)
+    named = [(path, NAME.fullmatch(path.name)) for path in files_in(root)]
+    found = [
+        Utterance(path.stem, name["speaker"], name["emotion"], path) for path, name in named if name
+    ]
+    if not found:
+        raise ReproError(f"{root}: no planted signals of this version; leave --root away")
+    return found
+
+
+def ensure(name: str) -> Path:
+    """Make a planted corpus in the cache unless it is there; return its folder."""
+    folder = default_root(name)
+    if not folder.is_dir():
+        make(BY_NAME[name], folder)
+    return folder
+
+
+def make(
+    scale: Scale,
+    directory: Path,
+    *,
+    speakers: int = SPEAKERS,
+    per_class: int = PER_CLASS,
+    seed: int = 0,
+) -> None:
+    """Write the signals of one scale; the same arguments give the same bytes.
+
+    The folder is filled beside `directory` and renamed when complete, so that an interruption
+    leaves nothing behind.
+
+    Raises:
+        ReproError: the folder cannot be written.
+    """
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".planted-", dir=directory.parent) as temporary:
+            folder = Path(temporary) / "wav"
+            folder.mkdir()
+            for speaker in range(speakers):
+                for emotion, number in np.ndindex(len(EMOTIONS), per_class):
+                    rng = np.random.default_rng([seed, speaker, emotion, number])
+                    name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
+                    sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
+                    soundfile.write(folder / name, sound, SAMPLE_RATE, subtype="PCM_16")
+            folder.rename(directory)
+    except OSError as error:
+        if not directory.is_dir():  # else another process was faster, with the same bytes
+            raise ReproError(
+                f"{directory}: the corpus cannot be written here ({error})"
+            ) from error
+
+
+def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:
+    """Draw one signal of a class: [32000 samples] in [-1, 1]."""
+    pairs = rng.permutation(ARRANGEMENTS[arrangement])  # [pairs, 2]
+    events = _starts(scale, rng)[:, None] + [0, scale.size]  # [pairs, 2], in ms or Hz
+    make_events = _clicks if scale.unit == "ms" else _tones
+    sound, spectral_peak = make_events(events.ravel(), pairs.ravel(), rng)
+    # The spectrum of noise of unit power has a magnitude of √(sum of squared window) in a frame.
+    deviation = NOISE * spectral_peak / np.sqrt(WINDOW_SQUARES * WINDOW_SECONDS * SAMPLE_RATE)
+    return sound + rng.normal(0, deviation, SAMPLES)
+
+
+def _starts(scale: Scale, rng: np.random.Generator) -> np.ndarray:
+    """Draw where the pairs begin: [pairs], in ms or Hz.
+
+    From the end of a pair to the next there is more than from its start to its end, by a smear, and
+    a smear is left free at both ends of the axis.
+    """
+    smear = SMEAR[scale.unit]
+    block = 2 * scale.size + smear
+    slack = LENGTH[scale.unit] - 2 * smear - PAIRS * block + (scale.size + smear)
+    return smear + block * np.arange(PAIRS) + np.sort(rng.uniform(0, slack, PAIRS))
+
+
+def _clicks(
+    times: np.ndarray, levels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Put one sample of either sign at each time (ms); a click's spectrum is flat."""
+    sound = np.zeros(SAMPLES)
+    at = np.round(times * SAMPLE_RATE / 1000).astype(int)
+    sound[at] = PEAK * levels * rng.choice([-1, 1], len(at))
+    return sound, PEAK
+
+
+def _tones(
+    hertz: np.ndarray, levels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Add a steady tone of random phase at each frequency; the sum of their peaks stays below 1."""
+    amplitude = PEAK / levels.sum()
+    phases = rng.uniform(0, 2 * np.pi, (len(hertz), 1))
+    seconds = np.arange(SAMPLES) / SAMPLE_RATE
+    tones = np.sin(2 * np.pi * hertz[:, None] * seconds + phases)
+    return amplitude * levels @ tones, amplitude * WINDOW_SUM * WINDOW_SECONDS * SAMPLE_RATE / 2

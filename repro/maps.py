@@ -1,0 +1,52 @@
+"""Small pictures as text: a matrix in a results file, reduced and kept with 8 bits a point."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import numpy as np
+
+ROWS, COLUMNS = 100, 50  # the largest that a results file holds
+STEPS = 255
+
+
+def pack(values: np.ndarray) -> dict[str, Any]:
+    """Turn a matrix of finite numbers into what JSON can hold.
+
+    Returns:
+        `shape`, the `low`est and `high`est value, and `data`: the points, row by row, as base64
+        of one byte each, from 0 for the lowest to 255 for the highest.
+    """
+    low, high = (float(f"{bound:.6g}") for bound in (values.min(), values.max()))
+    steps = (values - low) / (high - low) * STEPS if high > low else np.zeros(values.shape)
+    points = steps.round().clip(0, STEPS).astype(np.uint8)
+    return {
+        "shape": list(values.shape),
+        "low": low,
+        "high": high,
+        "data": base64.b64encode(points.tobytes()).decode(),
+    }
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """Return the matrix that `pack` packed.
+
+    Raises:
+        ValueError: it is none.
+    """
+    (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
+    if not (type(rows) is type(columns) is int and 0 < rows <= ROWS and 0 < columns <= COLUMNS):
+        raise ValueError("no shape of a small picture")
+    if not (type(low) is type(high) is float and low <= high and np.isfinite(high - low)):
+        raise ValueError("no bounds of a picture")
+    if not (isinstance(packed["data"], str) and len(packed["data"]) <= 2 * ROWS * COLUMNS):
+        raise ValueError("no points of a picture")
+    try:
+        points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
+    except (binascii.Error, UnicodeError) as error:
+        raise ValueError("no points of a picture") from error
+    if len(points) != rows * columns:
+        raise ValueError("points that do not fill their shape")
+    return low + points.reshape(rows, columns) * ((high - low) / STEPS)

@@ -1,0 +1,187 @@
+"""The recovery study: does the method of Section 3.2, Fig. 2, measure what it is read to measure?
+
+The paper sweeps one side of a filter and takes the size where accuracy stops rising for the stretch
+of time, or of frequency, over which emotion shows itself. Here the sweep is made over signals whose
+classes differ only in a pattern of a known stretch (`repro.corpora.planted`). If the method works,
+accuracy rises when the filter reaches that stretch, and not before.
+
+The network is that of Section 3.2: one layer of 16 filters, GAP. It is trained with the paper's
+rates and number of epochs, in batches of 16 instead of 64, because a planted corpus is small and
+the paper's batches would end training after a fifth of the steps. To save time the presets below
+`paper` let Conv1 step over positions along the axis that is not swept (every pattern is repeated
+along it); along the axis that is swept it always steps by one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from repro import metrics, paper
+from repro.config import Experiment, scaled_milestones
+from repro.corpora import planted
+from repro.corpora.planted import Scale
+
+BATCH_SIZE = 16
+WA = metrics.SCORES.index("WA")
+LEVEL = 0.05  # of the test whether a sweep has learnt anything
+STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
+VARIANT = re.compile(r"(?P<size>\d+) (?P<unit>ms|Hz), (?P<height>\d+)x(?P<width>\d+)")
+
+
+class Plan(NamedTuple):
+    """How much of the study a preset runs."""
+
+    scales: tuple[Scale, ...]
+    heights: tuple[int, ...]
+    widths: tuple[int, ...]
+    folds: int | None
+    epochs: int
+    skip: int  # step of Conv1 along the axis that is not swept
+
+
+FEW = tuple(scale for scale in planted.SCALES if scale.text in ("80 ms", "100 Hz"))
+HEIGHTS = tuple(h for h in paper.SWEEP_HEIGHTS if h <= 40)
+WIDTHS = tuple(w for w in paper.SWEEP_WIDTHS if w <= 30)
+MEASURE = Plan(planted.SCALES, HEIGHTS, WIDTHS, 5, paper.EPOCHS, 25)
+PLANS = {
+    "smoke": Plan(FEW, (2, 20), (2, 16), 2, 10, 25),
+    "demo": Plan(FEW, (2, 10, 20), (2, 8, 16), 2, 25, 25),
+    "coarse": MEASURE,
+    "quick": MEASURE,
+    "paper": Plan(planted.SCALES, paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS, None, paper.EPOCHS, 1),
+}
+
+
+def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
+    """Return the sweep of widths for each planted time, and of heights for each frequency."""
+    plan = PLANS[preset]
+    experiments = {}
+    for scale in plan.scales:
+        in_time = scale.unit == "ms"
+        for size in plan.widths if in_time else plan.heights:
+            shape = (paper.SWEEP_FIXED, size) if in_time else (size, paper.SWEEP_FIXED)
+            network = replace(
+                base.network,
+                pooling="gap",
+                stems=(shape,),
+                stem_channels=paper.SWEEP_CHANNELS,
+                trunk=(),
+                stride=(plan.skip, 1) if in_time else (1, plan.skip),
+            )
+            training = replace(
+                base.training,
+                epochs=plan.epochs,
+                batch_size=BATCH_SIZE,
+                milestones=scaled_milestones(plan.epochs),
+                max_segments=None,
+            )
+            protocol = replace(base.protocol, max_folds=plan.folds)
+            experiments[f"{scale.text}, {shape[0]}x{shape[1]}"] = replace(
+                base, network=network, training=training, protocol=protocol
+            )
+    return experiments
+
+
+def corpus_of(variant: str) -> str:
+    """Return the name of the corpus that a variant is trained on, such as `planted-40ms`."""
+    return _scale(variant).corpus
+
+
+def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `metrics.summary` with what each variant's filter and planted scale are.
+
+    Further columns: scale (such as `40 ms`), unit, planted (ms or Hz), reach (of the filter, in the
+    same unit: its size times the step of 10 ms or 10 Hz, as the paper counts).
+    """
+    table = metrics.summary(predictions)
+    scales = [_scale(variant) for variant in table["variant"]]
+    return table.assign(
+        scale=[scale.text for scale in scales],
+        unit=[scale.unit for scale in scales],
+        planted=[scale.size for scale in scales],
+        reach=[_reach(variant) for variant in table["variant"]],
+    )
+
+
+def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return which scale the sweep over each planted scale gives away.
+
+    The recovered scale is where accuracy has risen halfway from chance to the best of the sweep:
+    the first such point, on straight lines between the sizes measured, over the logarithm of size.
+    A sweep that is halfway up at its smallest size gives that size, `at most` being true; one whose
+    best size does no better than chance (one-sided binomial test, corrected for the number of
+    sizes) gives none. The interval comes from the bootstrap over speakers and seeds.
+
+    Args:
+        predictions: of the study, on one set of settings.
+
+    Returns:
+        A row per planted scale: scale, unit, planted, recovered, low, high (ms or Hz), at most,
+        best reach, best WA, smallest WA, chance (per cent), speakers, seeds.
+    """
+    rows = []
+    scale_of = predictions["variant"].map(lambda variant: _scale(variant))
+    for scale in dict.fromkeys(scale_of):
+        of_scale = predictions[scale_of == scale]
+        by_reach = {_reach(v): p for v, p in of_scale.groupby("variant", sort=False)}
+        reaches = np.array(sorted(by_reach))
+        counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
+        accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
+        chance = metrics.majority(of_scale)
+        row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
+        row |= dict.fromkeys(("recovered", "low", "high"), np.nan) | {"at most": False}
+        if _learnt(counts, accuracy, chance):
+            draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
+            points = np.array([half_rise(reaches, draw, chance) for draw in draws])
+            speakers = of_scale["fold"].nunique()
+            row["recovered"] = half_rise(reaches, accuracy, chance)
+            row["low"], row["high"] = metrics.interval(points, speakers)
+            row["at most"] = bool(row["recovered"] == reaches[0])
+        rows.append(
+            row
+            | {"best reach": reaches[accuracy.argmax()], "best WA": accuracy.max()}
+            | {"smallest WA": accuracy[0], "chance": chance}
+            | {"speakers": of_scale["fold"].nunique(), "seeds": of_scale["seed"].nunique()}
+        )
+    return pd.DataFrame(rows)
+
+
+def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> float:
+    """Return where accuracy first is halfway from chance to its best; see `recovered`."""
+    half = (chance + accuracy.max()) / 2
+    first = int(np.argmax(accuracy >= half))
+    if first == 0:
+        return float(reaches[0])
+    (low, high), (left, right) = accuracy[first - 1 : first + 1], np.log(reaches[first - 1 :][:2])
+    return float(np.exp(left + (right - left) * (half - low) / (high - low)))
+
+
+def _learnt(counts: list[np.ndarray], accuracy: np.ndarray, chance: float) -> bool:
+    """Tell whether the best size does better than chance."""
+    best = counts[int(accuracy.argmax())].sum((0, 1))
+    right, total = int(np.trace(best)), int(best.sum())
+    p = binomtest(right, total, chance / 100, alternative="greater").pvalue
+    return bool(p < LEVEL / len(counts))
+
+
+def _scale(variant: str) -> Scale:
+    name = _parts(variant)
+    return planted.BY_TEXT[f"{name['size']} {name['unit']}"]
+
+
+def _reach(variant: str) -> int:
+    name = _parts(variant)
+    return STEP[name["unit"]] * int(name["width" if name["unit"] == "ms" else "height"])
+
+
+def _parts(variant: str) -> re.Match[str]:
+    name = VARIANT.fullmatch(variant)
+    if not name:
+        raise ValueError(f"no variant of the recovery study: {variant}")
+    return name
