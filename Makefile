@@ -10,7 +10,7 @@ UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lint format book edition sync lock clean
+.PHONY: help setup report test lint format book edition bench sync lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -49,6 +49,9 @@ book: setup ## build the published edition in book/ as it stands
 
 edition: setup ## run the notebooks again and publish them in book/report
 	$(BIN)/python -c 'from repro.report import build_edition; build_edition()'
+
+bench: setup ## measure speed beside the usual way and the hardware
+	$(BIN)/repro bench
 
 sync: setup ## bring each notebook into step with its script
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py

@@ -92,20 +92,32 @@ def extract(
     front_end: FrontEnd,
     device: torch.device | str = "cpu",
     waveforms: list[Tensor] | None = None,
+    precision: trainer.Precision = "fp32",
 ) -> Features:
-    """Read a corpus and compute its training segments, kept on the device."""
+    """Read a corpus and compute its training segments, kept on the device.
+
+    For training in bfloat16 they are kept so, in half the memory: the network's first convolution
+    would round them all the same.
+    """
     if waveforms is None:
         waveforms = [audio.load(path) for path in table["path"]]
-    per_fold = front_end.scale == "training-set"
-    make = spectrogram.magnitudes if per_fold else spectrogram.segments
-    parts = [make(w.to(device), front_end, paper.TRAIN_HOP_SECONDS) for w in waveforms]
-    utterance = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(p) for p in parts]))
+    hop = paper.TRAIN_HOP_SECONDS
+    raw = front_end.scale == "training-set"
+    make = spectrogram.magnitudes if raw else spectrogram.segments
+    dtype = torch.bfloat16 if precision == "bf16" and not raw else torch.float32
+    counts = [spectrogram.segment_count(len(w), hop, front_end) for w in waveforms]
+    utterance = torch.arange(len(waveforms)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
+    # One tensor from the start: parts to be joined would need the memory twice.
+    shape = make(waveforms[0].to(device), front_end, hop).shape[1:]
+    segments = torch.empty(sum(counts), *shape, device=device, dtype=dtype)
+    for part, waveform in zip(segments.split(counts), waveforms, strict=True):
+        part[:] = make(waveform.to(device), front_end, hop)
     return Features(
         table,
         front_end,
         waveforms,
-        torch.cat(parts),
+        segments,
         utterance.to(device),
         classes[utterance].to(device),
     )
@@ -135,12 +147,14 @@ def run_fold(
     seed = fold_seed(seed, fold)
     training = training_set(features, fold, experiment.training, seed)
     test = _test_segments(features, fold, training.limits)
+    lengths = [len(of_utterance) for of_utterance in test]
+    together = torch.cat(test)
+    test = list(together.split(lengths))  # no second copy
     network = initial_network(experiment.network, seed)
 
     def score() -> Tensor:
-        logits = trainer.predict(network, torch.cat(test), device=device, precision=precision)
-        parts = logits.split([len(t) for t in test])
-        return _utterance_scores(parts, fold, experiment.protocol)
+        logits = trainer.predict(network, together, device=device, precision=precision)
+        return _utterance_scores(logits.split(lengths), fold, experiment.protocol)
 
     def accuracy(scores: Tensor) -> float:
         predictions = _predictions(features.table, fold, scores)
@@ -164,8 +178,12 @@ def run_fold(
         training.labels,
         experiment.training,
         seed=seed,
+        rows=training.rows,
         device=device,
         precision=precision,
+        compiled=trainer.compiling_pays(
+            experiment, len(training.rows), torch.device(device), precision
+        ),
         on_epoch=epoch_done,
         checkpoint=checkpoint,
     )
@@ -181,6 +199,7 @@ class TrainingSet(NamedTuple):
 
     segments: Float[Tensor, "n 1 bins frames"]
     labels: Int[Tensor, " n"]
+    rows: Int[Tensor, " rows"]  # those of the segments that are trained on
     limits: tuple[float, float] | None  # of its magnitudes, where one scale serves all
 
 
@@ -191,11 +210,12 @@ def training_set(features: Features, fold: Fold, training: Training, seed: int) 
         picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         rows = rows[picked[: training.max_segments].sort().values]
     rows = rows.to(features.segments.device)
-    segments, limits = features.segments[rows], None
-    if features.front_end.scale == "training-set":
-        limits = (segments.min().item(), segments.max().item())
-        segments = spectrogram.normalise(segments, features.front_end, limits)
-    return TrainingSet(segments, features.labels[rows], limits)
+    if features.front_end.scale != "training-set":
+        return TrainingSet(features.segments, features.labels, rows, None)  # copies none
+    segments = features.segments[rows]
+    limits = (segments.min().item(), segments.max().item())
+    segments = spectrogram.normalise(segments, features.front_end, limits)
+    return TrainingSet(segments, features.labels[rows], torch.arange(len(rows)), limits)
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:

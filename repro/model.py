@@ -12,6 +12,7 @@ read as a matrix of H·W positions by C channels, into one score per emotion:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +42,9 @@ class Stems(nn.Module):
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
         maps = [conv(F.pad(x, pad)) for conv, pad in zip(self.convs, self.pads, strict=True)]
         h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
-        x = torch.cat([m[:, :, :h, :w] for m in maps], 1)
-        return F.relu(self.norm(x))
+        maps = [m[:, :, :h, :w] for m in maps]
+        x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, `cat` makes a copy
+        return F.relu(self.norm(x), inplace=True)
 
 
 class Trunk(nn.Module):
@@ -60,9 +62,10 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         for conv, norm, pooled in zip(self.convs, self.norms, self.pooled, strict=True):
-            x = F.relu(norm(conv(x)))
-            if pooled:
+            x = norm(conv(x))
+            if pooled:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
                 x = F.max_pool2d(x, paper.POOL_WINDOW)
+            x = F.relu(x, inplace=True)
         return x
 
 
@@ -74,7 +77,10 @@ class GlobalAveragePooling(nn.Module):
         self.classify = nn.Linear(channels, CLASSES)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
-        return self.classify(x.mean((2, 3)))
+        # Channels last, as the maps lie in memory: the gradient of a mean over the last dimensions
+        # would lie the other way, and ReLU's backward pass over two layouts takes eight times as
+        # long.
+        return self.classify(x.permute(0, 2, 3, 1).flatten(1, 2).mean(1))
 
 
 class BilinearPooling(nn.Module):
@@ -118,6 +124,17 @@ class AttentionPooling(nn.Module):
         return product.sum((2, 3)) if self.average == "sum" else product.mean((2, 3))
 
 
+# A pooling for each name: from the settings and the number of channels to a module that turns the
+# last map [n, c, h, w] into scores [n, 4].
+POOLINGS: dict[str, Callable[[Network, int], nn.Module]] = {
+    "gap": lambda _, channels: GlobalAveragePooling(channels),
+    "bilinear": lambda network, channels: BilinearPooling(channels, network.bilinear_norm),
+    "attention": lambda network, channels: AttentionPooling(
+        channels, network.attention_average, network.attention_bn
+    ),
+}
+
+
 class SpeechEmotionNetwork(nn.Module):
     """Stems, trunk and pooling: from spectrograms to one score (logit) per emotion."""
 
@@ -126,7 +143,8 @@ class SpeechEmotionNetwork(nn.Module):
         self.stems = Stems(network)
         self.trunk = Trunk(network)
         stem_channels = network.stem_channels * len(network.stems)
-        self.pooling = _pooling(network, network.trunk[-1] if network.trunk else stem_channels)
+        channels = network.trunk[-1] if network.trunk else stem_channels
+        self.pooling = POOLINGS[network.pooling](network, channels)
 
     def features(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
         """Return the last feature map X, which the pooling reads."""
@@ -171,7 +189,7 @@ def _weights(network: Network) -> int:
     trunk = sum(i * o * paper.TRUNK_KERNEL**2 for i, o in itertools.pairwise(inputs))
     channels = inputs[-1]
     pooled = {"gap": CLASSES, "bilinear": channels * CLASSES, "attention": CLASSES + 1}
-    return stems + trunk + channels * pooled[network.pooling]
+    return stems + trunk + channels * pooled.get(network.pooling, CLASSES)
 
 
 def _passes(network: Network) -> bool:
@@ -195,14 +213,6 @@ def _passes(network: Network) -> bool:
 def signed_sqrt(x: Tensor) -> Tensor:
     """sgn(x) √|x|, with a finite slope at 0, where channels that ReLU has silenced lie."""
     return x.sign() * (x.abs() + 1e-10).sqrt()
-
-
-def _pooling(network: Network, channels: int) -> nn.Module:
-    if network.pooling == "gap":
-        return GlobalAveragePooling(channels)
-    if network.pooling == "bilinear":
-        return BilinearPooling(channels, network.bilinear_norm)
-    return AttentionPooling(channels, network.attention_average, network.attention_bn)
 
 
 def _attention_map(channels: int, maps: int, bn: bool) -> nn.Module:

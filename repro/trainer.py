@@ -1,13 +1,14 @@
 """Train one network on one training set, and score segments with it (Section 3.1).
 
-The training set lives on the device as one tensor; an epoch is a shuffled walk through it without
-a data loader and without waiting for the device.
+The segments of a corpus live on the device as one tensor; an epoch is a shuffled walk through the
+rows of a training set, without a data loader and without waiting for the device.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
@@ -18,17 +19,24 @@ from torch.nn import functional as F
 
 from repro import paper
 from repro.checkpoint import Checkpoint
-from repro.config import Training
+from repro.config import Experiment, Training
 from repro.errors import ReproError
 from repro.model import CLASSES
 from repro.shapes import Float, Int
 
 Precision = Literal["fp32", "bf16"]
-PREDICT_BATCH = 128
+PREDICT_BATCH = 64
+ROOM = 8 * 2**30  # bytes of free memory
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
+# Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
+# its network, which takes half a minute or more, can pay.
+COMPILE_FROM = 5_000
 
 # Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 torch.backends.cudnn.deterministic = True
+# By default cuDNN rounds the inputs of float32 convolutions to 11 bits; fp32 means float32 here.
+torch.backends.cudnn.allow_tf32 = False
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -59,6 +67,19 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if has_units else "fp32"
 
 
+def compiling_pays(
+    experiment: Experiment, segments: int, device: torch.device, precision: Precision
+) -> bool:
+    """Tell whether to compile the network for a fold with so many training segments.
+
+    In float32 on a processor the convolutions take most of the time, which compiling leaves as it
+    is. Where they are fast, on a GPU or in bfloat16, what lies between them is worth fusing.
+    """
+    height, width = experiment.network.stride
+    work = segments * experiment.training.epochs / (height * width)
+    return work >= COMPILE_FROM and (device.type == "cuda" or precision == "bf16")
+
+
 def fit(
     network: nn.Module,
     segments: Float[Tensor, "n 1 bins frames"],
@@ -66,8 +87,10 @@ def fit(
     training: Training,
     *,
     seed: int,
+    rows: Int[Tensor, " rows"] | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
+    compiled: bool = False,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
@@ -79,8 +102,10 @@ def fit(
         labels: [n] indices into `paper.EMOTIONS`.
         training: epochs, batch size, rates and the rest of Section 3.1.
         seed: decides the order of the segments.
+        rows: which of the segments to train on; by default all.
         device: where to train.
         precision: `bf16` runs the convolutions in bfloat16, with weights kept in float32.
+        compiled: compile the network, if there is a compiler; see `compiling_pays`.
         on_epoch: called with the number of each finished epoch, from 1.
         checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
 
@@ -90,12 +115,18 @@ def fit(
     Raises:
         ReproError: there are no segments, or the loss is no longer finite.
     """
-    if not len(segments):
+    if rows is None:
+        rows = torch.arange(len(segments))
+    if not len(rows):
         raise ReproError("there is no segment to train on")
-    _keep_freed_memory()
+    device = torch.device(device)
+    keep_freed_memory(_has_room())
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    segments, labels = segments.to(device), labels.to(device)
-    weights = _class_weights(labels, training)
+    segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
+    weights = _class_weights(labels[rows], training)
+    compiled = compiled and _compiler_works(device.type)
+    # The last batch of an epoch is smaller, and would be compiled for its size.
+    whole_batch = torch.compile(network, dynamic=False) if compiled else network
     optimiser = torch.optim.SGD(
         network.parameters(),
         lr=training.learning_rate,
@@ -109,16 +140,17 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(epoch, training)
         total = torch.zeros((), device=device)
-        shuffled = torch.randperm(len(segments), generator=order).to(device)
-        for rows in shuffled.split(training.batch_size):
+        shuffled = rows[torch.randperm(len(rows), generator=order).to(device)]
+        for batch in shuffled.split(training.batch_size):
+            forward = whole_batch if len(batch) == training.batch_size else network
             with _autocast(device, precision):
-                scores = network(segments[rows])
-            loss = F.cross_entropy(scores.float(), labels[rows], weights)
+                scores = forward(segments[batch])
+            loss = F.cross_entropy(scores.float(), labels[batch], weights)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            total += loss.detach() * len(rows)
-        history.append(total.item() / len(segments))
+            total += loss.detach() * len(batch)
+        history.append(total.item() / len(rows))
         if not torch.isfinite(total):
             raise ReproError(
                 f"training diverged in epoch {epoch}: the loss is {history[-1]}; "
@@ -153,6 +185,21 @@ def predict(
     return torch.cat(scores).cpu()
 
 
+def keep_freed_memory(keep: bool) -> None:
+    """Let the C library keep what is freed, or give large blocks back to the system as it likes.
+
+    glibc by itself gives every large block back at once, and each training step on a processor
+    then spends a third of its time on getting zeroed pages for the same maps again. What is kept
+    does not always fit the next step: the process grows to one and a half times its size.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
+    if mallopt:
+        # Otherwise, what glibc's limits grow to by themselves when large blocks come and go.
+        mallopt(M_MMAP_MAX, 0 if keep else 65536)
+        mallopt(M_MMAP_THRESHOLD, 2**25)
+        mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**26)
+
+
 def learning_rate(epoch: int, training: Training) -> float:
     """Return the rate in an epoch counted from 1: cut tenfold from each milestone on."""
     cuts = sum(epoch >= milestone for milestone in training.milestones)
@@ -160,17 +207,25 @@ def learning_rate(epoch: int, training: Training) -> float:
 
 
 @cache
-def _keep_freed_memory() -> None:
-    """Ask the C library to keep what is freed, for the rest of the process.
+def _compiler_works(device: str) -> bool:
+    """Compile something small; where that fails, say so once."""
+    try:
+        x = torch.ones(2, 2, device=device, requires_grad=True)
+        torch.compile(lambda x: (x @ x).relu().sum(), dynamic=False)(x).backward()
+    except Exception as error:  # of many kinds: no compiler, no headers, a folder not to write to
+        reason = str(error).strip().partition("\n")[0]
+        print(f"networks are not compiled, training is slower: {reason}", file=sys.stderr)
+        return False
+    return True
 
-    By default glibc gives every large block back to the system at once, and each step of the
-    trainer then spends a third of its time on getting zeroed pages for the same maps again.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
-    if mallopt:
-        m_trim_threshold, m_mmap_max = -1, -4  # from malloc.h
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, -1)
+
+@cache
+def _has_room() -> bool:
+    """Tell whether much memory was free when this process began to train."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOM
+    except (ValueError, OSError):  # the system does not say
+        return False
 
 
 def _class_weights(labels: Tensor, training: Training) -> Tensor | None:

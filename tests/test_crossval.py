@@ -214,7 +214,7 @@ class Spy:
 
     def _fit(self, network: torch.nn.Module, segments: Any, labels: Any, *a: Any, **k: Any) -> Any:
         self.networks.append(network)
-        self.trained_on.append((segments, labels))
+        self.trained_on.append((segments[k["rows"]], labels[k["rows"]]))
         return self.fit(network, segments, labels, *a, **k)
 
     def _predict(self, network: torch.nn.Module, segments: Any, **k: Any) -> Any:

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repro import paper
-from repro.config import READINGS, Network
+from repro.config import PRESETS, READINGS, Network
+from repro.errors import ReproError
 from repro.model import (
     AttentionPooling,
     BilinearPooling,
     GlobalAveragePooling,
     Stems,
     build_network,
+    check_network,
     signed_sqrt,
 )
 
@@ -57,6 +59,61 @@ def test_parameters_of_the_section_3_2_network(shape: tuple[int, int]) -> None:
     network = Network(pooling="gap", stems=(shape,), stem_channels=paper.SWEEP_CHANNELS, trunk=())
     expected = 16 * (height * width + 1) + 2 * 16 + (16 * 4 + 4)
     assert count(build_network(network)) == expected
+
+
+SIDES = st.integers(1, 450)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    settings=st.fixed_dictionaries(
+        {
+            "pooling": st.sampled_from(POOLINGS),
+            "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
+            "trunk": st.lists(st.just(1), max_size=4).map(tuple),
+            "padding": st.sampled_from(["same", "none"]),
+            "pools": st.lists(st.integers(1, 6), max_size=4).map(tuple),
+            "attention_bn": st.booleans(),
+            "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
+        }
+    )
+)
+def test_a_network_is_refused_if_and_only_if_a_spectrogram_does_not_pass(settings: dict) -> None:
+    network = Network(stem_channels=1, **settings)
+    try:
+        with torch.device("meta"):  # sizes without numbers: slow to load, but torch's own word
+            built, x = build_network(network), torch.empty(1, 1, 400, 200)
+            built(x)
+            passes = built.features(x).numel() > 0
+    except (RuntimeError, ValueError):  # ValueError: one position, nothing to normalise
+        passes = False
+    try:
+        check_network(network)
+        assert passes
+    except ReproError as error:
+        assert "leave too little of a 400×200 map" in str(error)
+        assert not passes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stem_channels": 10**9},
+        {"stems": ((10**9, 10**9),)},
+        {"trunk": (10**9, 10**9)},
+        {"trunk": (16_000,), "pooling": "bilinear"},
+    ],
+    ids=str,
+)
+def test_a_network_that_no_machine_holds_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ReproError, match=r"ask for [\d,]+ weights"):
+        check_network(replace(SMALL, **changes))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_networks_of_the_presets_are_accepted(preset: str) -> None:
+    for pooling in POOLINGS:
+        check_network(replace(PRESETS[preset].network, pooling=pooling))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -1,0 +1,444 @@
+"""How fast the front end, the trainer and prediction are, beside the usual way and the hardware.
+
+Everything compared runs in one process and in turns, so that whatever else the machine does slows
+both sides alike. The textbook way is that of public re-implementations: float32, eager, contiguous
+maps, a DataLoader over precomputed features, and memory as the C library handles it by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro import config, crossval, paper, spectrogram, study, trainer
+from repro.errors import ReproError
+from repro.model import build_network
+
+ROUNDS = 3
+SWEEP = ("10x2", "2x8", "100x2", "2x80")
+SPEECH_SECONDS = 5.0  # length of the utterances of the front end's and prediction's comparisons
+MATRIX = 2048
+COPIED = 2**26  # float32 numbers
+SCALES = 1, 2, 4
+# Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
+LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
+Ways = dict[str, Callable[[], int]]  # by name: does some work, returns how much
+
+
+def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
+    """Measure everything.
+
+    Returns:
+        `train`, `sweep`, `front_end`, `predict`, `limit`, `memory` and `scaling`, each a dict of
+        numbers, with `machine`. Rates are medians over rounds, with `spread`, the smallest and the
+        largest. A `ratio` is that of the medians.
+    """
+    where = trainer.choose_device(device)
+    how = trainer.choose_precision(precision, where)
+    peaks = hardware(where, how)
+    train = training(config.Network(), where, how, steps=True)
+    shapes = study.variants("filter-shapes", "paper")
+    sweep = {shape: training(shapes[shape].network, where, how) for shape in SWEEP}
+    networks = {"train": config.Network()} | {shape: shapes[shape].network for shape in SWEEP}
+    reached = {"train": train["repro"]} | {shape: row["repro"] for shape, row in sweep.items()}
+    return {
+        "machine": machine(where, how),
+        "train": train,
+        "sweep": sweep,
+        "front_end": front_end(),
+        "predict": prediction(where, how),
+        "limit": peaks
+        | {name: limit(networks[name], peaks, how, rate) for name, rate in reached.items()},
+        "memory": memory(device, precision),
+        "scaling": scaling(where, how),
+    }
+
+
+def machine(device: torch.device, precision: str) -> dict[str, Any]:
+    """Say what was measured on."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "torch": torch.__version__,
+    }
+
+
+def text(found: dict[str, Any]) -> str:
+    """Lay out what `run` found as tables."""
+    sides = {"attention network, training": found["train"]}
+    sides |= {f"{shape} alone, training": row for shape, row in found["sweep"].items()}
+    rows = [
+        (name, "segments/s", row["textbook"], row["repro"], row["ratio"], share)
+        for (name, row), share in zip(
+            sides.items(),
+            (found["limit"][name]["share"] for name in ("train", *found["sweep"])),
+            strict=True,
+        )
+    ]
+    rows += [
+        (f"front end, {name}", "s of speech/s", row["librosa"], row["repro"], row["ratio"], None)
+        for name, row in found["front_end"].items()
+    ]
+    rows.append(("prediction", "utterances/s", None, found["predict"]["utterances"], None, None))
+    columns = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
+    table = pd.DataFrame(rows, columns=columns).to_string(
+        index=False, na_rep="–", float_format="{:.2f}".format
+    )
+    lines = [", ".join(f"{k} {v}" for k, v in found["machine"].items()), table]
+    between = {k: v for k, v in found["train"].items() if k not in ("spread", "ratio")}
+    for name, facts in (("train", between), *((k, found[k]) for k in ("memory", "scaling"))):
+        lines.append(f"{name}: " + ", ".join(f"{k} {v:.3g}" for k, v in facts.items()))
+    return "\n\n".join(lines)
+
+
+# Comparisons -------------------------------------------------------------------------------------
+
+
+def training(
+    network: config.Network,
+    device: torch.device,
+    precision: trainer.Precision,
+    *,
+    steps: bool = False,
+) -> dict[str, Any]:
+    """Compare the textbook loop with the trainer: segments per second at the paper's batch size.
+
+    With `steps`, also what lies between the two, each with all that stands before it: maps that
+    lie channels last, memory that is kept, bfloat16. What the trainer adds after them is to do
+    without a loader, and to compile where that pays.
+    """
+    generator = torch.Generator().manual_seed(0)
+    count = paper.BATCH_SIZE * (8 if device.type == "cuda" else 1)
+    segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) * 2 - 1
+    labels = torch.arange(count) % len(paper.EMOTIONS)
+    data = TensorDataset(segments, labels)
+    ours, kept = build_network(network), segments.to(device)
+    settings = replace(config.Training(), epochs=1, milestones=())
+
+    def one_epoch() -> int:
+        trainer.fit(
+            ours,
+            kept,
+            labels,
+            settings,
+            seed=0,
+            device=device,
+            precision=precision,
+            compiled=device.type == "cuda" or precision == "bf16",
+        )
+        return count
+
+    def usual(keep: bool = False, **settings: Any) -> Callable[[], int]:
+        loop = textbook(build_network(network), data, device, **settings)
+
+        def one_step() -> int:
+            trainer.keep_freed_memory(keep)
+            return next(loop)
+
+        return one_step
+
+    ways = {"textbook": usual(), "repro": one_epoch}
+    if steps:
+        ways["channels last"] = usual(layout=torch.channels_last)
+        ways["memory kept"] = usual(keep=True, layout=torch.channels_last)
+        if precision == "bf16":
+            ways["bfloat16"] = usual(keep=True, layout=torch.channels_last, half=True)
+    return compare(ways, device)
+
+
+def textbook(
+    network: nn.Module,
+    data: TensorDataset,
+    device: torch.device,
+    layout: torch.memory_format = torch.contiguous_format,
+    half: bool = False,
+) -> Iterator[int]:
+    """Train as public re-implementations do; gives the size of each batch after its step."""
+    loader = DataLoader(data, batch_size=paper.BATCH_SIZE, shuffle=True)
+    network = network.to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=paper.LEARNING_RATE,
+        momentum=paper.MOMENTUM,
+        nesterov=True,
+        weight_decay=paper.WEIGHT_DECAY,
+    )
+    while True:
+        for segments, labels in loader:
+            optimiser.zero_grad()
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                scores = network(segments.to(device))
+            loss = F.cross_entropy(scores.float(), labels.to(device))
+            loss.backward()
+            optimiser.step()
+            loss.item()  # as they do, for the running loss
+            yield len(segments)
+
+
+def front_end() -> dict[str, Any]:
+    """Compare librosa, segment by segment, with the front end: seconds of speech per second."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise ReproError(
+            "repro bench compares with librosa, which is not here: pip install librosa"
+        ) from error
+
+    waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
+    window = np.hamming(spectrogram.WINDOW)
+
+    def usual(hop_seconds: float) -> Callable[[], int]:
+        hop = round(hop_seconds * paper.SAMPLE_RATE)
+        samples = waveform.numpy()
+
+        def each_segment() -> int:
+            for start in range(0, len(samples) - spectrogram.SEGMENT + 1, hop):
+                part = samples[start : start + spectrogram.SEGMENT]
+                stft = librosa.stft(
+                    part,
+                    n_fft=paper.DFT_POINTS,
+                    hop_length=spectrogram.SHIFT,
+                    win_length=spectrogram.WINDOW,
+                    window=window,
+                )
+                x = np.abs(stft[: paper.BINS, : paper.FRAMES])
+                x = 2 * (x - x.min()) / (x.max() - x.min()) - 1
+                librosa.mu_compress(x, mu=paper.MU, quantize=False)
+            return 1
+
+        return each_segment
+
+    def ours(hop_seconds: float) -> Callable[[], int]:
+        def whole_utterance() -> int:
+            spectrogram.segments(waveform, config.FrontEnd(), hop_seconds)
+            return 1
+
+        return whole_utterance
+
+    found = {}
+    for name, hop in (("training", paper.TRAIN_HOP_SECONDS), ("test", paper.TEST_HOP_SECONDS)):
+        ways = {"librosa": repeated(usual(hop)), "repro": repeated(ours(hop))}
+        found[name] = compare(ways, torch.device("cpu"), unit=SPEECH_SECONDS)
+    return found
+
+
+def prediction(device: torch.device, precision: trainer.Precision) -> dict[str, Any]:
+    """Measure utterances per second at test overlap, from waveform to scores."""
+    network = build_network(config.Network())
+    waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
+
+    def utterances(count: int = 8) -> int:
+        parts = [
+            spectrogram.segments(waveform.to(device), config.FrontEnd(), paper.TEST_HOP_SECONDS)
+            for _ in range(count)
+        ]
+        trainer.predict(network, torch.cat(parts), device=device, precision=precision)
+        return count
+
+    return compare({"utterances": utterances}, device) | {"seconds_each": SPEECH_SECONDS}
+
+
+def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any]:
+    """Measure seconds per epoch with 1, 2 and 4 times the data: linear if `slope` is 1."""
+    seconds = {}
+    for times in SCALES:
+        count = times * paper.BATCH_SIZE * (16 if device.type == "cuda" else 1)
+        segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, device=device)
+        labels = torch.arange(count) % len(paper.EMOTIONS)
+        network = build_network(config.Network())
+        settings = replace(config.Training(), epochs=1, milestones=())
+        rounds = []
+        for _ in range(2):  # the first warms up
+            start = time.perf_counter()
+            trainer.fit(
+                network, segments, labels, settings, seed=0, device=device, precision=precision
+            )
+            rounds.append(time.perf_counter() - start)
+        seconds[times] = rounds[-1]
+    slope = np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0]
+    return {f"{times}x": value for times, value in seconds.items()} | {"slope": float(slope)}
+
+
+def compare(ways: Ways, device: torch.device, unit: float = 1.0) -> dict[str, Any]:
+    """Let ways of doing the same take turns; give work per second of each, and their ratio.
+
+    Args:
+        ways: the second is compared with the first.
+        device: what to wait for before the clock is read.
+        unit: what one piece of work counts as.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number, name in zip(range((ROUNDS + 1) * len(ways)), cycle(ways), strict=False):
+        gc.collect()
+        synchronise(device)
+        start = time.perf_counter()
+        done = ways[name]()
+        synchronise(device)
+        if number >= len(ways):  # the first round warms up and compiles
+            rates[name].append(unit * done / (time.perf_counter() - start))
+    medians = {name: statistics.median(rounds) for name, rounds in rates.items()}
+    spread = {name: [min(rounds), max(rounds)] for name, rounds in rates.items()}
+    found: dict[str, Any] = medians | {"spread": spread}
+    if len(ways) > 1:
+        first, second, *_ = medians.values()
+        found["ratio"] = second / first
+    return found
+
+
+def repeated(work: Callable[[], int], seconds: float = 0.5) -> Callable[[], int]:
+    """Repeat quick work until the clock can resolve it."""
+
+    def repeat() -> int:
+        done, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            done += work()
+        return done
+
+    return repeat
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for a GPU to finish."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+# Limits ------------------------------------------------------------------------------------------
+
+
+def hardware(device: torch.device, precision: trainer.Precision) -> dict[str, float]:
+    """Measure the best rates of a matrix product (operations/s) and of a copy (bytes/s)."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    size = 4 * MATRIX if device.type == "cuda" else MATRIX
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    source = torch.randn(COPIED, device=device)
+    target = torch.empty_like(source)
+
+    def product() -> int:
+        torch.mm(a, b)
+        return 2 * size**3
+
+    def copy() -> int:
+        target.copy_(source)
+        return 2 * source.nbytes
+
+    product_rate = compare({"rate": product}, device)["spread"]["rate"][1]
+    copy_rate = compare({"rate": copy}, device)["spread"]["rate"][1]
+    return {"operations_per_second": product_rate, "bytes_per_second": copy_rate}
+
+
+def limit(
+    network: config.Network, peaks: dict[str, float], precision: trainer.Precision, rate: float
+) -> dict[str, float]:
+    """Give the rate that this machine's arithmetic and memory would allow, and the share reached.
+
+    The operations are those of the forward and backward convolutions and products. The least bytes
+    are those of the maps that convolutions write: each is written and read going forward, read
+    again going back, and its gradient written and read.
+    """
+    work = least_work(network)
+    size = 2 if precision == "bf16" else 4
+    arithmetic = peaks["operations_per_second"] / work.operations
+    traffic = peaks["bytes_per_second"] / (5 * size * work.numbers)
+    return {
+        "operations": float(work.operations),
+        "bytes": float(5 * size * work.numbers),
+        "arithmetic_limit": arithmetic,
+        "memory_limit": traffic,
+        "share": rate / min(arithmetic, traffic),
+    }
+
+
+class Work(NamedTuple):
+    """What one segment costs in training."""
+
+    operations: int  # multiplications and additions
+    numbers: int  # in the maps that convolutions write
+
+
+def least_work(network: config.Network) -> Work:
+    """Count the work of one training step on one segment."""
+    module = build_network(network)
+    numbers = 0
+
+    def count(_: nn.Module, __: Any, output: Tensor) -> None:
+        nonlocal numbers
+        numbers += output[0].numel()
+
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    with FlopCounterMode(display=False) as counter:
+        scores = module(torch.zeros(2, 1, paper.BINS, paper.FRAMES))
+        F.cross_entropy(scores, torch.tensor([0, 1])).backward()
+    return Work(counter.get_total_flops() // 2, numbers)
+
+
+# Memory ------------------------------------------------------------------------------------------
+
+
+def memory(device: str, precision: str) -> dict[str, float]:
+    """Measure the peak memory, in GB, of a fold with as many segments as IEMOCAP gives.
+
+    In a process of its own: every segment is there, but only two batches are trained on, as more
+    steps need no more memory.
+    """
+    code = f"from repro import bench; bench.fold_of_iemocap({device!r}, {precision!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def fold_of_iemocap(device: str, precision: str) -> None:
+    """Run a fold of IEMOCAP's size on noise and print its peak memory as JSON."""
+    import resource
+
+    where = trainer.choose_device(device)
+    how = trainer.choose_precision(precision, where)
+    seconds = [length for length, count in LENGTHS.items() for _ in range(count)]
+    samples = [round(length * paper.SAMPLE_RATE) for length in seconds]
+    table = pd.DataFrame(
+        {
+            "utterance": [f"u{i}" for i in range(len(samples))],
+            "speaker": [f"s{i % paper.FOLDS}" for i in range(len(samples))],
+            "emotion": [paper.EMOTIONS[i % len(paper.EMOTIONS)] for i in range(len(samples))],
+            "samples": samples,
+        }
+    )
+    waveforms = [torch.randn(length) / 10 for length in samples]
+    experiment = config.Experiment(
+        training=config.Training(epochs=1, milestones=(), max_segments=2 * paper.BATCH_SIZE)
+    )
+    features = crossval.extract(table, experiment.front_end, where, waveforms, how)
+    fold = crossval.make_folds(table, experiment)[0]
+    crossval.run_fold(features, fold, experiment, seed=0, device=where, precision=how)
+    on_gpu = where.type == "cuda"
+    # Kilobytes on Linux, bytes on a Mac.
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {
+        "resident_gb": resident * (1 if sys.platform == "darwin" else 1024) / 1e9,
+        "device_gb": torch.cuda.max_memory_allocated() / 1e9 if on_gpu else 0.0,
+        "training_segments": len(features.segments),
+    }
+    print(json.dumps(found))
