@@ -20,14 +20,18 @@ what was chosen. Each field is chosen by itself: two values that help alone need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
 
-from repro import config
+from repro import config, paper
 from repro.config import READINGS, Experiment, Reading
 
 DEFAULT = "default"
 BEST = "best readings"
+# The variants of `readings` that make up Table 1, by the names that the table has for them.
+TO_THE_LETTER = {"gap": "gap", "bilinear": "bilinear", DEFAULT: "attention"}
+AT_ITS_BEST = {f"{BEST}, {pooling}": pooling for pooling in paper.TABLE_1}
 INELIGIBLE = ("protocol.", "front_end.short=drop", "front_end.tail", "training.class_weights")
 
 # What a paper may do that makes its numbers better without a better network, and in what words.
@@ -40,6 +44,15 @@ TRAPS = {
     "front_end.short=drop": "leave utterances under 2 s out of training and test",
     "protocol.labels=hap+exc": "count excited utterances as happy",
 }
+# Presets that show or test the machinery run a few rows of each study, of different kinds.
+SHOWCASES = ("smoke", "demo")
+FEW_READINGS = (
+    "front_end.scale=segment-log",
+    "front_end.short=drop",
+    "network.bilinear_norm=sqrt-l2",
+    "protocol.folds=random",
+)
+FEW_TRAPS = ("protocol.folds=random", "protocol.epoch=best-on-test", "front_end.short=drop")
 
 
 class Change(NamedTuple):
@@ -75,14 +88,21 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
     """
     grid = _poolings(base)
     for name, (reading, value, _) in changes(grid[DEFAULT]).items():
-        grid[name] = grid[against(name)].override(f"{reading.field}={value}")
+        if preset not in SHOWCASES or name in FEW_READINGS:
+            grid[name] = grid[against(name)].override(f"{reading.field}={value}")
     return grid
 
 
 def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
     """Return the default and each trap that is not the default already."""
-    changed = {name: base.override(name) for name in TRAPS}
+    names = FEW_TRAPS if preset in SHOWCASES else TRAPS
+    changed = {name: base.override(name) for name in names}
     return {DEFAULT: base} | {name: e for name, e in changed.items() if e != base}
+
+
+def short_name(variant: str) -> str:
+    """Return a variant's name without the section of its field, for where room is short."""
+    return re.sub(r"^[a-z_]+\.", "", variant)
 
 
 def against(variant: str) -> str:
@@ -95,26 +115,31 @@ def best_readings(base: Experiment, losses: Mapping[str, float]) -> dict[str, Ex
 
     Args:
         base: what `readings` was given.
-        losses: the loss of the last epoch, averaged over folds, of every eligible variant and of
-            those that they are compared with.
+        losses: the loss of the last epoch, averaged over folds, by variant.
     """
     best = base
     for reading, value in chosen(base, losses).items():
         best = best.override(f"{reading}={value}")
-    names = {DEFAULT: "attention"}
-    return {f"{BEST}, {names.get(name, name)}": e for name, e in _poolings(best).items()}
+    return {
+        name: best.override(f"network.pooling={pooling}") for name, pooling in AT_ITS_BEST.items()
+    }
 
 
 def chosen(base: Experiment, losses: Mapping[str, float]) -> dict[str, Any]:
     """Return the fields whose best value by training loss is not the default, with that value."""
     lowest: dict[str, tuple[float, Any]] = {}
     for name, (reading, value, _) in changes(_poolings(base)[DEFAULT]).items():
-        if name.startswith(INELIGIBLE):
+        if name not in losses or not eligible(name):
             continue
         to_beat, _ = lowest.get(reading.field, (losses[against(name)], None))
         if losses[name] < to_beat:
             lowest[reading.field] = losses[name], value
     return {field: value for field, (_, value) in lowest.items()}
+
+
+def eligible(variant: str) -> bool:
+    """Tell whether a change may be chosen by its training loss."""
+    return not variant.startswith(INELIGIBLE)
 
 
 def _poolings(base: Experiment) -> dict[str, Experiment]:

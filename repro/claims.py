@@ -173,7 +173,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
 def _correct_trends(verdicts: list[Verdict]) -> list[Verdict]:
     """Correct the p-values of all trends together by Holm's method."""
     raw = [part.p for v in verdicts for part in v.parts if part.p is not None]
-    corrected = iter(_holm(raw))
+    corrected = iter(metrics.holm(raw))
     return [
         replace(
             v,
@@ -558,7 +558,7 @@ def _ahead_of_all(
     ahead = float((leads > 0).all(-1).mean())
     error = leads.std(0) * np.sqrt(speakers / (speakers - 1))
     t = np.divide(-lead, error, out=np.zeros_like(lead), where=error > 0)
-    chances = _holm(stats.t.sf(t, speakers - 1))
+    chances = metrics.holm(stats.t.sf(t, speakers - 1))
     beaten_by = [name for name, p in zip(rivals, chances, strict=True) if p < WRONG]
     verdict: Judgement = "supported" if ahead >= FIRST else "undecided"
     if beaten_by:
@@ -571,15 +571,6 @@ def _ahead_of_all(
     if beaten_by:
         note += f"; it is not, by comparison with {', '.join(beaten_by)}"
     return _points(what.format(rivals[closest]), estimate, verdict, note)
-
-
-def _holm(chances: Sequence[float] | np.ndarray) -> list[float]:
-    """Correct p-values for their number by Holm's method."""
-    p = np.asarray(chances, float)
-    order = np.argsort(p)
-    corrected = np.empty_like(p)
-    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    return corrected.tolist()
 
 
 # Rules -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ ten speakers a plain percentile interval is too narrow; its levels are widened a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -189,11 +190,7 @@ def proportion_interval(per_cent: float, utterances: int, level: float = LEVEL) 
 def _row(predictions: pd.DataFrame) -> dict[str, float]:
     """Give every score of one variant with its interval."""
     counts = confusion_counts(predictions)
-    if predictions["average"].iloc[0] == "folds":
-        per_fold = scores_of(counts.sum(0))  # [folds, scores]
-        values, draws = _mean(per_fold[None])[0], _mean_of_folds(per_fold)
-    else:
-        values, draws = scores_of(counts.sum((0, 1))), scores_of(resample(counts))
+    values, draws = averaged(counts, predictions["average"].iloc[0])
     row: dict[str, float] = {}
     for column, score in enumerate(SCORES):
         low, high = interval(draws[:, column], speakers=counts.shape[1])
@@ -213,6 +210,22 @@ def confusion_counts(predictions: pd.DataFrame) -> np.ndarray:
     counts = np.zeros(shape, int)
     np.add.at(counts, tuple(codes), 1)
     return counts
+
+
+def averaged(counts: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
+    """Turn confusion counts [seeds, speakers, 4, 4] into scores [scores] and draws [draws, scores].
+
+    Args:
+        counts: of one variant.
+        average: `pooled` or `folds`, what `protocol.average` says.
+    """
+    if average == "pooled":
+        return scores_of(counts.sum((0, 1))), scores_of(resample(counts))
+    scores = scores_of(counts)  # [seeds, speakers, scores]
+    some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
+    scores = np.where(some, scores, 0)
+    with np.errstate(invalid="ignore"):
+        return scores.sum((0, 1)) / some.sum((0, 1)), _drawn(scores) / _drawn(some)
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:
@@ -240,17 +253,13 @@ def _drawn(values: np.ndarray) -> np.ndarray:
     return np.einsum("rs,rk,sk...->r...", seeds, speakers, values, optimize=True)
 
 
-def _mean_of_folds(per_fold: np.ndarray) -> np.ndarray:
-    """Draw folds with replacement and average their scores: [draws, scores]."""
-    folds = len(per_fold)
-    drawn = np.random.default_rng(0).integers(folds, size=(RESAMPLES, folds))
-    return _mean(per_fold[drawn])
-
-
-def _mean(scores: np.ndarray) -> np.ndarray:
-    """Average scores [draws, folds, scores] over the folds that have them."""
-    with np.errstate(invalid="ignore"):
-        return np.nansum(scores, 1) / np.isfinite(scores).sum(1)
+def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
+    """Correct p-values for their number by Holm's method."""
+    p = np.asarray(chances, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return corrected.tolist()
 
 
 def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:

@@ -4,6 +4,8 @@ filter-shapes   one stem of one shape, GAP (Section 3.2, Fig. 2)
 pooling         the full network under its three poolings (Section 3.3, Table 1)
 readings        one change at a time of what the paper leaves open, then the best together
 protocol        one change at a time of how speakers, epochs and utterances are chosen (Section 3.1)
+recovery        the sweep of Fig. 2 over signals in which the right answer is planted (Section 3.2)
+baselines       no network: the commonest emotion, and a plain classifier of prosody and spectrum
 """
 
 from __future__ import annotations
@@ -21,18 +23,32 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 import repro
-from repro import attention, changes, checkpoint, config, crossval, files, paper, results, trainer
+from repro import (
+    attention,
+    baselines,
+    changes,
+    checkpoint,
+    config,
+    crossval,
+    files,
+    paper,
+    recovery,
+    results,
+    trainer,
+)
 from repro.config import Experiment, FrontEnd, Shape
 from repro.corpora import BUILT_IN, corpus_hash, load_corpus
 from repro.errors import NoResultsError, ReproError
 from repro.model import SpeechEmotionNetwork, check_network
 
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
+Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
 
 # Heights at the fixed width and widths at the fixed height.
 SWEEPS = {
@@ -90,6 +106,8 @@ STUDIES: dict[str, Callable[[str, Experiment], dict[str, Experiment]]] = {
     "pooling": pooling,
     "readings": changes.readings,
     "protocol": changes.protocol,
+    "recovery": recovery.grid,
+    "baselines": baselines.grid,
 }
 
 
@@ -101,12 +119,18 @@ def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str
     """
     if study not in STUDIES:
         raise ReproError(f"no study {study!r}: choose one of {', '.join(STUDIES)}")
-    experiment = config.preset(preset)
-    for assignment in overrides:
-        experiment = experiment.override(assignment)
-    grid = STUDIES[study](preset, experiment)
-    for variant in grid.values():
-        check_network(variant.network)
+
+    def changed(experiment: Experiment) -> Experiment:
+        for assignment in overrides:
+            experiment = experiment.override(assignment)
+        return experiment
+
+    grid = STUDIES[study](preset, changed(config.preset(preset)))
+    if study == "recovery":  # which sets training and folds itself
+        grid = {variant: changed(experiment) for variant, experiment in grid.items()}
+    if study != "baselines":
+        for variant in grid.values():
+            check_network(variant.network)
     return grid
 
 
@@ -130,7 +154,8 @@ def run(
 
     Args:
         study: one of `STUDIES`.
-        corpus: name of the corpus; `root` is its folder, unless it is the built-in one.
+        corpus: name of the corpus; `root` is its folder, unless it is the built-in one. The study
+            `recovery` has corpora of its own and takes neither.
         root: see `corpus`.
         preset: `smoke`, `demo`, `quick` or `paper`.
         results_file: JSON Lines file to append to; a killed run goes on from what it holds.
@@ -149,6 +174,10 @@ def run(
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
+    if study == "recovery" and (corpus != "synthetic" or root is not None):
+        raise ReproError("recovery makes signals of its own: leave --corpus and --root away")
+    if study == "baselines" and ray:
+        raise ReproError("baselines take a minute on one machine: leave --ray away")
     results_file = Path(results_file)
     if results_file.exists():
         with files.held(results_file):
@@ -167,13 +196,15 @@ def run(
         reasons = "; ".join(f"{variant} ({reason})" for variant, reason in refused.items())
         print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr, flush=True)
     name = ", ".join([preset, *overrides])
-    report = progress or LinePerFold()
 
     def train(grid: dict[str, Experiment]) -> int:
         tasks = missing(plan(study, name, grid, tables, seeds), results_file)
         if tasks:
             results.require_writable(results_file)
         checkpoint.sweep(results_file)
+        report = progress or LinePerFold()
+        if study == "baselines":
+            return fit_baselines(tasks, tables, results_file, report)
         tasks = without_twins(tasks, results_file)
         if ray:
             cluster.run(
@@ -188,8 +219,8 @@ def run(
             )
             return len(tasks)
         meter = Meter(tasks, report)
-        for (labels, front_end), group in groupby(tasks, input_of):
-            features = crossval.extract(tables[labels], front_end, where)
+        for (source, front_end), group in groupby(tasks, input_of):
+            features = crossval.extract(tables[source], front_end, where, precision=how)
             for task in group:
                 partial = checkpoint.path_of(results_file, results.identity(task.heading))
                 record = run_task(task, features, where, how, meter.start(task.label), partial)
@@ -204,25 +235,25 @@ def run(
 
 def applicable(
     grid: dict[str, Experiment], corpus: str, root: str | Path | None
-) -> tuple[dict[str, Experiment], dict[str, pd.DataFrame], dict[str, str]]:
+) -> tuple[dict[str, Experiment], dict[Source, pd.DataFrame], dict[str, str]]:
     """Read a corpus and keep the variants that it can be split and labelled for.
 
     Returns:
-        The grid without variants that the corpus refuses; the corpus, by what `protocol.labels`
-        counts as happy; and why, by name, the others were refused.
+        The grid without variants that the corpus refuses; the corpus, by `source_of` the variants;
+        and why, by name, the others were refused.
 
     Raises:
         ReproError: the corpus refuses the first variant, on which a study stands.
     """
     kept: dict[str, Experiment] = {}
-    tables: dict[str, pd.DataFrame] = {}
+    tables: dict[Source, pd.DataFrame] = {}
     refused: dict[str, str] = {}
     for variant, experiment in grid.items():
-        labels = experiment.protocol.labels
+        own, labels = source = source_of(variant, experiment)
         try:
-            if labels not in tables:
-                tables[labels] = load_corpus(corpus, root, labels=labels)
-            crossval.make_folds(tables[labels], experiment)
+            if source not in tables:
+                tables[source] = load_corpus(own or corpus, None if own else root, labels=labels)
+            crossval.make_folds(tables[source], experiment)
             kept[variant] = experiment
         except ReproError as reason:
             if not kept:
@@ -234,7 +265,7 @@ def applicable(
 def second_stage(
     study: str,
     grid: dict[str, Experiment],
-    tables: dict[str, pd.DataFrame],
+    tables: dict[Source, pd.DataFrame],
     results_file: str | Path,
 ) -> dict[str, Experiment]:
     """Return the variants that a study decides on by the training losses of its others.
@@ -284,7 +315,7 @@ def plan(
     study: str,
     preset: str,
     grid: dict[str, Experiment],
-    tables: dict[str, pd.DataFrame],
+    tables: dict[Source, pd.DataFrame],
     seeds: int,
 ) -> list[Task]:
     """Return every fold of every variant and seed of a study, seed by seed.
@@ -293,13 +324,13 @@ def plan(
         study: the study's name, for the results file.
         preset: the preset's name with its overrides, for the results file.
         grid: an experiment for each variant.
-        tables: the corpus, by what `protocol.labels` counts as happy.
+        tables: the corpus, by `source_of` the variants.
         seeds: how many seeds, counted from 0.
     """
     tasks = []
     for seed in range(seeds):
         for variant, experiment in grid.items():
-            table = tables[experiment.protocol.labels]
+            table = tables[source_of(variant, experiment)]
             corpus = {"name": table.attrs["corpus"], "hash": corpus_hash(table)}
             for fold in crossval.make_folds(table, experiment):
                 heading = {
@@ -369,6 +400,8 @@ def collect(
     if results_file is not None and not at_hand(corpus, root):
         found = _read_alone(study, corpus, preset, Path(results_file))
     else:
+        if study == "recovery":
+            corpus, root = "synthetic", None
         results_file = results_file or Path(tempfile.mkdtemp()) / "results.jsonl"
         run(
             study,
@@ -396,12 +429,15 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
         wanted["corpus"] = {corpus}
     found = results.read(results_file, **wanted) if results_file.exists() else None
     if found is None or found.folds.empty:
+        on, options = f" on {corpus}", f" --corpus {corpus} --root DIR"
+        if study == "recovery":
+            on = options = ""
         raise NoResultsError(
-            f"{study} has not been run on {corpus} with the preset {preset}: "
-            f"`repro run {study} --corpus {corpus} --root DIR --preset {preset} "
-            f"--results {results_file}`"
+            f"{study} has not been run{on} with the preset {preset}: "
+            f"`repro run {study}{options} --preset {preset} --results {results_file}`"
         )
-    folds = found.folds.assign(labels=[e["protocol"]["labels"] for e in found.folds["experiment"]])
+    labels = [each["protocol"].get("labels", "") for each in found.folds["experiment"]]
+    folds = found.folds.assign(labels=labels)
     for what, run in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):
         if (folds.groupby(run)[what].nunique() > 1).any():
             mixed = "states of the corpus" if what == "corpus_hash" else "settings of one variant"
@@ -457,6 +493,32 @@ def run_task(
     }
 
 
+def fit_baselines(
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
+    results_file: str | Path,
+    progress: Progress,
+) -> int:
+    """Fit the systems without a network and append their lines; return how many."""
+    features: dict[Source, np.ndarray] = {}
+    for done, task in enumerate(tasks):
+        progress(task.label, done, len(tasks))
+        start = time.perf_counter()
+        source, _ = input_of(task)
+        variant = task.heading["variant"]
+        if source not in features and variant != baselines.MAJORITY:
+            features[source] = baselines.functionals(tables[source])
+        predictions = baselines.predict(variant, tables[source], features.get(source), task.fold)
+        seconds = time.perf_counter() - start
+        record = {
+            "history": [],
+            "predictions": predictions.round(6).to_dict("list"),
+            "provenance": provenance(torch.device("cpu"), "fp64", seconds),
+        }
+        results.append(results_file, task.heading | record)
+    return len(tasks)
+
+
 def keeps_maps(task: Task) -> bool:
     """Tell whether a task's line also says where its network looks."""
     network, protocol = task.experiment.network, task.experiment.protocol
@@ -477,9 +539,14 @@ def _checkpoint(
     return checkpoint.Checkpoint(path, made_by)
 
 
-def input_of(task: Task) -> tuple[str, FrontEnd]:
-    """Return what decides a task's features: the labels of the corpus and the front end."""
-    return task.experiment.protocol.labels, task.experiment.front_end
+def source_of(variant: str, experiment: Experiment) -> Source:
+    """Return which table a variant is trained on; None stands for the corpus that is asked for."""
+    return recovery.corpus_of(variant), experiment.protocol.labels
+
+
+def input_of(task: Task) -> tuple[Source, FrontEnd]:
+    """Return what decides a task's features: the corpus, with its labels, and the front end."""
+    return source_of(task.heading["variant"], task.experiment), task.experiment.front_end
 
 
 class Meter:

@@ -379,7 +379,7 @@ def test_the_rank_correlation_agrees_with_scipy() -> None:
 @pytest.mark.parametrize("chances", [[], [0.2], [0.01, 0.04, 0.03, 0.04], [0.9, 0.8, 0.001]])
 def test_holms_correction_agrees_with_statsmodels(chances: list[float]) -> None:
     expected = multipletests(chances, method="holm")[1] if chances else []
-    assert claims._holm(chances) == pytest.approx(list(expected))
+    assert metrics.holm(chances) == pytest.approx(list(expected))
 
 
 def test_pages_test_sees_both_tails_and_is_corrected_over_the_trends() -> None:
@@ -393,7 +393,7 @@ def test_pages_test_sees_both_tails_and_is_corrected_over_the_trends() -> None:
     trends = [*claims.height_rises(of_study), *claims.angry_falls(of_study)]
     found = verdicts(sweep())
     corrected = [part.p for i in ("height-rises", "angry-falls") for part in found[i].parts]
-    assert corrected == claims._holm([part.p for part in trends if part.p is not None])
+    assert corrected == metrics.holm([part.p for part in trends if part.p is not None])
 
 
 # How often verdicts are wrong --------------------------------------------------------------------

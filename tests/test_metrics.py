@@ -237,3 +237,24 @@ def test_the_majority_is_that_of_the_utterances_not_of_the_rows() -> None:
     once = frame(["sad", "sad", "angry"], ["sad"] * 3)
     again = pd.concat([once, once.assign(seed=1), once.head(1).assign(variant="b")])
     assert metrics.majority(again) == pytest.approx(200 / 3)
+
+
+def test_the_mean_of_what_is_right_is_wa_with_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    parts = [
+        random_frame(rng, 12 + number, fold=f"{number:02d}", seed=seed)
+        for number in range(8)
+        for seed in range(2)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    right = table.assign(right=100.0 * (table["predicted"] == table["emotion"]))
+    (row,) = metrics.summary(table).to_dict("records")
+    expected = metrics.Estimate(row["WA"], row["WA low"], row["WA high"])
+    assert metrics.mean(right, "right") == pytest.approx(expected)
+
+
+def test_the_mean_is_of_what_was_measured() -> None:
+    table = random_frame(np.random.default_rng(0), 4).assign(x=[1.0, np.nan, 3.0, np.nan])
+    assert metrics.mean(table, "x") == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
+    assert np.isnan(metrics.mean(table.assign(x=np.nan), "x").value)
+    assert np.isnan(metrics.mean(pd.DataFrame(), "x").value)

@@ -104,7 +104,7 @@ def test_pooling_varies_the_pooling_alone(preset: str) -> None:
     assert grid["attention"] == base
 
 
-@pytest.mark.parametrize("name", ["filter-shapes", "pooling"])
+@pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol"])
 def test_overrides_reach_every_variant(name: str) -> None:
     grid = study.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
     for experiment in grid.values():

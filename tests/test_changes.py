@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from repro import changes, config
+from repro.config import READINGS, Experiment
+from repro.model import check_network
+
+FULL = ("coarse", "quick", "paper")
+
+
+def values(experiment: Experiment) -> dict[str, object]:
+    return {
+        f"{section}.{leaf}": value
+        for section, part in asdict(experiment).items()
+        for leaf, value in part.items()
+    }
+
+
+def changed_fields(one: Experiment, other: Experiment) -> dict[str, object]:
+    before, after = values(one), values(other)
+    return {field: after[field] for field in before if before[field] != after[field]}
+
+
+# Grids -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", FULL)
+def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_else(
+    preset: str,
+) -> None:
+    base = config.preset(preset)
+    grid = changes.readings(preset, base)
+    assert list(grid)[:3] == ["default", "gap", "bilinear"]
+    assert grid["default"] == base
+    found: dict[str, list[object]] = {}
+    for variant in list(grid)[3:]:
+        against = changes.against(variant)
+        [(field, value)] = changed_fields(grid[against], grid[variant]).items()
+        assert variant.startswith(f"{field}=")
+        assert (against == "bilinear") == (field == "network.bilinear_norm")
+        found.setdefault(field, []).append(value)
+        check_network(grid[variant].network)
+    later = tuple(m + 1 for m in base.training.milestones)
+    expected = {r.field: [value for value, _ in r.alternatives] for r in READINGS}
+    assert found == expected | {"training.milestones": [later]}
+    assert len({experiment.key for experiment in grid.values()}) == len(grid)
+
+
+def test_a_change_is_called_by_what_sets_it_on_the_command_line() -> None:
+    base = config.preset("paper")
+    grid = changes.readings("paper", base)
+    assert grid["front_end.scale=segment-max"] == base.override("front_end.scale=segment-max")
+    assert grid["network.pools=(2, 3, 4)"] == base.override("network.pools=(2, 3, 4)")
+    assert grid["training.milestones=+1"].training.milestones == (22, 32, 42)
+    assert changes.short_name("front_end.scale=segment-max") == "scale=segment-max"
+    assert changes.short_name("default") == "default"
+
+
+def test_later_milestones_need_milestones() -> None:
+    assert "training.milestones=+1" not in changes.changes(config.preset("smoke"))
+    assert "training.milestones=+1" in changes.changes(config.preset("demo"))
+
+
+def test_what_the_base_has_already_is_no_change() -> None:
+    base = config.preset("paper").override("front_end.scale=segment-log")
+    assert "front_end.scale=segment-log" not in changes.readings("paper", base)
+    base = config.preset("paper").override("protocol.folds=random")
+    assert list(changes.protocol("paper", base)).count("protocol.folds=random") == 0
+
+
+@pytest.mark.parametrize("preset", FULL)
+def test_protocol_has_every_trap(preset: str) -> None:
+    base = config.preset(preset)
+    grid = changes.protocol(preset, base)
+    assert list(grid) == ["default", *changes.TRAPS]
+    for variant, experiment in grid.items():
+        assert experiment == (base if variant == "default" else base.override(variant))
+
+
+@pytest.mark.parametrize("preset", changes.SHOWCASES)
+def test_showcases_run_a_few_rows(preset: str) -> None:
+    base = config.preset(preset)
+    assert set(changes.readings(preset, base)) == {*changes.TO_THE_LETTER, *changes.FEW_READINGS}
+    assert set(changes.protocol(preset, base)) == {"default", *changes.FEW_TRAPS}
+    assert set(changes.FEW_TRAPS) <= set(changes.TRAPS)
+
+
+# The readings that train best --------------------------------------------------------------------
+
+
+def losses(**low: float) -> dict[str, float]:
+    """A loss of 1 for every variant, but for some; names as in a grid, with _ for what is not."""
+    grid = changes.readings("paper", config.preset("paper"))
+    found = dict.fromkeys(grid, 1.0)
+    assert set(low) <= set(found)
+    return found | low
+
+
+def test_each_field_takes_the_value_with_the_lowest_loss() -> None:
+    base = config.preset("paper")
+    of = losses(
+        **{
+            "front_end.scale=segment-max": 0.9,
+            "front_end.scale=segment-log": 0.7,
+            "front_end.scale=training-set": 0.8,
+            "network.pools=(2, 3, 4)": 1.1,
+            "network.attention_bn=True": 0.99,
+            "training.milestones=+1": 0.5,
+        }
+    )
+    wanted = {
+        "front_end.scale": "segment-log",
+        "network.attention_bn": True,
+        "training.milestones": (22, 32, 42),
+    }
+    assert changes.chosen(base, of) == wanted
+    best = changes.best_readings(base, of)
+    assert set(best) == set(changes.AT_ITS_BEST)
+    for name, pooling in changes.AT_ITS_BEST.items():
+        expected = wanted | ({} if pooling == "attention" else {"network.pooling": pooling})
+        assert changed_fields(base, best[name]) == expected
+
+
+def test_the_default_wins_a_tie_and_nothing_better_changes_nothing() -> None:
+    base = config.preset("paper")
+    assert changes.chosen(base, losses()) == {}
+    best = changes.best_readings(base, losses())
+    assert best["best readings, attention"] == base
+
+
+def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
+    base = config.preset("paper")
+    norm = "network.bilinear_norm=sqrt-l2"
+    assert changes.chosen(base, losses(**{norm: 0.9, "bilinear": 0.8})) == {}
+    assert changes.chosen(base, losses(**{norm: 1.5, "bilinear": 2.0})) == {
+        "network.bilinear_norm": "sqrt-l2"
+    }
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "front_end.short=drop",
+        "front_end.short=drop-training",
+        "front_end.tail=pad",
+        "training.class_weights=inverse-frequency",
+        "protocol.labels=hap+exc",
+        "protocol.folds=random",
+        "protocol.epoch=best-on-test",
+        "protocol.score=logits",
+    ],
+)
+def test_what_changes_the_data_or_the_measure_of_loss_cannot_be_chosen(variant: str) -> None:
+    assert changes.chosen(config.preset("paper"), losses(**{variant: 0.0})) == {}
+
+
+def test_repeating_short_utterances_keeps_the_data_and_can_be_chosen() -> None:
+    of = losses(**{"front_end.short=repeat": 0.5, "front_end.short=drop": 0.1})
+    assert changes.chosen(config.preset("paper"), of) == {"front_end.short": "repeat"}
