@@ -11,17 +11,14 @@ whole utterances, not 2 s segments, and the whole band up to 8 kHz.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from repro import audio, crossval
+from repro import audio
 from repro.config import Experiment, FrontEnd, Network
 from repro.crossval import Fold
-from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE
 
 MAJORITY, CLASSIFIER = "majority", "prosody+spectrum"
@@ -41,13 +38,15 @@ def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
     return dict.fromkeys((MAJORITY, CLASSIFIER), experiment)
 
 
-def predict(variant: str, table: pd.DataFrame, features: np.ndarray, fold: Fold) -> pd.DataFrame:
+def predict(
+    variant: str, table: pd.DataFrame, features: np.ndarray | None, fold: Fold
+) -> pd.DataFrame:
     """Fit a system to the training speakers of a fold and score the held-out one's utterances.
 
     Args:
         variant: `majority` or `prosody+spectrum`.
         table: the corpus.
-        features: [utterances, statistics] from `functionals`.
+        features: [utterances, statistics] from `functionals`; the majority needs none.
         fold: rows to fit to and rows to score.
 
     Returns:
@@ -55,7 +54,7 @@ def predict(variant: str, table: pd.DataFrame, features: np.ndarray, fold: Fold)
     """
     emotions = table["emotion"].to_numpy()
     test = table.iloc[fold.test][["utterance", "emotion"]].reset_index(drop=True)
-    if variant == MAJORITY or len(set(emotions[fold.train])) == 1:
+    if features is None or len(set(emotions[fold.train])) == 1:
         shares = pd.Series(emotions[fold.train]).value_counts(normalize=True)
         return test.assign(**{emotion: shares.get(emotion, 0.0) for emotion in EMOTIONS})
     classifier = _classifier().fit(features[fold.train], emotions[fold.train])
@@ -112,8 +111,7 @@ def statistics(waveform: np.ndarray) -> dict[str, float]:
 
 
 def _summary(name: str, values: np.ndarray) -> dict[str, float]:
-    """Return mean, standard deviation and range, without the tenths at both ends, of what there is.
-    """
+    """Return mean, standard deviation and range (first to last decile) of what there is."""
     values = values[np.isfinite(values)]
     if not len(values):
         return dict.fromkeys((f"{name} mean", f"{name} deviation", f"{name} range"), np.nan)

@@ -99,7 +99,7 @@ def require_ray() -> None:
 def run(
     address: str,
     tasks: Sequence[study.Task],
-    tables: dict[str, pd.DataFrame],
+    tables: dict[study.Source, pd.DataFrame],
     results_file: Path,
     *,
     device: str,
@@ -113,7 +113,7 @@ def run(
         address: `auto` for the cluster that runs on this machine, `local` for one that lasts as
             long as the command, or HOST:PORT of a cluster's head.
         tasks: the folds.
-        tables: the corpus, by what `protocol.labels` counts as happy.
+        tables: the corpora, by `study.source_of` the variants.
         results_file: JSON Lines file to append to.
         device: `auto`, `cpu` or `cuda`, for the workers to choose from.
         precision: `auto`, `fp32` or `bf16`, likewise.
@@ -148,7 +148,7 @@ def run(
 
 def _submit(
     tasks: Sequence[study.Task],
-    tables: dict[str, pd.DataFrame],
+    tables: dict[study.Source, pd.DataFrame],
     worker: Worker,
     **resources: Any,
 ) -> dict[Any, study.Task]:
@@ -156,18 +156,18 @@ def _submit(
     import ray
 
     extract, train = ray.remote(**resources)(_extract), ray.remote(**resources)(_train)
-    corpora: dict[str, Any] = {}
-    inputs: dict[tuple[str, FrontEnd], Any] = {}
+    corpora: dict[study.Source, Any] = {}
+    inputs: dict[tuple[study.Source, FrontEnd], Any] = {}
     waiting = {}
     for task in tasks:
-        labels, front_end = needed = study.input_of(task)
-        if labels not in corpora:
-            waveforms = [audio.load(path).numpy() for path in tables[labels]["path"]]
-            corpora[labels] = ray.put(Corpus(tables[labels], waveforms))
+        source, front_end = needed = study.input_of(task)
+        if source not in corpora:
+            waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
+            corpora[source] = ray.put(Corpus(tables[source], waveforms))
         if needed not in inputs:
             # A result of a task, unlike what is put, is made again if it is lost with its machine.
-            inputs[needed] = extract.remote(corpora[labels], front_end, worker)
-        waiting[train.remote(task, corpora[labels], inputs[needed], worker)] = task
+            inputs[needed] = extract.remote(corpora[source], front_end, worker)
+        waiting[train.remote(task, corpora[source], inputs[needed], worker)] = task
     return waiting
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from repro.corpora.planted import Scale
 
 BATCH_SIZE = 16
 WA = metrics.SCORES.index("WA")
-LEVEL = 0.05  # of the test whether a sweep has learnt anything
+LEVEL = 0.05  # of the test whether a filter does better than chance
 STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
 VARIANT = re.compile(r"(?P<size>\d+) (?P<unit>ms|Hz), (?P<height>\d+)x(?P<width>\d+)")
 
@@ -88,9 +88,9 @@ def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
     return experiments
 
 
-def corpus_of(variant: str) -> str:
-    """Return the name of the corpus that a variant is trained on, such as `planted-40ms`."""
-    return _scale(variant).corpus
+def corpus_of(variant: str) -> str | None:
+    """Return the corpus of a variant, such as `planted-40ms`; None for those of other studies."""
+    return _scale(variant).corpus if VARIANT.fullmatch(variant) else None
 
 
 def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -114,60 +114,69 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
 
     The recovered scale is where accuracy has risen halfway from chance to the best of the sweep:
     the first such point, on straight lines between the sizes measured, over the logarithm of size.
-    A sweep that is halfway up at its smallest size gives that size, `at most` being true; one whose
-    best size does no better than chance (one-sided binomial test, corrected for the number of
-    sizes) gives none. The interval comes from the bootstrap over speakers and seeds.
+    A sweep that is halfway up at its smallest size gives that size, `at_most` being true; one whose
+    best size does no better than chance (one-sided binomial test on the first seed, corrected for
+    the number of sizes) gives none. The interval comes from the bootstrap over speakers and seeds.
 
     Args:
         predictions: of the study, on one set of settings.
 
     Returns:
-        A row per planted scale: scale, unit, planted, recovered, low, high (ms or Hz), at most,
-        best reach, best WA, smallest WA, chance (per cent), speakers, seeds.
+        A row per planted scale: scale, unit, planted, recovered, low, high (ms or Hz), at_most;
+        best reach and best WA; half reach and half WA, those of the largest filter that reaches no
+        further than half of what is planted, and early, whether even that one does better than
+        chance by the same test; chance (per cent), speakers, seeds.
     """
     rows = []
-    scale_of = predictions["variant"].map(lambda variant: _scale(variant))
-    for scale in dict.fromkeys(scale_of):
-        of_scale = predictions[scale_of == scale]
+    name_of = predictions["variant"].map({v: _scale(v).text for v in set(predictions["variant"])})
+    for name in dict.fromkeys(name_of):
+        scale, of_scale = planted.BY_TEXT[name], predictions[name_of == name]
         by_reach = {_reach(v): p for v, p in of_scale.groupby("variant", sort=False)}
         reaches = np.array(sorted(by_reach))
         counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
         chance = metrics.majority(of_scale)
-        row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
-        row |= dict.fromkeys(("recovered", "low", "high"), np.nan) | {"at most": False}
-        if _learnt(counts, accuracy, chance):
+        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
+        row |= dict.fromkeys(("recovered", "low", "high"), np.nan) | {"at_most": False}
+        above = [_above_chance(c, chance, len(counts)) for c in counts]
+        best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
+        if above[best]:
             draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
-            points = np.array([half_rise(reaches, draw, chance) for draw in draws])
             speakers = of_scale["fold"].nunique()
-            row["recovered"] = half_rise(reaches, accuracy, chance)
-            row["low"], row["high"] = metrics.interval(points, speakers)
-            row["at most"] = bool(row["recovered"] == reaches[0])
+            row["recovered"] = float(half_rise(reaches, accuracy, chance))
+            row["low"], row["high"] = metrics.interval(half_rise(reaches, draws, chance), speakers)
+            row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
         rows.append(
             row
-            | {"best reach": reaches[accuracy.argmax()], "best WA": accuracy.max()}
-            | {"smallest WA": accuracy[0], "chance": chance}
+            | {"best reach": reaches[best], "best WA": accuracy[best]}
+            | {"half reach": reaches[half] if half >= 0 else np.nan}
+            | {"half WA": accuracy[half] if half >= 0 else np.nan}
+            | {"early": half >= 0 and above[half], "chance": chance}
             | {"speakers": of_scale["fold"].nunique(), "seeds": of_scale["seed"].nunique()}
         )
     return pd.DataFrame(rows)
 
 
-def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> float:
-    """Return where accuracy first is halfway from chance to its best; see `recovered`."""
-    half = (chance + accuracy.max()) / 2
-    first = int(np.argmax(accuracy >= half))
-    if first == 0:
-        return float(reaches[0])
-    (low, high), (left, right) = accuracy[first - 1 : first + 1], np.log(reaches[first - 1 :][:2])
-    return float(np.exp(left + (right - left) * (half - low) / (high - low)))
+def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> np.ndarray:
+    """Return where accuracy [..., sizes] first is halfway from chance to its best: [...].
+
+    See `recovered`; what is halfway up at the first size has its half rise there.
+    """
+    half = (chance + accuracy.max(-1, keepdims=True)) / 2
+    after = np.argmax(accuracy >= half, -1, keepdims=True)
+    before = np.maximum(after - 1, 0)
+    low, high = (np.take_along_axis(accuracy, at, -1) for at in (before, after))
+    share = np.divide(half - low, high - low, out=np.zeros(half.shape), where=after > before)
+    left, right = np.log(reaches)[before], np.log(reaches)[after]
+    return np.exp(left + (right - left) * share)[..., 0]
 
 
-def _learnt(counts: list[np.ndarray], accuracy: np.ndarray, chance: float) -> bool:
-    """Tell whether the best size does better than chance."""
-    best = counts[int(accuracy.argmax())].sum((0, 1))
-    right, total = int(np.trace(best)), int(best.sum())
+def _above_chance(counts: np.ndarray, chance: float, tests: int) -> bool:
+    """Tell whether one size does better than chance, being one of so many that are tested."""
+    confusion = counts[0].sum(0)  # the first seed's: utterances count once
+    right, total = int(np.trace(confusion)), int(confusion.sum())
     p = binomtest(right, total, chance / 100, alternative="greater").pvalue
-    return bool(p < LEVEL / len(counts))
+    return bool(p < LEVEL / tests)
 
 
 def _scale(variant: str) -> Scale:

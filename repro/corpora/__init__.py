@@ -7,6 +7,7 @@ makes signals that have nothing to do with speech, for the study that tests the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ __all__ = [
     "DESCRIPTIONS",
     "LABELS",
     "NAMES",
+    "READERS",
     "corpus_hash",
     "list_utterances",
     "load_corpus",
@@ -36,6 +38,14 @@ DESCRIPTIONS = {
     },
 }
 NAMES = tuple(DESCRIPTIONS)
+# A reader for each name: from a folder and what counts as happy to the labelled utterances.
+READERS: dict[str, Callable[[Path, str], list[Utterance]]] = {
+    "synthetic": iemocap.utterances,
+    "iemocap": iemocap.utterances,
+    "emodb": lambda folder, _: emodb.utterances(folder),
+    "ravdess": lambda folder, _: ravdess.utterances(folder),
+    **dict.fromkeys(planted.BY_NAME, lambda folder, _: planted.utterances(folder)),
+}
 BUILT_IN = ("synthetic", *planted.BY_NAME)  # made in the cache folder when they are asked for
 LABELS = ("hap", "hap+exc")
 
@@ -66,8 +76,8 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus.
     """
-    if name not in NAMES:
-        raise ReproError(f"unknown corpus {name!r}; choose from {', '.join(NAMES)}")
+    if name not in READERS:
+        raise ReproError(f"unknown corpus {name!r}; choose from {', '.join(READERS)}")
     if labels not in LABELS:
         raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
     if labels != "hap" and name not in ("iemocap", "synthetic"):
@@ -76,12 +86,10 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         hint = ", or get it with `repro corpus fetch emodb DIR`" if name == "emodb" else ""
         raise ReproError(f"where is {name}? Give its folder with --root{hint}")
 
-    if name in planted.BY_NAME:
-        return planted.utterances(planted.ensure(name) if root is None else expand(Path(root)))
-    folder = synthetic.ensure(synthetic.default_root()) if root is None else Path(root)
-    folder = expand(folder)
-    if name == "emodb":
-        return emodb.utterances(folder)
-    if name == "ravdess":
-        return ravdess.utterances(folder)
-    return iemocap.utterances(folder, labels)
+    if root is not None:
+        folder = expand(Path(root))
+    elif name in planted.BY_NAME:
+        folder = planted.ensure(name)
+    else:
+        folder = expand(synthetic.ensure(synthetic.default_root()))
+    return READERS[name](folder, labels)

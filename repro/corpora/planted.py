@@ -1,4 +1,4 @@
-"""Signals whose four classes differ in one thing alone: a pattern of known length in time or height.
+"""Signals whose classes differ only in a pattern of known stretch, in time or in frequency.
 
 Section 3.2 reads off accuracy how far a filter has to reach in time and in frequency. These signals
 put that method to a test, since here the answer is known. Each is 2 s long, one segment, and holds
@@ -140,9 +140,7 @@ def make(
             folder.rename(directory)
     except OSError as error:
         if not directory.is_dir():  # else another process was faster, with the same bytes
-            raise ReproError(
-                f"{directory}: the corpus cannot be written here ({error})"
-            ) from error
+            raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repro import paper
+from repro.config import FrontEnd
+from repro.corpora import corpus_hash, load_corpus, planted
+from repro.errors import ReproError
+from repro.spectrogram import SHIFT, segments
+
+IN_TIME = [scale for scale in planted.SCALES if scale.unit == "ms"]
+IN_FREQUENCY = [scale for scale in planted.SCALES if scale.unit == "Hz"]
+DRAWS = 60
+LEVEL_DB = 0.05  # by how much the classes' mean levels may differ
+SPECTRUM_DB = {"ms": 0.1, "Hz": 1.5}  # likewise their mean spectra, in bands of 1 kHz
+
+Draws = dict[str, np.ndarray]
+
+
+def draw(scale: planted.Scale, draws: int = DRAWS) -> Draws:
+    """Signals of each class, [draws, samples]; no two share their random numbers."""
+    return {
+        name: np.stack(
+            [planted.signal(scale, name, np.random.default_rng([k, i])) for i in range(draws)]
+        )
+        for k, name in enumerate(planted.ARRANGEMENTS)
+    }
+
+
+def spread_db(powers: np.ndarray) -> float:
+    """Largest difference between classes, [classes, ...]."""
+    return float(np.ptp(10 * np.log10(powers), axis=0).max())
+
+
+@pytest.mark.parametrize("scale", planted.SCALES, ids=lambda scale: scale.corpus)
+def test_classes_have_equal_levels_and_long_term_spectra(scale: planted.Scale) -> None:
+    sounds = draw(scale)
+    levels = np.array([np.mean(each**2) for each in sounds.values()])
+    assert spread_db(levels) < LEVEL_DB
+    spectra = []
+    for each in sounds.values():
+        power = np.mean(np.abs(np.fft.rfft(each)) ** 2, axis=0)[: 2 * paper.HIGHEST_HZ]
+        spectra.append(power.reshape(4, -1).mean(1))
+    assert spread_db(np.array(spectra)) < SPECTRUM_DB[scale.unit]
+
+
+@pytest.mark.parametrize("scale", IN_TIME, ids=lambda scale: scale.corpus)
+@pytest.mark.parametrize("arrangement", planted.ARRANGEMENTS)
+def test_clicks_are_paired_as_the_class_says(
+    scale: planted.Scale, arrangement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planted, "NOISE", 0.0)
+    for seed in range(20):
+        sound = planted.signal(scale, arrangement, np.random.default_rng(seed))
+        at = np.flatnonzero(sound)
+        check_events(scale, arrangement, at * 1000 / paper.SAMPLE_RATE, np.abs(sound[at]), 0.2)
+
+
+@pytest.mark.parametrize("scale", IN_FREQUENCY, ids=lambda scale: scale.corpus)
+@pytest.mark.parametrize("arrangement", planted.ARRANGEMENTS)
+def test_tones_are_paired_as_the_class_says(
+    scale: planted.Scale, arrangement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planted, "NOISE", 0.0)
+    for seed in range(3):
+        sound = planted.signal(scale, arrangement, np.random.default_rng(seed))
+        assert np.abs(sound).max() <= planted.PEAK
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 8 * len(sound)))
+        peaks = (spectrum[1:-1] > spectrum[:-2]) & (spectrum[1:-1] >= spectrum[2:])
+        at = 1 + np.flatnonzero(peaks & (spectrum[1:-1] > 0.2 * spectrum.max()))
+        hertz = at * paper.SAMPLE_RATE / (8 * len(sound))
+        check_events(scale, arrangement, hertz, spectrum[at], 0.2)
+
+
+def check_events(
+    scale: planted.Scale, arrangement: str, places: np.ndarray, sizes: np.ndarray, accuracy: float
+) -> None:
+    assert len(places) == 2 * planted.PAIRS
+    loud = sizes > 0.75 * sizes.max()
+    assert loud.sum() == planted.PAIRS
+    soft = sizes[~loud] / sizes[loud].mean()
+    assert np.allclose(soft, planted.SOFT / planted.LOUD, rtol=0.05)
+    gaps = np.diff(places)
+    assert np.allclose(gaps[::2], scale.size, atol=accuracy)
+    smear = planted.SMEAR[scale.unit]
+    assert gaps[1::2].min() > scale.size + smear - accuracy
+    assert places[0] > smear - accuracy
+    assert places[-1] < planted.LENGTH[scale.unit] - smear + accuracy
+    found = sorted(zip(loud[::2], loud[1::2], strict=True))
+    pairs = planted.ARRANGEMENTS[arrangement]
+    assert found == sorted((a == planted.LOUD, b == planted.LOUD) for a, b in pairs)
+
+
+def test_what_reaches_less_far_than_a_pair_sees_the_same_in_all_classes() -> None:
+    """Count how often two frames so far apart are both loud, in the network's input."""
+    scale, frames = planted.BY_TEXT["160 ms"], 16
+    together = {}
+    for name, sounds in draw(scale, 20).items():
+        inputs = torch.cat(
+            [
+                segments(torch.from_numpy(sound).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)
+                for sound in sounds
+            ]
+        )
+        loud = (inputs[:, 0].mean(1) > 0.5).numpy()  # [signals, frames]
+        together[name] = {
+            lag: (loud[:, : -lag or None] & loud[:, lag:]).sum(1).mean()
+            for lag in (*range(frames - 4), frames)
+        }
+    for lag in range(5, frames - 4):  # past the smear of one click
+        assert {counts[lag] for counts in together.values()} == {0.0}
+    alone = [counts[0] for counts in together.values()]
+    assert np.ptp(alone) < 0.1 * np.mean(alone)
+    assert together["level"][frames] >= 2
+    assert together["falling"][frames] == together["rising"][frames] == 0
+
+
+def test_a_loud_event_stands_thirty_decibels_above_the_noise() -> None:
+    for text in ("40 ms", "50 Hz"):
+        sound = planted.signal(planted.BY_TEXT[text], "level", np.random.default_rng(0))
+        power = segments_in_decibels(sound)
+        assert 25 < power.max() - np.median(power) < 35
+
+
+def segments_in_decibels(sound: np.ndarray) -> np.ndarray:
+    windows = np.lib.stride_tricks.sliding_window_view(sound, 640)[::SHIFT] * np.hamming(640)
+    spectrum = np.abs(np.fft.rfft(windows, paper.DFT_POINTS))[:, : paper.BINS]
+    return 20 * np.log10(spectrum)
+
+
+def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    table = load_corpus("planted-80ms")
+    folder = planted.default_root("planted-80ms")
+    assert [path.name for path in (tmp_path / "repro").iterdir()] == [folder.name]
+    assert len(table) == planted.SPEAKERS * len(paper.EMOTIONS) * planted.PER_CLASS
+    counts = table.groupby(["speaker", "emotion"]).size()
+    assert (counts == planted.PER_CLASS).all() and len(counts) == planted.SPEAKERS * 4
+    assert set(table["samples"]) == {planted.SAMPLES}
+    assert table.attrs["corpus"] == "planted-80ms"
+
+    begun = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    again = load_corpus("planted-80ms")
+    assert corpus_hash(again) == corpus_hash(table)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == begun
+    assert corpus_hash(load_corpus("planted-80ms", folder)) == corpus_hash(table)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    scale = planted.BY_TEXT["100 Hz"]
+
+    def content(name: str, seed: int) -> list[bytes]:
+        planted.make(scale, tmp_path / name, speakers=2, per_class=1, seed=seed)
+        return [path.read_bytes() for path in sorted((tmp_path / name).iterdir())]
+
+    first = content("a", 0)
+    assert len(first) == len(set(first)) == 8
+    assert content("b", 0) == first
+    other = content("c", 1)
+    assert all(one != two for one, two in zip(first, other, strict=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_no_sample_is_clipped(tmp_path: Path) -> None:
+    for scale, name in ((s, n) for s in planted.SCALES for n in planted.ARRANGEMENTS):
+        sound = planted.signal(scale, name, np.random.default_rng(1))
+        assert np.abs(sound).max() < 1
+
+
+def test_scales_have_names_of_their_own() -> None:
+    names = [scale.corpus for scale in planted.SCALES]
+    assert len(set(names)) == 6 and "planted-40ms" in names and "planted-200hz" in names
+    assert all(b.size == 2 * a.size for a, b in pairwise(IN_TIME))
+
+
+def test_wrong_folders_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match="no such folder"):
+        load_corpus("planted-40ms", tmp_path / "none")
+    with pytest.raises(ReproError, match="no planted signals"):
+        load_corpus("planted-40ms", tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReproError, match="cannot be written"):
+        planted.make(planted.BY_TEXT["40 ms"], tmp_path / "file" / "x", speakers=1, per_class=1)

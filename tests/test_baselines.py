@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_corpus
+
+from repro import baselines, config, crossval, pages, paper, results, study
+from repro.errors import ReproError
+
+RATE = paper.SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb", ["03", "08", "09"])
+
+
+@pytest.fixture(scope="module")
+def fitted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("results") / "r.jsonl"
+    assert run(corpus, path) == 6
+    return path
+
+
+def run(corpus: Path, path: Path, **changes: object) -> int:
+    settings = {"corpus": "emodb", "root": corpus, "preset": "quick", "results_file": path}
+    return study.run("baselines", **(settings | changes))
+
+
+def voice(hertz: float, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
+    """A buzz with the harmonics of a voice."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    harmonics = np.arange(1, int(4000 / hertz))[:, None]
+    return level * (np.sin(2 * np.pi * harmonics * hertz * t) / harmonics).sum(0)
+
+
+# Statistics --------------------------------------------------------------------------------------
+
+
+def test_statistics_measure_what_they_are_called() -> None:
+    low, high = (baselines.statistics(voice(hertz)) for hertz in (110, 220))
+    assert low["duration"] == pytest.approx(1.0) and low["voiced"] > 0.8
+    assert low["pitch mean"] == pytest.approx(12 * np.log2(110), abs=0.1)
+    assert high["pitch mean"] - low["pitch mean"] == pytest.approx(12, abs=0.1)
+    assert low["pitch deviation"] < 0.1 and low["jitter"] < 0.01 and low["shimmer"] < 0.05
+    louder = baselines.statistics(voice(110, level=0.2))
+    assert louder["loudness mean"] - low["loudness mean"] == pytest.approx(
+        20 * np.log10(2), abs=0.1
+    )
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE)
+    dull = np.convolve(noise, np.ones(16) / 16, "same")
+    assert baselines.statistics(dull)["tilt"] > baselines.statistics(noise)["tilt"] + 10
+    assert baselines.statistics(noise)["harmonicity mean"] < 5 < low["harmonicity mean"]
+
+
+@pytest.mark.parametrize("sound", [np.zeros(RATE), np.zeros(1), voice(200, 0.02), np.ones(RATE)])
+def test_silence_and_shreds_have_the_same_statistics_some_of_them_none(sound: np.ndarray) -> None:
+    found = baselines.statistics(sound)
+    assert list(found) == list(baselines.statistics(voice(150)))
+    assert all(np.isnan(value) or np.isfinite(value) for value in found.values())
+    assert found["duration"] == len(sound) / RATE
+
+
+# Systems -----------------------------------------------------------------------------------------
+
+
+def made_up(emotions: list[str]) -> pd.DataFrame:
+    names = [f"u{i:02d}" for i in range(len(emotions))]
+    return pd.DataFrame({"utterance": names, "emotion": emotions})
+
+
+def test_the_majority_is_that_of_the_training_speakers() -> None:
+    table = made_up(["sad", "sad", "angry", "neutral", "neutral", "neutral"])
+    fold = crossval.Fold("x", np.array([0, 1, 2]), np.array([3, 4, 5]))
+    found = baselines.predict(baselines.MAJORITY, table, None, fold)
+    assert found["utterance"].to_list() == ["u03", "u04", "u05"]
+    assert found[list(paper.EMOTIONS)].idxmax(axis=1).unique() == ["sad"]
+    assert found[list(paper.EMOTIONS)].iloc[0].to_list() == pytest.approx([0, 0, 2 / 3, 1 / 3])
+
+
+def test_the_classifier_learns_from_the_training_speakers_alone() -> None:
+    emotions = ["neutral", "sad"] * 20
+    table = made_up(emotions)
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    features[:, 1] += [5.0 * (emotion == "sad") for emotion in emotions]
+    features[3, 0] = np.nan
+    fold = crossval.Fold("x", np.arange(30), np.arange(30, 40))
+    found = baselines.predict(baselines.CLASSIFIER, table, features, fold)
+    scores = found[list(paper.EMOTIONS)]
+    assert (scores.idxmax(axis=1) == found["emotion"]).all()
+    assert np.allclose(scores.sum(axis=1), 1) and (scores[["happy", "angry"]] == 0).all(axis=None)
+    # The labels of the test speaker are not looked at.
+    blind = table.assign(emotion=emotions[:30] + ["angry"] * 10)
+    again = baselines.predict(baselines.CLASSIFIER, blind, features, fold)
+    assert again[list(paper.EMOTIONS)].equals(scores)
+
+
+# The study ---------------------------------------------------------------------------------------
+
+
+def test_lines_are_those_of_a_study(fitted: Path, corpus: Path) -> None:
+    records = results.read_lines(fitted)
+    assert [(r["variant"], r["fold"]) for r in records] == [
+        (variant, fold)
+        for variant in (baselines.MAJORITY, baselines.CLASSIFIER)
+        for fold in ("03", "08", "09")
+    ]
+    table = tiny_corpus.table(corpus)
+    for record in records:
+        assert record["history"] == []
+        tested = table[table["speaker"] == record["fold"]]
+        assert record["predictions"]["utterance"] == tested["utterance"].to_list()
+        assert record["experiment"]["network"]["stems"] == []
+    tables = results.read(fitted)
+    assert len(tables.predictions) == 2 * len(table) and tables.history.empty
+    accuracy = tables.predictions.eval("predicted == emotion").groupby(
+        tables.predictions["variant"]
+    )
+    assert accuracy.mean()[baselines.MAJORITY] == 0.25
+    assert accuracy.mean()[baselines.CLASSIFIER] > 0.5
+
+
+def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
+    fitted: Path, corpus: Path, tmp_path: Path
+) -> None:
+    assert run(corpus, fitted) == 0
+    records = results.read_lines(fitted)
+    for record in records[:3]:
+        results.append(tmp_path / "r.jsonl", record)
+    assert run(corpus, tmp_path / "r.jsonl") == 3
+    predictions = [record["predictions"] for record in results.read_lines(tmp_path / "r.jsonl")]
+    assert predictions == [record["predictions"] for record in records]
+
+
+def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
+    for preset in config.PRESETS:
+        ours = {e.key for e in study.variants("baselines", preset).values()}
+        theirs = {e.key for e in study.variants("pooling", preset).values()}
+        assert not ours & theirs
+
+
+def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None:
+    assert run(corpus, tmp_path / "r.jsonl", preset="smoke") == 4
+    grid = study.variants("baselines", "smoke", ["front_end.short=drop"])
+    assert {experiment.front_end.short for experiment in grid.values()} == {"drop"}
+    assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
+
+
+def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match="leave --ray away"):
+        run(corpus, tmp_path / "r.jsonl", ray="local")
+
+
+# Pages -------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
+    predictions = results.read(fitted).predictions
+    table = pages.baselines(predictions)
+    assert list(table) == ["source", "model", "WA", "UA"]
+    assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
+    assert table["source"].unique() == ["here, emodb, quick"] and table["WA"].iloc[0] == "25.0"
+
+
+def test_listeners_are_quoted_for_emodb_alone() -> None:
+    assert "80%" in pages.listeners("emodb").data and "Burkhardt" in pages.listeners("emodb").data
+    assert pages.listeners("synthetic") is None

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import config, pages, paper, plots, recovery, results, study
+from repro.corpora import planted
+from repro.errors import ReproError
+
+CHANCE = 25.0
+
+
+@cache
+def predictions(
+    accuracy: Callable[[planted.Scale, int], float],
+    preset: str = "quick",
+    speakers: int = 5,
+    per_class: int = 20,
+) -> pd.DataFrame:
+    """Made-up results: of each class and speaker, a share of the utterances is right."""
+    rows = []
+    for variant, experiment in study.variants("recovery", preset).items():
+        scale = recovery._scale(variant)
+        of_variant = {
+            "study": "recovery",
+            "variant": variant,
+            "preset": preset,
+            "corpus": scale.corpus,
+            "corpus_hash": scale.corpus,
+            "key": experiment.key,
+            "seed": 0,
+            "average": "pooled",
+        }
+        share = accuracy(scale, recovery._reach(variant))
+        for speaker in range(speakers):
+            for k, emotion in enumerate(paper.EMOTIONS):
+                others = [paper.EMOTIONS[(k + shift) % 4] for shift in (1, 2, 3)]
+                for i in range(per_class):
+                    right = i < round(share * per_class)
+                    rows.append(
+                        {
+                            "fold": f"p{speaker:02d}",
+                            "utterance": f"p{speaker:02d}_{emotion}_{i:02d}",
+                            "emotion": emotion,
+                            "predicted": emotion if right else others[i % 3],
+                        }
+                        | of_variant
+                    )
+    return pd.DataFrame(rows)
+
+
+def sharp(scale: planted.Scale, reach: int) -> float:
+    return 0.9 if reach >= scale.size else 0.25
+
+
+def early(scale: planted.Scale, reach: int) -> float:
+    return 0.9
+
+
+def never(scale: planted.Scale, reach: int) -> float:
+    return 0.25
+
+
+# The point of half rise --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"),
+    [
+        ([25, 25, 85, 85], np.sqrt(20 * 40)),  # 55 is halfway between the second and the third
+        ([25, 55, 85, 85], 20),
+        ([25, 40, 70, 85], np.sqrt(20 * 40)),
+        ([25, 25, 70, 85], 20 * 2 ** (30 / 45)),
+        ([85, 85, 85, 85], 10),  # there from the start
+        ([25, 85, 25, 85], np.sqrt(10 * 20)),  # the first rise counts
+    ],
+)
+def test_half_rise(accuracy: list[float], expected: float) -> None:
+    reaches = np.array([10, 20, 40, 80])
+    assert recovery.half_rise(reaches, np.array(accuracy, float), CHANCE) == pytest.approx(expected)
+
+
+# Recovered scales --------------------------------------------------------------------------------
+
+
+def test_a_sweep_that_rises_at_the_planted_scale_gives_it_away() -> None:
+    table = recovery.recovered(predictions(sharp))
+    assert table["scale"].to_list() == [scale.text for scale in planted.SCALES]
+    assert table["speakers"].unique() == [5] and table["chance"].unique() == [CHANCE]
+    for row in table.itertuples():
+        sizes = recovery.WIDTHS if row.unit == "ms" else recovery.HEIGHTS
+        reaches = [10 * size for size in sizes]
+        above = min(reach for reach in reaches if reach >= row.planted)
+        below = max(reach for reach in reaches if reach < row.planted)
+        assert row.recovered == pytest.approx(np.sqrt(above * below))
+        assert row.low <= row.recovered <= row.high
+        assert not row.at_most and not row.early
+    assert (table["half WA"] == CHANCE).all() and (table["best WA"] == 90).all()
+    assert (table["half reach"] <= table["planted"] / 2).all()
+
+
+def test_a_rise_before_the_planted_scale_is_called_early() -> None:
+    table = recovery.recovered(predictions(early)).set_index("scale")
+    assert table["early"].all() and table["at_most"].all()
+    assert table.loc["160 ms", "recovered"] == pytest.approx(20)
+    assert (table["low"] == table["high"]).all()
+
+
+def test_a_sweep_that_learns_nothing_gives_no_scale() -> None:
+    table = recovery.recovered(predictions(never))
+    assert table[["recovered", "low", "high"]].isna().all(axis=None)
+    assert not table["early"].any()
+    assert "no filter does better than chance" in pages.recovery_answer(predictions(never)).data
+
+
+def test_few_speakers_give_no_interval() -> None:
+    table = recovery.recovered(predictions(sharp, speakers=2))
+    assert table["recovered"].notna().all() and table[["low", "high"]].isna().all(axis=None)
+
+
+def test_an_interval_covers_speakers_that_differ() -> None:
+    data = predictions(sharp)
+    # For one of the five every filter of 80 ms planted is as good as any other.
+    late = (data["fold"] == "p00") & (data["corpus"] == "planted-80ms")
+    kept = data[~late]
+    others = data[late].assign(predicted=data.loc[late, "emotion"])
+    row = recovery.recovered(pd.concat([kept, others])).set_index("scale").loc["80 ms"]
+    assert row["low"] < row["recovered"] <= row["high"] and row["high"] - row["low"] > 1
+
+
+def test_a_variant_of_another_study_has_no_planted_corpus() -> None:
+    assert recovery.corpus_of("10x2") is None
+    assert recovery.corpus_of("40 ms, 2x8") == "planted-40ms"
+
+
+# Grids -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: str) -> None:
+    grid = study.variants("recovery", preset)
+    for variant, experiment in grid.items():
+        scale = recovery._scale(variant)
+        ((height, width),) = experiment.network.stems
+        down, along = experiment.network.stride
+        if scale.unit == "ms":
+            assert along == 1 and height == paper.SWEEP_FIXED and 10 * width in _reaches(grid)
+        else:
+            assert down == 1 and width == paper.SWEEP_FIXED and 10 * height in _reaches(grid)
+        assert preset != "paper" or experiment.network.stride == (1, 1)
+        assert experiment.network.trunk == () and experiment.network.pooling == "gap"
+        assert experiment.training.max_segments is None
+        assert experiment.front_end == config.FrontEnd()
+    swept = {(recovery._scale(variant), recovery._reach(variant)) for variant in grid}
+    assert len(swept) == len(grid)
+    for scale in {scale for scale, _ in swept}:
+        reaches = [reach for each, reach in swept if each == scale]
+        assert min(reaches) < scale.size < max(reaches)
+
+
+def _reaches(grid: dict[str, config.Experiment]) -> set[int]:
+    return {recovery._reach(variant) for variant in grid}
+
+
+def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:
+    grid = study.variants("recovery", "quick")
+    scales = {recovery._scale(variant).text for variant in grid}
+    assert scales == {"40 ms", "80 ms", "160 ms", "50 Hz", "100 Hz", "200 Hz"}
+    assert {experiment.protocol.max_folds for experiment in grid.values()} == {5}
+
+
+def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
+    grid = study.variants("recovery", "quick", ["training.epochs=3", "protocol.max_folds=2"])
+    assert {experiment.training.epochs for experiment in grid.values()} == {3}
+    assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
+
+
+# Running it --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given", [{"corpus": "emodb", "root": "x"}, {"root": "x"}, {"corpus": "planted-40ms"}]
+)
+def test_a_corpus_is_refused_in_one_line(tmp_path: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ReproError, match="leave --corpus and --root away") as caught:
+        study.run("recovery", results_file=tmp_path / "r.jsonl", **given)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_every_variant_is_trained_on_its_own_signals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "r.jsonl"
+    overrides = ["training.epochs=1", "training.max_segments=16", "protocol.max_folds=2"]
+    overrides += ["network.stem_channels=2", "network.stride=(50, 50)"]
+    settings = {"device": "cpu", "precision": "fp32", "overrides": overrides}
+    assert study.run("recovery", results_file=path, **settings) == 8
+    assert study.run("recovery", results_file=path, **settings) == 0
+    records = results.read_lines(path)
+    assert {(r["variant"], r["corpus"]["name"]) for r in records} == {
+        ("80 ms, 2x2", "planted-80ms"),
+        ("80 ms, 2x16", "planted-80ms"),
+        ("100 Hz, 2x2", "planted-100hz"),
+        ("100 Hz, 20x2", "planted-100hz"),
+    }
+    assert len({r["corpus"]["hash"] for r in records}) == 2
+    assert all(len(r["predictions"]["utterance"]) == 24 for r in records)
+    table = recovery.sweeps(results.read(path).predictions)
+    assert table["reach"].to_list() == [20, 160, 20, 200]
+    assert table["planted"].to_list() == [80, 80, 100, 100]
+
+
+# Pages -------------------------------------------------------------------------------------------
+
+
+def test_the_page_sets_recovered_beside_planted() -> None:
+    data = predictions(sharp)
+    table = pages.recovered(data)
+    assert table["planted"].to_list() == [scale.text for scale in planted.SCALES]
+    assert table["recovered"].str.match(r"\d+ \[\d+, \d+\] (ms|Hz)").all()
+    text = pages.recovery_answer(data).data
+    assert "At no scale does a filter" in text and "always give larger" in text
+    assert all(scale.text in text for scale in planted.SCALES)
+    text = pages.recovery_answer(predictions(early)).data
+    assert "claims more than it can see" in text and "at most" in text
+    assert "too few for intervals" in pages.recovery_answer(predictions(sharp, speakers=2)).data
+
+
+def test_the_notice_says_what_the_study_changes() -> None:
+    text = pages.recovery_notice("quick").data
+    assert "batches of 16" in text and "5 of 10 draws" in text and "every 25th position" in text
+    assert "every" not in pages.recovery_notice("paper").data
+
+
+def test_the_figure_has_a_panel_for_each_scale() -> None:
+    fig = plots.sweeps(predictions(sharp))
+    panels = [ax for ax in fig.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in panels] == [f"planted: {s.text}" for s in planted.SCALES]
+    for ax, scale in zip(panels, planted.SCALES, strict=True):
+        upright = [line for line in ax.lines if list(line.get_xdata()) == [scale.size] * 2]
+        assert len(upright) == 1
+        chance = [line for line in ax.lines if list(line.get_ydata()) == [CHANCE] * 2]
+        assert len(chance) == 1
+    assert len(plots.sweeps(predictions(sharp, "smoke", speakers=2)).axes) == 2
