@@ -26,14 +26,15 @@ seeds = 1
 # %% tags=["hide-input"]
 from IPython.display import Audio
 
-from repro import audio, pages, paper, plots, spectrogram
+from repro import audio, pages, paper, plots, spectrogram, study
 from repro.config import preset as get_preset
 from repro.corpora import load_corpus
 
 plots.use_style()
 front_end = get_preset(preset).front_end
-table = load_corpus(corpus, root)
-pages.notice(corpus)
+at_hand = study.at_hand(corpus, root)
+table = load_corpus(corpus, root) if at_hand else load_corpus("synthetic")
+pages.notice(corpus) if at_hand else pages.stand_in(corpus, table)
 
 # %% [markdown]
 # ## The corpus
@@ -42,8 +43,11 @@ pages.notice(corpus)
 # later who is held out. The last two columns count the segments that training and test cut from
 # each speaker's utterances.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and segments for training and test."}}
 pages.table(pages.corpus_counts(table))
+
+# %% tags=["remove-input"]
+pages.held_in(results, corpus, root)
 
 # %% [markdown]
 # ## Segments
@@ -121,7 +125,7 @@ plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotio
 #
 # Each row is a setting that `--set FIELD=VALUE` changes.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
 pages.table(pages.readings("front_end"))
 
 # %% [markdown]
@@ -132,4 +136,4 @@ pages.table(pages.readings("front_end"))
 # the strongest harmonics and flattens almost everything else towards −1.
 
 # %% tags=["hide-input"]
-pages.provenance(corpus, preset)
+pages.provenance(corpus if at_hand else "synthetic", preset)

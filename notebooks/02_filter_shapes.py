@@ -25,9 +25,6 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-import tempfile
-from pathlib import Path
-
 from repro import metrics, pages, plots, study
 
 plots.use_style()
@@ -40,7 +37,7 @@ pages.notice(corpus, preset)
 # map, and a fully connected layer from 16 numbers to 4 scores. One side of the filter is held at 2
 # while the other grows.
 
-# %%
+# %% mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
 grid = study.variants("filter-shapes", preset)
 shapes = pages.parameters(grid).rename(columns={"variant": "height × width"})
 pages.table(shapes)
@@ -49,11 +46,11 @@ pages.table(shapes)
 # ## Training
 #
 # Every shape is trained once for each held-out speaker and seed. Folds that the results file already
-# holds are not trained again; without a file, results go to a temporary folder.
+# holds are not trained again; without a file, results go to a temporary folder. Where the corpus is not
+# at hand, the page shows what the file holds.
 
 # %% tags=["remove-output"]
-results = results or Path(tempfile.mkdtemp()) / "results.jsonl"
-study.run(
+data = study.collect(
     "filter-shapes",
     corpus=corpus,
     root=root,
@@ -63,14 +60,10 @@ study.run(
     seeds=seeds,
 )
 
-# %%
-data = study.read(
-    "filter-shapes",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-)
+# %% tags=["remove-input"]
+pages.so_far(data, corpus, root)
+
+# %% mystnb={"figure": {"name": "tab-shapes-scores", "caption": "WA and UA (%) of each shape, with 95% intervals."}}
 summary = metrics.summary(data.predictions)
 pages.table(pages.with_intervals(summary, ["WA", "UA"]))
 
@@ -91,7 +84,7 @@ plots.histories(data.history)
 #
 # Each claim that the paper makes of Fig. 2 has a test that was fixed before any result was looked at.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 pages.verdicts(data.predictions)
 
 # %% tags=["hide-input", "hide-output"]
@@ -100,7 +93,7 @@ pages.tests(data.predictions)
 # %% [markdown]
 # ## What the paper leaves open here
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
 pages.table(pages.readings("training", "protocol"))
 
 # %% [markdown]

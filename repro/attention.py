@@ -25,7 +25,7 @@ from repro.shapes import Float
 PITCH_HZ = 75, 500  # where a periodicity counts as a pitch
 LAGS = slice(paper.SAMPLE_RATE // PITCH_HZ[1], paper.SAMPLE_RATE // PITCH_HZ[0] + 1)
 FEWEST_COLUMNS = 4  # of a map that lie within an utterance: over fewer nothing is correlated
-# How much of the pictures is kept, so that a fold's line stays below 60 KB.
+# How much of the pictures is kept, so that a fold's line stays near 60 KB.
 SEGMENT_PICTURE, MAP_PICTURE = (80, 50), (25, 25)
 DECIMALS = 3
 

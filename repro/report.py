@@ -27,6 +27,8 @@ from repro.errors import NoResultsError, ReproError
 
 MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
 
+NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
+
 _HIDDEN_TAGS = ("parameters", "injected-parameters")
 
 
@@ -94,7 +96,10 @@ def build_report(
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     private = _private_paths(root, results, out)
     for notebook in notebooks(project):
-        run_notebook(notebook, book / "report" / notebook.name, parameters, private, console)
+        page = book / "report" / notebook.name
+        run_notebook(notebook, page, parameters, private, console)
+        _stamp(page, {"results": f"results/{results.name}"})
+    _enclose(book, f"results/{results.name}", results)
     return build_book(book, out / "jupyter-book.log", console)
 
 
@@ -130,11 +135,20 @@ def build_edition(
         private = _private_paths(None, results, out)
         run_notebook(notebook, page, parameters, private, console, unfinished=True)
         _stamp(page, made_from(notebook, project))
+        _enclose(book, source.results, results)
     index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
+    _update_readme(project)
     return index
+
+
+def _update_readme(project: Path) -> None:
+    from repro import readme  # which draws
+
+    speech = project / SPEECH.results
+    readme.update(project, speech, corpus=EDITION_CORPUS, preset=SPEECH.preset)
 
 
 def notebooks(project: Path) -> list[Path]:
@@ -217,7 +231,7 @@ def run_notebook(
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=os.getcwd(),
-                extra_arguments=["--log-level=ERROR"],  # the kernel's notes are not the reader's
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
             )
         except PapermillExecutionError as error:
             reason = _first_line(error.evalue)
@@ -337,7 +351,7 @@ def _end_page(path: Path, reason: str) -> None:
             break
         if "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
             cells.append(cell)
-    cells.append(nbformat.v4.new_markdown_cell(f"> **Not run yet.** {reason}.", id="not-run-yet"))
+    cells.append(nbformat.v4.new_markdown_cell(f"> **Not run yet.** {reason}.", id=NOT_RUN))
     notebook.cells = cells
     nbformat.write(notebook, path)
 
@@ -349,6 +363,13 @@ def _stamp(path: Path, facts: dict[str, str | None]) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata["repro"] = facts
     nbformat.write(notebook, path)
+
+
+def _enclose(book: Path, name: str, results: Path) -> None:
+    """Put the results file, if there is one, into the book, whose pages link to it."""
+    if results.is_file():
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(results, book / name)
 
 
 def _first_line(text: str) -> str:

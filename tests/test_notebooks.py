@@ -19,7 +19,16 @@ def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, dict]]:
 
 def test_every_section_has_its_notebook() -> None:
     names = [script.stem for script in SCRIPTS]
-    assert names[:3] == ["01_input_spectrograms", "02_filter_shapes", "03_pooling"]
+    assert names[:8] == [
+        "00_does_it_replicate",
+        "01_input_spectrograms",
+        "02_filter_shapes",
+        "03_pooling",
+        "04_attention_maps",
+        "05_readings",
+        "06_protocol",
+        "07_recovery",
+    ]
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
 
 

@@ -453,3 +453,62 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
         results.read_lines(path)
     with pytest.raises(ReproError, match=r"r\.jsonl: cannot write results"), files.held(path):
         pass
+
+
+# Attention maps ----------------------------------------------------------------------------------
+
+PICTURE = {"shape": [1, 2], "low": 0.0, "high": 1.0, "data": "AP8="}
+ATTENTION: dict[str, Any] = {name: [0.25, None] for name in results.ATTENTION_COLUMNS} | {
+    "examples": [{"utterance": "03a01Wé"} | dict.fromkeys(results.PICTURES, PICTURE)]
+}
+
+
+def test_attention_maps_are_read(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(), record(fold="08", attention=ATTENTION))
+    tables = results.read(path)
+    assert tables.attention["fold"].to_list() == ["08", "08"]
+    assert tables.attention["spread"].isna().to_list() == [False, True]
+    assert tables.attention["predicted"].to_list() == ["happy", "neutral"]
+    (example,) = tables.examples.itertuples()
+    assert (example.utterance, example.emotion, example.predicted) == (
+        *("03a01Wé", "angry", "neutral"),
+    )
+    assert example.segment.tolist() == [[0.0, 1.0]]
+    assert results.read(path, fold={"03"}).attention.empty
+    assert tables.where(fold="03").attention.empty and len(tables.where(fold="08").folds) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spread": None},
+        {"spread": [0.5]},
+        {"spread": [0.5, 1.5]},
+        {"spread": [0.5, float("nan")]},
+        {"spread": [0.5, "0.5"]},
+        {"spread": [0.5, True]},
+        {"examples": None},
+        {"examples": []},
+        {"examples": [{"utterance": "03a01Wé"}]},
+        {"examples": ATTENTION["examples"] * 2},
+        {"examples": [ATTENTION["examples"][0] | {"utterance": "somebody else"}]},
+        {"examples": [ATTENTION["examples"][0] | {"segment": PICTURE | {"shape": [2, 2]}}]},
+        {"examples": [ATTENTION["examples"][0] | {"segment": PICTURE | {"shape": None}}]},
+        {"examples": [ATTENTION["examples"][0] | {"segment": PICTURE | {"high": 1e999}}]},
+        {"examples": [ATTENTION["examples"][0] | {"top_down": "AP8="}]},
+    ],
+)
+def test_attention_maps_that_are_none_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(record(attention=ATTENTION | change)) + "\n", encoding="utf-8")
+    with pytest.raises(ReproError, match=r"r\.jsonl, line 1: .*attention") as caught:
+        results.read_lines(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 1, "maps", [], {}])
+def test_attention_of_another_kind_is_refused(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(record(attention=value)) + "\n", encoding="utf-8")
+    with pytest.raises(ReproError, match=r"line 1: .*attention"):
+        results.read_lines(path)

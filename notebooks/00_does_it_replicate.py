@@ -1,0 +1,122 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does it replicate?
+#
+# {cite:t}`li2018attention` trained a small convolutional network to tell from two seconds of a
+# spectrogram whether a speaker is neutral, happy, sad or angry. They reported that the shape of its
+# first filters matters, and that it does best when it learns where in the spectrogram to look:
+# *attention pooling*. This book builds the experiment again from the text of the paper, runs it, and
+# tests each claim.
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["remove-cell", "remove-output"]
+from contextlib import suppress
+
+import pandas as pd
+from IPython.display import display
+
+from repro import metrics, pages, plots, study
+from repro.errors import NoResultsError
+
+plots.use_style()
+found = {}
+for name in ("pooling", "filter-shapes"):
+    with suppress(NoResultsError):  # its claims are then not testable, and the page says so
+        found[name] = study.collect(
+            name,
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=results,
+            device=device,
+            seeds=seeds,
+        )
+predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
+
+# %% tags=["remove-input"]
+pages.replicates(predictions)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "Every claim of the paper that can be tested, with what the results say of it."}}
+pages.marks(predictions)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion (WA) and guessing (UA) would reach."}, "image": {"alt": "Bar chart of weighted and unweighted accuracy for each pooling, here and in the paper."}}
+if "pooling" in found:
+    pooling = found["pooling"].predictions
+    display(plots.table_1(pages.beside_paper(pooling), metrics.majority(pooling)))
+
+# %% tags=["remove-input"]
+pages.notice(corpus, preset)
+
+# %% tags=["remove-input"]
+for data in found.values():
+    if unfinished := pages.so_far(data, corpus, root):
+        display(unfinished)
+
+# %% [markdown]
+# ## Where to read on
+#
+# ```{list-table}
+# :header-rows: 1
+# :widths: 34 66
+#
+# * - Page
+#   - Question
+# * - {doc}`01_input_spectrograms`
+#   - What does the network see, and what does each step of the normalisation do to it?
+# * - {doc}`02_filter_shapes`
+#   - How does accuracy change with the shape of the first filters?
+# * - {doc}`03_pooling`
+#   - Which pooling is best, and by how much?
+# * - {doc}`04_attention_maps`
+#   - Where does the network look, and is it where speech is loud or where it has a pitch?
+# * - {doc}`05_readings`
+#   - How much depends on what the paper leaves open?
+# * - {doc}`06_protocol`
+#   - By how much can the way of testing alone raise the numbers?
+# * - {doc}`07_recovery`
+#   - If the stretch that matters were known, would the sweep of filter shapes find it?
+# * - {doc}`../run`
+#   - How do I run this on my laptop, on a GPU, on IEMOCAP?
+# * - {doc}`../corpora`
+#   - Which corpora can be used, under which licences, and how do I get them?
+# ```
+#
+# ## How to read the verdicts
+#
+# Every claim has a test that was fixed before any result was looked at; the pages state it. A claim is
+# *supported* or *contradicted* when the 95% interval of the effect leaves no doubt of its direction,
+# and *undecided* when it does not: too little speech, not too little effort. The intervals come from
+# a bootstrap that draws whole speakers, because utterances of one speaker are not independent.
+#
+# Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
+# recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
+# emotion counts as much as a common one. Both are measured on speakers that the network has never
+# heard: in each fold one speaker is held out and all others are trained on. The paper used the
+# improvised dialogues of IEMOCAP {cite:p}`busso2008iemocap`; a claim about its very numbers can be
+# tested on that corpus alone.
+#
+# ## Where the paper leaves a choice
+#
+# Some sentences of the paper can be read in more than one way, and one contradicts another: the
+# caption of its Fig. 2 names happy among the curves, while the text says that happy was left out.
+# (The abstract and Table 1 agree; the abstract rounds.) Wherever the words leave a choice, the setting
+# is a field of the configuration, so that each reading can be tried with `--set`; the default is the
+# reading closest to the words.
+
+# %% tags=["remove-input"]
+for data in found.values():
+    display(pages.provenance(corpus, preset, data.folds))

@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Attention maps
+#
+# *Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud or where it has
+# a pitch?*
+#
+# Attention pooling weighs the positions of the last map before it adds them up. The paper says that
+# this lets the network find the parts of an utterance that carry emotion, and shows no map. This page
+# shows some, and asks whether they follow something simple: the loudness of the speech along time,
+# or how periodic it is, which is where it has a pitch.
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["hide-input"]
+from repro import pages, plots, study
+
+plots.use_style()
+pages.notice(corpus, preset)
+
+# %% [markdown]
+# ## Two maps
+#
+# The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for each
+# position, all shares together one. The **top-down map** of an emotion says how much each position
+# speaks for that emotion. The score of an emotion is the sum of their product ({eq}`eq-attention`).
+# Both maps are shown and measured on speakers that the network has never heard, while the fold that
+# held them out was tested.
+
+# %% tags=["hide-input"]
+pages.map_size(preset)
+
+# %% tags=["hide-input", "remove-output"]
+data = pages.with_maps(
+    study.collect(
+        "pooling",
+        corpus=corpus,
+        root=root,
+        preset=preset,
+        results_file=results,
+        device=device,
+        seeds=seeds,
+        only="attention",
+    )
+)
+
+# %% tags=["remove-input"]
+pages.so_far(data, corpus, root, only="attention")
+
+# %% [markdown]
+# ## Utterances that were recognised
+#
+# For each emotion the first utterance of the corpus that was recognised, and of it the segment that
+# speaks most clearly for the emotion. Rows: what the network saw; the bottom-up map laid over it; the
+# top-down map of the emotion. Bright is much.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
+plots.attention_examples(data.examples, right=True)
+# %% [markdown]
+# ## Utterances that were mistaken
+#
+# The same for the first of each emotion that was taken for another; the top-down map is that of the
+# emotion it was taken for.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
+plots.attention_examples(data.examples, right=False)
+# %% [markdown]
+# ## Energy or pitch?
+#
+# A few pictures prove nothing. For every test segment each map is summed over frequency, which leaves
+# a curve along time, and that curve is compared with two others: the energy of the sound, and the
+# strength of its periodicity between 75 and 500 Hz, the highest peak of the normalised
+# autocorrelation of 40 ms. The measure is Spearman's rank correlation, so that neither the scale of
+# the energy nor the shape of the softmax matters: 1 means that the two rise and fall together, 0 that
+# they have nothing to do with each other. It is averaged over an utterance's segments, and then over
+# utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers and seeds. The
+# top-down map is that of the emotion that the utterance was taken for.
+#
+# Loud speech is mostly voiced speech, so the two correlations share much. Their difference, taken
+# within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the
+# bottom-up map as a share of the largest possible: 1 looks everywhere alike, as average pooling does.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
+averages = pages.attention_table(data.attention)
+plots.agreement(averages)
+# %% [markdown]
+# The bottom-up map:
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch."}}
+pages.table(pages.attention_shown(averages, "bottom_up"))
+
+# %% [markdown]
+# The top-down map:
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
+pages.table(pages.attention_shown(averages, "top_down"))
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["hide-input"]
+pages.attention_answer(averages, data.attention)
+
+# %% tags=["hide-input"]
+pages.provenance(corpus, preset, data.folds)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_corpus
+import torch
+
+from repro import attention, crossval, paper, results, spectrogram, study
+from repro.config import Experiment, FrontEnd, Network, Training
+from repro.model import build_network
+
+EMOTIONS = list(paper.EMOTIONS)
+NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
+TINY = Experiment(network=NETWORK, training=Training(epochs=1, batch_size=8, milestones=()))
+COLUMNS = 12  # 200 frames, every fourth of them, pooled twice
+STEP = 16  # frames behind a column
+
+
+def tone(seconds: float, hertz: float = 150) -> torch.Tensor:
+    return torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * 16_000)) / 16_000)
+
+
+def noise(seconds: float) -> torch.Tensor:
+    return torch.randn(round(seconds * 16_000), generator=torch.Generator().manual_seed(0))
+
+
+def inner(measured: torch.Tensor) -> torch.Tensor:
+    """Leave out the windows that hang over an end."""
+    return measured[3:-3]
+
+
+def predictions_of(predicted: list[str], emotions: list[str] | None = None) -> pd.DataFrame:
+    scores = pd.get_dummies(pd.Categorical(predicted, EMOTIONS)).astype(float)
+    names = [f"u{number}" for number in range(len(predicted))]
+    return pd.DataFrame({"utterance": names, "emotion": emotions or predicted}).join(scores)
+
+
+def measure(
+    waveforms: list[torch.Tensor], predictions: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    segments = [spectrogram.segments(w, FrontEnd(), paper.TEST_HOP_SECONDS) for w in waveforms]
+    torch.manual_seed(0)
+    network = build_network(NETWORK)
+    if predictions is None:
+        predictions = predictions_of(["sad"] * len(waveforms))
+    return attention.measure(network, segments, waveforms, predictions)
+
+
+# What is heard -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hertz", [80, 150, 400])
+def test_a_tone_in_the_range_of_voices_is_periodic(hertz: float) -> None:
+    assert inner(attention.periodicity(tone(1, hertz))).min() > 0.95
+
+
+def test_noise_and_silence_have_no_pitch() -> None:
+    assert inner(attention.periodicity(noise(1))).mean() < 0.5
+    assert attention.periodicity(torch.zeros(8000)).abs().max() == 0
+
+
+def test_energy_is_that_of_the_window() -> None:
+    loud, soft = tone(1), 0.1 * tone(1)
+    found = attention.energy(torch.cat([loud, soft]))
+    assert found[50] == pytest.approx(0.5, rel=0.02)
+    assert found[150] == pytest.approx(0.005, rel=0.02)
+    # A window for each frame of the spectrogram, centred like it, and one behind the last.
+    frames = spectrogram.magnitudes(torch.cat([loud, soft]), FrontEnd(), 1.0).shape[-1]
+    assert len(found) == frames + 1
+
+
+# What is measured --------------------------------------------------------------------------------
+
+
+def follow(curve: torch.Tensor) -> Any:
+    """Stand in for a network whose maps follow a curve over the columns, in all segments."""
+
+    def look(network: Any, segments: torch.Tensor, device: Any = "cpu") -> attention.Maps:
+        bottom_up = curve.expand(len(segments), 25, COLUMNS)
+        bottom_up = bottom_up / bottom_up.sum((1, 2), keepdim=True)
+        top_down = torch.zeros(len(segments), 4, 25, COLUMNS)
+        top_down[:, EMOTIONS.index("sad")] = -bottom_up
+        return attention.Maps(torch.full((len(segments), 4), 0.25), top_down, bottom_up)
+
+    return look
+
+
+def test_a_map_that_follows_energy_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    swell = torch.linspace(0.05, 1, 32_000)
+    monkeypatch.setattr(attention, "look", follow(torch.linspace(1, 2, COLUMNS)))
+    found = measure([noise(2) * swell, noise(2) * swell.flip(0)])
+    assert found["bottom_up_energy"][0] > 0.9 and found["bottom_up_energy"][1] < -0.9
+    assert abs(found["bottom_up_pitch"][0]) < 0.9
+    # The map of the predicted emotion counts, here the mirror image.
+    assert found["top_down_energy"] == [-x for x in found["bottom_up_energy"]]
+
+
+def test_a_map_that_follows_pitch_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Equally loud throughout, ever more a tone and less a noise.
+    share = torch.linspace(0, 1, 32_000)
+    sound = share.sqrt() * tone(2) * 2**0.5 + (1 - share).sqrt() * noise(2)
+    monkeypatch.setattr(attention, "look", follow(torch.linspace(1, 2, COLUMNS)))
+    found = measure([sound])
+    assert found["bottom_up_pitch"][0] > 0.9
+    assert found["bottom_up_energy"][0] < 0.7
+
+
+def test_the_silence_that_fills_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The sound grows, the map falls while there is sound and is highest where there is none.
+    curve = torch.cat([torch.linspace(2, 1, 6), torch.full((6,), 9.0)])
+    monkeypatch.setattr(attention, "look", follow(curve))
+    grows = noise(0.96) * torch.linspace(0.05, 1, 15_360)
+    assert measure([grows])["bottom_up_energy"][0] < -0.9
+
+
+def test_what_does_not_vary_has_no_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "look", follow(torch.ones(COLUMNS)))
+    found = measure([noise(2), tone(0.3)])
+    assert found["bottom_up_energy"] == [None, None]
+    assert found["spread"] == [1.0, 1.0]
+    monkeypatch.setattr(attention, "look", follow(torch.eye(COLUMNS)[3]))
+    spread = measure([noise(2)])["spread"][0]
+    assert spread == pytest.approx(math.log(25) / math.log(25 * COLUMNS), abs=1e-3)
+
+
+def test_each_segment_is_compared_with_its_own_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 4.4  # seven segments
+    sound = noise(seconds) * (1 + tone(seconds, 0.7)).sqrt()
+    heard = attention.energy(sound)
+
+    def look(network: Any, segments: torch.Tensor, device: Any = "cpu") -> attention.Maps:
+        own = [heard[40 * n : 40 * n + 192].reshape(12, STEP).mean(1) for n in range(7)]
+        bottom_up = torch.stack(own)[:, None].expand(7, 25, COLUMNS)
+        return attention.Maps(torch.ones(7, 4) / 4, torch.zeros(7, 4, 25, COLUMNS), bottom_up)
+
+    monkeypatch.setattr(attention, "look", look)
+    assert measure([sound])["bottom_up_energy"] == [1.0]
+
+
+@pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(frames="whole"), FrontEnd(tail="pad")])
+@pytest.mark.parametrize("stride", [(1, 1), (8, 8)])
+def test_any_front_end_and_network_can_be_measured(
+    front_end: FrontEnd, stride: tuple[int, int]
+) -> None:
+    network = build_network(replace(NETWORK, stride=stride))
+    waveforms = [noise(0.1), noise(1.9), noise(2.9)]
+    segments = [spectrogram.segments(w, front_end, paper.TEST_HOP_SECONDS) for w in waveforms]
+    found = attention.measure(network, segments, waveforms, predictions_of(["sad", "happy", "sad"]))
+    assert all(len(found[name]) == 3 for name in results.ATTENTION_COLUMNS)
+    assert found["bottom_up_energy"][0] is None, "a tenth of a second has too few columns"
+    assert all(-1 <= found[name][2] <= 1 for name in results.ATTENTION_COLUMNS)
+
+
+def test_maps_are_those_of_the_pooling() -> None:
+    torch.manual_seed(0)
+    network = build_network(NETWORK)
+    segments = spectrogram.segments(noise(3), FrontEnd(), paper.TEST_HOP_SECONDS)
+    network.train()
+    seen = attention.look(network, segments)
+    assert network.training, "left as it came"
+    network.eval()
+    with torch.no_grad():
+        expected = network(segments).softmax(1)
+    assert torch.allclose(seen.scores, expected, atol=1e-6)
+    assert torch.allclose(seen.bottom_up.sum((1, 2)), torch.ones(len(segments)))
+
+
+# What is kept ------------------------------------------------------------------------------------
+
+
+def test_the_first_right_and_the_first_wrong_of_each_emotion_are_kept() -> None:
+    truth = ["sad", "sad", "happy", "sad", "happy", "sad"]
+    taken = ["sad", "happy", "happy", "sad", "happy", "angry"]
+    found = measure([noise(2)] * 6, predictions=predictions_of(taken, truth))
+    assert [each["utterance"] for each in found["examples"]] == ["u0", "u1", "u2"]
+    shapes = {name: found["examples"][0][name]["shape"] for name in results.PICTURES}
+    assert shapes == {"segment": [80, 50], "bottom_up": [12, 12], "top_down": [12, 12]}
+
+
+def test_pictures_of_the_paper_s_network_keep_a_line_near_60_kb() -> None:
+    network = build_network(Network())
+    segments = [spectrogram.segments(noise(2), FrontEnd(), paper.TEST_HOP_SECONDS)] * 8
+    truth = EMOTIONS * 2
+    taken = EMOTIONS + EMOTIONS[::-1]
+    found = attention.measure(network, segments, [noise(2)] * 8, predictions_of(taken, truth))
+    assert len(found["examples"]) == 8
+    assert len(json.dumps(found)) < 62_000
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
+    root = tmp_path_factory.mktemp("corpus") / "emodb"
+    return crossval.extract(tiny_corpus.table(tiny_corpus.write(root)), TINY.front_end)
+
+
+def tasks(features: crossval.Features, study_name: str = "pooling") -> list[study.Task]:
+    grid = {
+        name: replace(TINY, network=replace(NETWORK, pooling=name)) for name in ("gap", "attention")
+    }
+    table = {(None, "hap"): features.table}
+    return study.plan(study_name, "tiny", grid, table, seeds=1)
+
+
+def test_a_line_of_the_attention_network_holds_maps_and_others_none(
+    features: crossval.Features, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    cpu = torch.device("cpu")
+    for task in tasks(features):
+        results.append(path, study.run_task(task, features, cpu, "fp32"))
+    records = results.read_lines(path)
+    assert {(each["variant"], "attention" in each) for each in records} == {
+        ("gap", False),
+        ("attention", True),
+    }
+    read = results.read(path)
+    attended = read.predictions[read.predictions["variant"] == "attention"]
+    assert read.attention["utterance"].to_list() == attended["utterance"].to_list()
+    assert read.attention["predicted"].to_list() == attended["predicted"].to_list()
+    assert read.attention["spread"].between(0, 1).all()
+    assert set(read.examples["utterance"]) <= set(attended["utterance"])
+    assert isinstance(read.examples["segment"].iloc[0], np.ndarray)
+    alone = read.where(variant="gap")
+    assert alone.attention.empty and set(alone.predictions["variant"]) == {"gap"}
+
+
+def test_measuring_changes_no_prediction(features: crossval.Features) -> None:
+    task = next(task for task in tasks(features) if task.heading["variant"] == "attention")
+    cpu = torch.device("cpu")
+    with_maps = study.run_task(task, features, cpu, "fp32")
+    plain = task._replace(heading=task.heading | {"study": "readings"})
+    without = study.run_task(plain, features, cpu, "fp32")
+    assert "attention" in with_maps and "attention" not in without
+    assert with_maps["predictions"] == without["predictions"]
+    assert with_maps["history"] == without["history"]
+
+
+def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(
+    features: crossval.Features,
+) -> None:
+    task = tasks(features)[-1]
+    assert task.heading["variant"] == "attention" and study.keeps_maps(task)
+    best = task.experiment.override("protocol.epoch=best-on-test")
+    assert not study.keeps_maps(task._replace(experiment=best))

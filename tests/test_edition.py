@@ -1,0 +1,335 @@
+"""The published edition: pages that agree with their notebooks, with results, and with paper."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from rich.console import Console
+
+from repro import pages, paper, report, results, study
+from repro.errors import NoResultsError, ReproError
+
+ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
+EMOTIONS = list(paper.EMOTIONS)
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+# The pages as published --------------------------------------------------------------------------
+
+
+def toc_files(node: object) -> list[str]:
+    """Every page that a table of contents names."""
+    if isinstance(node, list):
+        return [name for item in node for name in toc_files(item)]
+    if isinstance(node, dict):
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [name for value in node.values() for name in toc_files(value)]
+    return []
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    """Everything that a page's cells put out, as text."""
+    texts = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            texts += [output.get("text", ""), data.get("text/html", "")]
+            texts += [data.get("text/markdown", ""), data.get("text/plain", "")]
+    return "\n".join(texts)
+
+
+def test_every_notebook_is_published_and_in_the_table_of_contents() -> None:
+    notebooks = {path.stem for path in report.notebooks(ROOT)}
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    listed = {page.removeprefix("report/") for page in toc_files(toc) if "report/" in page}
+    assert toc["root"] == "report/00_does_it_replicate"
+    assert listed == notebooks == {path.stem for path in PUBLISHED}
+
+
+@pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
+def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None:
+    facts = nbformat.read(page, as_version=4).metadata.get("repro")
+    assert facts == report.made_from(ROOT / "notebooks" / page.name, ROOT), "run `make edition`"
+
+
+@pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
+def test_a_page_was_run_and_names_no_path_of_a_machine(page: Path) -> None:
+    notebook = nbformat.read(page, as_version=4)
+    assert "papermill" not in notebook.metadata
+    assert any(cell.get("outputs") for cell in notebook.cells), "it was not executed"
+    for cell in notebook.cells:
+        texts = [cell.source, *(output.get("text", "") for output in cell.get("outputs", []))]
+        for text in texts:
+            assert not re.search(r"(?<![\w.~])/(root|home|Users|tmp|work)/", text)
+            assert str(Path.home()) + os.sep not in text
+
+
+def test_table_1_shows_the_wa_that_the_results_give() -> None:
+    page = nbformat.read(ROOT / "book" / "report" / "03_pooling.ipynb", as_version=4)
+    file = ROOT / report.SPEECH.results
+    right: dict[str, list[bool]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        record = json.loads(line)
+        if (record["study"], record["preset"]) == ("pooling", report.SPEECH.preset):
+            table = record["predictions"]
+            for number, emotion in enumerate(table["emotion"]):
+                scores = {name: table[name][number] for name in EMOTIONS}
+                best = max(scores, key=scores.__getitem__)
+                right.setdefault(record["variant"], []).append(best == emotion)
+    if not right:
+        assert page.cells[-1].id == report.NOT_RUN
+        return
+    (table_1,) = [
+        output.data["text/html"]
+        for cell in page.cells
+        for output in cell.get("outputs", [])
+        if "earlier work" in output.get("data", {}).get("text/html", "")
+    ]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table_1.split("<tr>")]
+    found = {row[1]: row[2] for row in rows if row and row[0].startswith("here")}
+    for variant, outcomes in right.items():
+        wa = f"{100 * sum(outcomes) / len(outcomes):.1f}"
+        assert re.match(rf"{re.escape(wa)}( \[|$)", found[paper.TABLE_1[variant].name]), variant
+
+
+def test_the_first_page_has_an_answer() -> None:
+    page = nbformat.read(ROOT / "book" / "report" / "00_does_it_replicate.ipynb", as_version=4)
+    text = shown(page)
+    assert re.search(r"of the paper's \d+ claims|That is not answered here", text)
+    assert all(claim.text in text for claim in paper.CLAIMS)
+
+
+# How it is made ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project with two pages: one has results, one has none."""
+    folder = tmp_path / "project"
+    (folder / "book" / "report").mkdir(parents=True)
+    shutil.copy(ROOT / "_config.yml", folder)
+    (folder / "book" / "_config.yml").symlink_to("../_config.yml")
+    for name in ("references.bib", "bibliography.md"):
+        shutil.copy(ROOT / "book" / name, folder / "book")
+    (folder / "book" / "report" / "99_old.ipynb").write_text("left from before", encoding="utf-8")
+    chapters = [{"file": "report/01_page"}, {"file": "bibliography"}]
+    toc = {"format": "jb-book", "root": "report/00_first", "chapters": chapters}
+    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    (folder / "notebooks").mkdir()
+    names = ["corpus", "root", "preset", "results", "device", "seeds"]
+    parameters = "\n".join(f"{name} = None" for name in names)
+    first = "print(corpus, root, preset, results)"
+    second = (
+        "from repro import study\n"
+        'study.collect("pooling", corpus=corpus, root=root, preset=preset, results_file=results)'
+    )
+    for name, code in (("00_first", first), ("01_page", second)):
+        cells = [
+            new_markdown_cell(f"# {name}\n\nIt cites {{cite:t}}`li2018attention`."),
+            new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            new_code_cell(code),
+            new_code_cell("print('the end')"),
+        ]
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_edition_is_made_without_corpus_or_training_and_published(project: Path) -> None:
+    said = io.StringIO()
+    index = report.build_edition(console=Console(file=said, width=200))
+    assert index.is_file()
+    assert said.getvalue().index("01_page") < said.getvalue().index("00_first"), "it sums up"
+    published = project / "book" / "report"
+    assert {path.name for path in published.iterdir()} == {"00_first.ipynb", "01_page.ipynb"}
+
+    first = nbformat.read(published / "00_first.ipynb", as_version=4)
+    assert "emodb None coarse results/emodb/coarse.jsonl" in shown(first)
+    assert "the end" in shown(first)
+    made_from = report.made_from(project / "notebooks" / "00_first.ipynb", project)
+    assert first.metadata["repro"] == made_from
+    assert made_from["results sha256"] is None
+
+    second = nbformat.read(published / "01_page.ipynb", as_version=4)
+    assert second.cells[-1].id == report.NOT_RUN
+    assert "pooling has not been run on emodb with the preset coarse" in second.cells[-1].source
+    assert "the end" not in shown(second)
+    assert not any("papermill" in str(cell.metadata) for cell in second.cells)
+
+    # The same again: the same pages.
+    pages_before = {path.name: path.read_bytes() for path in published.iterdir()}
+    report.build_edition(console=Console(file=said, width=200))
+    assert {path.name: path.read_bytes() for path in published.iterdir()} == pages_before
+
+    # Other results, or another notebook, and the pages no longer agree.
+    (project / "results" / "emodb").mkdir(parents=True)
+    (project / report.SPEECH.results).write_text("", encoding="utf-8")
+    assert report.made_from(project / "notebooks" / "00_first.ipynb", project) != made_from
+    shutil.rmtree(project / "results")
+    source = project / "notebooks" / "00_first.ipynb"
+    source.write_text(source.read_text().replace("It cites", "It names"))
+    assert report.made_from(source, project) != made_from
+
+
+def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:
+    with pytest.raises(ReproError, match="notebook 01_page, cell 3 failed: NoResultsError"):
+        report.build_report(
+            corpus="emodb",
+            root=None,
+            preset="coarse",
+            results=None,
+            out=Path("build/report"),
+            device="cpu",
+            seeds=1,
+            console=Console(file=io.StringIO()),
+        )
+
+
+# From a results file alone -----------------------------------------------------------------------
+
+
+def write_results(
+    path: Path,
+    chances: Mapping[str, float],
+    *,
+    speakers: int = 10,
+    per_emotion: int = 25,
+    preset: str = "coarse",
+    corpus: tuple[str, str] = ("emodb", "0123456789ab"),
+    **changes: Any,
+) -> Path:
+    """Write a results file of poolings that are right as often as is said."""
+    rng = np.random.default_rng(0)
+    grid = study.variants("pooling", preset)
+    emotions = np.repeat(np.arange(4), per_emotion)
+    for variant, chance in chances.items():
+        for speaker in range(speakers):
+            right = rng.random(len(emotions)) < chance
+            scores = np.eye(4)[np.where(right, emotions, (emotions + 1) % 4)]
+            predictions: dict[str, list[Any]] = {
+                "utterance": [f"{speaker:02d}u{n}" for n in range(len(emotions))],
+                "emotion": [EMOTIONS[e] for e in emotions],
+            }
+            predictions |= {name: scores[:, n].tolist() for n, name in enumerate(EMOTIONS)}
+            record = {
+                "key": grid[variant].key,
+                "study": "pooling",
+                "variant": variant,
+                "preset": preset,
+                "experiment": json.loads(json.dumps(asdict(grid[variant]))),
+                "corpus": {"name": corpus[0], "hash": corpus[1]},
+                "fold": f"{speaker:02d}",
+                "seed": 0,
+                "history": [1.0],
+                "predictions": predictions,
+                "provenance": {"seconds": 1.0},
+            }
+            results.append(path, record | changes)
+    return path
+
+
+def collect(path: Path, **changes: Any) -> results.Results:
+    how: dict[str, Any] = {"corpus": "emodb", "root": None, "preset": "coarse"}
+    return study.collect("pooling", results_file=path, **(how | changes))
+
+
+LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("attention", "speakers", "verdict"),
+    [
+        (0.8, 10, "supported"),
+        (0.6, 10, "undecided"),
+        (0.4, 10, "contradicted"),
+        (0.8, 4, "not testable here"),
+    ],
+)
+def test_the_first_page_s_verdict_changes_with_the_results(
+    tmp_path: Path, attention: float, speakers: int, verdict: str
+) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": attention}, speakers=speakers)
+    predictions = collect(path).predictions
+    answer = pages.replicates(predictions).data
+    rows = re.findall(r"<tr>(.*?)</tr>", pages.marks(predictions).data, re.DOTALL)
+    (row,) = [row for row in rows if "attention pooling beats GAP" in row]
+    assert f"{pages.MARKS[verdict][0]} {verdict}" in row
+    if verdict == "not testable here":
+        assert "That is not answered here" in answer and "4 speakers are too few" in answer
+    else:
+        assert f"attention pooling beats GAP in WA and in UA, is {verdict}" in answer
+        assert f"1 {verdict}" in answer or verdict == "undecided"
+        assert "On EmoDB (preset coarse, 10 speakers, 1 seed)" in answer
+
+
+def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
+    assert "not answered here" in pages.replicates(pd.DataFrame()).data
+    assert pages.marks(pd.DataFrame()).data.count("not testable here") == len(paper.CLAIMS)
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
+    answer = pages.replicates(results.read(path).predictions).data
+    assert "not answered here" in answer and "synthetic speech says nothing about emotion" in answer
+
+
+def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, speakers=2)
+    write_results(path, LEVEL, speakers=2, corpus=("ravdess", "1" * 12))
+    write_results(path, LEVEL, speakers=2, preset="quick")
+    write_results(path, LEVEL, speakers=2, study="protocol")
+    content = path.read_bytes()
+    data = collect(path)
+    assert len(data.folds) == 6 and set(data.predictions["corpus"]) == {"emodb"}
+    assert set(data.folds["study"]) == {"pooling"} and set(data.folds["preset"]) == {"coarse"}
+    assert set(collect(path, only="gap").predictions["variant"]) == {"gap"}
+    assert path.read_bytes() == content
+
+
+def test_no_results_and_no_corpus_is_one_line(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=1)
+    for file, preset in ((tmp_path / "none.jsonl", "coarse"), (path, "quick")):
+        with pytest.raises(NoResultsError, match=r"`repro run pooling --corpus emodb") as caught:
+            collect(file, preset=preset)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ReproError, match="where is emodb"):
+        study.collect("pooling", corpus="emodb", root=None, preset="smoke")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"corpus": ("emodb", "f" * 12)}, "states of the corpus"),
+        ({"key": "f" * 12}, "settings of one variant"),
+    ],
+)
+def test_a_mix_is_refused(tmp_path: Path, changes: dict[str, Any], what: str) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2)
+    write_results(path, {"gap": 0.6}, speakers=3, **changes)
+    with pytest.raises(ReproError, match=rf"r\.jsonl: pooling, coarse, holds folds of .*{what}"):
+        collect(path)
+
+
+def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=10)
+    write_results(path, {"attention": 0.6}, speakers=7)
+    data = collect(path)
+    said = pages.so_far(data, "emodb", None)
+    assert said is not None
+    assert "of bilinear: none of 10 folds; of attention: 7 of 10 folds" in said.data
+    assert "gap" not in said.data
+    assert pages.so_far(data, "emodb", None, only="gap") is None
+    assert pages.so_far(data, "emodb", "corpus/emodb") is None, "run there, it is finished"
