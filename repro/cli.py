@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -44,6 +44,8 @@ class Study(StrEnum):
     pooling = "pooling"
     readings = "readings"
     protocol = "protocol"
+    recovery = "recovery"
+    baselines = "baselines"
 
 
 class Preset(StrEnum):
@@ -79,6 +81,13 @@ Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.
 ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to append to.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, counted from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only say what would be trained, how long it takes here, how much memory and disk.",
+    ),
+]
 
 
 INTERRUPTED = 130  # typer's own exit status after Ctrl-C
@@ -159,12 +168,27 @@ def run(
         float | None,
         typer.Option(min=0.01, max=1, help="With --ray: a fold's share of a GPU, by default 0.25."),
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
     from repro import study as studies
 
-    path = results or Path("results") / corpus / f"{study}.jsonl"
+    folder = "planted" if study == Study.recovery else corpus
+    path = results or Path("results") / folder / f"{study}.jsonl"
     _refuse_other_study(path, study)
+    if dry_run:
+        _print_estimate(
+            [study],
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=path,
+            device=device,
+            precision=precision,
+            seeds=seeds,
+            overrides=assignments or [],
+        )
+        return
     with _progress_bar() as progress:
         trained = studies.run(
             study,
@@ -186,7 +210,7 @@ def run(
 @app.command()
 def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
-    from repro import metrics
+    from repro import effects, metrics
     from repro.results import read
 
     predictions = read(results).predictions
@@ -194,18 +218,19 @@ def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     if study not in studies:
         held = ", ".join(studies) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
-    rows = metrics.beside_paper(predictions[predictions["study"] == study])
+    predictions = predictions[predictions["study"] == study]
+    compares = study in (Study.readings, Study.protocol)
+    try:
+        rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
+    except ValueError as error:
+        raise ReproError(f"{results}: {error}; look with `repro results check`") from error
     if as_json:
         print(json.dumps(json.loads(rows.to_json(orient="records")), indent=2))
     else:
         # A terminal has no room for the emotions' intervals; --json has them.
         bounds = [f"{emotion} {end}" for emotion in metrics.EMOTIONS for end in ("low", "high")]
-        print(
-            rows.drop(columns=bounds)
-            .round(2)
-            .dropna(axis=1, how="all")
-            .to_string(index=False, na_rep="–")
-        )
+        shown = rows[effects.NARROW] if compares else rows.drop(columns=bounds)
+        print(shown.round(2).dropna(axis=1, how="all").to_string(index=False, na_rep="–"))
 
 
 @app.command()
@@ -219,8 +244,20 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
     device: Device = Device.auto,
     seeds: Seeds = 1,
+    dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
+    if dry_run:
+        _print_estimate(
+            list(Study),
+            corpus=corpus,
+            root=root,
+            preset=preset,
+            results_file=results or out / "results.jsonl",
+            device=device,
+            seeds=seeds,
+        )
+        return
     from repro.report import build_report
 
     page = build_report(
@@ -233,6 +270,17 @@ def report(
         seeds=seeds,
     )
     print(f"The report is at {page}")
+
+
+@app.command()
+def bench(
+    device: Device = Device.auto, precision: Precision = Precision.auto, as_json: AsJson = False
+) -> None:
+    """Measure speed: the trainer beside a textbook loop, the front end beside librosa."""
+    from repro import bench
+
+    found = bench.run(device, precision)
+    print(json.dumps(found, indent=2) if as_json else bench.text(found))
 
 
 @app.command()
@@ -249,6 +297,8 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
+    from time import perf_counter
+
     from repro import config, recogniser, study, trainer
     from repro.corpora import load_corpus
 
@@ -268,21 +318,39 @@ def train(
         where = trainer.choose_device(device)
         experiment = config.preset(preset)
         epochs = experiment.training.epochs
+        how = trainer.choose_precision(precision, where)
+        start = perf_counter()
         trained = recogniser.train(
             load_corpus(corpus, root, labels=experiment.protocol.labels),
             experiment,
             device=where,
-            precision=trainer.choose_precision(precision, where),
+            precision=how,
             on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
         )
     tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
     estimate = recogniser.estimate(tested.predictions)
     trained.card["held-out speakers"] = estimate
+    trained.card["made by"] = study.provenance(where, how, perf_counter() - start)
     recogniser.save(trained, out)
     print(
         f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
         f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
     )
+
+
+@app.command()
+def card(
+    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print what a model was made from, how well it does, and what it must not be used for."""
+    from repro import recogniser
+
+    loaded = recogniser.load(model)
+    if as_json:
+        print(json.dumps(recogniser.describe(loaded), indent=2))
+    else:
+        print(recogniser.model_card(loaded))
 
 
 @app.command()
@@ -302,12 +370,13 @@ def predict(
     loaded = recogniser.load(model)
     where = trainer.choose_device(device)
     failed = False
+    drawn: set[Path] = set()
     for path in files:
         try:
             waveform = audio.load(path)
             scores = recogniser.scores(loaded, waveform, device=where)
             if plot:
-                _draw(loaded, waveform, plot / f"{path.stem}.png")
+                _draw(loaded, waveform, _unused(plot, path.stem, drawn))
         except ReproError as error:
             print(_told(error), file=sys.stderr, flush=True)
             failed = True
@@ -329,7 +398,7 @@ def corpus_list() -> None:
     from repro.corpora import DESCRIPTIONS
 
     for name, description in DESCRIPTIONS.items():
-        print(f"{name:10} {description}")
+        print(f"{name:14} {description}")
 
 
 @corpus_app.command()
@@ -398,6 +467,26 @@ def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
         plots.attention(loaded, waveform).savefig(path, dpi=150)
     except OSError as error:
         raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
+
+
+def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """Name a picture after its sound file; files of one name in several folders get numbers."""
+    path = folder / f"{stem}.png"
+    number = 1
+    while path in taken:
+        number += 1
+        path = folder / f"{stem}-{number}.png"
+    taken.add(path)
+    return path
+
+
+def _print_estimate(studies: list[Study], **arguments: Any) -> None:
+    from repro import estimate
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    print(estimate.survey(studies, say=say, **arguments).text())
 
 
 def _refuse_other_study(path: Path, study: Study) -> None:

@@ -1,6 +1,6 @@
 """What a run would train, and what it would cost on this machine: time, memory, disk.
 
-Nothing that is done here is kept. Each distinct network takes a few steps and predicts once, on
+Nothing of what is done here is kept. Each distinct network takes a few steps and predicts once, on
 noise of the size of its input; a few utterances are read. The rest is counting: folds, epochs,
 segments.
 """
@@ -25,7 +25,7 @@ import torch
 from repro import audio, crossval, paper, results, spectrogram, study, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.errors import ReproError
-from repro.study import Task
+from repro.study import Source, Task
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 # Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
@@ -35,9 +35,10 @@ ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
 
 
 class Row(NamedTuple):
-    """A study: its folds of all variants and seeds, those that the results file has, the rest.
+    """A study, and its folds of all variants and seeds.
 
-    A fold that an earlier study trains with the same settings is not trained again.
+    Done is what the results file holds, or an earlier study trains with the very same settings.
+    What has no network (`baselines`) takes no time worth measuring.
     """
 
     study: str
@@ -63,9 +64,10 @@ class Estimate:
     def text(self) -> str:
         """Say it in a few lines."""
         table = pd.DataFrame(self.rows).set_index("study")
-        table.loc["all"] = table.sum()
+        if len(table) > 1:
+            table.loc["all"] = table.sum()
         table["time"] = table.pop("seconds").map(duration)
-        table = table.rename(columns={"done": "there", "left": "to train"})
+        table = table.rename(columns={"left": "to train"})
         lines = [
             table.rename_axis(None).to_string(),
             f"{self.device}: {size(self.memory)} of memory ({size(self.memory_there)} there), "
@@ -109,20 +111,24 @@ def survey(
     meter = Meter(where, trainer.choose_precision(precision, where), say)
     exists = Path(results_file).exists()
     trained = {_training(line) for line in results.read_lines(results_file)} if exists else set()
-    rows, memory, disk, refusals = [], 0, 0, {}
+    rows, memory, disk = [], 0, 0
+    refusals: dict[str, str] = {}
     for name in studies:
         grid = study.variants(name, preset, overrides)
-        grid, tables, refused = study.applicable(grid, corpus, root)
+        own = name == "recovery"  # whose signals are its own
+        of, folder = ("synthetic", None) if own else (corpus, root)
+        grid, tables, refused = study.applicable(grid, of, folder)
         grid |= study.second_stage(name, grid, tables, results_file)  # if it can be known yet
         refusals |= refused
         tasks = study.plan(name, preset, grid, tables, seeds)
         missing = study.missing(tasks, results_file)
-        left = [task for task in missing if _training(task.heading) not in trained]
-        trained |= {_training(task.heading) for task in left}
-        seconds = meter.seconds(left, tables)
-        done = len(tasks) - len(missing)
-        rows.append(Row(name, len(grid), len(tasks), done, len(left), seconds))
-        memory = max([memory, *(meter.memory(task, tables) for task in left)])
+        networks = [] if name == "baselines" else missing
+        networks = [task for task in networks if _training(task.heading) not in trained]
+        trained |= {_training(task.heading) for task in networks}
+        left = len(missing if name == "baselines" else networks)
+        seconds = meter.seconds(networks, tables)
+        rows.append(Row(name, len(grid), len(tasks), len(tasks) - left, left, seconds))
+        memory = max([memory, *(meter.memory(task, tables) for task in networks)])
         disk += sum(map(_line_bytes, missing))
     return Estimate(
         rows,
@@ -153,42 +159,48 @@ class Meter:
         self.speeds: dict[tuple[Network, int], Speed] = {}
         self.readings: dict[FrontEnd, tuple[float, float]] = {}
 
-    def seconds(self, tasks: Sequence[Task], tables: dict[str, pd.DataFrame]) -> float:
+    def seconds(self, tasks: Sequence[Task], tables: dict[Source, pd.DataFrame]) -> float:
         """Return what tasks take one after the other, reading the corpus included."""
         total = 0.0
-        for (labels, front_end), group in groupby(tasks, study.input_of):
-            samples = tables[labels]["samples"]
-            read, cut = self.reading(tables[labels], front_end)
+        for (source, front_end), group in groupby(tasks, study.input_of):
+            samples = tables[source]["samples"]
+            read, cut = self.reading(tables[source], front_end)
             total += read * samples.sum()
             for task in group:
                 training, scored_at = task.experiment.training, task.experiment.protocol.epoch
-                train, test = _segments(task, tables[labels])
+                train, test = _segments(task, tables[source])
                 speed = self.speed(task, train)
                 total += speed.train * train * training.epochs
                 total += speed.predict * test * (1 if scored_at == "last" else training.epochs)
                 total += cut * samples.iloc[task.fold.test].sum()
         return total
 
-    def memory(self, task: Task, tables: dict[str, pd.DataFrame]) -> int:
+    def memory(self, task: Task, tables: dict[Source, pd.DataFrame]) -> int:
         """Return the bytes that a task takes on the device.
 
-        The corpus lies there as segments, those of the training set once more and those of the
-        held-out speaker twice; the rest is what the network computes with.
+        The corpus lies there as segments, and for a moment those of the held-out speaker twice. A
+        training set with a scale of its own is a copy. The rest is what the network computes with.
         """
-        labels, front_end = study.input_of(task)
-        samples = tables[labels]["samples"]
-        corpus = _count(samples, paper.TRAIN_HOP_SECONDS, front_end)
-        train, test = _segments(task, tables[labels])
-        return self.speed(task, train).memory + SEGMENT_BYTES * (corpus + train + 2 * test)
+        source, front_end = study.input_of(task)
+        corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
+        train, test = _segments(task, tables[source])
+        segments = corpus + 2 * test
+        if front_end.scale == "training-set":
+            segments += train
+        elif self.precision == "bf16":
+            segments -= corpus // 2  # see `crossval.extract`
+        return self.speed(task, train).memory + SEGMENT_BYTES * segments
 
     def speed(self, task: Task, segments: int) -> Speed:
-        """Measure a task's network, unless that has been done."""
-        batch = min(task.experiment.training.batch_size, segments)
+        """Measure a task's network with batches of its size, unless that has been done."""
+        batch = task.experiment.training.batch_size
         key = task.experiment.network, batch
         if key not in self.speeds:
             self.say("measuring {study} {variant}".format(**task.heading))
             try:
-                self.speeds[key] = measure(task.experiment, batch, self.device, self.precision)
+                self.speeds[key] = measure(
+                    task.experiment, min(batch, segments), self.device, self.precision
+                )
             except torch.OutOfMemoryError as error:
                 raise ReproError(
                     f"{self.device} has too little memory for {task.label}; "
@@ -226,7 +238,11 @@ class Meter:
 def measure(
     experiment: Experiment, batch: int, device: torch.device, precision: trainer.Precision
 ) -> Speed:
-    """Train a network for a few steps and let it predict, on noise."""
+    """Train a network for a few steps and let it predict, on noise.
+
+    Without compiling it, which takes longer than all the rest: where the trainer finds that this
+    pays, training is faster than measured here.
+    """
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH)
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
@@ -47,6 +48,14 @@ BLOCK = 2048
 MOST_BYTES = 16_000_000
 MOST_HEADER_BYTES = 1_000_000
 MOST_CHANNELS, MOST_LAYERS = 512, 100
+
+
+NOT_FOR = (
+    "It tells apart four emotions as actors played them, in recordings of a few people. It knows "
+    "nothing of what a person feels. It has not been tested on other languages, ages, rooms or "
+    "microphones, and its scores are not probabilities to rely on. Do not use it to judge people: "
+    "not for hiring, grading, policing, insurance, health or anything else that matters to them."
+)
 
 
 class Recogniser(NamedTuple):
@@ -88,7 +97,7 @@ def train(
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(seed, everybody)
-    features = crossval.extract(table, experiment.front_end, device)
+    features = crossval.extract(table, experiment.front_end, device, precision=precision)
     training = crossval.training_set(features, everybody, experiment.training, seed)
     network = crossval.initial_network(experiment.network, seed)
     trainer.fit(
@@ -97,8 +106,12 @@ def train(
         training.labels,
         experiment.training,
         seed=seed,
+        rows=training.rows,
         device=device,
         precision=precision,
+        compiled=trainer.compiling_pays(
+            experiment, len(training.rows), torch.device(device), precision
+        ),
         on_epoch=on_epoch,
     )
     card = {
@@ -121,6 +134,24 @@ def estimate(predictions: DataFrame) -> dict[str, Any]:
     scores = ("WA", "WA low", "WA high", "UA", "UA low", "UA high")
     rounded = {name: None if np.isnan(row[name]) else round(row[name], 2) for name in scores}
     return rounded | {"folds": row["folds"], "preset": row["preset"]}
+
+
+def describe(recogniser: Recogniser) -> dict[str, Any]:
+    """Return the model card: what it was made from, how well it does, and what it is not for."""
+    return {
+        "emotions": list(paper.EMOTIONS),
+        "network": f"{recogniser.experiment.network.pooling} pooling",
+        "settings": recogniser.experiment.key,
+        **recogniser.card,
+        "not for": NOT_FOR,
+    }
+
+
+def model_card(recogniser: Recogniser) -> str:
+    """Return the model card as text, a line for each part of it."""
+    # As JSON, less its signs: whoever made a file may have put anything into its card.
+    lines = (json.dumps({name: value}) for name, value in describe(recogniser).items())
+    return "\n".join(re.sub(r'[][{}"]', "", line) for line in lines)
 
 
 def save(recogniser: Recogniser, path: str | Path) -> None:

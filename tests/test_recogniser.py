@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,10 @@ def test_attention_maps_belong_to_the_segment_that_is_shown(trained: Recogniser)
     speech = torch.randn(70_000, generator=torch.Generator().manual_seed(0))
     seen = recogniser.attention_maps(trained, speech)
     assert seen.bottom_up.sum().item() == pytest.approx(1, abs=1e-5)
+    network_input = spectrogram.segments(speech, trained.experiment.front_end, 1.0)
+    assert torch.equal(network_input[round(seen.start), 0], seen.segment)
+    again = spectrogram.normalise(seen.magnitude[None, None], trained.experiment.front_end)
+    torch.testing.assert_close(again[0, 0], seen.segment)
     scores = (seen.top_down * seen.bottom_up).sum((1, 2)).softmax(0)
     assert torch.allclose(scores, seen.scores, atol=1e-5)
 
@@ -84,6 +89,39 @@ def test_another_pooling_has_no_attention_maps(corpus: Path) -> None:
     model = recogniser.train(load_corpus("emodb", corpus), experiment("network.pooling=gap"))
     with pytest.raises(ReproError, match="gap pooling has no attention maps"):
         recogniser.attention_maps(model, torch.zeros(100))
+
+
+def test_the_card_says_what_a_model_is_and_is_not_for(trained: Recogniser) -> None:
+    trained = trained._replace(card=trained.card | {"held-out speakers": {"WA": 51.5}})
+    described = recogniser.describe(trained)
+    assert described["settings"] == trained.experiment.key
+    assert described["corpus"]["name"] == "emodb" and described["speakers"] == 2
+    lines = recogniser.model_card(trained).splitlines()
+    assert "held-out speakers: WA: 51.5" in lines
+    assert lines[-1] == f"not for: {recogniser.NOT_FOR}"
+    page = Path(__file__).parents[1] / "book" / "model-card.md"
+    assert recogniser.NOT_FOR in " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_a_card_cannot_play_tricks_on_a_terminal(trained: Recogniser) -> None:
+    card = {"corpus\n": "\x1b[2J\nspeakers: 1000"}
+    lines = recogniser.model_card(trained._replace(card=card)).splitlines()
+    assert len(lines) == 5 and not any("\x1b" in line for line in lines)
+
+
+def test_recognising_does_not_wait_for_what_only_training_needs(
+    trained: Recogniser, corpus: Path, tmp_path: Path
+) -> None:
+    """Torch takes two seconds to load; nothing else may take long."""
+    recogniser.save(trained, tmp_path / "m.safetensors")
+    code = (
+        "import sys; from repro.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print({'pandas', 'scipy', 'sklearn', 'sympy', 'matplotlib', 'IPython'} & set(sys.modules))"
+    )
+    wav = load_corpus("emodb", corpus)["path"][0]
+    command = [sys.executable, "-c", code, "predict", str(tmp_path / "m.safetensors"), wav]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["set()"]
 
 
 def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path) -> None:
@@ -106,18 +144,29 @@ def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert "on held-out speakers the same settings reach WA" in done.stdout
-    card = recogniser.load(model).card["held-out speakers"]
-    assert card["folds"] == 2 and 0 <= card["WA"] <= 100 and card["WA low"] is None
+    card = recogniser.load(model).card
+    tested = card["held-out speakers"]
+    assert tested["folds"] == 2 and 0 <= tested["WA"] <= 100 and tested["WA low"] is None
+    assert card["made by"]["version"] and card["made by"]["device"].startswith("cpu")
+    shown = repro("card", model)
+    assert shown.returncode == 0 and "held-out speakers: WA: " in shown.stdout
+    assert json.loads(repro("card", model, "--json").stdout)["speakers"] == 2
 
     [first, second] = load_corpus("emodb", corpus)["path"][:2]
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF no sound")
-    done = repro("predict", model, first, broken, second, "--json", "--plot", tmp_path / "plots")
+    namesake = tmp_path / "other" / Path(first).name
+    namesake.parent.mkdir()
+    shutil.copy(second, namesake)
+    files = [first, broken, second, namesake]
+    done = repro("predict", model, *files, "--json", "--plot", tmp_path / "plots")
     assert done.returncode == 1
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["file"] for answer in answers] == [first, second]
+    assert [answer["file"] for answer in answers] == [first, second, str(namesake)]
     for answer in answers:
         assert answer["emotion"] == max(answer["scores"], key=answer["scores"].get)
         assert sum(answer["scores"].values()) == pytest.approx(1)
     assert done.stderr.count("\n") == 1 and "broken.wav" in done.stderr
-    assert {p.stem for p in (tmp_path / "plots").iterdir()} == {Path(first).stem, Path(second).stem}
+    stem = Path(first).stem
+    plots = {p.name for p in (tmp_path / "plots").iterdir()}
+    assert plots == {f"{stem}.png", f"{stem}-2.png", f"{Path(second).stem}.png"}

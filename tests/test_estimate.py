@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_corpus
+import torch
+
+from repro import cli, config, crossval, estimate, study
+from repro.errors import ReproError
+from repro.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
+
+TINY = [
+    "network.stem_channels=2",
+    "network.trunk=(4,4,4,4)",
+    "training.max_segments=8",
+    "training.epochs=1",
+]
+SPEED = Speed(train=0.25, predict=0.5, memory=10**6)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("corpus") / "emodb"
+    return tiny_corpus.write(root, ["03", "08", "09"], [1.0, 2.5, 4.5])
+
+
+@pytest.fixture
+def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every network takes what `SPEED` says, and reading takes nothing; gives what was measured."""
+    measured: list[str] = []
+
+    def measure(experiment: config.Experiment, batch: int, *where: object) -> Speed:
+        measured.append(f"{experiment.network.pooling} {batch}")
+        return SPEED
+
+    monkeypatch.setattr(estimate, "measure", measure)
+    monkeypatch.setattr(Meter, "reading", lambda *_: (0.0, 0.0))
+    return measured
+
+
+def survey(corpus: Path, path: Path, *studies: str, **changes: object) -> Estimate:
+    arguments: dict = {"preset": "smoke", "overrides": TINY, "device": "cpu", "precision": "fp32"}
+    return estimate.survey(
+        studies, corpus="emodb", root=corpus, results_file=path, **arguments | changes
+    )
+
+
+@pytest.mark.parametrize("scale", ["segment", "training-set"])
+def test_time_and_memory_come_from_the_segments_that_are_really_there(
+    scale: str, corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    overrides = [*TINY[:2], "training.epochs=3", "protocol.max_folds=None"]
+    overrides += [f"front_end.scale={scale}"]
+    found = survey(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides)
+
+    grid, tables, _ = study.applicable(
+        study.variants("pooling", "smoke", overrides), "emodb", corpus
+    )
+    [table] = tables.values()
+    seconds, memory = 0.0, 0
+    for experiment in grid.values():
+        features = crossval.extract(table, experiment.front_end)
+        for fold in crossval.make_folds(table, experiment):
+            train = crossval.training_set(features, fold, experiment.training, seed=0)
+            test = torch.cat(crossval._test_segments(features, fold, train.limits))
+            seconds += 3 * SPEED.train * len(train.rows) + SPEED.predict * len(test)
+            held = features.segments.nbytes + 2 * test.nbytes
+            held += train.segments.nbytes if train.segments is not features.segments else 0
+            memory = max(memory, SPEED.memory + held)
+            assert test[0].nbytes == SEGMENT_BYTES
+    [row] = found.rows
+    assert (row.variants, row.folds, row.done, row.left) == (3, 9, 0, 9)
+    assert row.seconds == pytest.approx(seconds)
+    assert found.memory == memory
+    assert fixed == ["gap 16", "bilinear 16", "attention 16"]  # each network once
+
+
+def test_the_best_epoch_on_the_test_speaker_is_scored_after_each(
+    corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    last, best = (
+        survey(
+            corpus,
+            tmp_path / "r.jsonl",
+            "filter-shapes",
+            overrides=["training.epochs=5", f"protocol.epoch={epoch}"],
+        ).rows[0]
+        for epoch in ("last", "best-on-test")
+    )
+    # 12 utterances of 1, 2.5 and 4.5 s make 1, 2 and 7 test segments; two speakers, three shapes.
+    assert best.seconds - last.seconds == pytest.approx(2 * 3 * 4 * SPEED.predict * 4 * (1 + 2 + 7))
+
+
+def test_what_the_results_file_holds_is_not_counted_again(
+    corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    arguments = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
+    study.run("pooling", results_file=path, overrides=TINY, only="gap", **arguments)
+    before = path.read_bytes()
+    found = survey(corpus, path, "pooling", "pooling")
+    assert [(row.folds, row.done, row.left) for row in found.rows] == [(6, 2, 4), (6, 6, 0)]
+    assert found.rows[1].seconds == 0
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
+    assert "gap" not in " ".join(fixed)
+
+
+@pytest.mark.parametrize("name", study.STUDIES)
+def test_every_study_can_be_surveyed(
+    name: str, corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    found = survey(corpus, tmp_path / "r.jsonl", name, overrides=())
+    [row] = found.rows
+    assert row.study == name
+    assert 0 < row.left <= row.folds == row.done + row.left
+    assert name in found.text() and "nothing was trained" in found.text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_of_a_results_file_are_about_as_long_as_promised(
+    corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    promised = survey(corpus, path, "filter-shapes").disk
+    study.run(
+        "filter-shapes",
+        corpus="emodb",
+        root=corpus,
+        results_file=path,
+        overrides=TINY,
+        device="cpu",
+    )
+    assert promised == pytest.approx(path.stat().st_size, rel=0.3)
+
+
+def test_a_network_is_measured(corpus: Path) -> None:
+    experiment = study.variants("pooling", "smoke", TINY)["attention"]
+    speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
+    assert 0 < speed.predict < 1 and 0 < speed.train < 1
+    assert 10**8 < speed.memory < 10**11
+
+
+def test_reading_is_measured(corpus: Path) -> None:
+    [table] = study.applicable(study.variants("pooling", "smoke"), "emodb", corpus)[1].values()
+    meter = Meter(torch.device("cpu"), "fp32", print)
+    read, cut = meter.reading(table, config.FrontEnd())
+    assert 0 < read < 1e-3 and 0 < cut < 1e-3  # seconds per sample
+    assert meter.reading(table, config.FrontEnd()) == (read, cut)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119.0, "119 s"), (150.0, "2.5 min"), (9000.0, "2.5 h"), (216_000.0, "2.5 d")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert estimate.duration(seconds) == text
+
+
+def test_size() -> None:
+    assert [estimate.size(n) for n in (900, 2_500_000, 3 * 10**9)] == ["1 kB", "2.5 MB", "3.0 GB"]
+
+
+@pytest.mark.parametrize("command", [["run", "pooling", "--results"], ["report", "--out"]])
+def test_a_dry_run_says_what_and_writes_nothing(
+    command: list[str],
+    corpus: Path,
+    tmp_path: Path,
+    fixed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = str(tmp_path / "new" / "place")
+    arguments = [*command, place, "--corpus=emodb", f"--root={corpus}", "--preset=smoke"]
+    monkeypatch.setattr(sys, "argv", ["repro", *arguments, "--device=cpu", "--dry-run"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"pooling +3 +6 +0 +6 ", shown)
+    assert re.search(r"[\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown)
+    assert ("recovery" in shown) == (command[0] == "report")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_faults_are_told_as_when_training(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match="no-such-folder"):
+        survey(tmp_path / "no-such-folder", tmp_path / "r.jsonl", "pooling")
+    path = tmp_path / "diary.txt"
+    path.write_text(json.dumps("Dear diary") + "\n")
+    with pytest.raises(ReproError, match="diary"):
+        survey(corpus, path, "pooling")

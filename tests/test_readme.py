@@ -1,0 +1,168 @@
+"""The README: its commands run, its links lead somewhere, its numbers are those of the results."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_corpus
+import yaml
+from test_report import write_notebook
+
+from repro import cli, readme, report
+from repro.corpora import fetch, synthetic
+from repro.errors import ReproError
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+IEMOCAP = "/data/IEMOCAP_full_release"
+# What a reader would wait hours for, or need a licence or a GPU for, in a small size.
+SMALL = {"paper": "smoke", "coarse": "smoke", "cuda": "cpu"}
+
+
+def commands(text: str) -> list[str]:
+    """The command lines of a page, continued lines joined and comments left out."""
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [shlex.join(words) for words in split if words]
+
+
+def test_commands_are_found() -> None:
+    text = "Text\n```bash\nmake a   # why\n  b c \\\n     --d\n```\n```python\nnot this\n```\n"
+    assert commands(text) == ["make a", "b c --d"]
+
+
+def test_every_target_of_make_is_run_by_ci() -> None:
+    of_make = [line for line in commands(README) if line.startswith("make ")]
+    assert of_make[:2] == ["make report", "make test"]
+    assert set(of_make) <= set((ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.slow
+def test_every_other_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the order in which they stand, on a small corpus and a book of one page."""
+    folder = tmp_path / "project"
+    (folder / "book").mkdir(parents=True)
+    shutil.copy(ROOT / "_config.yml", folder / "book")
+    shutil.copy(ROOT / "book" / "references.bib", folder / "book")
+    (folder / "book" / "index.md").write_text(
+        "# A book\n\n```{bibliography}\n```\n", encoding="utf-8"
+    )
+    toc = {"format": "jb-book", "root": "index", "chapters": [{"file": "report/01_page"}]}
+    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    write_notebook(folder / "notebooks" / "01_page.ipynb", "print(corpus, preset, root)")
+    monkeypatch.chdir(folder)
+
+    synthetic.make(tmp_path / "iemocap", speakers=2, per_emotion=1, seed=0)
+    monkeypatch.setattr(fetch, "fetch_emodb", tiny_corpus.write)
+
+    ran = []
+    for line in commands(README):
+        if line.startswith("make "):
+            continue
+        program, *words = shlex.split(line)
+        assert program == ".venv/bin/repro", line
+        if words[0] == "predict":
+            shutil.copy(next(Path("data/emodb").rglob("*.wav")), "some.wav")
+        words = [
+            SMALL.get(word, word.replace(IEMOCAP, str(tmp_path / "iemocap"))) for word in words
+        ]
+        monkeypatch.setattr(sys, "argv", ["repro", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code, (line, stop.value.code)
+        ran.append(words[0])
+    assert ran == ["corpus", "report", "report", "corpus", "run", "table", "train", "predict"]
+    assert Path("build/iemocap/book/_build/html/index.html").is_file()
+    assert Path("pooling.jsonl").is_file() and Path("emodb.safetensors").is_file()
+    assert Path("maps/some.png").is_file()
+    assert "some.wav  " in capsys.readouterr().out
+
+
+def test_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 5
+    for link in links:
+        assert (ROOT / link).is_file(), link
+
+
+def test_it_fits_a_screen_or_two() -> None:
+    assert len(README.splitlines()) < 100
+
+
+def test_every_notebook_has_its_papermill_command() -> None:
+    page = (ROOT / "book" / "run.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in commands(page) if line.startswith("papermill ")]
+    assert sorted(words[1] for words in lines) == sorted(
+        f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")
+    )
+    for words in lines:
+        assert words[3::3] == ["-p"] * len(words[3::3])
+        names = set(words[4::3])
+        assert names <= {"corpus", "root", "preset", "results", "device", "seeds"}
+        assert words[words.index("preset") + 1] == "paper"
+    assert len({words[2] for words in lines}) == len(lines)  # an output each
+
+
+# The picture and the verdicts ---------------------------------------------------------------------
+
+
+def update(project: Path, results: Path) -> None:
+    readme.update(project, results, corpus=report.EDITION_CORPUS, preset=report.SPEECH.preset)
+
+
+def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "README.md", tmp_path)
+    update(tmp_path, ROOT / report.SPEECH.results)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == README, "run `make edition`"
+    drawn = (tmp_path / readme.PICTURE).read_bytes()
+    assert drawn == (ROOT / readme.PICTURE).read_bytes(), "run `make edition`"
+
+
+def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "README.md", tmp_path)
+    update(tmp_path, tmp_path / "none.jsonl")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"{readme.BEGIN}\n{readme.NOTHING}\n{readme.END}" in text
+    update(tmp_path, tmp_path / "none.jsonl")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_results_on_other_speech_or_settings_do_not_count() -> None:
+    path = ROOT / "results" / "synthetic" / "demo.jsonl"
+    assert readme.published(path, report.EDITION_CORPUS, "demo").empty
+    assert readme.published(path, "synthetic", "coarse").empty
+    found = readme.published(path, "synthetic", "demo")
+    assert set(found["study"]) == {"pooling", "filter-shapes"}
+
+
+def test_verdicts_name_every_claim_and_what_was_run(tmp_path: Path) -> None:
+    path = ROOT / "results" / "synthetic" / "demo.jsonl"
+    found = readme.published(path, "synthetic", "demo")
+    head, rule, *rows = readme.verdicts(found).splitlines()
+    assert head == "| claim of the paper | on synthetic, preset demo, 3 speakers, 1 seed |"
+    assert rule == "| --- | --- |" and len(rows) == 10
+    assert all(row.endswith("| not testable here |") for row in rows)  # speech by a synthesiser
+    pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for picture in pictures:
+        readme.readme_picture(found, picture)
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Mine\n", encoding="utf-8")
+    with pytest.raises(ReproError, match=r"README\.md: .*put them back"):
+        update(tmp_path, tmp_path / "none.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_a_project_without_a_readme_gets_none(tmp_path: Path) -> None:
+    update(tmp_path, tmp_path / "none.jsonl")
+    assert list(tmp_path.iterdir()) == []
