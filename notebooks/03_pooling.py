@@ -75,7 +75,7 @@ pages.table(pages.parameters(study.variants("pooling", "paper")))
 # channels, 6400 in all, and every class has a weight for each:
 #
 # $$
-# s_k = \operatorname{Tr}(X^\top X\, W_k^\top), \qquad W_k \in \mathbb{R}^{C \times C}.
+# s_k = \operatorname{Tr}(X^\top X\, W_k^\top), \quad W_k \in \mathbb{R}^{C \times C}.
 # $$ (eq-bilinear)
 #
 # Before the weights, the features are normalised by their l2 norm and a signed square root.
@@ -84,7 +84,10 @@ pages.table(pages.parameters(study.variants("pooling", "paper")))
 # $W_k = b_k a_k^\top$. Because a trace does not change when factors are moved around in a circle,
 #
 # $$
-# s_k = \operatorname{Tr}(X^\top X\, a_k b_k^\top) = b_k^\top X^\top X\, a_k = (X a_k)^\top (X b_k).
+# \begin{aligned}
+# s_k &= \operatorname{Tr}(X^\top X\, a_k b_k^\top) \\
+#     &= b_k^\top X^\top X\, a_k = (X a_k)^\top (X b_k).
+# \end{aligned}
 # $$ (eq-rank)
 #
 # $X a_k$ and $X b_k$ are maps: one number for each position. With one $b$ for all classes,

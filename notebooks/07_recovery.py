@@ -108,7 +108,8 @@ plots.sweeps(data.predictions)
 # ## Recovered against planted
 #
 # The recovered scale is where accuracy first stands halfway between chance and the best of its sweep,
-# on straight lines between the sizes that were measured. This was fixed before the sweep was run. In
+# on straight lines between the sizes that were measured. This was fixed after first trials
+# with single networks, and before the sweep was run. In
 # brackets stand 95% intervals from a bootstrap over the held-out draws; with fewer than five there is
 # none. They do not cover what the coarse steps between sizes leave open.
 

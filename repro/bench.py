@@ -52,6 +52,7 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
     """
     where = trainer.choose_device(device)
     how = trainer.choose_precision(precision, where)
+    needed = memory(device, precision)  # first, while this process is small
     peaks = hardware(where, how)
     train = training(config.Network(), where, how, steps=True)
     shapes = study.variants("filter-shapes", "paper")
@@ -66,7 +67,7 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         "predict": prediction(where, how),
         "limit": peaks
         | {name: limit(networks[name], peaks, how, rate) for name, rate in reached.items()},
-        "memory": memory(device, precision),
+        "memory": needed,
         "scaling": scaling(where, how),
     }
 
@@ -402,8 +403,9 @@ def memory(device: str, precision: str) -> dict[str, float]:
     In a process of its own: every segment is there, but only two batches are trained on, as more
     steps need no more memory.
     """
-    code = f"from repro import bench; bench.fold_of_iemocap({device!r}, {precision!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = "import sys; from repro import bench; bench.fold_of_iemocap(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, device, precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -89,7 +89,7 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """Hash of the content: equal experiments share it, any changed field changes it."""
+        """Hash of the content; equal experiments share it, any changed field changes it."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -6,6 +6,8 @@ same bytes for the same data.
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from repro import metrics, paper, spectrogram
-from repro.config import FrontEnd
+from repro import metrics, paper, recovery, spectrogram
+from repro.changes import short_name
+from repro.config import FrontEnd, Network
+from repro.effects import SCORES, SIGNIFICANT
+from repro.model import build_network
 from repro.recogniser import Recogniser, attention_maps
 
 WIDTH = 7.2  # inches: the column of a page
@@ -51,16 +56,55 @@ def use_style() -> None:
             "svg.hashsalt": "repro",
         },
     )
+    from IPython import get_ipython
     from matplotlib_inline.backend_inline import set_matplotlib_formats
 
     set_matplotlib_formats("svg", metadata={"Date": None})
+    if shell := get_ipython():
+        shell.display_formatter.formatters["image/svg+xml"].for_type(Drawing, svg)
+
+
+class Drawing(Figure):
+    """A figure that knows the data it shows, so that a reader can have them too."""
+
+    data: pd.DataFrame | None = None
+
+
+def svg(figure: Drawing) -> str:
+    """Draw a figure as SVG, with its tips as titles and its data as CSV among its metadata."""
+    from IPython.core.pylabtools import print_figure
+
+    drawn = print_figure(figure, fmt="svg", bbox_inches="tight", metadata={"Date": None})
+    drawn = re.sub(r'<g id="tip: ([^"]*)">', r'<g class="tip"><title>\1</title>', drawn)
+    if figure.data is not None:
+        data = html.escape(figure.data.to_csv(index=False, float_format="%.6g"), quote=False)
+        drawn = drawn.replace("</svg>", f'<metadata class="csv">{data}</metadata>\n</svg>')
+    return drawn
+
+
+def tip(ax: Axes, x: float, y: float, text: str) -> None:
+    """Let the mouse find a text at a point of a figure: an unseen disc with a title."""
+    ax.plot([x], [y], "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
+
+
+def _tip_of(ax: Axes, x: float, y: float, row: dict[Any, Any], score: str, of: str) -> None:
+    """Give a point a tip with the score, and its interval if it has one, of a row."""
+    if np.isfinite([x, y]).all():
+        bounds = (row.get(f"{score} {end}", np.nan) for end in ("low", "high"))
+        tip(ax, x, y, f"{of}: {_interval(score, row[score], *bounds)}")
+
+
+def _interval(name: str, value: float, low: float, high: float, decimals: int = 1) -> str:
+    """Write a value, with its interval if it has one: `WA 65.0 [58.1, 71.9]`."""
+    bounds = "" if np.isnan(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{name} {value:.{decimals}f}{bounds}"
 
 
 def _subplots(
     rows: int = 1, columns: int = 1, figsize: tuple[float, float] = (WIDTH, 3.2), **options: Any
-) -> tuple[Figure, Any]:
+) -> tuple[Drawing, Any]:
     """Make a figure that pyplot does not know, so that a notebook shows it exactly once."""
-    fig = Figure(figsize=figsize, layout="constrained")
+    fig = Drawing(figsize=figsize, layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
 
 
@@ -136,6 +180,7 @@ def mu_law_curve() -> Figure:
     ax.plot(x, x, color="0.6", ls="--", label="linear")
     ax.set(xlabel="x", ylabel="F(x)")
     ax.legend(frameon=False)
+    fig.data = pd.DataFrame({"x": x, "F(x)": spectrogram.mu_law(x)})
     return fig
 
 
@@ -156,6 +201,7 @@ def lengths(table: pd.DataFrame) -> Figure:
     ax.axvspan(0, paper.SEGMENT_SECONDS, color="0.9", zorder=0)
     ax.text(0.05, 1.01, "shorter than a segment", va="bottom", transform=ax.get_xaxis_transform())
     ax.set(xlabel="length (s)", ylabel="utterances", xlim=(0, None))
+    fig.data = table[["utterance", "speaker", "emotion", "samples"]]
     return fig
 
 
@@ -179,6 +225,8 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
                 lw=2.2 if name == "WA" else 1.2,
                 label=name,
             )
+            for row in sweep.to_dict("records"):
+                _tip_of(ax, row[varied], row[name], row, name, row["variant"])
         bounds = sweep["WA low"], sweep["WA high"]
         ax.fill_between(sweep[varied], *bounds, color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
@@ -193,6 +241,7 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False
     )
+    fig.data = summary
     return fig
 
 
@@ -209,12 +258,48 @@ def table_1(summary: pd.DataFrame, majority: float) -> Figure:
             bounds = summary[f"paper {score} low"], summary[f"paper {score} high"]
             ax.vlines(x + 0.2, *bounds, color="black", lw=1.5)
         ax.axhline(guess, color="0.4", ls=":")
+        for place, row in zip(x, summary.to_dict("records"), strict=True):
+            _tip_of(ax, place - 0.2, row[score], row, score, f"{row['variant']}, here")
+            _tip_of(ax, place + 0.2, row[f"paper {score}"], row, f"paper {score}", row["variant"])
         ax.set_xticks(x, summary["variant"])
         ax.set(title=score, ylim=(0, 100))
     axes[0].set_ylabel("accuracy (%)")
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
     )
+    fig.data = summary
+    return fig
+
+
+def poolings(rows: pd.DataFrame, here: str) -> Figure:
+    """Draw WA and UA of each pooling as points with intervals: here, if known, and in the paper.
+
+    Args:
+        rows: a row per pooling, from `repro.pages.beside_paper`, or with the paper's columns only.
+        here: what was run here, for the legend.
+    """
+    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.4))
+    y = np.arange(len(rows))
+    for ax, score in zip(axes, ("WA", "UA"), strict=True):
+        for prefix, shift, colour, marker, label in (
+            ("", -0.12, "C0", "o", f"here: {here}"),
+            ("paper ", 0.12, "0.45", "D", "the paper: IEMOCAP"),
+        ):
+            name = f"{prefix}{score}"
+            if name in rows:
+                ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
+            if f"{name} low" in rows:
+                ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
+            for place, row in zip(y + shift, rows.to_dict("records"), strict=True):
+                if name in rows:
+                    _tip_of(ax, row[name], place, row, name, row["variant"])
+        ax.set(title={"WA": "weighted accuracy", "UA": "unweighted accuracy"}[score])
+        ax.set(xlabel="%, with 95% interval", ylim=(len(rows) - 0.5, -0.5))
+    axes[0].set_yticks(y, rows["variant"])
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
+    fig.data = rows
     return fig
 
 
@@ -240,6 +325,54 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
         ax.tick_params(length=0, rotation=0)
         ax.set_xticklabels(ax.get_xticklabels(), rotation=45, ha="right")
     np.atleast_1d(axes)[0].set_ylabel("true")
+    fig.data = pd.concat(
+        {v: metrics.confusion(predictions[predictions["variant"] == v]) for v in variants},
+        names=["variant"],
+    ).reset_index()
+    return fig
+
+
+def sweeps(predictions: pd.DataFrame) -> Figure:
+    """Draw WA by filter size, a panel for each planted scale, with the planted and recovered one.
+
+    The upright line is the planted scale, the cross where accuracy is halfway up, with its 95%
+    interval, the dotted line chance.
+    """
+    table, found = recovery.sweeps(predictions), recovery.recovered(predictions)
+    units = list(dict.fromkeys(found["unit"]))
+    columns = int(found["unit"].value_counts().max())
+    fig, axes = _subplots(
+        *(len(units), columns), sharey=True, squeeze=False, figsize=(WIDTH, 2.4 * len(units))
+    )
+    for unit, row in zip(units, axes, strict=True):
+        scales = found[found["unit"] == unit]
+        for ax in row[len(scales) :]:
+            ax.set_visible(False)
+        for scale, ax in zip(scales.itertuples(), row, strict=False):
+            sweep = table[table["scale"] == scale.scale].sort_values("reach")
+            ax.plot(sweep["reach"], sweep["WA"], color="black", marker="o", ms=4)
+            bounds = sweep["WA low"], sweep["WA high"]
+            ax.fill_between(sweep["reach"], *bounds, color="black", alpha=0.12, lw=0)
+            for point in sweep.to_dict("records"):
+                _tip_of(
+                    ax, float(point["reach"]), point["WA"], point, "WA", f"{point['reach']} {unit}"
+                )
+            ax.axhline(scale.chance, color="0.6", ls=":")
+            ax.axvline(scale.planted, color="C1", lw=2, label="planted")
+            halfway = (scale.chance + sweep["WA"].max()) / 2
+            ax.hlines(halfway, scale.low, scale.high, color="C0", lw=2)
+            ax.plot(scale.recovered, halfway, "X", color="C0", ms=8, ls="", label="recovered")
+            ax.set_xscale("log")
+            shown = sweep["reach"].to_list()[:: 1 + len(sweep) // 6]
+            ax.set_xticks(shown, [str(reach) for reach in shown])
+            ax.minorticks_off()
+            side = "width" if unit == "ms" else "height"
+            ax.set(title=f"planted: {scale.scale}", xlabel=f"filter {side} ({unit})", ylim=(0, 104))
+        row[0].set_ylabel("WA (%)")
+    fig.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
+    fig.data = table
     return fig
 
 
@@ -272,6 +405,7 @@ def histories(history: pd.DataFrame) -> Figure:
         fontsize=8,
         handlelength=1,
     )
+    fig.data = history[["variant", "fold", "seed", "epoch", "loss"]]
     return fig
 
 
@@ -291,7 +425,7 @@ def attention(recogniser: Recogniser, waveform: torch.Tensor) -> Figure:
         "bottom-up attention": (seen.bottom_up, "viridis"),
         f"top-down, {paper.EMOTIONS[best]}": (seen.top_down[best], "viridis"),
     }
-    fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3))
+    fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3.0))
     for (title, (values, colours)), ax in zip(panels.items(), axes, strict=True):
         if values is not decibels:
             spectrogram_image(ax, decibels, cmap="gray")
@@ -330,10 +464,14 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
         example = shown[emotion]
         title = emotion if right else f"{emotion},\ntaken for {example['predicted']}"
         column[0].set_title(title, fontsize=9)
-        spectrogram_image(column[0], example["segment"])
+        # Most of an input is close to its lowest value: the root brings out what lies above it.
+        lowest, highest = np.quantile(example["segment"], (0, 0.995))
+        bright = np.sqrt(((example["segment"] - lowest) / max(highest - lowest, 1e-9)).clip(0, 1))
+        spectrogram_image(column[0], bright)
         for ax, name in zip(column[1:], ("bottom_up", "top_down"), strict=True):
-            spectrogram_image(ax, example["segment"], cmap="gray")
-            spectrogram_image(ax, example[name], cmap="viridis", alpha=0.6)
+            spectrogram_image(ax, example[name], cmap="viridis")
+            # White where there is sound, so that the map's own colours stay readable.
+            spectrogram_image(ax, np.ones_like(bright), cmap="gray", alpha=0.7 * bright, vmin=0)
         for ax in column[:2]:
             ax.set_xlabel("")
     for ax, name in zip(axes[:, 0], ("input", "bottom-up", "top-down"), strict=True):
@@ -359,6 +497,9 @@ def agreement(averages: pd.DataFrame) -> Figure:
             colour, marker = ("C0", "o") if sound == "energy" else ("C1", "s")
             ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
             ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")
+            for place, row in zip(y, rows.to_dict("records"), strict=True):
+                text = _interval(sound, row["value"], row["low"], row["high"], decimals=2)
+                tip(ax, row["value"], place, f"{row['group']}, {text}")
         ax.axvline(0, color="0.6", ls=":")
         ax.set(title=title, xlabel="rank correlation over time")
         ax.set_yticks(range(len(groups)), groups)
@@ -366,6 +507,46 @@ def agreement(averages: pd.DataFrame) -> Figure:
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
     )
+    fig.data = averages
+    return fig
+
+
+def forest(effects: pd.DataFrame) -> Figure:
+    """Draw the effect of each change on WA and UA with its 95% interval, in the order given.
+
+    Args:
+        effects: from `repro.effects.table`.
+    """
+    size = (6.4, 1.3 + 0.26 * max(len(effects), 1))
+    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
+    y = np.arange(len(effects), dtype=float)
+    for ax, score in zip(axes, SCORES, strict=True):
+        ax.axvline(0, color="0.6", ls=":")
+        ax.hlines(
+            y, effects[f"{score} effect low"], effects[f"{score} effect high"], color="C0", lw=1.5
+        )
+        told_apart = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
+        for filled, label in ((True, "told apart from none"), (False, "not told apart")):
+            chosen = told_apart == filled
+            ax.plot(
+                effects[f"{score} effect"][chosen],
+                y[chosen],
+                "o",
+                ms=5,
+                color="C0",
+                mfc="C0" if filled else "white",
+                label=label,
+            )
+        for place, row in zip(y, effects.to_dict("records"), strict=True):
+            name = f"{score} effect"
+            _tip_of(ax, row[name], place, row, name, short_name(row["variant"]))
+        ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=8)
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
+    )
+    fig.data = effects
     return fig
 
 
@@ -380,4 +561,83 @@ def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
         )
     ax.set(xlabel="time (ms)", ylabel="frequency (Hz)", xlim=(-5, 110), ylim=(-5, 130))
     ax.legend(frameon=False)
+    return fig
+
+
+def network(settings: Network) -> Figure:
+    """Draw a network from its settings: each map as high as it has rows, with its size below."""
+    parts = _parts(settings)
+    fig, ax = _subplots(figsize=(WIDTH, 3.2))
+    highest = max(rows for _, _, (_, rows, _), _ in parts)
+    for column, (name, filters, (channels, rows, frames), weights) in enumerate(parts):
+        height = 0.15 + 0.85 * rows / highest
+        box = Rectangle((column - 0.3, -height / 2), 0.6, height, fc="C0", alpha=0.25, ec="C0")
+        box.set_gid(f"tip: {name}: {channels} maps of {rows}×{frames}, {weights:,} parameters")
+        ax.add_patch(box)
+        ax.text(column, 0.85, name, ha="center", va="bottom", fontsize=9, weight="bold")
+        ax.text(column, 0.83, filters, ha="center", va="top", fontsize=8)
+        size = f"{channels}×\n{rows}×{frames}" if rows > 1 else str(channels)
+        ax.text(column, -0.55, size, ha="center", va="top", fontsize=8)
+        if column:
+            arrow = {"arrowstyle": "->", "color": "0.3"}
+            ax.annotate("", (column - 0.33, 0), (column - 0.67, 0), arrowprops=arrow)
+    ax.set(xlim=(-0.5, len(parts) - 0.5), ylim=(-0.85, 1))
+    ax.axis("off")
+    names = ["layer", "filters", "maps", "rows", "frames", "parameters"]
+    rows_of = [(name, filters, *size, weights) for name, filters, size, weights in parts]
+    fig.data = pd.DataFrame(rows_of, columns=names).replace("\n", " ", regex=True)
+    return fig
+
+
+def _parts(settings: Network) -> list[tuple[str, str, tuple[int, int, int], int]]:
+    """List a network's layers: name, filters, size of the map that comes out, parameters."""
+    with torch.device("meta"):  # sizes without any arithmetic
+        built = build_network(settings).eval()
+        x = torch.empty(1, 1, paper.BINS, paper.FRAMES)
+        sizes: dict[str, tuple[int, ...]] = {"stems": tuple(built.stems(x).shape[1:])}
+        for number, norm in enumerate(built.trunk.norms, 2):
+            norm.register_forward_hook(
+                lambda _, __, out, number=number: sizes.update({f"{number}": tuple(out.shape[1:])})
+            )
+        last = tuple(built.features(x).shape[1:])
+    shapes = "\n".join(f"{h}×{w}" for h, w in settings.stems)
+    parts: list[tuple[str, str, Any, int]] = [
+        ("input", "spectrogram", (1, paper.BINS, paper.FRAMES), 0),
+        ("Conv1", shapes, sizes["stems"], _count(built.stems)),
+    ]
+    kernel = f"{paper.TRUNK_KERNEL}×{paper.TRUNK_KERNEL}"
+    for number, pair in enumerate(zip(built.trunk.convs, built.trunk.norms, strict=True), 2):
+        pooled = f"\nmax {paper.POOL_WINDOW}×{paper.POOL_WINDOW}" * built.trunk.pooled[number - 2]
+        channels, rows, frames = sizes[f"{number}"]
+        if pooled:
+            rows, frames = rows // paper.POOL_WINDOW, frames // paper.POOL_WINDOW
+        parts.append((f"Conv{number}", kernel + pooled, (channels, rows, frames), _count(*pair)))
+    assert parts[-1][2] == last
+    pooling = {"gap": "average\npooling"}.get(settings.pooling, f"{settings.pooling}\npooling")
+    scores = (len(paper.EMOTIONS), 1, 1)
+    return [*parts, ("scores", pooling, scores, _count(built.pooling))]
+
+
+def _count(*modules: torch.nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
+    """Draw how often a gain is found against its size, a line for each experiment.
+
+    Args:
+        found: from `repro.simulation.power`.
+        marked: a gain to mark, in points.
+        mark: what it is.
+    """
+    fig, ax = _subplots(figsize=(WIDTH, 2.8))
+    for number, (name, rows) in enumerate(found.groupby("experiment", sort=False)):
+        ax.plot(rows["gain"], rows["found"], color=f"C{number}", marker="os^D"[number], label=name)
+        for row in rows.itertuples():
+            tip(ax, row.gain, row.found, f"{name}: {row.gain:g} points found in {row.found:.0f}%")
+    ax.axvline(marked, color="0.4", ls=":")
+    ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=9, color="0.3")
+    ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    fig.data = found
     return fig

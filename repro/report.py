@@ -41,7 +41,10 @@ class Source(NamedTuple):
 
 EDITION_CORPUS = "emodb"
 SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
-OTHER_SOURCES = {"07_recovery": Source("results/planted/quick.jsonl", "quick")}
+OTHER_SOURCES = {
+    "07_recovery": Source("results/planted/quick.jsonl", "quick"),
+    "11_how_fast": Source("results/bench/cpu.json", "paper"),
+}
 
 
 def build_report(

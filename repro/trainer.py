@@ -120,7 +120,8 @@ def fit(
     if not len(rows):
         raise ReproError("there is no segment to train on")
     device = torch.device(device)
-    keep_freed_memory(_has_room())
+    if device.type == "cpu":
+        keep_freed_memory(_has_room())
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     weights = _class_weights(labels[rows], training)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repro import trainer
-from repro.config import Network, Training
+from repro.config import Network, Training, preset
 from repro.errors import ReproError
 from repro.model import build_network
 
@@ -217,6 +217,60 @@ def test_bfloat16_begins_near_float32() -> None:
     assert histories["bf16"] == pytest.approx(histories["fp32"], rel=0.03)
     assert histories["bf16"] != histories["fp32"]
     assert (scores["bf16"] - scores["fp32"]).abs().max() < 0.1
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_like_an_eager_one() -> None:
+    if not trainer._compiler_works("cpu"):
+        pytest.skip("needs a C++ compiler and Python's headers")
+    segments, labels = data()
+    training = Training(epochs=2, batch_size=5, learning_rate=0.01, milestones=())
+    histories = {}
+    for compiled in (False, True):
+        model = network()
+        histories[compiled] = trainer.fit(
+            model, segments, labels, training, seed=0, compiled=compiled
+        )
+    assert histories[True] == pytest.approx(histories[False], rel=1e-4)
+
+
+def test_without_a_compiler_training_goes_on_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no compiler\nand a long story")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    trainer._compiler_works.cache_clear()
+    segments, labels = data()
+    histories = [
+        trainer.fit(network(), segments, labels, SHORT, seed=0, compiled=compiled)
+        for compiled in (True, True, False)
+    ]
+    trainer._compiler_works.cache_clear()
+    assert capsys.readouterr().err == (
+        "networks are not compiled, training is slower: no compiler\n"
+    )
+    assert histories[0] == histories[1] == histories[2]
+
+
+def test_compiling_pays_for_long_trainings_on_fast_units() -> None:
+    full = preset("paper")
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert trainer.compiling_pays(full, 460, gpu, "fp32")
+    assert trainer.compiling_pays(full, 460, cpu, "bf16")
+    assert not trainer.compiling_pays(full, 460, cpu, "fp32")
+    for name in ("smoke", "demo"):
+        assert not trainer.compiling_pays(preset(name), 240, gpu, "bf16")
+
+
+def test_only_the_rows_named_are_trained_on() -> None:
+    segments, labels = data()
+    rows = torch.tensor([1, 4, 5, 9, 2])
+    some = trainer.fit(network(), segments, labels, SHORT, seed=3, rows=rows)
+    alone = trainer.fit(network(), segments[rows], labels[rows], SHORT, seed=3)
+    everything = trainer.fit(network(), segments, labels, SHORT, seed=3)
+    assert some == alone != everything
 
 
 # Faults ------------------------------------------------------------------------------------------

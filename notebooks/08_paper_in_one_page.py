@@ -1,0 +1,82 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The paper in one page
+#
+# *{cite:t}`li2018attention`. What did they do, and what did they find?*
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["hide-input"]
+from repro import pages, plots
+from repro.config import preset as get_preset
+
+plots.use_style()
+experiment = get_preset("paper")
+
+# %% [markdown]
+# ## The task
+#
+# A short utterance goes in, one of four emotions comes out: neutral, happy, sad or angry. The
+# utterances are the improvised dialogues of IEMOCAP {cite:p}`busso2008iemocap`, ten actors in five
+# pairs. In turn each actor is held out, and a network is trained on the other nine.
+#
+# ## The input
+#
+# The network sees an utterance as overlapping stretches of two seconds, each a spectrogram of 400
+# frequencies by 200 moments. An utterance's scores are the mean over its stretches.
+# {doc}`01_input_spectrograms` follows one utterance all the way.
+#
+# ## The network
+#
+# Speech has patterns that are tall in a spectrogram, such as the onset of a vowel over many
+# frequencies, and patterns that are wide, such as a pitch that glides. The first layer has filters
+# for either kind side by side. Four ordinary layers follow. {numref}`fig-network` is drawn from the
+# settings that this book trains with, and {numref}`tab-settings` lists the others.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Boxes are as high as the maps have rows."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
+plots.network(experiment.network)
+# %% [markdown]
+# ## The idea
+#
+# Behind the last layer stands a map for each of 80 features. Averaging it treats every moment and
+# every frequency alike. *Attention pooling*, which was made for recognising actions in pictures
+# {cite:p}`girdhar2017attentional`, learns two further maps: one for each emotion that says what speaks
+# for it where, and one for all that says where to look. It is the cheap relative of *bilinear
+# pooling* {cite:p}`lin2015bilinear`, which weighs all pairs of features. {doc}`03_pooling` derives the
+# one from the other.
+#
+# ## The training
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
+pages.table(pages.settings(experiment))
+
+# %% [markdown]
+# ## What they found
+#
+# Two accuracies are reported. WA is the share of all utterances that are recognised, UA the mean over
+# the emotions.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
+pages.table(pages.published(), decimals=2)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "What the paper claims, in our words, with its section."}}
+pages.table(pages.claimed())
+
+# %% [markdown]
+# What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`.
+
+# %% tags=["hide-input"]
+pages.provenance("none", "paper")

@@ -1,0 +1,86 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How sure are we?
+#
+# *What do the intervals of this book mean, do they keep their word, and what could an experiment of
+# this size find at all?*
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["hide-input"]
+from repro import pages, plots, simulation
+
+plots.use_style()
+held = simulation.coverage()
+found = simulation.power(pages.corpus_sizes())
+
+# %% [markdown]
+# ## What the intervals are
+#
+# Utterances of one speaker resemble each other: a voice that is easy to recognise is easy all day.
+# Five hundred utterances of ten speakers are therefore not five hundred independent trials. The
+# intervals of this book come from a bootstrap that draws whole speakers with replacement and, where
+# there are several, whole seeds of the network's first weights. Two systems are compared on the same
+# draws. With few speakers such an interval is too narrow; its levels are widened as for a t-interval
+# {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there is none.
+#
+# ## Do they keep their word?
+#
+# A computer can make up experiments whose truth is known. In each, speakers have accuracies of their
+# own around the same mean, and every utterance is recognised or not by chance.
+# {numref}`tab-coverage` counts how many of the intervals hold the mean. It should be 95 of a hundred.
+# Beside it stands what comes of taking utterances as independent (Wilson's interval): the more
+# speakers differ, the more it promises too much.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-coverage", "caption": "Share of 95% intervals that hold the truth, from simulated experiments."}}
+pages.table(held)
+
+# %% tags=["hide-input"]
+pages.simulated()
+
+# %% [markdown]
+# ## What could be found?
+#
+# An interval that keeps its word may still be too wide to tell anything. {numref}`fig-power` shows how
+# often a true gain of one system over another is found, in experiments of the size of EmoDB and of
+# IEMOCAP, if the two disagree on a tenth of the utterances and the gain differs a little from speaker
+# to speaker. The dotted line is the paper's gain of attention over average pooling.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
+plots.power(found, pages.attention_gain(), "the paper's gain")
+# %% tags=["hide-input"]
+pages.gain_needed()
+
+# %% [markdown]
+# ## What the intervals leave out
+#
+# - *Other corpora.* They speak of other speakers of the same kind, in the same room, saying the same
+#   things. EmoDB has ten sentences; what a network does on an eleventh is not in any interval.
+# - *What listeners disagree on.* The labels are taken as true.
+# - *Searching.* A claim that something is best, or that many changes include one that matters, is
+#   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
+#   twenty without any truth in them, one would be expected to come out definite.
+# - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
+#   lists them and {doc}`05_readings` measures them.
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["hide-input"]
+pages.power_answer(held, found)
+
+# %% tags=["hide-input"]
+pages.provenance("none", "none")

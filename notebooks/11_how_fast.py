@@ -1,0 +1,92 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How fast, and why
+#
+# *How long does it take to find out, and what does the time go into?*
+#
+# Behind every page of this book stand many small trainings. `repro bench` measures how fast they are
+# on a machine, beside the way in which public programs train such networks, and beside what the
+# machine could do at best. This page shows the measurements that lie in `results/bench/`, one file for
+# each machine.
+
+# %% tags=["parameters"]
+corpus = "synthetic"
+root = None
+preset = "smoke"
+results = None
+device = "auto"
+seeds = 1
+
+# %% tags=["hide-input"]
+from repro import pages
+from repro.report import find_project
+
+machines = pages.benchmarks(find_project() / "results" / "bench")
+pages.bench_machines(machines)
+
+# %% [markdown]
+# ## Beside the usual way
+#
+# The usual way of training: float32, maps that lie one channel after the other, a `DataLoader` over
+# precomputed features, nothing compiled. The usual front end: librosa, one segment after the other,
+# though test segments overlap by four fifths. All run in one process and in turns; the numbers are
+# medians. The last column says how close the trainer comes to what the machine's arithmetic, or its
+# memory, would allow if nothing else took time.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-speed", "caption": "Work per second: training in segments, the front end in seconds of speech, prediction in utterances of 5 s."}}
+pages.table(pages.speeds(machines), decimals=2)
+
+# %% [markdown]
+# ## What brings how much
+#
+# The steps from the usual loop to the trainer, for the attention network. Each line holds all that
+# stands above it.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-steps", "caption": "Training the attention network, in segments per second, from the usual loop to the trainer."}}
+pages.table(pages.speed_steps(machines), decimals=1)
+
+# %% [markdown]
+# - **Channels last.** The library's convolutions read and write all channels of a position together.
+#   Given maps in the other order they copy them first.
+# - **Memory that is kept.** The maps of a batch take gigabytes. The C library gives them back to the
+#   system when a step ends, and the system hands them out again page by page, each filled with zeros.
+#   The trainer asks the C library to keep them, where there is room.
+# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of the
+#   positions to visit.
+# - **The mean in the order of memory.** The gradient of a global average is the same number at every
+#   position. Written down in the other order than the map lies in, it makes the pass through ReLU
+#   behind it several times as slow; in the network of Section 3.2, which has little else, that was
+#   the largest part of a step.
+# - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
+#   rows, and folds share the tensor. Nothing waits for the device within an epoch.
+# - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. They are chosen
+#   by themselves; `--precision fp32` goes without.
+#
+# Tried and left out, as they brought nothing here: compiling in float32 on a processor, where the
+# convolutions take most of the time and stay as they are; large memory pages; and normalising only
+# what max-pooling leaves over, which is exact but needs a backward pass of its own.
+#
+# Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
+# on one GPU, are used through `--ray`, see {doc}`../cluster`.
+
+# %% [markdown]
+# ## Memory, and more data
+
+# %% tags=["hide-input"]
+pages.table(pages.speed_needs(machines), decimals=2)
+
+# %% [markdown]
+# The memory is the peak of one fold with as many segments as IEMOCAP gives. The slope is that of
+# the time over the amount of data on logarithmic axes: at 1, twice the data take twice the time.
+#
+# ## Answer
+
+# %% tags=["hide-input"]
+pages.speed_answer(machines)

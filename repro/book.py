@@ -1,0 +1,186 @@
+"""A Sphinx extension for the book: numbered tables, and what stands under figures and tables.
+
+A notebook's cell that shows a figure or a table names and captions it in its metadata, and Jupyter
+Book makes a numbered figure of either. Here tables get numbers of their own, and below each figure
+and table come links: to the figure as SVG, to its data as CSV, to the notebook that made it and to
+the results file behind it. Figures with tips (`plots.tip`) are put into the page itself, where the
+mouse finds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+from sphinx.writers.html5 import HTML5Translator
+
+# What `pages.table` and `plots.svg` write their data into.
+TABLE_DATA = re.compile(r'<p class="csv">.*?base64,([^"]*)".*?</p>\s*', re.DOTALL)
+FIGURE_DATA = re.compile(r'<metadata class="csv">(.*?)</metadata>\s*', re.DOTALL)
+ELEMENT_IDS = re.compile(r'(\bid="|xlink:href="#|url\(#)')
+
+
+class Table(nodes.figure):
+    """A table with a caption, numbered among the tables and not among the figures."""
+
+
+class Links(SphinxTransform):
+    """Make each captioned table of a notebook a `Table`, and write the links under it."""
+
+    default_priority = 800  # before labels are collected, so that references find the tables
+
+    def apply(self, **kwargs: Any) -> None:
+        """Go through the page that was just read."""
+        page = Path(self.env.doc2path(self.env.docname))
+        if page.suffix != ".ipynb":
+            return
+        sources = {"notebook": page, "results": self._results(page)}
+        for figure in list(self.document.findall(nodes.figure)):
+            cells = next((raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()), 0)
+            image = next((i for i in figure.findall(nodes.image) if _is_svg(i)), None)
+            if cells:
+                figure = self._as_table(figure)
+                files = {"CSV": self._take_table(figure, cells)}
+            elif image:
+                files = self._take_figure(figure, image)
+            else:  # words stand in a table's place, such as that it was not run
+                figure.replace_self([n for n in figure if not isinstance(n, nodes.caption)])
+                continue
+            figure.append(self._links(files | sources))
+
+    def _results(self, page: Path) -> Path | None:
+        """Find the results file that a page was made from: in the book, or in the project."""
+        notebook = json.loads(page.read_text(encoding="utf-8"))
+        stamp = notebook["metadata"].get("repro", {})
+        if not stamp.get("results") or not any(map(_reads_results, notebook["cells"])):
+            return None
+        book = Path(self.env.srcdir)
+        candidates = (folder / stamp["results"] for folder in (book, book.parent))
+        return next((path for path in candidates if path.is_file()), None)
+
+    def _as_table(self, figure: nodes.figure) -> Table:
+        """Put a `Table` in a figure's place, its caption first."""
+        table = Table("", *figure.children, **figure.attributes)
+        figure.replace_self(table)
+        for identifier in table["ids"]:
+            self.document.ids[identifier] = table
+        for caption in table.findall(nodes.caption):
+            table.remove(caption)
+            table.insert(0, caption)
+            break
+        return table
+
+    def _take_table(self, table: Table, cells: nodes.raw) -> Path | None:
+        """Move the data of a table from its cells into a file."""
+        found = TABLE_DATA.search(cells.astext())
+        if not found:
+            return None
+        kept = nodes.raw("", TABLE_DATA.sub("", cells.astext()), format="html")
+        kept["classes"] = cells["classes"]
+        cells.replace_self(kept)
+        return self._write(table, ".csv", base64.b64decode(found[1]).decode())
+
+    def _take_figure(self, figure: nodes.figure, image: nodes.image) -> dict[str, Path | None]:
+        """Move the data of a figure into a file, and a figure with tips into the page."""
+        _, path = self.env.relfn2path(image["uri"], self.env.docname)
+        svg = Path(path).read_text(encoding="utf-8")
+        data = FIGURE_DATA.search(svg)
+        bare = FIGURE_DATA.sub("", svg)
+        files: dict[str, Path | None] = {"SVG": self._write(figure, ".svg", bare)}
+        if data:
+            files["CSV"] = self._write(figure, ".csv", html.unescape(data[1]))
+        if "<title>" in bare:
+            drawn = inline(bare, prefix=_name(figure), alt=image.get("alt", ""))
+            image.replace_self(nodes.raw("", drawn, format="html"))
+        return files
+
+    def _write(self, figure: nodes.figure, suffix: str, text: str) -> Path:
+        folder = Path(self.app.doctreedir).parent / "downloads" / self.env.docname
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / (_name(figure) + suffix)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def _links(self, files: dict[str, Path | None]) -> nodes.legend:
+        line = nodes.paragraph(classes=["downloads"])
+        for label, path in files.items():
+            if path:
+                target = "/" + Path(os.path.relpath(path, self.env.srcdir)).as_posix()
+                text = nodes.inline("", label)
+                line += addnodes.download_reference("", "", text, reftarget=target)
+                line += nodes.Text(" ")
+        return nodes.legend("", line)
+
+
+def inline(svg: str, prefix: str, alt: str) -> str:
+    """Make an SVG file fit to stand inside a page, beside others like it.
+
+    Args:
+        svg: as `plots.svg` draws it.
+        prefix: what sets its identifiers apart from those of the page's other figures.
+        alt: what it shows, for readers who cannot see it.
+    """
+    body = svg[svg.index("<svg") :]
+    body = ELEMENT_IDS.sub(rf"\g<1>{prefix}-", body)
+    body = body.replace("*{", f".{prefix} *{{")  # matplotlib's style is for one figure
+    label = html.escape(alt, quote=True)
+    return body.replace("<svg", f'<svg class="figure {prefix}" role="img" aria-label="{label}"', 1)
+
+
+def _reads_results(cell: dict[str, Any]) -> bool:
+    """Tell whether a cell does anything with the results file that a notebook is given."""
+    given = {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))
+    return cell["cell_type"] == "code" and not given and "results" in "".join(cell["source"])
+
+
+def _is_svg(image: nodes.image) -> bool:
+    return str(image["uri"]).endswith(".svg")
+
+
+def _name(figure: nodes.figure) -> str:
+    return str(figure["ids"][0])
+
+
+def _visit_table(self: HTML5Translator, node: Table) -> None:
+    self.visit_figure(node)
+
+
+def _depart_table(self: HTML5Translator, node: Table) -> None:
+    self.depart_figure(node)
+
+
+def _without_thebe(app: Sphinx, page: str, template: str, context: dict, tree: Any) -> None:
+    """Leave out scripts for live cells: no page has any, and declaring them twice is an error."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [s for s in scripts if "thebe" not in f"{s}{vars(s)}".lower()]
+
+
+def _keep_columns(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Show as it stands what a docstring sets in columns: a name, spaces, what it is."""
+    kept: list[str] = []
+    for paragraph in "\n".join(lines).split("\n\n"):
+        if re.search(r"\S {3,}\S", paragraph):
+            kept += ["::", "", *(f"    {line}" for line in paragraph.splitlines()), ""]
+        else:
+            kept += [*paragraph.splitlines(), ""]
+    lines[:] = kept
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("html-page-context", _without_thebe, priority=900)
+    app.add_enumerable_node(Table, "table", html=(_visit_table, _depart_table))
+    app.add_transform(Links)
+    app.connect("autodoc-process-docstring", _keep_columns, priority=100)  # before napoleon
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,73 @@
+"""The examples of the page on extending: run as they stand there, in programs of their own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.paper import EMOTIONS
+
+PAGE = (Path(__file__).resolve().parent.parent / "book" / "extend.md").read_text(encoding="utf-8")
+CORPUS, ENDING, POOLING, STUDY, RUN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.search(r"```bash\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()  # type: ignore[index]
+SPEAKERS = ("ada", "ben", "cleo", "dan", "eve")
+SMALL = ("--set", "training.epochs=1", "--set", "protocol.max_folds=1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_wav: Callable[..., Path]) -> Path:
+    """A folder with recordings as the page has them."""
+    for speaker in SPEAKERS:
+        for emotion in EMOTIONS:
+            write_wav(tmp_path / "recordings" / speaker / f"{emotion}-1.wav", 1.0)
+    return tmp_path
+
+
+def python(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("example", [CORPUS, POOLING, STUDY])
+def test_an_example_takes_about_ten_lines(example: str) -> None:
+    lines = [line for line in example.splitlines() if line and not line.startswith(("from", "imp"))]
+    assert len(lines) <= 10
+
+
+@pytest.mark.slow
+def test_a_corpus_of_ones_own_has_every_command(folder: Path) -> None:
+    (folder / "mine.py").write_text(CORPUS + ENDING, encoding="utf-8")
+    check, run = (shlex.split(command)[1:] for command in COMMANDS)
+    said = python(folder, *check)
+    assert all(speaker in said for speaker in SPEAKERS)
+    python(folder, *(word.replace("quick", "smoke") for word in run), *SMALL)
+    assert (folder / "mine.jsonl").read_text(encoding="utf-8").count('"name": "mine"') == 3
+
+
+@pytest.mark.slow
+def test_a_pooling_and_a_study_of_ones_own(folder: Path) -> None:
+    (folder / "mine.py").write_text(
+        "\n".join((CORPUS, POOLING, STUDY, RUN.replace("quick", "smoke"))), encoding="utf-8"
+    )
+    last = python(folder, "mine.py").splitlines()[-3:]
+    assert [line.split()[1] for line in last] == ["gap", "max", "attention"]
+
+
+def test_the_pooling_takes_the_maximum() -> None:
+    program = """
+network = model.build_network(replace(config.preset("smoke").network, pooling="max")).eval()
+features = network.features(torch.rand(2, 1, 400, 200))
+scores = network.pooling.classify(features.flatten(2).max(2).values)
+assert scores.shape == (2, 4) and torch.allclose(network.pooling(features), scores)
+"""
+    imports = "from dataclasses import replace\nfrom repro import config, model\n"
+    python(Path.cwd(), "-c", POOLING + imports + program)
