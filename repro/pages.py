@@ -932,19 +932,18 @@ def speed_steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 def speed_needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Give the peak memory of a fold of IEMOCAP's size, and how time grows with data."""
-    return pd.DataFrame(
+    columns = ["machine", "memory, GB", "GPU memory, GB", "s at 1×", "s at 2×", "s at 4×", "slope"]
+    rows = [
         (
             machine,
             found["memory"]["resident_gb"],
             found["memory"]["device_gb"],
-            *(found["scaling"][f"{times}x"] for times in (1, 2, 4)),
+            *(found["scaling"][f"{times}x"] for times in bench.SCALES),
             found["scaling"]["slope"],
         )
         for machine, found in machines.items()
-    ).set_axis(
-        ["machine", "memory, GB", "GPU memory, GB", "s at 1×", "s at 2×", "s at 4×", "slope"],
-        axis=1,
-    )
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def speed_answer(machines: dict[str, dict[str, Any]]) -> Markdown:

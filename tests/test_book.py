@@ -1,0 +1,177 @@
+"""What stands under figures and tables of a built book, and what the pages about it are made of."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from rich.console import Console
+
+from repro import book, config, model, pages, plots, report
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]})
+
+
+def drawing() -> plots.Drawing:
+    fig, ax = plots._subplots()
+    ax.plot([0, 1], [0, 1])
+    plots.tip(ax, 0.5, 0.5, 'WA 65.0 [58.1, 71.9], "quoted" & <odd>')
+    fig.data = FRAME
+    return fig
+
+
+def shown(name: str, caption: str) -> dict:
+    return {
+        "mystnb": {"figure": {"name": name, "caption": caption}, "image": {"alt": "A line's rise."}}
+    }
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built page with a figure, a table, and words where a table might have been."""
+    folder = tmp_path_factory.mktemp("project") / "book"
+    (folder / "results").mkdir(parents=True)
+    (folder / "results" / "r.jsonl").write_text("a fold", encoding="utf-8")
+    shutil.copy(ROOT / "_config.yml", folder)
+    shutil.copy(ROOT / "book" / "references.bib", folder)
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n", encoding="utf-8")
+    cells = [
+        new_markdown_cell("# A page\n\nSee {numref}`fig-line` and {numref}`tab-two`."),
+        new_code_cell(
+            "read(results)",
+            metadata=shown("fig-line", "A line."),
+            outputs=[new_output("display_data", data={"image/svg+xml": plots.svg(drawing())})],
+        ),
+        new_code_cell(
+            "table",
+            metadata=shown("tab-two", "Two rows."),
+            outputs=[new_output("display_data", data={"text/html": pages.table(FRAME).data})],
+        ),
+        new_code_cell(
+            "words",
+            metadata=shown("tab-none", "No rows."),
+            outputs=[new_output("display_data", data={"text/markdown": "Not run."})],
+        ),
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "repro": {"results": "results/r.jsonl"}}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
+    built = report.build_book(folder, folder.parent / "log", Console(file=io.StringIO()))
+    return built.parent / "page.html"
+
+
+def downloads(page: Path) -> dict[str, Path]:
+    """The files under each figure, by the figure's identifier and the link's text."""
+    found: dict[str, Path] = {}
+
+    class Reader(HTMLParser):
+        figure = link = ""
+
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            given = dict(attributes)
+            if tag == "figure":
+                self.figure = given["id"] or ""
+            self.link = (given.get("href") or "") if tag == "a" else self.link
+
+        def handle_data(self, data: str) -> None:
+            if "_downloads" in self.link and data.strip():
+                found[f"{self.figure} {data.strip()}"] = page.parent / self.link
+                self.link = ""
+
+    Reader().feed(page.read_text(encoding="utf-8"))
+    return found
+
+
+def test_figures_and_tables_are_numbered_apart_and_referred_to(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    references = re.findall(r'<span class="std std-numref">([^<]*)</span>', text)
+    assert references == ["Fig. 1", "Table 1"]
+    assert re.findall(r'caption-number">([^<]*)<', text) == ["Fig. 1 ", "Table 1 "]
+    assert "Not run." in text and "No rows." not in text
+
+
+def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
+    files = downloads(page)
+    line = {f"fig-line {kind}" for kind in ("SVG", "CSV", "notebook", "results")}
+    table = {f"tab-two {kind}" for kind in ("CSV", "notebook", "results")}
+    assert set(files) == line | table
+    for name in ("fig-line CSV", "tab-two CSV"):
+        data = pd.read_csv(files[name])
+        assert data["WA"].to_list() == pytest.approx(FRAME["WA"], rel=1e-5)
+    assert pd.read_csv(files["tab-two CSV"])["variant"].to_list() == ["a<b", "c"]
+    assert "<metadata" in plots.svg(drawing())
+    assert files["fig-line SVG"].name == "fig-line.svg"
+    assert 'class="csv"' not in files["fig-line SVG"].read_text(encoding="utf-8")
+    assert json.loads(files["fig-line notebook"].read_text(encoding="utf-8"))["cells"]
+    assert files["fig-line results"].read_text(encoding="utf-8") == "a fold"
+    assert (
+        "base64" not in page.read_text(encoding="utf-8").split("<article")[1].split("</article")[0]
+    )
+
+
+def test_a_figure_with_tips_stands_in_the_page_and_says_what_it_shows(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert 'role="img" aria-label="A line&#x27;s rise."' in text
+    assert "<title>WA 65.0 [58.1, 71.9], &quot;quoted&quot; &amp; &lt;odd&gt;</title>" in text
+
+
+def test_two_figures_in_one_page_share_no_identifier() -> None:
+    svg = plots.svg(drawing())
+    one, other = (book.inline(svg, prefix, "") for prefix in ("one", "other"))
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (one, other)]
+    assert ids[0] and not ids[0] & ids[1]
+    for text, own in zip((one, other), ids, strict=True):
+        used = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text))
+        assert used and used <= own
+
+
+def test_a_figure_is_the_same_bytes_again() -> None:
+    plots.use_style()
+    assert plots.svg(drawing()) == plots.svg(drawing())
+
+
+def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
+    settings = config.preset("paper").network
+    for network in (
+        settings,
+        replace(settings, pooling="bilinear", pools=(2, 3, 4)),
+        replace(settings, padding="none", stride=(4, 4)),
+    ):
+        drawn = plots.network(network).data
+        real = sum(p.numel() for p in model.build_network(network).parameters())
+        assert drawn["parameters"].sum() == real
+    sizes = plots.network(settings).data[["maps", "rows", "frames"]]
+    assert sizes.loc[5].to_list() == [80, 100, 50]  # the 6400-dimensional bilinear feature
+
+
+def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
+    text = pages.left_open().data
+    for reading in config.READINGS:
+        for value, _ in reading.alternatives:
+            said = pages.assignment(reading.field, value)
+            assert f"`--set {said}`" in text
+            section, leaf = reading.field.split(".")
+            changed = config.preset("paper").override(said)
+            assert getattr(getattr(changed, section), leaf) == value
+
+
+def test_every_module_stands_on_a_page_of_the_package() -> None:
+    listed = {
+        name
+        for path in (ROOT / "book" / "api").glob("*.md")
+        for name in re.findall(r"automodule:: (\S+)", path.read_text(encoding="utf-8"))
+    }
+    paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "repro").rglob("*.py"))
+    modules = {".".join(path.parts).removesuffix(".__init__") for path in paths}
+    unlisted = {"repro", "repro.__main__", "repro.corpora._speak", "repro.shapes"}
+    assert listed == modules - unlisted
