@@ -50,6 +50,9 @@ predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.va
 # %% tags=["remove-input"]
 pages.replicates(predictions)
 
+# %% tags=["remove-input"]
+pages.notice(corpus, preset)
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "Every claim of the paper that can be tested, with what the results say of it."}}
 pages.marks(predictions)
 
@@ -57,9 +60,6 @@ pages.marks(predictions)
 if "pooling" in found:
     pooling = found["pooling"].predictions
     display(plots.table_1(pages.beside_paper(pooling), metrics.majority(pooling)))
-
-# %% tags=["remove-input"]
-pages.notice(corpus, preset)
 
 # %% tags=["remove-input"]
 for data in found.values():

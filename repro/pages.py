@@ -1036,4 +1036,10 @@ def _shrunk(experiment: Experiment) -> str:
         value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
         if value != theirs:
             changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
-    return "Changed: " + "; ".join(changes) + "."
+    said = "Changed: " + "; ".join(changes) + "."
+    skipped = math.prod(experiment.network.stride)
+    if skipped > 1:
+        said += (
+            f" The first layer computes one position in {skipped}: it is another, coarser network."
+        )
+    return said

@@ -75,7 +75,7 @@ def svg(figure: Drawing) -> str:
     from IPython.core.pylabtools import print_figure
 
     drawn = print_figure(figure, fmt="svg", bbox_inches="tight", metadata={"Date": None})
-    drawn = re.sub(r'<g id="tip: ([^"]*)">', r'<g class="tip"><title>\1</title>', drawn)
+    drawn = re.sub(r"""<g id=(["'])tip: (.*?)\1>""", r'<g class="tip"><title>\2</title>', drawn)
     if figure.data is not None:
         data = html.escape(figure.data.to_csv(index=False, float_format="%.6g"), quote=False)
         drawn = drawn.replace("</svg>", f'<metadata class="csv">{data}</metadata>\n</svg>')

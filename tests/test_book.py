@@ -122,7 +122,7 @@ def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
 def test_a_figure_with_tips_stands_in_the_page_and_says_what_it_shows(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert 'role="img" aria-label="A line&#x27;s rise."' in text
-    assert "<title>WA 65.0 [58.1, 71.9], &quot;quoted&quot; &amp; &lt;odd&gt;</title>" in text
+    assert '<title>WA 65.0 [58.1, 71.9], "quoted" &amp; &lt;odd&gt;</title>' in text
 
 
 def test_two_figures_in_one_page_share_no_identifier() -> None:
