@@ -104,7 +104,7 @@ def test_table_1_shows_the_wa_that_the_results_give() -> None:
     found = {row[1]: row[2] for row in rows if row and row[0].startswith("here")}
     for variant, outcomes in right.items():
         wa = f"{100 * sum(outcomes) / len(outcomes):.1f}"
-        assert re.match(rf"{re.escape(wa)}( \[|$)", found[paper.TABLE_1[variant].name]), variant
+        assert re.match(rf"{re.escape(wa)}(\s\[|$)", found[paper.TABLE_1[variant].name]), variant
 
 
 def test_the_first_page_has_an_answer() -> None:
