@@ -69,7 +69,9 @@ def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
         rows = pages.with_paper_interval(rows.assign(variant=list(paper.TABLE_1)))
         label = ""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "repro"}):
+    with matplotlib.rc_context():  # whatever style the caller has set
+        matplotlib.rcdefaults()
+        plots.use_style()
         plots.poolings(rows, label).savefig(path, metadata={"Date": None})
 
 

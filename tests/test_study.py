@@ -327,7 +327,7 @@ def test_the_smoke_study_of_emodb(
     fit = crossval.trainer.fit
 
     def spy(network: Any, segments: Any, *args: Any, **kwargs: Any) -> list[float]:
-        sizes.append(len(segments))
+        sizes.append(len(kwargs["rows"]))
         return fit(network, segments, *args, **kwargs)
 
     monkeypatch.setattr(crossval.trainer, "fit", spy)
