@@ -39,6 +39,7 @@ COPIED = 2**26  # float32 numbers
 SCALES = 1, 2, 4
 # Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
 LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
+RATES = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
 Ways = dict[str, Callable[[], int]]  # by name: does some work, returns how much
 
 
@@ -85,30 +86,35 @@ def machine(device: torch.device, precision: str) -> dict[str, Any]:
 
 def text(found: dict[str, Any]) -> str:
     """Lay out what `run` found as tables."""
-    sides = {"attention network, training": found["train"]}
-    sides |= {f"{shape} alone, training": row for shape, row in found["sweep"].items()}
+    table = rates(found).to_string(index=False, na_rep="–", float_format="{:.2f}".format)
+    lines = [", ".join(f"{k} {v}" for k, v in found["machine"].items()), table]
+    between = {k: v for k, v in found["train"].items() if k not in ("spread", "ratio")}
+    for name, facts in (("train", between), *((k, found[k]) for k in ("memory", "scaling"))):
+        lines.append(f"{name}: " + ", ".join(f"{k} {v:.3g}" for k, v in facts.items()))
+    return "\n\n".join(lines)
+
+
+def rates(found: dict[str, Any]) -> pd.DataFrame:
+    """Set the usual ways and ours side by side, with the share of the machine's limit reached."""
+    train = {"attention network": ("train", found["train"])}
+    train |= {f"{shape} alone": (shape, row) for shape, row in found["sweep"].items()}
     rows = [
-        (name, "segments/s", row["textbook"], row["repro"], row["ratio"], share)
-        for (name, row), share in zip(
-            sides.items(),
-            (found["limit"][name]["share"] for name in ("train", *found["sweep"])),
-            strict=True,
+        (
+            f"{name}, training",
+            "segments/s",
+            row["textbook"],
+            row["repro"],
+            row["ratio"],
+            found["limit"][key]["share"],
         )
+        for name, (key, row) in train.items()
     ]
     rows += [
         (f"front end, {name}", "s of speech/s", row["librosa"], row["repro"], row["ratio"], None)
         for name, row in found["front_end"].items()
     ]
     rows.append(("prediction", "utterances/s", None, found["predict"]["utterances"], None, None))
-    columns = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
-    table = pd.DataFrame(rows, columns=columns).to_string(
-        index=False, na_rep="–", float_format="{:.2f}".format
-    )
-    lines = [", ".join(f"{k} {v}" for k, v in found["machine"].items()), table]
-    between = {k: v for k, v in found["train"].items() if k not in ("spread", "ratio")}
-    for name, facts in (("train", between), *((k, found[k]) for k in ("memory", "scaling"))):
-        lines.append(f"{name}: " + ", ".join(f"{k} {v:.3g}" for k, v in facts.items()))
-    return "\n\n".join(lines)
+    return pd.DataFrame(rows, columns=RATES).astype(dict.fromkeys(RATES[2:], float))
 
 
 # Comparisons -------------------------------------------------------------------------------------
@@ -144,7 +150,9 @@ def training(
             seed=0,
             device=device,
             precision=precision,
-            compiled=device.type == "cuda" or precision == "bf16",
+            compiled=trainer.compiling_pays(
+                config.Experiment(), trainer.COMPILE_FROM, device, precision
+            ),
         )
         return count
 

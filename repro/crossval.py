@@ -172,18 +172,13 @@ def run_fold(
         if on_epoch:
             on_epoch(epoch)
 
-    history = trainer.fit(
+    history = fit(
         network,
-        training.segments,
-        training.labels,
-        experiment.training,
+        training,
+        experiment,
         seed=seed,
-        rows=training.rows,
         device=device,
         precision=precision,
-        compiled=trainer.compiling_pays(
-            experiment, len(training.rows), torch.device(device), precision
-        ),
         on_epoch=epoch_done,
         checkpoint=checkpoint,
     )
@@ -216,6 +211,35 @@ def training_set(features: Features, fold: Fold, training: Training, seed: int) 
     limits = (segments.min().item(), segments.max().item())
     segments = spectrogram.normalise(segments, features.front_end, limits)
     return TrainingSet(segments, features.labels[rows], torch.arange(len(rows)), limits)
+
+
+def fit(
+    network: SpeechEmotionNetwork,
+    training: TrainingSet,
+    experiment: Experiment,
+    *,
+    seed: int,
+    device: torch.device | str,
+    precision: trainer.Precision,
+    on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[float]:
+    """Train a network in place on a training set, compiled where that pays; see `trainer.fit`."""
+    return trainer.fit(
+        network,
+        training.segments,
+        training.labels,
+        experiment.training,
+        seed=seed,
+        rows=training.rows,
+        device=device,
+        precision=precision,
+        compiled=trainer.compiling_pays(
+            experiment, len(training.rows), torch.device(device), precision
+        ),
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:

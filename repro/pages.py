@@ -901,21 +901,9 @@ def bench_machines(machines: dict[str, dict[str, Any]]) -> Markdown:
 
 def speeds(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Set the usual ways and ours side by side, with the share of the machine's limit reached."""
-    rows = []
-    for machine, found in machines.items():
-        sides = {"attention network": found["train"]} | found["sweep"]
-        for (name, row), share in zip(sides.items(), ("train", *found["sweep"]), strict=True):
-            reached = found["limit"][share]["share"]
-            rows.append(
-                (machine, f"training, {name}", row["textbook"], row["repro"], row["ratio"], reached)
-            )
-        for name, row in found["front_end"].items():
-            rows.append(
-                (machine, f"front end, {name}", row["librosa"], row["repro"], row["ratio"], None)
-            )
-        rows.append((machine, "prediction", None, found["predict"]["utterances"], None, None))
-    columns = ["machine", "what", "usual way", "repro", "ratio", "share of limit"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
+    frames = [bench.rates(found).assign(machine=name) for name, found in machines.items()]
+    columns = ["machine", *bench.RATES]
+    return pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
 
 
 def speed_steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:

@@ -100,18 +100,13 @@ def train(
     features = crossval.extract(table, experiment.front_end, device, precision=precision)
     training = crossval.training_set(features, everybody, experiment.training, seed)
     network = crossval.initial_network(experiment.network, seed)
-    trainer.fit(
+    crossval.fit(
         network,
-        training.segments,
-        training.labels,
-        experiment.training,
+        training,
+        experiment,
         seed=seed,
-        rows=training.rows,
         device=device,
         precision=precision,
-        compiled=trainer.compiling_pays(
-            experiment, len(training.rows), torch.device(device), precision
-        ),
         on_epoch=on_epoch,
     )
     card = {

@@ -157,7 +157,7 @@ def run(
         corpus: name of the corpus; `root` is its folder, unless it is the built-in one. The study
             `recovery` has corpora of its own and takes neither.
         root: see `corpus`.
-        preset: `smoke`, `demo`, `quick` or `paper`.
+        preset: one of `config.PRESETS`.
         results_file: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32` or `bf16`.

@@ -32,6 +32,7 @@ import soundfile
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from results_line import RECORD
 
 from repro import audio, config, paper, recogniser, results, soundfiles, spectrogram
 from repro.config import Experiment, FrontEnd, Network
@@ -906,27 +907,6 @@ def test_every_preset_is_a_model_that_is_read_back(tmp_path: Path) -> None:
 
 
 # Results -----------------------------------------------------------------------------------------
-
-RECORD: dict[str, Any] = {
-    "key": "0123456789ab",
-    "study": "pooling",
-    "variant": "gap",
-    "preset": "smoke",
-    "experiment": {"protocol": {"average": "pooled"}},
-    "corpus": {"name": "emodb", "hash": "ba9876543210"},
-    "fold": "03",
-    "seed": 0,
-    "history": [1.4, 1.2],
-    "predictions": {
-        "utterance": ["03a01Fa", "03a01Wa"],
-        "emotion": ["happy", "angry"],
-        "neutral": [0.1, 0.7],
-        "happy": [0.6, 0.1],
-        "sad": [0.2, 0.1],
-        "angry": [0.1, 0.1],
-    },
-    "provenance": {"version": "0.1.0", "seconds": 1.5},
-}
 
 
 def hostile_line(rng: random.Random) -> bytes:

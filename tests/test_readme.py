@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import tiny_corpus
 import yaml
+from results_line import RECORD
 from test_report import write_notebook
 
 from repro import cli, readme, report
@@ -135,22 +137,38 @@ def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
 
-def test_results_on_other_speech_or_settings_do_not_count() -> None:
-    path = ROOT / "results" / "synthetic" / "demo.jsonl"
-    assert readme.published(path, report.EDITION_CORPUS, "demo").empty
-    assert readme.published(path, "synthetic", "coarse").empty
-    found = readme.published(path, "synthetic", "demo")
+@pytest.fixture
+def on_synthetic(tmp_path: Path) -> Path:
+    """A results file of two of the built-in corpus's speakers at preset `demo`."""
+    path = tmp_path / "demo.jsonl"
+    corpus = {"name": "synthetic", "hash": "ba9876543210"}
+    lines = [
+        json.dumps(RECORD | same | {"corpus": corpus, "preset": "demo", "fold": fold})
+        for fold in ("03", "08")
+        for same in (
+            *({"key": name, "variant": name} for name in ("gap", "bilinear", "attention")),
+            {"key": "10x2", "study": "filter-shapes", "variant": "10x2"},
+            {"key": "majority", "study": "baselines", "variant": "majority"},
+        )
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_results_on_other_speech_or_settings_do_not_count(on_synthetic: Path) -> None:
+    assert readme.published(on_synthetic, report.EDITION_CORPUS, "demo").empty
+    assert readme.published(on_synthetic, "synthetic", "coarse").empty
+    found = readme.published(on_synthetic, "synthetic", "demo")
     assert set(found["study"]) == {"pooling", "filter-shapes"}
 
 
-def test_verdicts_name_every_claim_and_what_was_run(tmp_path: Path) -> None:
-    path = ROOT / "results" / "synthetic" / "demo.jsonl"
-    found = readme.published(path, "synthetic", "demo")
+def test_verdicts_name_every_claim_and_what_was_run(on_synthetic: Path) -> None:
+    found = readme.published(on_synthetic, "synthetic", "demo")
     head, rule, *rows = readme.verdicts(found).splitlines()
-    assert head == "| claim of the paper | on synthetic, preset demo, 3 speakers, 1 seed |"
+    assert head == "| claim of the paper | on synthetic, preset demo, 2 speakers, 1 seed |"
     assert rule == "| --- | --- |" and len(rows) == 10
     assert all(row.endswith("| not testable here |") for row in rows)  # speech by a synthesiser
-    pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    pictures = [on_synthetic.with_name(name) for name in ("a.svg", "b.svg")]
     for picture in pictures:
         readme.readme_picture(found, picture)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()

@@ -11,30 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from results_line import RECORD
 
 from repro import files, paper, results
 from repro.errors import ReproError
-
-RECORD: dict[str, Any] = {
-    "key": "0123456789ab",
-    "study": "pooling",
-    "variant": "gap",
-    "preset": "smoke",
-    "experiment": {"protocol": {"average": "pooled"}},
-    "corpus": {"name": "emodb", "hash": "ba9876543210"},
-    "fold": "03",
-    "seed": 0,
-    "history": [1.4, 1.2],
-    "predictions": {
-        "utterance": ["03a01Fa", "03a01Wé"],
-        "emotion": ["happy", "angry"],
-        "neutral": [0.1, 0.7],
-        "happy": [0.6, 0.1],
-        "sad": [0.2, 0.1],
-        "angry": [0.1, 0.1],
-    },
-    "provenance": {"version": "0.1.0", "seconds": 1.5, "date": "2026-01-01"},
-}
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""A finished fold, as a line of a results file holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RECORD: dict[str, Any] = {
+    "key": "0123456789ab",
+    "study": "pooling",
+    "variant": "gap",
+    "preset": "smoke",
+    "experiment": {"protocol": {"average": "pooled"}},
+    "corpus": {"name": "emodb", "hash": "ba9876543210"},
+    "fold": "03",
+    "seed": 0,
+    "history": [1.4, 1.2],
+    "predictions": {
+        "utterance": ["03a01Fa", "03a01Wé"],
+        "emotion": ["happy", "angry"],
+        "neutral": [0.1, 0.7],
+        "happy": [0.6, 0.1],
+        "sad": [0.2, 0.1],
+        "angry": [0.1, 0.1],
+    },
+    "provenance": {"version": "0.1.0", "seconds": 1.5, "date": "2026-01-01"},
+}
