@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -25,7 +25,7 @@ import torch
 from repro import audio, crossval, paper, results, spectrogram, study, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.errors import ReproError
-from repro.study import Source, Task
+from repro.study import Source, Task, Training
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 # Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
@@ -110,7 +110,8 @@ def survey(
     where = trainer.choose_device(device)
     meter = Meter(where, trainer.choose_precision(precision, where), say)
     exists = Path(results_file).exists()
-    trained = {_training(line) for line in results.read_lines(results_file)} if exists else set()
+    lines = results.read_lines(results_file) if exists else []
+    trained = {study.training_of(line) for line in lines}
     rows, memory, disk = [], 0, 0
     refusals: dict[str, str] = {}
     for name in studies:
@@ -123,8 +124,7 @@ def survey(
         tasks = study.plan(name, preset, grid, tables, seeds)
         missing = study.missing(tasks, results_file)
         networks = [] if name == "baselines" else missing
-        networks = [task for task in networks if _training(task.heading) not in trained]
-        trained |= {_training(task.heading) for task in networks}
+        networks = [task for task in networks if _is_new(task, trained)]
         left = len(missing if name == "baselines" else networks)
         seconds = meter.seconds(networks, tables)
         rows.append(Row(name, len(grid), len(tasks), len(tasks) - left, left, seconds))
@@ -295,9 +295,11 @@ def size(count: int) -> str:
     return f"{count / 1000:.0f} kB"
 
 
-def _training(heading: dict[str, Any]) -> tuple[Any, ...]:
-    """Tell which training a fold is, whatever study it is of."""
-    return heading["key"], heading["corpus"]["hash"], heading["fold"], heading["seed"]
+def _is_new(task: Task, trained: set[Training]) -> bool:
+    """Tell whether a fold has to be trained, and count it as trained from now on."""
+    new = trained.isdisjoint(study.trained_alike(task))
+    trained.add(study.training_of(task.heading))
+    return new
 
 
 def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:

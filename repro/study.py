@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from itertools import groupby
+from itertools import compress, groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, get_args
@@ -48,6 +49,7 @@ from repro.errors import NoResultsError, ReproError
 from repro.model import SpeechEmotionNetwork, check_network
 
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
+Training = tuple[str, str, str, int]  # an experiment's key, a corpus's hash, a fold and a seed
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
 
 # Heights at the fixed width and widths at the fixed height.
@@ -58,6 +60,8 @@ SWEEPS = {
     "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
     "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
 }
+# Ways with short utterances that train alike and differ in whose scores count.
+SHORT_ALIKE = ("pad", "drop-test"), ("drop-training", "drop")
 
 
 class Task(NamedTuple):
@@ -74,8 +78,15 @@ class Task(NamedTuple):
 
 
 def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """One stem of 16 channels, no trunk, GAP: heights at width 2, then widths at height 2."""
+    """One stem of 16 channels, no trunk, GAP: heights at width 2, then widths at height 2.
+
+    Where a preset lets Conv1 skip positions, it skips no more than the smallest filter covers: if
+    it did, a larger filter would be better for seeing rows or frames that a smaller one never sees.
+    """
     heights, widths = SWEEPS[preset]
+    stride = base.network.stride
+    if preset not in changes.SHOWCASES:
+        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
     shapes: list[Shape] = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
     return {
@@ -87,6 +98,7 @@ def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
                 stems=((height, width),),
                 stem_channels=paper.SWEEP_CHANNELS,
                 trunk=(),
+                stride=stride,
             ),
         )
         for height, width in shapes
@@ -205,32 +217,37 @@ def run(
         report = progress or LinePerFold()
         if study == "baselines":
             return fit_baselines(tasks, tables, results_file, report)
-        tasks = without_twins(tasks, results_file)
-        if ray:
-            cluster.run(
-                ray,
-                tasks,
-                tables,
-                results_file,
-                device=device,
-                precision=precision,
-                gpus_per_fold=gpus_per_fold,
-                progress=report,
-            )
-            return len(tasks)
-        meter = Meter(tasks, report)
-        for (source, front_end), group in groupby(tasks, input_of):
-            features = crossval.extract(tables[source], front_end, where, precision=how)
-            for task in group:
-                partial = checkpoint.path_of(results_file, results.identity(task.heading))
-                record = run_task(task, features, where, how, meter.start(task.label), partial)
-                results.append(results_file, record)
-                checkpoint.discard(partial)
-        return len(tasks)
+        trained = 0
+        for part in once_each(tasks):
+            part = without_twins(part, tables, results_file)
+            trained += len(part)
+            if ray:
+                cluster.run(
+                    ray,
+                    part,
+                    tables,
+                    results_file,
+                    device=device,
+                    precision=precision,
+                    gpus_per_fold=gpus_per_fold,
+                    progress=report,
+                )
+                continue
+            meter = Meter(part, report)
+            for (source, front_end), group in groupby(part, input_of):
+                features = crossval.extract(tables[source], front_end, where, precision=how)
+                for task in group:
+                    partial = checkpoint.path_of(results_file, results.identity(task.heading))
+                    record = run_task(task, features, where, how, meter.start(task.label), partial)
+                    results.append(results_file, record)
+                    checkpoint.discard(partial)
+        return trained
 
     with files.held(results_file):
         trained = train(grid)
-        return trained + train(second_stage(study, grid, tables, results_file))
+        if only is None:
+            trained += train(second_stage(study, grid, tables, results_file))
+        return trained
 
 
 def applicable(
@@ -286,29 +303,61 @@ def second_stage(
     return best
 
 
-def without_twins(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
+def once_each(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Part the tasks so that those that train alike come one after another, as twins."""
+    parts: list[list[Task]] = []
+    seen: Counter[frozenset[Training]] = Counter()
+    for task in tasks:
+        same = frozenset(trained_alike(task))
+        if seen[same] == len(parts):
+            parts.append([])
+        parts[seen[same]].append(task)
+        seen[same] += 1
+    return parts
+
+
+def without_twins(
+    tasks: Sequence[Task], tables: dict[Source, pd.DataFrame], results_file: str | Path
+) -> list[Task]:
     """Return the tasks that have to be trained; give the others the numbers of their twins.
 
     A fold may stand in a results file under another study or variant: the default of `readings` is
-    the attention network of `pooling`. With the same settings, corpus, fold and seed it would come
-    out the same again.
+    the attention network of `pooling`, and leaving short utterances out of the test changes nothing
+    but whose scores count. What is trained alike would come out the same again.
     """
-
-    def training(record: dict[str, Any]) -> tuple[Any, ...]:
-        return record["key"], record["corpus"]["hash"], record["fold"], record["seed"]
-
-    twins = {}
+    twins: dict[Training, dict[str, Any]] = {}
     if Path(results_file).exists():
-        twins = {training(record): record for record in results.read_lines(results_file)}
+        twins = {training_of(record): record for record in results.read_lines(results_file)}
     left = []
     for task in tasks:
-        twin = twins.get(training(task.heading))
+        table = tables[source_of(task.heading["variant"], task.experiment)]
+        tested = set(table["utterance"].iloc[task.fold.test])
+        alike = [twins[of] for of in trained_alike(task) if of in twins]
+        twin = next((r for r in alike if tested <= set(r["predictions"]["utterance"])), None)
         if twin is None or keeps_maps(task):
             left.append(task)
-        else:
-            same = {name: twin[name] for name in ("history", "predictions", "provenance")}
-            results.append(results_file, task.heading | same)
+            continue
+        counts = [utterance in tested for utterance in twin["predictions"]["utterance"]]
+        predictions = {k: list(compress(v, counts)) for k, v in twin["predictions"].items()}
+        same = {name: twin[name] for name in ("history", "provenance")}
+        results.append(results_file, task.heading | {"predictions": predictions} | same)
     return left
+
+
+def training_of(heading: dict[str, Any]) -> Training:
+    """Tell which training a fold is, whatever study it is of."""
+    return heading["key"], heading["corpus"]["hash"], heading["fold"], heading["seed"]
+
+
+def trained_alike(task: Task) -> set[Training]:
+    """Return the trainings that give a task's network, as settings of the test may differ."""
+    drops = task.experiment.front_end.short
+    alike = next((pair for pair in SHORT_ALIKE if drops in pair), (drops,))
+    return {
+        training_of(task.heading | {"key": other.override(f"protocol.average={average}").key})
+        for other in (task.experiment.override(f"front_end.short={short}") for short in alike)
+        for average in ("pooled", "folds")
+    }
 
 
 def plan(
