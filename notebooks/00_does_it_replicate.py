@@ -29,8 +29,9 @@ from contextlib import suppress
 import pandas as pd
 from IPython.display import display
 
-from repro import metrics, pages, plots, study
+from repro import metrics, plots, study
 from repro.errors import NoResultsError
+from repro.pages import common, first, poolings
 
 plots.use_style()
 found = {}
@@ -48,22 +49,26 @@ for name in ("pooling", "filter-shapes"):
 predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
 
 # %% tags=["remove-input"]
-pages.replicates(predictions)
+first.answer(predictions)
 
 # %% tags=["remove-input"]
-pages.notice(corpus, preset)
+common.notice(corpus, preset)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "Every claim of the paper that can be tested, with what the results say of it."}}
-pages.marks(predictions)
+first.marks(predictions)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion (WA) and guessing (UA) would reach."}, "image": {"alt": "Bar chart of weighted and unweighted accuracy for each pooling, here and in the paper."}}
 if "pooling" in found:
     pooling = found["pooling"].predictions
-    display(plots.table_1(pages.beside_paper(pooling), metrics.majority(pooling)))
+    display(plots.table_1(poolings.beside_paper(pooling), metrics.majority(pooling)))
+
+# %% tags=["remove-input"]
+if "pooling" in found and (steps := poolings.fitted(found["pooling"].history, corpus)):
+    display(steps)
 
 # %% tags=["remove-input"]
 for data in found.values():
-    if unfinished := pages.so_far(data, corpus, root):
+    if unfinished := common.so_far(data, corpus, root):
         display(unfinished)
 
 # %% [markdown]
@@ -97,10 +102,11 @@ for data in found.values():
 #
 # ## How to read the verdicts
 #
-# Every claim has a test that was fixed before any result was looked at; the pages state it. A claim is
-# *supported* or *contradicted* when the 95% interval of the effect leaves no doubt of its direction,
-# and *undecided* when it does not: too little speech, not too little effort. The intervals come from
-# a bootstrap that draws whole speakers, because utterances of one speaker are not independent.
+# Every claim has a test that was fixed before any result of its study on real speech was looked at;
+# the pages state it. A claim is *supported* or *contradicted* when the 95% interval of the effect leaves no doubt of its direction,
+# and *undecided* when it does not. A claim about WA and UA is supported by both, and contradicted by
+# either. The intervals come from a bootstrap that draws whole speakers, because utterances of one
+# speaker are not independent.
 #
 # Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
 # recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
@@ -119,4 +125,4 @@ for data in found.values():
 
 # %% tags=["remove-input"]
 for data in found.values():
-    display(pages.provenance(corpus, preset, data.folds))
+    display(common.provenance(corpus, preset, data.folds))

@@ -26,15 +26,16 @@ seeds = 1
 # %% tags=["hide-input"]
 from IPython.display import Audio
 
-from repro import audio, pages, paper, plots, spectrogram, study
+from repro import audio, paper, plots, spectrogram, study
 from repro.config import preset as get_preset
 from repro.corpora import load_corpus
+from repro.pages import common, left_open, speech
 
 plots.use_style()
 front_end = get_preset(preset).front_end
 at_hand = study.at_hand(corpus, root)
 table = load_corpus(corpus, root) if at_hand else load_corpus("synthetic")
-pages.notice(corpus) if at_hand else pages.stand_in(corpus, table)
+common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 
 # %% [markdown]
 # ## The corpus
@@ -44,10 +45,10 @@ pages.notice(corpus) if at_hand else pages.stand_in(corpus, table)
 # each speaker's utterances.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and segments for training and test."}}
-pages.table(pages.corpus_counts(table))
+common.table(speech.corpus_counts(table))
 
 # %% tags=["remove-input"]
-pages.held_in(results, corpus, root)
+speech.held_in(results, corpus, root)
 
 # %% [markdown]
 # ## Segments
@@ -126,7 +127,7 @@ plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotio
 # Each row is a setting that `--set FIELD=VALUE` changes.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
-pages.table(pages.readings("front_end"))
+common.table(left_open.readings("front_end"))
 
 # %% [markdown]
 # ## Answer
@@ -136,4 +137,4 @@ pages.table(pages.readings("front_end"))
 # the strongest harmonics and flattens almost everything else towards −1.
 
 # %% tags=["hide-input"]
-pages.provenance(corpus if at_hand else "synthetic", preset)
+common.provenance(corpus if at_hand else "synthetic", preset)

@@ -25,10 +25,11 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import metrics, pages, plots, study
+from repro import metrics, plots, study
+from repro.pages import common, filter_shapes, left_open
 
 plots.use_style()
-pages.notice(corpus, preset)
+common.notice(corpus, preset, of="filter-shapes")
 
 # %% [markdown]
 # ## The network of Section 3.2
@@ -39,8 +40,8 @@ pages.notice(corpus, preset)
 
 # %% mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
 grid = study.variants("filter-shapes", preset)
-shapes = pages.parameters(grid).rename(columns={"variant": "height × width"})
-pages.table(shapes)
+shapes = common.parameters(grid).rename(columns={"variant": "height × width"})
+common.table(shapes)
 
 # %% [markdown]
 # ## Training
@@ -61,11 +62,11 @@ data = study.collect(
 )
 
 # %% tags=["remove-input"]
-pages.so_far(data, corpus, root)
+common.so_far(data, corpus, root)
 
 # %% mystnb={"figure": {"name": "tab-shapes-scores", "caption": "WA and UA (%) of each shape, with 95% intervals."}}
 summary = metrics.summary(data.predictions)
-pages.table(pages.with_intervals(summary, ["WA", "UA"]))
+common.table(common.with_intervals(summary, ["WA", "UA"]))
 
 # %% [markdown]
 # ## Fig. 2
@@ -82,25 +83,26 @@ plots.histories(data.history)
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim that the paper makes of Fig. 2 has a test that was fixed before any result was looked at.
+# Each claim that the paper makes of Fig. 2 has a test that was fixed before any result of the
+# study on real speech was looked at.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
-pages.verdicts(data.predictions)
+common.verdicts(data.predictions)
 
 # %% tags=["hide-input", "hide-output"]
-pages.tests(data.predictions)
+common.tests(data.predictions)
 
 # %% [markdown]
 # ## What the paper leaves open here
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
-pages.table(pages.readings("training", "protocol"))
+common.table(left_open.readings("training", "protocol"))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.filter_shapes_answer(data.predictions)
+filter_shapes.answer(data.predictions)
 
 # %% tags=["hide-input"]
-pages.provenance(corpus, preset, data.folds)
+common.provenance(corpus, preset, data.folds)

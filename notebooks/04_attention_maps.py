@@ -26,10 +26,11 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import pages, plots, study
+from repro import plots, study
+from repro.pages import attention, common
 
 plots.use_style()
-pages.notice(corpus, preset)
+common.notice(corpus, preset)
 
 # %% [markdown]
 # ## Two maps
@@ -41,10 +42,10 @@ pages.notice(corpus, preset)
 # held them out was tested.
 
 # %% tags=["hide-input"]
-pages.map_size(preset)
+attention.map_size(preset)
 
 # %% tags=["hide-input", "remove-output"]
-data = pages.with_maps(
+data = attention.with_maps(
     study.collect(
         "pooling",
         corpus=corpus,
@@ -58,7 +59,7 @@ data = pages.with_maps(
 )
 
 # %% tags=["remove-input"]
-pages.so_far(data, corpus, root, only="attention")
+common.so_far(data, corpus, root, only="attention")
 
 # %% [markdown]
 # ## Utterances that were recognised
@@ -94,25 +95,25 @@ plots.attention_examples(data.examples, right=False)
 # bottom-up map as a share of the largest possible: 1 looks everywhere alike, as average pooling does.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
-averages = pages.attention_table(data.attention)
+averages = attention.averages(data.attention)
 plots.agreement(averages)
 # %% [markdown]
 # The bottom-up map:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch."}}
-pages.table(pages.attention_shown(averages, "bottom_up"))
+common.table(attention.shown(averages, "bottom_up"))
 
 # %% [markdown]
 # The top-down map:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
-pages.table(pages.attention_shown(averages, "top_down"))
+common.table(attention.shown(averages, "top_down"))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.attention_answer(averages, data.attention)
+attention.answer(averages, data.attention)
 
 # %% tags=["hide-input"]
-pages.provenance(corpus, preset, data.folds)
+common.provenance(corpus, preset, data.folds)

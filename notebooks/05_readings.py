@@ -24,16 +24,17 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import effects, pages, plots, study
+from repro import effects, plots, study
+from repro.pages import common, left_open, variations
 
 plots.use_style()
-pages.notice(corpus, preset)
+common.notice(corpus, preset)
 
 # %% [markdown]
 # ## All readings
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Every sentence of the paper that can be read in more than one way, the reading taken here and the others."}}
-pages.table(pages.readings())
+common.table(left_open.readings())
 
 # %% [markdown]
 # ## One change at a time
@@ -61,13 +62,13 @@ data = study.collect(
 )
 
 # %% tags=["hide-input"]
-pages.so_far(data, corpus, root)
+common.so_far(data, corpus, root)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points are told apart from no effect after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals."}}
-pages.table(pages.change_effects(found))
+common.table(variations.change_effects(found))
 
 # %% [markdown]
 # ## The readings that train best
@@ -82,19 +83,19 @@ pages.table(pages.change_effects(found))
 # and a low training loss need not mean good results on new speakers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest."}}
-pages.table(pages.training_losses(data), decimals=3)
+common.table(variations.training_losses(data), decimals=3)
 
 # %% [markdown]
 # Table 1 to the letter and with the chosen readings together, on the same folds:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "Table 1 with the readings to the letter, and with those of the lowest training loss."}}
-pages.table(pages.table_1_again(data.predictions))
+common.table(variations.table_1_again(data.predictions))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.readings_answer(found, data.predictions)
+variations.readings_answer(found, data.predictions)
 
 # %% tags=["hide-input"]
-pages.provenance(corpus, preset, data.folds)
+common.provenance(corpus, preset, data.folds)

@@ -14,7 +14,8 @@
 # Numbers of two papers can be compared only if they tested alike. The paper holds out one speaker at
 # a time and says nothing of a validation set, of short utterances or of excited ones. Other papers on
 # the same data split it otherwise, some of them so that the network has heard the test speakers
-# before. This page trains the same attention network each time and changes only the rules of the test.
+# before. This page trains the same attention network each time and changes only by what rules speech is
+# chosen for training and for test.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -25,10 +26,11 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import effects, pages, plots, study
+from repro import effects, plots, study
+from repro.pages import common, variations
 
 plots.use_style()
-pages.notice(corpus, preset)
+common.notice(corpus, preset)
 
 # %% [markdown]
 # ## The traps
@@ -60,7 +62,7 @@ data = study.collect(
 )
 
 # %% tags=["hide-input"]
-pages.so_far(data, corpus, root)
+common.so_far(data, corpus, root)
 
 # %% [markdown]
 # ## Their size
@@ -75,13 +77,13 @@ pages.so_far(data, corpus, root)
 found = effects.table(data.predictions)
 plots.forest(found)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals."}}
-pages.table(pages.traps(found))
+common.table(variations.traps(found))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.protocol_answer(found, data.predictions)
+variations.protocol_answer(found, data.predictions)
 
 # %% tags=["hide-input"]
-pages.provenance(corpus, preset, data.folds)
+common.provenance(corpus, preset, data.folds)

@@ -30,13 +30,14 @@ seeds = 1
 import numpy as np
 import torch
 
-from repro import pages, paper, plots, study
+from repro import paper, plots, study
 from repro.config import FrontEnd
 from repro.corpora import planted
+from repro.pages import common, recovery
 from repro.spectrogram import segments
 
 plots.use_style()
-pages.recovery_notice(preset)
+recovery.notice(preset)
 
 # %% [markdown]
 # ## What is planted
@@ -100,7 +101,7 @@ data = study.collect(
 )
 
 # %% tags=["hide-input"]
-pages.so_far(data, corpus, root)
+common.so_far(data, corpus, root)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted, the cross where accuracy is halfway from chance (dotted) to its best."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 plots.sweeps(data.predictions)
@@ -114,13 +115,13 @@ plots.sweeps(data.predictions)
 # none. They do not cover what the coarse steps between sizes leave open.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
-pages.table(pages.recovered(data.predictions))
+common.table(recovery.recovered(data.predictions))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.recovery_answer(data.predictions)
+recovery.answer(data.predictions)
 
 # %% tags=["hide-input"]
-pages.provenance("planted", preset, data.folds)
+common.provenance("planted", preset, data.folds)

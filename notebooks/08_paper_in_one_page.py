@@ -20,8 +20,9 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import pages, plots
+from repro import plots
 from repro.config import preset as get_preset
+from repro.pages import common, in_brief
 
 plots.use_style()
 experiment = get_preset("paper")
@@ -61,7 +62,7 @@ plots.network(experiment.network)
 # ## The training
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
-pages.table(pages.settings(experiment))
+common.table(in_brief.settings(experiment))
 
 # %% [markdown]
 # ## What they found
@@ -70,13 +71,13 @@ pages.table(pages.settings(experiment))
 # the emotions.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
-pages.table(pages.published(), decimals=2)
+common.table(in_brief.published(), decimals=2)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "What the paper claims, in our words, with its section."}}
-pages.table(pages.claimed())
+common.table(in_brief.claimed())
 
 # %% [markdown]
 # What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`.
 
 # %% tags=["hide-input"]
-pages.provenance("none", "paper")
+common.provenance("none", "paper")

@@ -21,11 +21,13 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import pages, plots, simulation
+from repro import plots, simulation
+from repro.pages import common, poolings, power
 
 plots.use_style()
 held = simulation.coverage()
-found = simulation.power(pages.corpus_sizes())
+measured = power.differing(results, corpus, preset)
+found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 
 # %% [markdown]
 # ## What the intervals are
@@ -46,23 +48,25 @@ found = simulation.power(pages.corpus_sizes())
 # speakers differ, the more it promises too much.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-coverage", "caption": "Share of 95% intervals that hold the truth, from simulated experiments."}}
-pages.table(held)
+common.table(held)
 
 # %% tags=["hide-input"]
-pages.simulated()
+power.simulated()
 
 # %% [markdown]
 # ## What could be found?
 #
 # An interval that keeps its word may still be too wide to tell anything. {numref}`fig-power` shows how
 # often a true gain of one system over another is found, in experiments of the size of EmoDB and of
-# IEMOCAP, if the two disagree on a tenth of the utterances and the gain differs a little from speaker
-# to speaker. The dotted line is the paper's gain of attention over average pooling.
+# IEMOCAP. The dotted line is the paper's gain of attention over average pooling.
+
+# %% tags=["remove-input"]
+power.supposed(measured, corpus, preset)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
-plots.power(found, pages.attention_gain(), "the paper's gain")
+plots.power(found, poolings.attention_gain(), "the paper's gain")
 # %% tags=["hide-input"]
-pages.gain_needed()
+poolings.gain_needed(measured)
 
 # %% [markdown]
 # ## What the intervals leave out
@@ -80,7 +84,7 @@ pages.gain_needed()
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.power_answer(held, found)
+power.answer(held, found)
 
 # %% tags=["hide-input"]
-pages.provenance("none", "none")
+common.provenance("none", "none")

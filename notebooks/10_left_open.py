@@ -24,9 +24,9 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import pages
+from repro.pages import common, left_open
 
-pages.left_open()
+left_open.choices()
 
 # %% [markdown]
 # ## Where the paper contradicts itself
@@ -46,7 +46,7 @@ pages.left_open()
 # ## Answer
 
 # %% tags=["hide-input"]
-pages.left_open_answer()
+left_open.answer()
 
 # %% tags=["hide-input"]
-pages.provenance("none", "none")
+common.provenance("none", "none")

@@ -13,14 +13,17 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import soundfile
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -408,24 +411,36 @@ def least_work(network: config.Network) -> Work:
 def memory(device: str, precision: str) -> dict[str, float]:
     """Measure the peak memory, in GB, of a fold with as many segments as IEMOCAP gives.
 
-    In a process of its own: every segment is there, but only two batches are trained on, as more
-    steps need no more memory.
+    In processes of their own, with and without keeping what is freed, see
+    `trainer.keep_freed_memory`. Every segment is there, but only two batches are trained on, as
+    more steps need no more memory.
+
+    Returns:
+        `resident_gb`, where memory is short; `resident_kept_gb`, where there is plenty;
+        `device_gb`, on the GPU; and `training_segments`.
     """
     code = "import sys; from repro import bench; bench.fold_of_iemocap(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, device, precision]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = {}
+    for keep in ("", "keep"):
+        command = [sys.executable, "-c", code, device, precision, keep]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
+        measured = json.loads(done.stdout.splitlines()[-1])
+        if keep:
+            found["resident_kept_gb"] = measured["resident_gb"]
+        else:
+            found |= measured
     return found
 
 
-def fold_of_iemocap(device: str, precision: str) -> None:
+def fold_of_iemocap(device: str, precision: str, keep: str) -> None:
     """Run a fold of IEMOCAP's size on noise and print its peak memory as JSON."""
     import resource
 
     where = trainer.choose_device(device)
     how = trainer.choose_precision(precision, where)
+    trainer.ROOM = 0 if keep else sys.maxsize
     seconds = [length for length, count in LENGTHS.items() for _ in range(count)]
     samples = [round(length * paper.SAMPLE_RATE) for length in seconds]
     table = pd.DataFrame(
@@ -436,13 +451,19 @@ def fold_of_iemocap(device: str, precision: str) -> None:
             "samples": samples,
         }
     )
-    waveforms = [torch.randn(length) / 10 for length in samples]
     experiment = config.Experiment(
         training=config.Training(epochs=1, milestones=(), max_segments=2 * paper.BATCH_SIZE)
     )
-    features = crossval.extract(table, experiment.front_end, where, waveforms, how)
-    fold = crossval.make_folds(table, experiment)[0]
-    crossval.run_fold(features, fold, experiment, seed=0, device=where, precision=how)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {length: Path(folder) / f"{length}.wav" for length in set(samples)}
+        for length, file in files.items():
+            soundfile.write(
+                file, np.random.default_rng(0).normal(0, 0.1, length), paper.SAMPLE_RATE
+            )
+        table["path"] = [str(files[length]) for length in samples]
+        features = crossval.extract(table, experiment.front_end, where)
+        fold = crossval.make_folds(table, experiment)[0]
+        crossval.run_fold(features, fold, experiment, seed=0, device=where, precision=how)
     on_gpu = where.type == "cuda"
     # Kilobytes on Linux, bytes on a Mac.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

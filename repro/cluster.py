@@ -186,7 +186,7 @@ def _train(task: study.Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> 
     features = crossval.Features(
         corpus.table,
         task.experiment.front_end,
-        [torch.from_numpy(waveform) for waveform in corpus.waveforms],
+        lambda row: torch.from_numpy(corpus.waveforms[row]),
         *(torch.from_numpy(array).to(device) for array in inputs),
     )
     return study.run_task(task, features, device, precision)

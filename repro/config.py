@@ -352,7 +352,7 @@ READINGS = (
     Reading(
         "protocol.score",
         "2.1",
-        "“averaging the score for each segment”",
+        "“averaging the score for each segment”; in Section 2.4 a score is the linear output",
         "mean of the softmax",
         (("logits", "mean of the logits"),),
     ),

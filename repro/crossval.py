@@ -81,7 +81,7 @@ class Features:
 
     table: pd.DataFrame
     front_end: FrontEnd
-    waveforms: list[Tensor]
+    waveform: Callable[[int], Tensor]  # of a row of the table; read anew, as all fill memory
     segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised under scale="training-set"
     utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
     labels: Int[Tensor, " n"]
@@ -91,32 +91,38 @@ def extract(
     table: pd.DataFrame,
     front_end: FrontEnd,
     device: torch.device | str = "cpu",
-    waveforms: list[Tensor] | None = None,
-    precision: trainer.Precision = "fp32",
+    waveforms: Sequence[Tensor] | None = None,
 ) -> Features:
-    """Read a corpus and compute its training segments, kept on the device.
+    """Compute the training segments of a corpus, in float32 on the device.
 
-    For training in bfloat16 they are kept so, in half the memory: the network's first convolution
-    would round them all the same.
+    In bfloat16 two thirds of a spectrogram of speech would be the same number, as the scaling of
+    Section 2.1 puts most of it next to -1.
+
+    Args:
+        table: the corpus's utterances.
+        front_end: how a waveform becomes segments.
+        device: where the segments are kept.
+        waveforms: those of the table, if they are at hand; by default they are read from its paths.
     """
-    if waveforms is None:
-        waveforms = [audio.load(path) for path in table["path"]]
+
+    def waveform(row: int) -> Tensor:
+        return audio.load(table["path"].iloc[row]) if waveforms is None else waveforms[row]
+
     hop = paper.TRAIN_HOP_SECONDS
-    raw = front_end.scale == "training-set"
-    make = spectrogram.magnitudes if raw else spectrogram.segments
-    dtype = torch.bfloat16 if precision == "bf16" and not raw else torch.float32
-    counts = [spectrogram.segment_count(len(w), hop, front_end) for w in waveforms]
-    utterance = torch.arange(len(waveforms)).repeat_interleave(torch.tensor(counts))
+    make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
+    loaded = [waveform(row) for row in range(len(table))]
+    counts = [spectrogram.segment_count(len(w), hop, front_end) for w in loaded]
+    utterance = torch.arange(len(loaded)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
     # One tensor from the start: parts to be joined would need the memory twice.
-    shape = make(waveforms[0].to(device), front_end, hop).shape[1:]
-    segments = torch.empty(sum(counts), *shape, device=device, dtype=dtype)
-    for part, waveform in zip(segments.split(counts), waveforms, strict=True):
-        part[:] = make(waveform.to(device), front_end, hop)
+    shape = make(loaded[0].to(device), front_end, hop).shape[1:]
+    segments = torch.empty(sum(counts), *shape, device=device)
+    for part, whole in zip(segments.split(counts), loaded, strict=True):
+        part[:] = make(whole.to(device), front_end, hop)
     return Features(
         table,
         front_end,
-        waveforms,
+        waveform,
         segments,
         utterance.to(device),
         classes[utterance].to(device),
@@ -146,14 +152,15 @@ def run_fold(
     """
     seed = fold_seed(seed, fold)
     training = training_set(features, fold, experiment.training, seed)
-    test = _test_segments(features, fold, training.limits)
-    lengths = [len(of_utterance) for of_utterance in test]
-    together = torch.cat(test)
-    test = list(together.split(lengths))  # no second copy
     network = initial_network(experiment.network, seed)
 
+    def test_segments() -> list[Tensor]:
+        return _test_segments(features, fold, training.limits)
+
     def score() -> Tensor:
-        logits = trainer.predict(network, together, device=device, precision=precision)
+        test = test_segments()  # not kept while the network trains
+        logits = trainer.predict(network, torch.cat(test), device=device, precision=precision)
+        lengths = [len(of_utterance) for of_utterance in test]
         return _utterance_scores(logits.split(lengths), fold, experiment.protocol)
 
     def accuracy(scores: Tensor) -> float:
@@ -185,7 +192,7 @@ def run_fold(
     scores = kept["best"] if "best" in kept else score()
     predictions = _predictions(features.table, fold, scores)
     if on_scored:
-        on_scored(network, test, predictions)
+        on_scored(network, test_segments(), predictions)
     return history, predictions
 
 
@@ -264,7 +271,10 @@ def _test_segments(
     device = features.segments.device
     return [
         spectrogram.segments(
-            features.waveforms[row].to(device), features.front_end, paper.TEST_HOP_SECONDS, limits
+            features.waveform(int(row)).to(device),
+            features.front_end,
+            paper.TEST_HOP_SECONDS,
+            limits,
         )
         for row in fold.test
     ]

@@ -7,7 +7,8 @@ out something else than speakers (a random tenth, a session, a wrong name) are s
 default, utterance by utterance. Where a change tests other utterances (short ones left out, excited
 ones counted as happy) the difference is that of the two numbers that would be reported, on the same
 speakers. A change that speaks of utterances whose speaker the default does not tell, as where only
-a few folds are run, has a difference but no interval.
+a few folds are run, has a difference but no interval; nor has any change where the default's own
+folds are not speakers.
 
 With one seed, differences hold what the initial weights of each fold happen to do as well; as every
 fold has weights of its own, the interval over speakers accounts for that.
@@ -104,10 +105,12 @@ def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame) -> dict[str
     changed, default = (each[each["seed"].isin(seeds)] for each in (changed, default))
     values, _ = _scores(changed)
     default_values, default_draws = _scores(default)
+    speakers = metrics.speakers(default)
     paired = _on_speakers_of(default, changed)
-    speakers = default["fold"].nunique()
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
-    if paired is None:
+    if not speakers:
+        notes.append("the default's folds are not speakers: no interval")
+    elif paired is None:
         notes.append("not on the same speakers: no interval")
     row: dict[str, object] = {"variant": variant, "against": against(variant)}
     for column, score in enumerate(metrics.SCORES):

@@ -187,8 +187,6 @@ class Meter:
         segments = corpus + 2 * test
         if front_end.scale == "training-set":
             segments += train
-        elif self.precision == "bf16":
-            segments -= corpus // 2  # see `crossval.extract`
         return self.speed(task, train).memory + SEGMENT_BYTES * segments
 
     def speed(self, task: Task, segments: int) -> Speed:

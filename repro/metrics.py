@@ -11,6 +11,7 @@ ten speakers a plain percentile interval is too narrow; its levels are widened a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,8 +25,10 @@ EMOTIONS = list(paper.EMOTIONS)
 SCORES = ["WA", "UA", *EMOTIONS]
 RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
 LEVEL = 0.95
-RESAMPLES = 4000
+RESAMPLES = 20_000  # the ends lie so far out that with fewer they would depend on luck
 FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
+OTHER_FOLDS = re.compile(r"protocol\.folds\s*=(?!\s*speaker)")
+TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
 
 
 class Estimate(NamedTuple):
@@ -36,6 +39,18 @@ class Estimate(NamedTuple):
     high: float
 
 
+class McNemar(NamedTuple):
+    """On how many utterances only one of two systems is right, with the p-value of the exact test.
+
+    The test takes utterances as independent: its p-value is a lower bound.
+    """
+
+    utterances: int
+    only_one: int
+    only_other: int
+    p: float
+
+
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
     counts = confusion_counts(predictions).sum((0, 1))
@@ -44,13 +59,17 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def accuracies(predictions: pd.DataFrame) -> pd.Series:
-    """Return WA, UA and the accuracy of each emotion, in per cent.
+def speakers(predictions: pd.DataFrame) -> int:
+    """Count the speakers whom the folds hold out, one each; 0 if the folds are anything else.
 
-    WA is the share of utterances that are right, UA the mean of the accuracies of the emotions
-    that occur (Section 3.1). All folds and seeds count together.
+    A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
+    is no interval over speakers. A file says so in the name of the preset, where a setting of it
+    was changed, or in that of the variant, where the study changes it.
     """
-    return pd.Series(scores_of(confusion_counts(predictions).sum((0, 1))), index=SCORES)
+    if predictions.empty:
+        return 0
+    names = {*predictions["preset"], *predictions["variant"]}
+    return 0 if any(map(OTHER_FOLDS.search, names)) else predictions["fold"].nunique()
 
 
 def summary(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +77,7 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
 
     The utterances of all folds count together, or the folds' accuracies are averaged, as the
     experiment's `protocol.average` has it. Runs on different corpora or with different settings
-    never share a row.
+    never share a row. Where the folds are not speakers there are no intervals, see `speakers`.
 
     Returns:
         A row per corpus, preset and variant in the order of the file: folds, utterances and seeds
@@ -110,7 +129,39 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     a, b = confusion_counts(ours), confusion_counts(theirs)
     value = (scores_of(a.sum((0, 1))) - scores_of(b.sum((0, 1))))[column]
     draws = (scores_of(resample(a)) - scores_of(resample(b)))[:, column]  # the same draws for both
-    return Estimate(value, *interval(draws, speakers=a.shape[1]))
+    return Estimate(float(value), *interval(draws, min(speakers(ours), speakers(theirs))))
+
+
+def paired(
+    predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]] = TABLE_1_PAIRS
+) -> pd.DataFrame:
+    """Compare variants two by two on the same utterances; pairs that are not finished are left out.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        pairs: names of variants, by default those of Table 1.
+
+    Returns:
+        A row per pair: one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one` is
+        ahead of `other`, see `difference`); and of the first seed utterances (how many), only one,
+        only other (on how many of them only that variant is right) and p, see `McNemar`.
+    """
+    columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
+    columns += ["utterances", "only one", "only other", "p"]
+    units = {
+        name: set(zip(group["fold"], group["seed"], strict=True))
+        for name, group in predictions.groupby("variant")
+    }
+    rows = [
+        (
+            *(one, other),
+            *(x for score in ("WA", "UA") for x in difference(predictions, one, other, score)),
+            *mcnemar(predictions, one, other),
+        )
+        for one, other in pairs
+        if one in units and units[one] == units.get(other)
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def mean(measures: pd.DataFrame, column: str) -> Estimate:
@@ -127,28 +178,33 @@ def mean(measures: pd.DataFrame, column: str) -> Estimate:
     sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
     with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
         draws = _drawn(sums) / _drawn(counts)
-    return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers=sums.shape[1]))
+    return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers(known)))
 
 
-def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> float:
-    """Return the p-value of McNemar's exact test on the first seed's utterances.
+def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """Tell which variants got an utterance right.
 
-    It asks whether two variants err on different numbers of utterances, and takes utterances as
-    independent: a lower bound on what chance can do.
+    Returns:
+        A column of booleans per variant, indexed by seed, fold and utterance, for the utterances
+        that all of them were tested on.
+    """
+    rows = predictions[predictions["variant"].isin(variants)]
+    rows = rows.assign(right=rows["predicted"] == rows["emotion"])
+    table = rows.pivot(index=["seed", "fold", "utterance"], columns="variant", values="right")
+    return table.dropna()[list(variants)].astype(bool)
+
+
+def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
+    """Ask by McNemar's exact test whether two variants err on different numbers of utterances.
+
+    Of several seeds the first counts: with all of them an utterance would count several times.
     """
     first = predictions[predictions["seed"] == predictions["seed"].min()]
-    right = [
-        first[first["variant"] == name]
-        .set_index("utterance")
-        .eval("predicted == emotion")
-        .sort_index()
-        for name in (one, other)
-    ]
-    only_one = int((right[0] & ~right[1]).sum())
-    only_other = int((~right[0] & right[1]).sum())
-    if only_one + only_other == 0:
-        return 1.0
-    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+    of_one, of_other = right(first, [one, other]).to_numpy().T
+    counts = int((of_one & ~of_other).sum()), int((~of_one & of_other).sum())
+    apart = sum(counts)
+    p = float(stats.binomtest(counts[0], apart).pvalue) if apart else 1.0
+    return McNemar(len(of_one), *counts, p)
 
 
 def most_discordant(gain: float, level: float = LEVEL) -> float:
@@ -193,7 +249,7 @@ def _row(predictions: pd.DataFrame) -> dict[str, float]:
     values, draws = averaged(counts, predictions["average"].iloc[0])
     row: dict[str, float] = {}
     for column, score in enumerate(SCORES):
-        low, high = interval(draws[:, column], speakers=counts.shape[1])
+        low, high = interval(draws[:, column], speakers(predictions))
         row |= {score: values[column], f"{score} low": low, f"{score} high": high}
     return row
 
@@ -238,19 +294,23 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
     return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
 
 
-def resample(counts: np.ndarray) -> np.ndarray:
+def resample(counts: np.ndarray, resamples: int | None = None) -> np.ndarray:
     """Draw speakers and seeds with replacement and add up: [draws, 4, 4].
 
     The draws are the same in every call, so that differences of variants are paired.
     """
-    return _drawn(counts)
+    return _drawn(counts, resamples)
 
 
-def _drawn(values: np.ndarray) -> np.ndarray:
+def _drawn(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
     """Draw from values [seeds, speakers, ...] with replacement and add up: [draws, ...]."""
     rng = np.random.default_rng(0)
-    seeds, speakers = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in values.shape[:2])
-    return np.einsum("rs,rk,sk...->r...", seeds, speakers, values, optimize=True)
+    of_seeds, of_speakers = (
+        rng.multinomial(n, np.full(n, 1 / n), resamples or RESAMPLES) for n in values.shape[:2]
+    )
+    # In float64, where sums of counts are exact and fast.
+    parts = (x.astype(float) for x in (of_seeds, of_speakers, values))
+    return np.einsum("rs,rk,sk...->r...", *parts, optimize=True)
 
 
 def holm(chances: Sequence[float] | np.ndarray) -> list[float]:

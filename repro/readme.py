@@ -10,8 +10,10 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from repro import claims, pages, paper, plots, results
+from repro import claims, paper, plots, results
 from repro.errors import ReproError
+from repro.pages import poolings, wording
+from repro.report import Source
 
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
@@ -22,14 +24,14 @@ NOTHING = (
 )
 
 
-def update(project: Path, results_file: Path, *, corpus: str, preset: str) -> None:
+def update(project: Path, source: Source, *, corpus: str) -> None:
     """Draw the picture and write the verdicts into the README of a project, if it has one.
 
     Args:
         project: its folder.
-        results_file: results on real speech; it need not exist yet.
+        source: results on real speech, below the folder, and the preset that counts; the file need
+            not exist yet.
         corpus: name of the corpus that counts.
-        preset: name of the preset that counts.
 
     Raises:
         ReproError: the README has lost its markers.
@@ -41,32 +43,33 @@ def update(project: Path, results_file: Path, *, corpus: str, preset: str) -> No
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    predictions = published(results_file, corpus, preset)
+    predictions = published(project, source, corpus)
     readme_picture(predictions, project / PICTURE)
     text = f"{before}{begin}\n{verdicts(predictions)}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
 
-def published(results_file: Path, corpus: str, preset: str) -> pd.DataFrame:
+def published(project: Path, source: Source, corpus: str) -> pd.DataFrame:
     """Read the predictions that the claims are judged by; an empty table if there are none."""
-    if not results_file.is_file():
+    file = project / source.results
+    if not file.is_file():
         return pd.DataFrame()
     studies = {"pooling", "filter-shapes"}
-    wanted = {"study": studies, "corpus": {corpus}, "preset": {preset}}
-    return results.read(results_file, **wanted).predictions
+    wanted = {"study": studies, "corpus": {corpus}, "preset": {source.preset}}
+    return results.read(file, **wanted).predictions
 
 
 def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
     """Draw Table 1 here and in the paper as SVG, with the same bytes for the same data."""
     ours = predictions[predictions["study"] == "pooling"] if len(predictions) else predictions
     if len(ours):
-        rows, label = pages.beside_paper(ours), _run(ours)
+        rows, label = poolings.beside_paper(ours), _run(ours)
     else:
         published = {
             s: [getattr(p, s.lower()) for p in paper.TABLE_1.values()] for s in ("WA", "UA")
         }
         rows = pd.DataFrame({f"paper {score}": values for score, values in published.items()})
-        rows = pages.with_paper_interval(rows.assign(variant=list(paper.TABLE_1)))
+        rows = poolings.with_paper_interval(rows.assign(variant=list(paper.TABLE_1)))
         label = ""
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context():  # whatever style the caller has set
@@ -79,14 +82,18 @@ def verdicts(predictions: pd.DataFrame) -> str:
     """Return the verdicts in brief, as Markdown."""
     if predictions.empty:
         return NOTHING
-    rows = claims.table(claims.judge(predictions))
-    lines = [f"| claim of the paper | on {_run(predictions)} |", "| --- | --- |"]
-    lines += [f"| {row.claim} | {row.verdict} |" for row in rows.itertuples()]
-    return "\n".join(lines)
+    judged = claims.judge(predictions)
+    run = wording.run_column(predictions, judged)
+    corpus = predictions["corpus"].iloc[0]
+    columns = {
+        "claim of the paper": [v.claim.text for v in judged],
+        f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
+        "effect [95% interval]": ["; ".join(map(str, v.parts)) or "–" for v in judged],
+    } | run
+    rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _run(predictions: pd.DataFrame) -> str:
     """Say in few words what was run."""
-    corpus, preset = (predictions[name].iloc[0] for name in ("corpus", "preset"))
-    speakers, seeds = (predictions[name].nunique() for name in ("fold", "seed"))
-    return f"{corpus}, preset {preset}, {speakers} speakers, {seeds} seed{'s' * (seeds > 1)}"
+    return f"{predictions['corpus'].iloc[0]}, {wording.run_in_full(predictions)}"

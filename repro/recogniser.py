@@ -97,7 +97,7 @@ def train(
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(seed, everybody)
-    features = crossval.extract(table, experiment.front_end, device, precision=precision)
+    features = crossval.extract(table, experiment.front_end, device)
     training = crossval.training_set(features, everybody, experiment.training, seed)
     network = crossval.initial_network(experiment.network, seed)
     crossval.fit(

@@ -31,6 +31,12 @@ BATCH_SIZE = 16
 WA = metrics.SCORES.index("WA")
 LEVEL = 0.05  # of the test whether a filter does better than chance
 STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
+# What a filter touches of the signal beyond its size: a frame looks at a whole window, and a window
+# by Hamming spreads a tone over four times the inverse of its length, from null to null.
+SMEAR = {
+    "ms": round(1000 * (paper.WINDOW_SECONDS - paper.SHIFT_SECONDS)),
+    "Hz": round(4 / paper.WINDOW_SECONDS) - paper.BIN_HZ,
+}
 VARIANT = re.compile(r"(?P<size>\d+) (?P<unit>ms|Hz), (?P<height>\d+)x(?P<width>\d+)")
 
 

@@ -150,8 +150,7 @@ def build_edition(
 def _update_readme(project: Path) -> None:
     from repro import readme  # which draws
 
-    speech = project / SPEECH.results
-    readme.update(project, speech, corpus=EDITION_CORPUS, preset=SPEECH.preset)
+    readme.update(project, SPEECH, corpus=EDITION_CORPUS)
 
 
 def notebooks(project: Path) -> list[Path]:

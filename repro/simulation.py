@@ -8,6 +8,7 @@ it is not. Nothing here is about speech; the numbers say what an experiment of s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,17 @@ from repro import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
 RUNS = 500  # experiments per row
+RESAMPLES = 4000  # for each of them; what their luck does to an interval's ends averages out
+
+
+class Disagreement(NamedTuple):
+    """How two systems differ that are tested on the same utterances."""
+
+    discordant: float  # share of utterances, in [0, 1], on which only one of them is right
+    spread: float  # points by which the true gain differs between speakers (standard deviation)
+
+
+ASSUMED = Disagreement(0.1, 2.0)  # where nothing has been measured
 
 
 def coverage(
@@ -50,20 +62,48 @@ def coverage(
     return pd.DataFrame(rows, columns=columns)
 
 
+def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreement | None:
+    """Measure how two variants differ, utterance by utterance.
+
+    Speakers' gains scatter more than the true ones do, since each is measured on few utterances:
+    the variance that this alone explains is taken off. What is left holds also what the initial
+    weights of each fold do. Seeds are measured one by one and averaged.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        one: a variant.
+        other: the variant it is compared with.
+
+    Returns:
+        None where a variant is missing, or fewer speakers have both than an interval needs.
+    """
+    if not {one, other} <= set(predictions.get("variant", ())):
+        return None
+    if metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS:
+        return None
+    right = metrics.right(predictions, [one, other]).astype(int)
+    gain = 100 * (right[one] - right[other])
+    of_speaker = gain.groupby(["seed", "fold"]).agg(["mean", "var", "count"])
+    by_chance = of_speaker["var"] / of_speaker["count"]
+    speakers = by_chance.groupby("seed").count()
+    if speakers.empty or speakers.min() < metrics.FEWEST_SPEAKERS:
+        return None
+    scatter = of_speaker["mean"].groupby("seed").var() - by_chance.groupby("seed").mean()
+    return Disagreement(float(gain.ne(0).mean()), float(max(0, scatter.mean()) ** 0.5))
+
+
 def power(
     sizes: dict[str, tuple[int, int]],
+    differing: Disagreement = ASSUMED,
     gains: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
-    discordant: float = 0.1,
-    spread: float = 2.0,
     runs: int = RUNS,
 ) -> pd.DataFrame:
     """Count how often the interval of a difference of two systems leaves out 0.
 
     Args:
         sizes: speakers, and utterances of each, by the name of the experiment.
+        differing: how the two systems differ, from `disagreement` where results are at hand.
         gains: by how many points of WA one system is truly better.
-        discordant: share of utterances on which only one of them is right.
-        spread: by how many points the gain differs between speakers (standard deviation).
         runs: experiments per row.
 
     Returns:
@@ -74,10 +114,12 @@ def power(
     for name, (speakers, utterances) in sizes.items():
         for gain in gains:
             rng = np.random.default_rng(0)
-            gains_of = (gain + spread * rng.standard_normal((runs, speakers))) / 100
-            chances = ((discordant + gains_of) / 2).clip(0, discordant)
-            apart = rng.binomial(utterances, discordant, (runs, speakers))
-            better = rng.binomial(apart, chances / discordant)
+            gains_of = gain + differing.spread * rng.standard_normal((runs, speakers))
+            gains_of = (gains_of / 100).clip(-1, 1)
+            # Systems that differ in accuracy disagree on as many utterances at least.
+            discordant = np.maximum(np.abs(gains_of), max(differing.discordant, 1e-9))
+            apart = rng.binomial(utterances, discordant)
+            better = rng.binomial(apart, (1 + gains_of / discordant) / 2)
             bounds = np.array(_intervals(2 * better - apart, utterances))
             found, wrong = (bounds[:, 0] > 0).mean(), (bounds[:, 1] < 0).mean()
             rows.append((name, gain, 100 * found, 100 * wrong))
@@ -87,8 +129,9 @@ def power(
 def _intervals(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:
     """Return the bootstrap's interval, in per cent, for each experiment [runs, speakers]."""
     speakers = right.shape[1]
-    draws = 100 * metrics.resample(right.T[None]) / (speakers * utterances)  # [draws, runs]
-    return [metrics.interval(drawn, speakers) for drawn in draws.T]
+    drawn = metrics.resample(right.T[None], RESAMPLES)  # [draws, runs]
+    draws = 100 * drawn / (speakers * utterances)
+    return [metrics.interval(each, speakers) for each in draws.T]
 
 
 def _wilson(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:

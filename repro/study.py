@@ -235,7 +235,7 @@ def run(
                 continue
             meter = Meter(part, report)
             for (source, front_end), group in groupby(part, input_of):
-                features = crossval.extract(tables[source], front_end, where, precision=how)
+                features = crossval.extract(tables[source], front_end, where)
                 for task in group:
                     partial = checkpoint.path_of(results_file, results.identity(task.heading))
                     record = run_task(task, features, where, how, meter.start(task.label), partial)
@@ -514,7 +514,7 @@ def run_task(
     seen: dict[str, Any] = {}
 
     def look(network: SpeechEmotionNetwork, test: list[Tensor], predictions: pd.DataFrame) -> None:
-        waveforms = [features.waveforms[row] for row in task.fold.test]
+        waveforms = [features.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
     try:

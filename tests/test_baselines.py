@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import tiny_corpus
 
-from repro import baselines, config, crossval, pages, paper, results, study
+from repro import baselines, config, crossval, paper, results, study
 from repro.errors import ReproError
+from repro.pages import poolings
 
 RATE = paper.SAMPLE_RATE
 
@@ -159,12 +160,13 @@ def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     predictions = results.read(fitted).predictions
-    table = pages.baselines(predictions)
+    table = poolings.baselines(predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
     assert table["source"].unique() == ["here, emodb, quick"] and table["WA"].iloc[0] == "25.0"
 
 
 def test_listeners_are_quoted_for_emodb_alone() -> None:
-    assert "80%" in pages.listeners("emodb").data and "Burkhardt" in pages.listeners("emodb").data
-    assert pages.listeners("synthetic") is None
+    said = poolings.listeners("emodb").data
+    assert "80%" in said and "Burkhardt" in said
+    assert poolings.listeners("synthetic") is None

@@ -20,8 +20,9 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
 
-from repro import pages, paper, report, results, study
+from repro import config, paper, report, results, study
 from repro.errors import NoResultsError, ReproError
+from repro.pages import common, first
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -211,12 +212,13 @@ def write_results(
     speakers: int = 10,
     per_emotion: int = 25,
     preset: str = "coarse",
+    study_name: str = "pooling",
     corpus: tuple[str, str] = ("emodb", "0123456789ab"),
     **changes: Any,
 ) -> Path:
-    """Write a results file of poolings that are right as often as is said."""
+    """Write a results file of variants that are right as often as is said."""
     rng = np.random.default_rng(0)
-    grid = study.variants("pooling", preset)
+    grid = study.variants(study_name, preset)
     emotions = np.repeat(np.arange(4), per_emotion)
     for variant, chance in chances.items():
         for speaker in range(speakers):
@@ -229,7 +231,7 @@ def write_results(
             predictions |= {name: scores[:, n].tolist() for n, name in enumerate(EMOTIONS)}
             record = {
                 "key": grid[variant].key,
-                "study": "pooling",
+                "study": study_name,
                 "variant": variant,
                 "preset": preset,
                 "experiment": json.loads(json.dumps(asdict(grid[variant]))),
@@ -266,10 +268,10 @@ def test_the_first_page_s_verdict_changes_with_the_results(
 ) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": attention}, speakers=speakers)
     predictions = collect(path).predictions
-    answer = pages.replicates(predictions).data
-    rows = re.findall(r"<tr>(.*?)</tr>", pages.marks(predictions).data, re.DOTALL)
+    answer = first.answer(predictions).data
+    rows = re.findall(r"<tr>(.*?)</tr>", first.marks(predictions).data, re.DOTALL)
     (row,) = [row for row in rows if "attention pooling beats GAP" in row]
-    assert f"{pages.MARKS[verdict][0]} {verdict}" in row
+    assert f"{first.MARKS[verdict][0]} {verdict}" in row
     if verdict == "not testable here":
         assert "That is not answered here" in answer and "4 speakers are too few" in answer
     else:
@@ -278,11 +280,29 @@ def test_the_first_page_s_verdict_changes_with_the_results(
         assert "On EmoDB (preset coarse, 10 speakers, 1 seed)" in answer
 
 
+def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL)
+    write_results(path, {"2x2": 0.6, "10x2": 0.7}, study_name="filter-shapes", speakers=8)
+    predictions = results.read(path).predictions
+    runs = "pooling: preset coarse, 10 speakers, 1 seed; filter-shapes: preset coarse, 8 speakers"
+    assert f"On EmoDB ({runs}, 1 seed)" in first.answer(predictions).data
+    rows = re.findall(r"<tr>(.*?)</tr>", first.marks(predictions).data, re.DOTALL)
+    assert sum("preset coarse, 8 speakers, 1 seed" in row for row in rows) == 6
+    assert sum("preset coarse, 10 speakers, 1 seed" in row for row in rows) == 4
+
+
+@pytest.mark.parametrize("preset", ["coarse", "quick"])
+def test_a_page_says_how_its_own_study_departs_from_the_paper(preset: str) -> None:
+    said = common.notice("emodb", preset, of="filter-shapes").data
+    assert ("`network.stride` is (2, 2) instead of (1, 1)" in said) == (preset == "coarse")
+    assert ("one position in 4" in said) == (preset == "coarse")
+
+
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
-    assert "not answered here" in pages.replicates(pd.DataFrame()).data
-    assert pages.marks(pd.DataFrame()).data.count("not testable here") == len(paper.CLAIMS)
+    assert "not answered here" in first.answer(pd.DataFrame()).data
+    assert first.marks(pd.DataFrame()).data.count("not testable here") == len(paper.CLAIMS)
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
-    answer = pages.replicates(results.read(path).predictions).data
+    answer = first.answer(results.read(path).predictions).data
     assert "not answered here" in answer and "synthetic speech says nothing about emotion" in answer
 
 
@@ -327,9 +347,27 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=10)
     write_results(path, {"attention": 0.6}, speakers=7)
     data = collect(path)
-    said = pages.so_far(data, "emodb", None)
+    said = common.so_far(data, "emodb", None)
     assert said is not None
     assert "of bilinear: none of 10 folds; of attention: 7 of 10 folds" in said.data
     assert "gap" not in said.data
-    assert pages.so_far(data, "emodb", None, only="gap") is None
-    assert pages.so_far(data, "emodb", "corpus/emodb") is None, "run there, it is finished"
+    assert common.so_far(data, "emodb", None, only="gap") is None
+    assert common.so_far(data, "emodb", "corpus/emodb") is None, "run there, it is finished"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "change", "folds"),
+    [
+        ("emodb", "protocol.folds=speaker", 10),
+        ("emodb", "protocol.folds=random", 10),
+        ("emodb", "protocol.folds=session", 0),
+        ("iemocap", "protocol.folds=session", 5),
+        ("iemocap", "protocol.folds=letter", 10),
+        ("iemocap", "protocol.labels=hap+exc", 10),
+        ("ravdess", "protocol.folds=speaker", 24),
+        ("ravdess", "protocol.folds=random", 10),
+        ("ravdess", "protocol.max_folds=3", 3),
+    ],
+)
+def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:
+    assert common._planned_folds(corpus, config.Experiment().override(change).protocol) == folds

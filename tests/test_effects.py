@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from repro import changes, effects, metrics, pages, paper, plots
+from repro import changes, effects, metrics, paper, plots
+from repro.pages import variations
 
 EMOTIONS = list(paper.EMOTIONS)
 
@@ -91,10 +92,8 @@ def test_other_folds_of_the_same_utterances_are_paired_by_who_speaks(parts: int)
     dealt = outcome(table, "protocol.folds=random", 0.5).assign(fold=[f"part{n}" for n in order])
     dealt = dealt.assign(predicted=dealt["predicted"].where(order < parts // 2, dealt["emotion"]))
     of = row(effects.table(pd.concat([default, dealt])), "protocol.folds=random")
-    on_speakers = dealt.assign(fold=default["fold"].to_numpy())
-    expected = metrics.difference(
-        pd.concat([default, on_speakers]), "protocol.folds=random", "default"
-    )
+    on_speakers = dealt.assign(fold=default["fold"].to_numpy(), variant="on speakers")
+    expected = metrics.difference(pd.concat([default, on_speakers]), "on speakers", "default")
     names = ["WA effect", "WA effect low", "WA effect high"]
     assert tuple(of[names]) == pytest.approx(tuple(expected))
     assert of["WA effect"] > 15 and not of["note"]
@@ -118,9 +117,8 @@ def test_fewer_or_more_utterances_are_compared_on_the_same_speakers_and_said() -
     merged = outcome(more, "protocol.labels=hap+exc", 0.6, corpus_hash="1")
     found = effects.table(pd.concat([default, kept, merged]))
     dropped = row(found, "a=drop")
-    assert dropped["WA effect"] == pytest.approx(
-        metrics.accuracies(kept)["WA"] - metrics.accuracies(default)["WA"]
-    )
+    of_kept, of_default = (metrics.summary(each)["WA"].item() for each in (kept, default))
+    assert dropped["WA effect"] == pytest.approx(of_kept - of_default)
     assert dropped["WA effect low"] <= dropped["WA effect"] <= dropped["WA effect high"]
     assert dropped["note"] == f"tested on {len(long)} of the default's {len(table)} utterances"
     of = row(found, "protocol.labels=hap+exc")
@@ -139,6 +137,15 @@ def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
         of = row(found, variant)
         assert np.isfinite(of["WA effect"]) and np.isnan(of["WA effect low"])
         assert "no interval" in of["note"]
+
+
+def test_a_default_whose_folds_are_not_speakers_leaves_no_interval() -> None:
+    table = study({"default": 0.5, "network.padding=none": 0.6})
+    found = effects.table(table.assign(preset="coarse, protocol.folds=random"))
+    assert np.isfinite(found["WA effect"]).all()
+    assert found[["WA effect low", "WA effect high", "WA p"]].isna().all(axis=None)
+    assert found["note"].item() == "the default's folds are not speakers: no interval"
+    assert found["speakers"].item() == 0
 
 
 def test_few_speakers_leave_no_interval() -> None:
@@ -256,11 +263,11 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     chances = {"default": 0.5, "front_end.scale=segment-log": 0.8, "network.padding=none": 0.5}
     table = study(chances)
     found = effects.table(table)
-    text = str(pages.readings_answer(found, table).data)
+    text = str(variations.readings_answer(found, table).data)
     assert "Of 4 effects, on WA and on UA, 2 are told apart" in text
     assert "scale=segment-log (WA +" in text and "padding=none" not in text
     assert "have not been put together yet" in text
-    shown = pages.change_effects(found).set_index("change")
+    shown = variations.change_effects(found).set_index("change")
     assert shown.loc["scale=segment-log", "WA"].endswith("*")
     assert not shown.loc["padding=none", "WA"].endswith("*")
     assert "logarithm" in shown.loc["scale=segment-log", "meaning"]
@@ -270,12 +277,12 @@ def test_the_answer_follows_the_results() -> None:
     best = dict.fromkeys(changes.AT_ITS_BEST, 0.5)
     letter = {"default": 0.8, "gap": 0.6, "bilinear": 0.4}
     table = study(letter | best | {"best readings, gap": 0.9})
-    text = str(pages.readings_answer(effects.table(table), table).data)
+    text = str(variations.readings_answer(effects.table(table), table).data)
     assert "Nothing can be told apart" in text  # there is no change among them
     first, second = text.split("under the readings that train best it is")
     assert first.index("attention (") < first.index("gap (") < first.index("bilinear (")
     assert second.strip().startswith("gap (")
-    rows = pages.table_1_again(table)
+    rows = variations.table_1_again(table)
     ours = rows[rows["source"].str.startswith("here")]
     assert ours["source"].value_counts().to_list() == [3, 3]
     assert ours["source"].str.endswith("best readings").sum() == 3
@@ -285,11 +292,11 @@ def test_the_answer_follows_the_results() -> None:
 def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     table = study({"default": 0.5, "protocol.folds=random": 0.7, "front_end.short=drop-test": 0.4})
     found = effects.table(table)
-    rows = pages.traps(found)
+    rows = variations.traps(found)
     assert rows.iloc[0, 0] == changes.TRAPS["protocol.folds=random"]
     assert rows.iloc[0, 1].startswith("69.") and ": +" in rows.iloc[0, 1]
     assert "\N{MINUS SIGN}" in rows.iloc[1, 1]
-    assert "WA is 5" in str(pages.protocol_answer(found, table).data)
+    assert "WA is 5" in str(variations.protocol_answer(found, table).data)
 
 
 @pytest.mark.parametrize(
@@ -302,5 +309,5 @@ def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
 def test_no_page_takes_a_showcase_for_evidence(columns: dict[str, str], words: str) -> None:
     table = study({"default": 0.5, "protocol.folds=random": 0.9}).assign(**columns)
     found = effects.table(table)
-    assert words in str(pages.protocol_answer(found, table).data)
-    assert words in str(pages.readings_answer(found, table).data)
+    assert words in str(variations.protocol_answer(found, table).data)
+    assert words in str(variations.readings_answer(found, table).data)

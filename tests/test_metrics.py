@@ -35,11 +35,16 @@ def random_frame(rng: np.random.Generator, n: int, **columns: object) -> pd.Data
     return frame(list(rng.choice(EMOTIONS, n)), list(rng.choice(EMOTIONS, n)), **columns)
 
 
+def scores_of(table: pd.DataFrame) -> pd.Series:
+    """WA, UA and the accuracy of each emotion of one run."""
+    return metrics.summary(table).iloc[0][metrics.SCORES].astype(float)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_agrees_with_scikit_learn(seed: int) -> None:
     table = random_frame(np.random.default_rng(seed), 200)
     true, predicted = table["emotion"], table["predicted"]
-    scores = metrics.accuracies(table)
+    scores = scores_of(table)
     assert scores["WA"] == pytest.approx(100 * accuracy_score(true, predicted))
     assert scores["UA"] == pytest.approx(100 * balanced_accuracy_score(true, predicted))
     recall = recall_score(true, predicted, labels=EMOTIONS, average=None)
@@ -60,7 +65,7 @@ def test_accuracies_are_within_bounds_and_agree_with_the_confusion(
     table = frame([t for t, _ in outcome], [p for _, p in outcome])
     counts = metrics.confusion(table).to_numpy()
     assert counts.sum() == len(outcome)
-    scores = metrics.accuracies(table)
+    scores = scores_of(table)
     assert scores["WA"] == pytest.approx(100 * np.trace(counts) / counts.sum())
     per_emotion = scores[EMOTIONS].dropna()
     assert per_emotion.min() - 1e-9 <= scores["WA"] <= per_emotion.max() + 1e-9
@@ -69,8 +74,7 @@ def test_accuracies_are_within_bounds_and_agree_with_the_confusion(
 
 def test_an_emotion_without_utterances_is_left_out_of_ua() -> None:
     table = frame(["sad", "sad", "angry"], ["sad", "happy", "angry"])
-    scores = metrics.accuracies(table)
-    assert scores.index.to_list() == ["WA", "UA", *EMOTIONS]
+    scores = scores_of(table)
     assert scores[["neutral", "happy"]].isna().all()
     assert scores["UA"] == pytest.approx(75)
     assert scores["WA"] == pytest.approx(200 / 3)
@@ -133,7 +137,8 @@ def speakers(
     return pd.concat(parts, ignore_index=True)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 4000)  # over many runs their luck averages out
     # Ten speakers who differ: each has an accuracy of their own, whose mean is the truth.
     rng, truth, runs = np.random.default_rng(1), 0.7, 400
     hits, plain_hits = 0, 0
@@ -161,6 +166,17 @@ def test_the_interval_narrows_with_speakers_and_widens_with_seeds_that_disagree(
         for chances in ((0.7, 0.7, 0.7), (0.5, 0.7, 0.9))
     )
     assert width(unsteady) > 2 * width(steady)
+
+
+def test_the_ends_of_an_interval_hardly_depend_on_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    counts = metrics.confusion_counts(speakers(rng, rng.normal(0.7, 0.1, 10)))
+    generator, ends = np.random.default_rng, []
+    for seed in range(10):
+        monkeypatch.setattr(np.random, "default_rng", lambda _, seed=seed: generator(seed))
+        draws = metrics.scores_of(metrics.resample(counts))[:, 0]
+        ends.append(metrics.interval(draws, 10))
+    assert np.ptp(ends, axis=0).max() < 0.5
 
 
 def test_fewer_than_five_speakers_give_no_interval() -> None:
@@ -194,6 +210,60 @@ def test_a_difference_needs_the_same_folds_and_seeds() -> None:
     parts = [speakers(rng, np.full(n, 0.7), variant=v) for n, v in ((6, "gap"), (7, "attention"))]
     with pytest.raises(ValueError, match="same folds and seeds"):
         metrics.difference(pd.concat(parts), "attention", "gap")
+    assert metrics.paired(pd.concat(parts)).empty
+
+
+@pytest.mark.parametrize(
+    "preset", ["paper, protocol.folds=random", "paper, protocol.folds = letter"]
+)
+def test_folds_that_are_not_speakers_give_no_interval(preset: str) -> None:
+    rng = np.random.default_rng(0)
+    of_speakers = pd.concat(
+        [speakers(rng, np.full(10, c), variant=v) for c, v in ((0.6, "gap"), (0.8, "attention"))]
+    )
+    assert metrics.speakers(of_speakers) == 10
+    assert metrics.speakers(of_speakers.assign(preset="paper, protocol.folds = speaker")) == 10
+    assert metrics.speakers(pd.DataFrame()) == 0
+    of_parts = of_speakers.assign(preset=preset)
+    bounds = ["WA low", "WA high", "UA low", "UA high"]
+    for table in (of_parts, of_speakers.assign(variant="protocol.folds=session", key="s")):
+        assert metrics.speakers(table) == 0
+        assert metrics.summary(table)[bounds].isna().all(axis=None)
+    assert metrics.paired(of_parts)[bounds].isna().all(axis=None)
+    assert metrics.paired(of_parts)["WA"].item() == metrics.paired(of_speakers)["WA"].item()
+    assert np.isnan(metrics.mean(of_parts.assign(x=1.0), "x").low)
+    assert metrics.summary(of_speakers)[bounds].notna().all(axis=None)
+
+
+def test_paired_compares_the_poolings_of_table_1() -> None:
+    rng = np.random.default_rng(0)
+    chances = {"gap": 0.7, "bilinear": 0.5, "attention": 0.8}
+    table = pd.concat(
+        [
+            speakers(rng, np.full(6, chance), variant=name, seed=seed)
+            for name, chance in chances.items()
+            for seed in range(2)
+        ],
+        ignore_index=True,
+    )
+    rows = metrics.paired(table)
+    pairs = list(zip(rows["one"], rows["other"], strict=True))
+    assert pairs == list(metrics.TABLE_1_PAIRS)
+    first = table[table["seed"] == 0]
+    for (one, other), row in zip(pairs, rows.to_dict("records"), strict=True):
+        for score in ("WA", "UA"):
+            found = [row[score], row[f"{score} low"], row[f"{score} high"]]
+            assert found == list(metrics.difference(table, one, other, score))
+        assert (row["only one"], row["only other"], row["p"]) == metrics.mcnemar(table, one, other)[
+            1:
+        ]
+        gain = [(t["predicted"] == t["emotion"]).sum() for _, t in first.groupby("variant")]
+        of = dict(zip(sorted(chances), gain, strict=True))
+        assert row["only one"] - row["only other"] == of[one] - of[other]
+        assert row["utterances"] == 120
+    missing = metrics.paired(table[table["variant"] != "bilinear"])
+    assert missing.to_dict("records") == rows[:1].to_dict("records")
+    assert list(metrics.paired(table[:0])) == list(rows)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -207,8 +277,13 @@ def test_mcnemar_agrees_with_statsmodels(seed: int) -> None:
     ]
     expected = statsmodels.stats.contingency_tables.mcnemar(table, exact=True).pvalue
     shuffled = other.sample(frac=1, random_state=seed)  # utterances are matched by name
-    assert metrics.mcnemar(pd.concat([one, shuffled]), "a", "b") == pytest.approx(expected)
-    assert metrics.mcnemar(pd.concat([one, one.assign(variant="b")]), "a", "b") == 1
+    found = metrics.mcnemar(pd.concat([one, shuffled], ignore_index=True), "a", "b")
+    assert found == pytest.approx((120, table[0][1], table[1][0], expected))
+    again = pd.concat([one, one.assign(variant="b")])
+    assert metrics.mcnemar(again, "a", "b") == (120, 0, 0, 1.0)
+    later = speakers(rng, np.full(6, 0.3), variant="b", seed=1)  # of several seeds the first counts
+    with_later = pd.concat([one, shuffled, one.assign(seed=1), later], ignore_index=True)
+    assert metrics.mcnemar(with_later, "a", "b") == found
 
 
 def test_the_wilson_interval_agrees_with_statsmodels() -> None:

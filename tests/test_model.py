@@ -20,6 +20,7 @@ from repro.model import (
     Stems,
     build_network,
     check_network,
+    max_pool,
     signed_sqrt,
 )
 
@@ -191,6 +192,47 @@ def test_max_pooling_stands_after_the_named_layers(
 ) -> None:
     network = build_network(replace(SMALL, pools=pools)).eval()
     assert network.features(torch.randn(1, 1, 40, 24)).shape == (1, 4, *size)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (2, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_max_pooling_is_that_of_torch(size: tuple[int, int], dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Of few values, so that many maxima are shared.
+    x = torch.randint(-2, 3, (2, 3, *size), generator=generator).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    found = []
+    for pool in (max_pool, lambda x: F.max_pool2d(x, 2)):
+        leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        pooled = pool(leaf)
+        (pooled * torch.arange(pooled.numel()).view_as(pooled)).sum().backward()
+        found.append((pooled, leaf.grad))
+    (ours, our_gradient), (theirs, their_gradient) = found
+    assert torch.equal(ours, theirs) and torch.equal(our_gradient, their_gradient)
+
+
+def test_max_pooling_keeps_no_map_of_full_size() -> None:
+    kept: list[int] = []
+    x = torch.randn(1, 4, 16, 16, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
+        max_pool(x)
+    assert kept == [4 * 8 * 8]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_first_layer_computes_in_float32(precision: str) -> None:
+    """Numbers near -1 that bfloat16 cannot tell apart give different maps all the same."""
+    stems = Stems(Network()).eval()
+    level = torch.full((1, 1, 400, 200), -1.0)
+    near = level + torch.rand(level.shape, generator=torch.Generator().manual_seed(0)) / 1000
+    assert torch.equal(near.bfloat16(), level.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        maps = [stems(x) for x in (level, near)]
+    assert maps[0].dtype == torch.float32
+    assert (maps[0] - maps[1]).abs().max() > 1e-5
+    assert torch.equal(maps[1], stems(near))
 
 
 def test_max_pooling_follows_the_convolution_that_it_is_named_after() -> None:

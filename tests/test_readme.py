@@ -7,8 +7,11 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import tiny_corpus
 import yaml
@@ -18,6 +21,7 @@ from test_report import write_notebook
 from repro import cli, readme, report
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
+from repro.report import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -116,13 +120,15 @@ def test_every_notebook_has_its_papermill_command() -> None:
 # The picture and the verdicts ---------------------------------------------------------------------
 
 
-def update(project: Path, results: Path) -> None:
-    readme.update(project, results, corpus=report.EDITION_CORPUS, preset=report.SPEECH.preset)
+def update(project: Path, results: Path = ROOT) -> None:
+    """Write the README of `project` from what is published below the folder `results`."""
+    source = report.SPEECH._replace(results=str(results / report.SPEECH.results))
+    readme.update(project, source, corpus=report.EDITION_CORPUS)
 
 
 def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
-    update(tmp_path, ROOT / report.SPEECH.results)
+    update(tmp_path)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == README, "run `make edition`"
     drawn = (tmp_path / readme.PICTURE).read_bytes()
     assert drawn == (ROOT / readme.PICTURE).read_bytes(), "run `make edition`"
@@ -130,44 +136,68 @@ def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path)
 
 def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
-    update(tmp_path, tmp_path / "none.jsonl")
+    update(tmp_path, tmp_path / "none")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"{readme.BEGIN}\n{readme.NOTHING}\n{readme.END}" in text
-    update(tmp_path, tmp_path / "none.jsonl")
+    update(tmp_path, tmp_path / "none")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
+
+
+POOLINGS = [{"key": name, "variant": name} for name in ("gap", "bilinear", "attention")]
+SHAPE = {"key": "10x2", "study": "filter-shapes", "variant": "10x2"}
+
+
+def write_folds(path: Path, *kinds: dict[str, Any], preset: str, folds: Iterable[str]) -> None:
+    corpus = {"name": "synthetic", "hash": "ba9876543210"}
+    lines = [
+        json.dumps(RECORD | kind | {"corpus": corpus, "preset": preset, "fold": fold})
+        for fold in folds
+        for kind in kinds
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture
 def on_synthetic(tmp_path: Path) -> Path:
     """A results file of two of the built-in corpus's speakers at preset `demo`."""
     path = tmp_path / "demo.jsonl"
-    corpus = {"name": "synthetic", "hash": "ba9876543210"}
-    lines = [
-        json.dumps(RECORD | same | {"corpus": corpus, "preset": "demo", "fold": fold})
-        for fold in ("03", "08")
-        for same in (
-            *({"key": name, "variant": name} for name in ("gap", "bilinear", "attention")),
-            {"key": "10x2", "study": "filter-shapes", "variant": "10x2"},
-            {"key": "majority", "study": "baselines", "variant": "majority"},
-        )
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    majority = {"key": "majority", "study": "baselines", "variant": "majority"}
+    write_folds(path, *POOLINGS, SHAPE, majority, preset="demo", folds=("03", "08"))
     return path
 
 
+def published(path: Path, corpus: str, preset: str) -> pd.DataFrame:
+    return readme.published(path.parent, Source(path.name, preset), corpus)
+
+
 def test_results_on_other_speech_or_settings_do_not_count(on_synthetic: Path) -> None:
-    assert readme.published(on_synthetic, report.EDITION_CORPUS, "demo").empty
-    assert readme.published(on_synthetic, "synthetic", "coarse").empty
-    found = readme.published(on_synthetic, "synthetic", "demo")
+    assert published(on_synthetic, report.EDITION_CORPUS, "demo").empty
+    assert published(on_synthetic, "synthetic", "coarse").empty
+    found = published(on_synthetic, "synthetic", "demo")
     assert set(found["study"]) == {"pooling", "filter-shapes"}
 
 
+def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path: Path) -> None:
+    path = tmp_path / "demo.jsonl"
+    write_folds(path, *POOLINGS, preset="demo", folds=("03", "08"))
+    lines = path.read_text(encoding="utf-8")
+    write_folds(path, SHAPE, preset="demo", folds=("03", "08", "09"))
+    path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
+    head, rule, *rows = readme.verdicts(published(path, "synthetic", "demo")).splitlines()
+    assert head == "| claim of the paper | on synthetic | effect [95% interval] | run |"
+    assert rule == "| --- | --- | --- | --- |"
+    runs = [row.split(" | ")[-1] for row in rows]
+    assert runs[:6] == ["preset demo, 3 speakers, 1 seed |"] * 6
+    assert runs[6:] == ["preset demo, 2 speakers, 1 seed |"] * 4
+
+
 def test_verdicts_name_every_claim_and_what_was_run(on_synthetic: Path) -> None:
-    found = readme.published(on_synthetic, "synthetic", "demo")
+    found = published(on_synthetic, "synthetic", "demo")
     head, rule, *rows = readme.verdicts(found).splitlines()
-    assert head == "| claim of the paper | on synthetic, preset demo, 2 speakers, 1 seed |"
-    assert rule == "| --- | --- |" and len(rows) == 10
-    assert all(row.endswith("| not testable here |") for row in rows)  # speech by a synthesiser
+    run = "on synthetic, preset demo, 2 speakers, 1 seed"
+    assert head == f"| claim of the paper | {run} | effect [95% interval] |"
+    assert rule == "| --- | --- | --- |" and len(rows) == 10
+    assert all(row.endswith("| not testable here | – |") for row in rows)  # speech by a synthesiser
     pictures = [on_synthetic.with_name(name) for name in ("a.svg", "b.svg")]
     for picture in pictures:
         readme.readme_picture(found, picture)
@@ -177,10 +207,10 @@ def test_verdicts_name_every_claim_and_what_was_run(on_synthetic: Path) -> None:
 def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Mine\n", encoding="utf-8")
     with pytest.raises(ReproError, match=r"README\.md: .*put them back"):
-        update(tmp_path, tmp_path / "none.jsonl")
+        update(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_a_project_without_a_readme_gets_none(tmp_path: Path) -> None:
-    update(tmp_path, tmp_path / "none.jsonl")
+    update(tmp_path)
     assert list(tmp_path.iterdir()) == []

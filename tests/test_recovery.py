@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import config, pages, paper, plots, recovery, results, study
+from repro import config, paper, plots, recovery, results, study
 from repro.corpora import planted
 from repro.errors import ReproError
+from repro.pages import recovery as page
 
 CHANCE = 25.0
 
@@ -115,7 +117,7 @@ def test_a_sweep_that_learns_nothing_gives_no_scale() -> None:
     table = recovery.recovered(predictions(never))
     assert table[["recovered", "low", "high"]].isna().all(axis=None)
     assert not table["early"].any()
-    assert "no filter does better than chance" in pages.recovery_answer(predictions(never)).data
+    assert "the best filter does no better than chance" in page.answer(predictions(never)).data
 
 
 def test_few_speakers_give_no_interval() -> None:
@@ -222,21 +224,21 @@ def test_every_variant_is_trained_on_its_own_signals(
 
 def test_the_page_sets_recovered_beside_planted() -> None:
     data = predictions(sharp)
-    table = pages.recovered(data)
+    table = page.recovered(data)
     assert table["planted"].to_list() == [scale.text for scale in planted.SCALES]
     assert table["recovered"].str.match(r"\d+ \[\d+, \d+\] (ms|Hz)").all()
-    text = pages.recovery_answer(data).data
+    text = page.answer(data).data
     assert "At no scale does a filter" in text and "always give larger" in text
     assert all(scale.text in text for scale in planted.SCALES)
-    text = pages.recovery_answer(predictions(early)).data
+    text = page.answer(predictions(early)).data
     assert "claims more than it can see" in text and "at most" in text
-    assert "too few for intervals" in pages.recovery_answer(predictions(sharp, speakers=2)).data
+    assert "too few for intervals" in page.answer(predictions(sharp, speakers=2)).data
 
 
 def test_the_notice_says_what_the_study_changes() -> None:
-    text = pages.recovery_notice("quick").data
+    text = page.notice("quick").data
     assert "batches of 16" in text and "5 of 10 draws" in text and "every 25th position" in text
-    assert "every" not in pages.recovery_notice("paper").data
+    assert "every" not in page.notice("paper").data
 
 
 def test_the_figure_has_a_panel_for_each_scale() -> None:
@@ -249,3 +251,12 @@ def test_the_figure_has_a_panel_for_each_scale() -> None:
         chance = [line for line in ax.lines if list(line.get_ydata()) == [CHANCE] * 2]
         assert len(chance) == 1
     assert len(plots.sweeps(predictions(sharp, "smoke", speakers=2)).axes) == 2
+
+
+def test_what_the_smear_of_the_spectrogram_explains_is_no_fault_of_the_method() -> None:
+    said = page.answer(predictions(early)).data
+    smeared = re.search(r"At ([^.]*) even a filter", said)
+    unseen = re.search(r"At ([^.]*) a filter that touches less", said)
+    assert smeared and unseen
+    assert smeared[1].split(", ") == ["40 ms", "50 Hz", "100 Hz"]  # half is 20 + 30 ms, 20 + 90 Hz
+    assert unseen[1].split(", ") == ["80 ms", "160 ms", "200 Hz"]

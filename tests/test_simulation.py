@@ -7,7 +7,8 @@ import pytest
 from repro import metrics, simulation
 
 
-def test_the_intervals_are_those_of_the_results() -> None:
+def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "RESAMPLES", metrics.RESAMPLES)
     rng = np.random.default_rng(0)
     right = rng.binomial(20, 0.7, (1, 10))
     rows = [
@@ -39,3 +40,64 @@ def test_a_gain_is_found_the_more_often_the_larger_it_and_the_corpus_are() -> No
     nothing = found[found["gain"] == 0]
     assert (nothing["found"] <= 8).all() and (nothing["wrong"] <= 8).all()
     assert large["found"].iloc[-1] == 100
+
+
+def test_power_depends_on_how_the_systems_differ() -> None:
+    sizes = {"emodb": (10, 34)}
+    found = {
+        each: simulation.power(sizes, each, gains=(4.0,), runs=200)["found"].item()
+        for each in (
+            simulation.Disagreement(0.1, 2.0),
+            simulation.Disagreement(0.3, 2.0),
+            simulation.Disagreement(0.1, 8.0),
+        )
+    }
+    little, often, unlike = found.values()
+    assert little > often + 10 and little > unlike + 10
+    alike = simulation.power(sizes, simulation.Disagreement(0, 0), gains=(0.0, 4.0), runs=50)
+    assert alike["found"].to_list() == [0, 100]
+
+
+def made_up(
+    differing: simulation.Disagreement, speakers: int, utterances: int, seeds: int = 1
+) -> pd.DataFrame:
+    """Predictions of two systems, of which one is 5 points better."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for seed in range(seeds):
+        gains = 0.05 + differing.spread / 100 * rng.standard_normal(speakers)
+        for speaker, gain in enumerate(gains):
+            draws = rng.random(utterances)
+            better = draws < (differing.discordant + gain) / 2
+            worse = ~better & (draws < differing.discordant)
+            for variant, right in (("a", ~worse), ("b", ~better)):
+                part = pd.DataFrame({"predicted": np.where(right, "sad", "angry")})
+                part["utterance"] = [f"{speaker}-{n}" for n in range(utterances)]
+                parts.append(part.assign(variant=variant, fold=f"{speaker:03d}", seed=seed))
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(emotion="sad", preset="paper").sample(frac=1, random_state=0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])
+def test_the_disagreement_of_two_systems_is_measured_without_what_chance_adds(
+    spread: float,
+) -> None:
+    truth = simulation.Disagreement(0.3, spread)
+    found = simulation.disagreement(made_up(truth, 100, 40, seeds=2), "a", "b")
+    assert found is not None
+    assert found.discordant == pytest.approx(0.3, abs=0.02)
+    assert found.spread == pytest.approx(spread, abs=2.5 if spread == 0 else 1.5)
+
+
+def test_nothing_is_measured_where_there_is_too_little() -> None:
+    table = made_up(simulation.ASSUMED, 5, 20)
+    assert simulation.disagreement(table, "a", "b") is not None
+    for less in (
+        pd.DataFrame(),
+        table[table["variant"] == "a"],
+        table[table["fold"] < "004"],
+        table[(table["variant"] == "a") | (table["fold"] < "004")],  # one is not finished
+        table.groupby(["variant", "fold"]).head(1),
+        table.assign(preset="paper, protocol.folds=random"),
+    ):
+        assert simulation.disagreement(less, "a", "b") is None

@@ -52,6 +52,8 @@ EMODB: Published = {
     "16": (5, 11, 9, 14),
 }
 RAVDESS: Published = {f"{actor:02d}": (4, 8, 8, 8) for actor in range(1, 25)}
+# Segments that the four emotions of a release give for training, short utterances padded.
+TRAINING_SEGMENTS = {"iemocap": 7_039, "emodb": 514}
 
 
 @dataclass(frozen=True)

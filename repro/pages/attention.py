@@ -1,0 +1,131 @@
+"""The page "Attention maps": what the network looks at (Sections 2.4.2 and 3.3)."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+from repro import config, metrics, paper
+from repro.errors import NoResultsError
+from repro.model import build_network
+from repro.pages import wording
+from repro.results import ATTENTION_COLUMNS, Results
+
+
+def with_maps(data: Results) -> Results:
+    """Return results that hold attention maps.
+
+    Raises:
+        NoResultsError: they do not.
+    """
+    if data.attention.empty:
+        raise NoResultsError(
+            "The results hold no attention maps, as they were made by a version that kept none: "
+            "run pooling into a new file"
+        )
+    return data
+
+
+def map_size(preset: str) -> Markdown:
+    """Say how large the attention maps are, and what one of their points covers."""
+    experiment = config.preset(preset)
+    network = build_network(experiment.network).eval()
+    with torch.device("meta"):
+        segment = torch.empty(1, 1, paper.BINS, paper.FRAMES)
+    rows, columns = network.to("meta").features(segment).shape[2:]
+    return Markdown(
+        f"Here a map has {rows} rows by {columns} columns, so that one point stands for about "
+        f"{paper.HIGHEST_HZ / rows:.0f} Hz by {1000 * paper.SEGMENT_SECONDS / columns:.0f} ms."
+    )
+
+
+def averages(attention: pd.DataFrame) -> pd.DataFrame:
+    """Average what was measured on attention maps, for all utterances and for groups of them.
+
+    Returns:
+        A row per group and measure: `group`, `utterances`, `measure`, and `value`, `low`, `high`.
+        The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more with
+        energy than with pitch.
+    """
+    measured = attention.assign(
+        bottom_up_more=attention["bottom_up_energy"] - attention["bottom_up_pitch"],
+        top_down_more=attention["top_down_energy"] - attention["top_down_pitch"],
+    )
+    right = measured["predicted"] == measured["emotion"]
+    groups = {"all": measured}
+    groups |= {name: measured[measured["emotion"] == name] for name in paper.EMOTIONS}
+    groups |= {"recognised": measured[right], "mistaken": measured[~right]}
+    return pd.DataFrame(
+        {"group": name, "utterances": group["utterance"].nunique(), "measure": measure}
+        | metrics.mean(group, measure)._asdict()
+        for name, group in groups.items()
+        for measure in (*ATTENTION_COLUMNS, "bottom_up_more", "top_down_more")
+    )
+
+
+def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
+    """Lay `attention_table` out for one map, `bottom_up` or `top_down`, with intervals as text."""
+    titles = {
+        f"{map_name}_energy": "with energy",
+        f"{map_name}_pitch": "with pitch",
+        f"{map_name}_more": "energy − pitch",
+    }
+    if map_name == "bottom_up":
+        titles["spread"] = "spread"
+    texts = [
+        wording.number(value, low, high, 2)
+        for value, low, high in averages[["value", "low", "high"]].itertuples(index=False)
+    ]
+    wide = averages.assign(text=texts).pivot(index="group", columns="measure", values="text")
+    counts = averages.drop_duplicates("group").set_index("group")["utterances"]
+    wide = wide.loc[counts.index, list(titles)].rename(columns=titles)
+    wide.insert(0, "utterances", counts)
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
+    """Answer the question of the attention page: does attention follow energy, or pitch?"""
+    every = averages[averages["group"] == "all"].set_index("measure")
+    if every["low"].isna().all():
+        verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
+    else:
+        verdict = "; ".join(
+            [
+                *(_follows(every.loc[f"bottom_up_{name}"], name) for name in ("energy", "pitch")),
+                _more(every.loc["bottom_up_more"]),
+            ]
+        )
+        verdict = f"The bottom-up map {verdict}"
+    spread = every.loc["spread", "value"]
+    size = (
+        f"{wording.many(attention['fold'].nunique(), 'speaker')} and "
+        f"{wording.many(attention['seed'].nunique(), 'seed')}"
+    )
+    caution = (
+        " On synthetic speech this says nothing about emotion."
+        if attention["corpus"].iloc[0] == "synthetic"
+        else ""
+    )
+    return Markdown(
+        f"{verdict}. Its entropy is {100 * spread:.0f}% of the largest possible, where 100% would "
+        f"be a plain average over all positions. The numbers come from {size}.{caution}"
+    )
+
+
+def _follows(row: pd.Series, name: str) -> str:
+    text = f"({wording.number(row['value'], row['low'], row['high'], 2)})"
+    if row["low"] > 0:
+        return f"rises and falls with {name} {text}"
+    if row["high"] < 0:
+        return f"runs against {name} {text}"
+    return f"shows no clear relation to {name} {text}"
+
+
+def _more(row: pd.Series) -> str:
+    text = f"(difference {wording.number(row['value'], row['low'], row['high'], 2)})"
+    if row["low"] > 0:
+        return f"it agrees more with energy than with pitch {text}"
+    if row["high"] < 0:
+        return f"it agrees more with pitch than with energy {text}"
+    return f"which of the two it agrees with more cannot be told {text}"

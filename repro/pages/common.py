@@ -1,0 +1,179 @@
+"""What every page needs: its notice, its tables, its verdicts and where its numbers come from."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from repro import claims, config, paper, study, trainer
+from repro.config import Experiment, Protocol
+from repro.corpora.check import EMODB, IEMOCAP, RAVDESS
+from repro.model import build_network
+from repro.pages import wording
+from repro.results import Results
+
+PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
+INTERVAL = r"(\S) \[(\S+), (\S+)\]"
+
+
+def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdown | None:
+    """Say at the top of a page what its numbers may be taken for.
+
+    Args:
+        corpus: its name.
+        preset: its name.
+        of: the study that the page shows, if it departs from the preset.
+    """
+    lines = []
+    if corpus == "synthetic":
+        lines.append(
+            "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
+            "Its numbers show that the machinery works and say nothing about emotion."
+        )
+    if preset != "paper":
+        experiment = config.preset(preset)
+        if of:
+            stride = next(iter(study.variants(of, preset).values())).network.stride
+            experiment = replace(experiment, network=replace(experiment.network, stride=stride))
+        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {_shrunk(experiment)}")
+    if not lines:
+        return None
+    return Markdown("\n>\n".join(f"> {line}" for line in lines))
+
+
+def so_far(
+    data: Results, corpus: str, root: str | None, only: str | None = None
+) -> Markdown | None:
+    """Say which variants are not finished, where the results file is all that there is.
+
+    With `only`, speak of this variant and no other.
+    """
+    if study.at_hand(corpus, root):
+        return None
+    first = data.folds.iloc[0]
+    seeds = data.folds["seed"].max() + 1
+    states = []
+    for variant, experiment in study.variants(first["study"], first["preset"]).items():
+        if only not in (None, variant):
+            continue
+        planned = _planned_folds(first["corpus"], experiment.protocol)
+        for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
+            if len(held) < seeds * planned:
+                states.append(f"{variant}: {len(held)} of {seeds * planned} folds")
+        if planned and variant not in set(data.folds["variant"]):
+            states.append(f"{variant}: none of {seeds * planned} folds")
+    if not states:
+        return None
+    return Markdown(f"> **Unfinished.** So far there are, of {'; of '.join(states)}.")
+
+
+def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
+    """Say at the foot of a page what made it: study, corpus, preset, version, device, date."""
+    if folds is None:
+        # Not the commit or the day: a page of which nothing was trained is the same on both.
+        here = study.provenance(trainer.choose_device(), "fp32", seconds=0.0)
+        folds = pd.DataFrame([here])[["version", "torch", "seconds"]]
+        seeds = "none, as nothing is trained"
+    else:
+        seeds = str(folds["seed"].nunique())
+    facts = {"corpus": corpus, "preset": preset, "seeds": seeds}
+    if "study" in folds:
+        facts = {"study": folds["study"].iloc[0]} | facts
+    for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+        if name in folds:
+            facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+    if folds["seconds"].sum():
+        facts["training time"] = f"{folds['seconds'].sum() / 60:.1f} min"
+    return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
+
+
+def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
+    """Show a table: text to the left, numbers rounded and to the right, a dash for none."""
+    numbers = list(frame.select_dtypes("number").columns)
+    # The identifier that ties a table to its style must differ from table to table, not from run
+    # to run.
+    identifier = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
+    shown = frame.replace(INTERVAL, "\\1\u00a0[\\2,\u00a0\\3]", regex=True)  # in one piece
+    style = shown.style.hide(axis="index").set_uuid(identifier)
+    style = style.set_table_attributes('class="table"')
+    style = style.format(precision=decimals, na_rep="–", subset=numbers)
+    style = style.set_properties(subset=numbers, **{"text-align": "right"})
+    return HTML(style.to_html() + _download(frame))
+
+
+def _download(frame: pd.DataFrame) -> str:
+    """Link to a table's data as CSV, which are in the link itself."""
+    plain = frame.replace(r"<[^>]*>", "", regex=True)  # cells may hold markup
+    data = base64.b64encode(plain.to_csv(index=False, float_format="%.6g").encode()).decode()
+    link = f'<a download="table.csv" href="data:text/csv;base64,{data}">CSV</a>'
+    return f'<p class="csv">{link}</p>'
+
+
+def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """Turn scores and their bounds into text such as `65.0 [58.1, 71.9]`."""
+    table = summary[["variant"]].copy()
+    for score in scores:
+        columns = summary[[score, f"{score} low", f"{score} high"]]
+        table[score] = [wording.number(*row) for row in columns.itertuples(index=False)]
+    return table
+
+
+def verdicts(predictions: pd.DataFrame) -> HTML:
+    """Judge the claims that a study's predictions bear on."""
+    rows = claims.table(_judged(predictions))
+    return table(rows[["claim", "section", "verdict", "effect"]])
+
+
+def tests(predictions: pd.DataFrame) -> Markdown:
+    """State how each claim that a study bears on is tested."""
+    judged = _judged(predictions)
+    return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
+
+
+def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
+    """Count the parameters of each variant's network."""
+    counts = {
+        variant: sum(p.numel() for p in build_network(experiment.network).parameters())
+        for variant, experiment in grid.items()
+    }
+    return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
+
+
+def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:
+    studies = set(predictions["study"])
+    return [v for v in claims.judge(predictions) if claims.TESTS[v.claim.id].study in studies]
+
+
+def _planned_folds(corpus: str, protocol: Protocol) -> int:
+    """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
+    iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
+    if corpus in ("emodb", "ravdess") and iemocap_only:
+        return 0
+    speakers = len(PUBLISHED.get(corpus, range(paper.FOLDS)))
+    groups = {"speaker": speakers, "session": speakers // 2, "random": paper.FOLDS}
+    folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
+    return min(folds, protocol.max_folds or folds)
+
+
+def _shrunk(experiment: Experiment) -> str:
+    """List what a preset changes against the paper's protocol."""
+    reference = config.preset("paper")
+    changes = []
+    for name in config.FIELDS:
+        section, leaf = name.split(".")
+        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        if value != theirs:
+            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    said = "Changed: " + "; ".join(changes) + "."
+    skipped = math.prod(experiment.network.stride)
+    if skipped > 1:
+        said += (
+            f" The first layer computes one position in {skipped}: it is another, coarser network."
+        )
+    return said

@@ -1,0 +1,163 @@
+"""The page "Pooling": Table 1 here and in the paper (Section 3.3, Table 1)."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from IPython.display import Markdown
+
+from repro import metrics, paper
+from repro.corpora import emodb
+from repro.corpora.check import IEMOCAP, TRAINING_SEGMENTS
+from repro.pages import common, wording
+from repro.pages.wording import TITLES
+from repro.simulation import ASSUMED, Disagreement
+
+# The paper does not say how many utterances it has; the published release does.
+IEMOCAP_UTTERANCES = sum(sum(row[: len(paper.EMOTIONS)]) for row in IEMOCAP.values())
+
+
+def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Set the earlier systems, the paper's and ours below each other (Table 1).
+
+    The paper gives no intervals. Those of its WA follow from the size of its corpus alone, as if
+    utterances were independent: true ones are wider. Its UA would need the confusion matrix.
+    """
+    rows = [
+        (
+            source,
+            row.name,
+            wording.number(*metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2),
+            f"{row.ua:.2f}",
+        )
+        for source, published in (
+            ("earlier work, as the paper cites it", paper.TABLE_1_EARLIER),
+            ("the paper, IEMOCAP", paper.TABLE_1.values()),
+        )
+        for row in published
+    ]
+    summary = metrics.summary(predictions)
+    ours = common.with_intervals(summary, ["WA", "UA"])
+    for variant, wa, ua in ours.itertuples(index=False):
+        rows.append((f"here, {wording.run(predictions)}", paper.TABLE_1[variant].name, wa, ua))
+    return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
+
+
+def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 1 here and in the paper, with the interval of the paper's WA, see `table_1`."""
+    return with_paper_interval(metrics.beside_paper(predictions))
+
+
+def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the interval of the paper's WA, see `table_1`."""
+    bounds = [metrics.proportion_interval(wa, IEMOCAP_UTTERANCES) for wa in rows["paper WA"]]
+    return rows.assign(
+        **{"paper WA low": [b.low for b in bounds], "paper WA high": [b.high for b in bounds]}
+    )
+
+
+def attention_gain() -> float:
+    """Give the paper's gain of attention over GAP, in points of WA."""
+    return paper.TABLE_1["attention"].wa - paper.TABLE_1["gap"].wa
+
+
+def paired(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Compare the poolings two by two, see `metrics.paired`."""
+    found = metrics.paired(predictions)
+    points = {
+        score: [
+            wording.number(*row)
+            for row in found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
+        ]
+        for score in ("WA", "UA")
+    }
+    return pd.DataFrame(
+        {
+            "pair": found["one"] + " − " + found["other"],
+            **points,
+            "only the first right": found["only one"],
+            "only the second right": found["only other"],
+            "McNemar's p": found["p"].map("{:.3f}".format),
+        }
+    )
+
+
+def gain_needed(differing: Disagreement | None = None) -> Markdown:
+    """Say what the paper's gain of attention over GAP amounts to on its own corpus.
+
+    Args:
+        differing: how the two differ, where it has been measured.
+    """
+    points = attention_gain()
+    gain = points / 100 * IEMOCAP_UTTERANCES
+    share = (differing or ASSUMED).discordant
+    example = "as they do here" if differing else "say"
+    return Markdown(
+        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain:.0f} of "
+        f"{IEMOCAP_UTTERANCES:,} utterances. McNemar's test could tell a net gain of that size "
+        f"from chance only if the two networks disagreed in being right on fewer than "
+        f"{metrics.most_discordant(gain):.0f} utterances in all. If they disagree, {example}, on "
+        f"{100 * share:.0f}% of utterances, it takes about "
+        f"{metrics.utterances_needed(points, share):,.0f} utterances to see such a gain four "
+        "times out of five."
+    )
+
+
+def fitted(history: pd.DataFrame, corpus: str) -> Markdown | None:
+    """Say how many steps were trained, and how well the networks fit their training data then.
+
+    None for a corpus whose size is not known here.
+
+    Args:
+        history: of the study, see `results.Results`.
+        corpus: its name.
+    """
+    if corpus not in TRAINING_SEGMENTS:
+        return None
+    epochs, folds = int(history["epoch"].max()), paper.FOLDS
+    ours, theirs = (
+        math.ceil(TRAINING_SEGMENTS[name] * (folds - 1) / folds / paper.BATCH_SIZE)
+        for name in (corpus, "iemocap")
+    )
+    said = f"{epochs} epochs are about {epochs * ours:,} steps of training on {TITLES[corpus]}"
+    if corpus != "iemocap":
+        said += (
+            f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
+        )
+    last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
+    losses = ", ".join(f"{loss:.2f} ({variant})" for variant, loss in last.items())
+    return Markdown(
+        f"{said}. The mean training loss of the last epoch is {losses}: what fits its training "
+        "data less well might gain more from further steps."
+    )
+
+
+def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Show what systems without a network reach, in the columns of Table 1."""
+    rows = common.with_intervals(metrics.summary(predictions), ["WA", "UA"])
+    rows.insert(0, "source", f"here, {wording.run(predictions)}")
+    return rows.rename(columns={"variant": "model"})
+
+
+def listeners(corpus: str) -> Markdown | None:
+    """Say how well people recognise the emotions of a corpus, where its makers published it."""
+    if corpus != "emodb":
+        return None
+    return Markdown(
+        "People do well on EmoDB because it was made so: its makers published the utterances whose "
+        f"emotion more than {emodb.LISTENERS_RECOGNISED}% of their listeners recognised and that "
+        f"more than {emodb.LISTENERS_NATURAL}% judged natural (Burkhardt et al., Interspeech 2005)."
+    )
+
+
+def answer(predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the pooling page: the order of the poolings here and in the paper."""
+    ours = metrics.summary(predictions).set_index("variant")
+    here = ours["WA"].sort_values(ascending=False)
+    published = sorted(paper.TABLE_1, key=lambda name: -paper.TABLE_1[name].wa)
+    return Markdown(
+        f"By WA the order here is {wording.ranking(here)}; in the paper it is "
+        f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
+        f"{wording.weight(ours, predictions)}"
+    )

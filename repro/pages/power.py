@@ -1,0 +1,82 @@
+"""The page "How sure": what intervals hold, and what gain an experiment can find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import Markdown
+
+from repro import metrics, paper, simulation
+from repro.corpora.check import EMODB, IEMOCAP
+from repro.pages import poolings, wording
+from repro.results import read
+from repro.simulation import Disagreement
+
+
+def differing(results: str | None, corpus: str, preset: str) -> Disagreement | None:
+    """Measure how attention and GAP differ in a results file; None if it does not hold both."""
+    if results is None or not Path(results).exists():
+        return None
+    found = read(results, study={"pooling"}, corpus={corpus}, preset={preset}).predictions
+    return simulation.disagreement(found, "attention", "gap")
+
+
+def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
+    """Say how much the two systems of the simulated experiments differ, and why."""
+    share, spread = measured or simulation.ASSUMED
+    if measured is None:
+        why = "That is assumed, as no results are at hand to measure it in."
+    else:
+        why = (
+            f"That is how attention and GAP differ on {wording.TITLES[corpus]} (preset {preset}); "
+            "the spread includes what the initial weights of each fold do."
+        )
+    return Markdown(
+        f"Of the utterances, {100 * share:.0f}% are recognised by one of the two systems alone, "
+        f"and the gain of one over the other differs by {spread:.0f} points (standard deviation) "
+        f"between speakers. {why}"
+    )
+
+
+def simulated() -> Markdown:
+    """Say how far a share of simulated experiments can be off by chance."""
+    error = 196 * (metrics.LEVEL * (1 - metrics.LEVEL) / simulation.RUNS) ** 0.5
+    return Markdown(
+        f"Each share is counted from {simulation.RUNS} experiments, and so up to {error:.0f} "
+        "points off by chance."
+    )
+
+
+def corpus_sizes() -> dict[str, tuple[int, int]]:
+    """Give the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
+    sizes = {}
+    for name, counts in (("EmoDB", EMODB), ("IEMOCAP", IEMOCAP)):
+        total = sum(sum(row[: len(paper.EMOTIONS)]) for row in counts.values())
+        sizes[name] = (len(counts), round(total / len(counts)))
+    return sizes
+
+
+def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
+    """Say how often intervals hold the truth, and what gain is found four times out of five.
+
+    Args:
+        held: from `simulation.coverage`.
+        found: from `simulation.power`.
+    """
+    enough = 80
+    ours, plain = held["bootstrap over speakers (%)"], held["Wilson (%)"]
+    sentences = []
+    for name, rows in found.groupby("experiment", sort=False):
+        at_least = rows.loc[rows["found"] >= enough, "gain"]
+        most = f"more than the {rows['gain'].max():g} points that were tried"
+        least = f"{at_least.min():g} points" if len(at_least) else most
+        sentences.append(f"{least} with as many speakers and utterances as {name}")
+    return Markdown(
+        f"Of the intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a hundred hold "
+        f"the truth; of those that take utterances as independent, {plain.min():.0f} to "
+        f"{plain.max():.0f}. The smallest gain that is found at least {enough} times in a hundred "
+        f"is "
+        f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
+        f"{poolings.attention_gain():.1f} points."
+    )

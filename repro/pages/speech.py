@@ -1,0 +1,59 @@
+"""The page "Input spectrograms": what speech there is (Section 2.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from repro import paper, study
+from repro.pages import common, wording
+from repro.results import read
+from repro.spectrogram import segment_count
+
+
+def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Count utterances by speaker and emotion, with the segments that they give."""
+    counts = pd.crosstab(table["speaker"], table["emotion"]).reindex(
+        columns=list(paper.EMOTIONS), fill_value=0
+    )
+    by_speaker = table.groupby("speaker")["samples"]
+    counts["all"] = by_speaker.size()
+    counts["minutes"] = by_speaker.sum() / paper.SAMPLE_RATE / 60
+    counts["under 2 s"] = by_speaker.agg(
+        lambda n: int((n < paper.SEGMENT_SECONDS * paper.SAMPLE_RATE).sum())
+    )
+    for name, hop in (
+        ("training", paper.TRAIN_HOP_SECONDS),
+        ("test", paper.TEST_HOP_SECONDS),
+    ):
+        counts[name] = by_speaker.agg(lambda n, hop=hop: sum(segment_count(s, hop) for s in n))
+    total = counts.sum().to_frame("all").T.astype(counts.dtypes)
+    counts = pd.concat([counts, total]).rename_axis("speaker").reset_index()
+    return counts.rename_axis(columns=None)
+
+
+def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
+    """Say that a page shows another corpus than the one that the report is about."""
+    title = wording.TITLES[corpus]
+    return Markdown(
+        f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
+        f"The {len(shown)} utterances that this page shows and counts were made by a synthesiser; "
+        f"the other pages are about {title}."
+    )
+
+
+def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
+    """Count the utterances of a corpus that is not at hand, from the folds of a results file."""
+    if study.at_hand(corpus, root) or results is None or not Path(results).exists():
+        return None
+    held = read(results, corpus={corpus}).predictions
+    if held.empty:
+        return None
+    held = held.drop_duplicates("utterance")
+    counts = pd.crosstab(held["fold"], held["emotion"], margins=True, margins_name="all")
+    columns = [*paper.EMOTIONS, "all"]
+    counts = counts.reindex(columns=columns, fill_value=0).rename_axis("speaker").reset_index()
+    shown = common.table(counts.rename_axis(columns=None))
+    return HTML(f"<p>And those of {wording.TITLES[corpus]} that the results hold:</p>{shown.data}")

@@ -1,0 +1,96 @@
+"""The page "How fast": what `repro bench` measured, and how long the paper's tables would take."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from repro import bench, paper, study
+from repro.spectrogram import segment_count
+
+
+def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read what `repro bench --json` found on each machine, by the file's name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def measured_on(machines: dict[str, dict[str, Any]]) -> Markdown:
+    """Say what was measured on."""
+    if not machines:
+        return Markdown("> Nothing has been measured yet: `repro bench --json`.")
+    return Markdown(
+        "\n".join(
+            "- **{name}**: {device}, {threads} threads, {precision}, torch {torch}".format(
+                name=name, **found["machine"]
+            )
+            for name, found in machines.items()
+        )
+    )
+
+
+def rates(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Set the usual ways and ours side by side, with the share of the machine's limit reached."""
+    frames = [bench.rates(found).assign(machine=name) for name, found in machines.items()]
+    columns = ["machine", *bench.RATES]
+    return pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Give the speed of training after each step from the usual loop to the trainer."""
+    rows = []
+    for machine, found in machines.items():
+        train = found["train"]
+        for name in ("textbook", "channels last", "memory kept", "bfloat16", "repro"):
+            if name in train:
+                low, high = train["spread"][name]
+                rows.append((machine, name, train[name], f"{low:.1f} to {high:.1f}"))
+    return pd.DataFrame(rows, columns=["machine", "step", "segments per second", "spread"])
+
+
+def needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Give the peak memory of a fold of IEMOCAP's size, and how time grows with data."""
+    columns = [
+        *("machine", "memory, GB", "if there is plenty, GB", "GPU memory, GB"),
+        *(f"s at {times}×" for times in bench.SCALES),
+        "slope",
+    ]
+    rows = [
+        (
+            machine,
+            found["memory"]["resident_gb"],
+            found["memory"]["resident_kept_gb"],
+            found["memory"]["device_gb"],
+            *(found["scaling"][f"{times}x"] for times in bench.SCALES),
+            found["scaling"]["slope"],
+        )
+        for machine, found in machines.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
+    """Say how long the paper's tables take, extrapolated from the measured rates."""
+    training_segments = sum(
+        count * segment_count(round(seconds * paper.SAMPLE_RATE), paper.TRAIN_HOP_SECONDS)
+        for seconds, count in bench.LENGTHS.items()
+    )
+    lines = []
+    for machine, found in machines.items():
+        epochs, folds = paper.EPOCHS, paper.FOLDS
+        steps = training_segments * (folds - 1) / folds * epochs * folds
+        table = len(paper.TABLE_1) * steps / found["train"]["repro"] / 3600
+        mean = statistics.mean(1 / row["repro"] for row in found["sweep"].values())
+        shapes = len(study.variants("filter-shapes", "paper"))
+        figure = shapes * steps * mean / 3600
+        lines.append(
+            f"On **{machine}** the trainer is {found['train']['ratio']:.1f} times as fast as the "
+            f"usual loop. Training Table 1 on a corpus of IEMOCAP's size would take "
+            f"{table:,.1f} hours and Fig. 2 {figure:,.1f} hours: both extrapolated from the rates "
+            "above, neither run."
+        )
+    return Markdown("\n\n".join(lines))

@@ -1,0 +1,171 @@
+"""The pages "Readings" and "Protocol": what changes with one setting at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from repro import changes, effects, metrics
+from repro.config import READINGS, Experiment
+from repro.pages import poolings, wording
+from repro.results import Results
+
+
+def change_effects(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay `effects.table` out for the readings page, with intervals as text."""
+    meanings = {name: each.meaning for name, each in changes.changes(Experiment()).items()}
+    return pd.DataFrame(
+        {
+            "change": [changes.short_name(name) for name in found["variant"]],
+            "meaning": found["variant"].map(meanings),
+            **{
+                score: [_effect(row, score) for _, row in found.iterrows()]
+                for score in effects.SCORES
+            },
+            "note": found["note"],
+        }
+    )
+
+
+def traps(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay `effects.table` out for the protocol page: what a paper that did this would report."""
+    return pd.DataFrame(
+        {
+            "a paper that would …": found["variant"].map(changes.TRAPS),
+            **{
+                f"… would report of {score}": [
+                    f"{row[score]:.1f}%: {_effect(row, score)}" for _, row in found.iterrows()
+                ]
+                for score in effects.SCORES
+            },
+            "note": found["note"],
+        }
+    )
+
+
+def training_losses(data: Results) -> pd.DataFrame:
+    """Compare what each reading's values end the training at: what the best are chosen by.
+
+    Returns:
+        A row per field that has an eligible value in the results, with the loss of the last epoch,
+        averaged over the folds of the first seed, under the default and under its best value.
+    """
+    first = data.history[data.history["seed"] == 0]
+    last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
+    losses = last.groupby("variant")["loss"].mean()
+    rows: dict[str, dict[str, Any]] = {}
+    for variant in losses.index.intersection([*changes.changes(Experiment())]):
+        default = losses.get(changes.against(variant))
+        if default is None or not changes.eligible(variant):
+            continue
+        field, _, value = variant.partition("=")
+        row: dict[str, Any] = {"field": field, "default": default, "best alternative": value}
+        row |= {"its loss": losses[variant]}
+        row |= {"chosen": "alternative" if losses[variant] < default else "default"}
+        if field not in rows or losses[variant] < rows[field]["its loss"]:
+            rows[field] = row
+    columns = ["field", "default", "best alternative", "its loss", "chosen"]
+    order = {reading.field: number for number, reading in enumerate(READINGS)}
+    return pd.DataFrame(sorted(rows.values(), key=lambda row: order[row["field"]]), columns=columns)
+
+
+def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 1 to the letter, and under the readings that train best, see `table_1`."""
+    again = poolings.table_1(_poolings(predictions, changes.TO_THE_LETTER))
+    best = _poolings(predictions, changes.AT_ITS_BEST)
+    if best.empty:
+        return again
+    more = poolings.table_1(best)
+    more = more[more["source"].str.startswith("here")]
+    return pd.concat(
+        [again, more.assign(source=f"{more['source'].iloc[0]}, {changes.BEST}")], ignore_index=True
+    )
+
+
+def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the readings page."""
+    ours = metrics.summary(predictions).set_index("variant")
+    letter, best = (
+        wording.ranking(
+            ours.loc[ours.index.intersection([*names]), "WA"]
+            .rename(names)
+            .sort_values(ascending=False)
+        )
+        for names in (changes.TO_THE_LETTER, changes.AT_ITS_BEST)
+    )
+    again = f"To the letter the order of the poolings by WA is {letter}; "
+    again += (
+        f"under the readings that train best it is {best}. "
+        if best
+        else "the readings that train best have not been put together yet. "
+    )
+    shown = ours[[not effects.is_change(str(name)) for name in ours.index]]
+    predictions = predictions[predictions["variant"].isin(shown.index)]
+    return Markdown(
+        f"{_told_apart(found)}{again}The numbers here come from {wording.size(shown)}. "
+        f"{wording.learnt(shown, predictions)}{_no_evidence(predictions)}"
+    )
+
+
+def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the protocol page."""
+    ours = metrics.summary(predictions).set_index("variant")
+    ours = ours[ours.index == changes.DEFAULT]
+    if ours.empty:
+        return Markdown("The default has not been run yet.")
+    default = ours.loc[changes.DEFAULT]
+    predictions = predictions[predictions["variant"] == changes.DEFAULT]
+    return Markdown(
+        f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
+        f"and UA {default['UA']:.1f}%. {_told_apart(found)}The numbers here come from "
+        f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{_no_evidence(predictions)}"
+    )
+
+
+def _effect(row: pd.Series, score: str) -> str:
+    """Give an effect with its sign, its interval, and a star where it is told apart from none."""
+    values = (row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
+    value, low, high = (f"{x:+.1f}".replace("-", "−") for x in values)
+    bounds = "" if pd.isna(row[f"{score} effect low"]) else f" [{low}, {high}]"
+    return f"{value}{bounds}{' *' if row[f'{score} p'] < effects.SIGNIFICANT else ''}"
+
+
+def _told_apart(found: pd.DataFrame) -> str:
+    """Say which effects are told apart from none, of how many."""
+    tested = int(found[[f"{score} p" for score in effects.SCORES]].notna().to_numpy().sum())
+    if not tested:
+        return (
+            "Nothing can be told apart from chance here: an interval needs "
+            f"{metrics.FEWEST_SPEAKERS} speakers. "
+        )
+    stand_out = [
+        f"{changes.short_name(row['variant'])} ({score} {_effect(row, score).rstrip(' *')})"
+        for _, row in found.iterrows()
+        for score in effects.SCORES
+        if row[f"{score} p"] < effects.SIGNIFICANT
+    ]
+    listed = f": {', '.join(stand_out)}" if stand_out else ""
+    return (
+        f"Of {tested} effects, on WA and on UA, {len(stand_out) or 'none'} "
+        f"{'is' if len(stand_out) < 2 else 'are'} told apart from no effect at all, by Holm's "
+        f"correction over all of them{listed}. "
+    )
+
+
+def _poolings(predictions: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Take some variants out, under the names that Table 1 has for them and in its order."""
+    order = list(names).index
+    taken = predictions[predictions["variant"].isin(names)]
+    taken = taken.sort_values("variant", key=lambda column: column.map(order), kind="stable")
+    return taken.assign(variant=taken["variant"].map(names))
+
+
+def _no_evidence(predictions: pd.DataFrame) -> str:
+    if predictions["corpus"].iloc[0] == "synthetic":
+        return "On synthetic speech this says nothing about emotion."
+    preset = predictions["preset"].iloc[0].split(",")[0]
+    if preset in changes.SHOWCASES:
+        return f"The preset {preset} is made to show the machinery: its effects are no evidence."
+    return ""

@@ -1,0 +1,103 @@
+"""Words that several pages share: numbers with intervals, what was run, what an answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from repro import claims, metrics
+
+TITLES = {
+    "synthetic": "synthetic speech",
+    "iemocap": "IEMOCAP",
+    "emodb": "EmoDB",
+    "ravdess": "RAVDESS",
+}
+
+
+def many(number: int, noun: str) -> str:
+    """Give a number of things, such as `1 seed` or `10 speakers`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def number(value: float, low: float, high: float, decimals: int = 1) -> str:
+    """Give a number with its interval, where it has one: `65.0 [58.1, 71.9]`."""
+    if pd.isna(value):
+        return "–"
+    bounds = "" if pd.isna(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{value:.{decimals}f}{bounds}"
+
+
+def ranking(scores: pd.Series) -> str:
+    """List scores (%) in the order in which they come, with their names."""
+    return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
+
+
+def run(predictions: pd.DataFrame) -> str:
+    """Name the corpus and the preset of predictions that share both."""
+    return ", ".join(predictions[name].iloc[0] for name in ("corpus", "preset"))
+
+
+def runs(predictions: pd.DataFrame) -> dict[str, str]:
+    """Say of each study with what preset, on how many speakers and by how many seeds it was run."""
+    return {
+        str(study): f"preset {rows['preset'].iloc[0]}, "
+        f"{many(rows['fold'].nunique(), 'speaker' if metrics.speakers(rows) else 'fold')}, "
+        + many(rows["seed"].nunique(), "seed")
+        for study, rows in predictions.groupby("study", sort=False)
+    }
+
+
+def run_in_full(predictions: pd.DataFrame) -> str:
+    """Say what `runs` says: once for all studies that were run alike, else study by study."""
+    found = runs(predictions)
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{study}: {text}" for study, text in found.items())
+
+
+def run_column(predictions: pd.DataFrame, judged: Sequence[claims.Verdict]) -> dict[str, list[str]]:
+    """Return a column `run` for a table of verdicts; none if all studies were run alike."""
+    found = runs(predictions) if len(predictions) else {}
+    if len(set(found.values())) < 2:
+        return {}
+    return {"run": [found.get(claims.TESTS[v.claim.id].study, "–") for v in judged]}
+
+
+def weight(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
+    """Say what an answer rests on, and what it may not be taken for."""
+    rests_on = f"The numbers here come from {size(summary)}. "
+    return rests_on + learnt(summary, predictions) + _caution(predictions)
+
+
+def size(summary: pd.DataFrame) -> str:
+    """Say how much stands behind the variant that has least, from `metrics.summary`."""
+    folds, utterances, seeds = map(int, summary[["folds", "utterances", "seeds"]].min())
+    return f"{folds} folds, {utterances} utterances and {many(seeds, 'seed')}"
+
+
+def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
+    """Warn of networks that do no better by WA than always naming the commonest emotion."""
+    chance = metrics.majority(predictions) / 100
+    guessing = [
+        str(row.Index)
+        for row in summary.itertuples()
+        if binomtest(
+            round(row.WA / 100 * row.utterances), row.utterances, chance, alternative="greater"
+        ).pvalue
+        > 0.05
+    ]
+    if not guessing:
+        return ""
+    return (
+        "Not distinguishable from always naming the commonest emotion "
+        f"({100 * chance:.1f}%), and so of no use for an order: {', '.join(guessing)}. "
+    )
+
+
+def _caution(predictions: pd.DataFrame) -> str:
+    if predictions["corpus"].iloc[0] == "synthetic":
+        return "On synthetic speech the order means nothing for the paper's claim."
+    return "An order of these numbers is no evidence yet: the verdicts on this page judge it."
