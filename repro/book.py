@@ -177,10 +177,19 @@ def _keep_columns(
     lines[:] = kept
 
 
+def _leave_out_aliases(
+    app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out the fields of named tuples, whose signatures name them already."""
+    alias = (getattr(thing, "__doc__", None) or "").startswith("Alias for field number")
+    return True if alias else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("html-page-context", _without_thebe, priority=900)
     app.add_enumerable_node(Table, "table", html=(_visit_table, _depart_table))
     app.add_transform(Links)
+    app.connect("autodoc-skip-member", _leave_out_aliases)
     app.connect("autodoc-process-docstring", _keep_columns, priority=100)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

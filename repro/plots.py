@@ -1,7 +1,8 @@
 """Every figure of the report, in one style. Functions draw data that they are given.
 
 Colours are seaborn's colour-blind palette, one per emotion throughout; figures are SVG with the
-same bytes for the same data.
+same bytes for the same data. They are narrower than the column of a page and their letters as large
+as its text, so that they can still be read when a phone shrinks them to its width.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from repro.effects import SCORES, SIGNIFICANT
 from repro.model import build_network
 from repro.recogniser import Recogniser, attention_maps
 
-WIDTH = 7.2  # inches: the column of a page
+WIDTH = 6.0  # inches: a phone shows it at two thirds
+SMALL = 9.5  # points: the smallest letters, which are still read there
 COLOURS = dict(
     zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
 )
@@ -44,12 +46,12 @@ def use_style() -> None:
         rc={
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
-            "font.size": 10,
-            "axes.titlesize": 10,
-            "axes.labelsize": 10,
-            "xtick.labelsize": 9,
-            "ytick.labelsize": 9,
-            "legend.fontsize": 9,
+            "font.size": 11,
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "xtick.labelsize": 10,
+            "ytick.labelsize": 10,
+            "legend.fontsize": 10,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "image.cmap": "magma",
@@ -160,22 +162,22 @@ def normalisation(waveform: torch.Tensor, front_end: FrontEnd) -> Figure:
         "scaled": scaled,
         "µ-law (input)": spectrogram.mu_law(scaled),
     }
-    fig, axes = _subplots(2, 4, sharey="row", height_ratios=(2, 1), figsize=(WIDTH, 4.2))
-    for (name, x), ax, below in zip(steps.items(), axes[0], axes[1], strict=True):
+    fig, axes = _subplots(4, 2, figsize=(WIDTH, 7.6), width_ratios=(3, 2))
+    for (name, x), (ax, beside) in zip(steps.items(), axes, strict=True):
         image = spectrogram_image(ax, x[0, 0])
-        ax.set_title(name, fontsize=9)
-        fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
-        below.hist(x.flatten().numpy(), bins=60, color="0.4", log=True)
-        below.set(xlabel="value")
-    axes[0, 0].set_ylabel("frequency (kHz)")
-    axes[1, 0].set_ylabel("entries")
+        ax.set(title=name, xlabel="", ylabel="kHz")
+        fig.colorbar(image, ax=ax)
+        beside.hist(x.flatten().numpy(), bins=60, color="0.4", log=True)
+        beside.set_ylabel("entries")
+    axes[-1, 0].set_xlabel("time (s)")
+    axes[-1, 1].set_xlabel("value")
     return fig
 
 
 def mu_law_curve() -> Figure:
     """Draw Eq. 1."""
     x = torch.linspace(-1, 1, 401)
-    fig, ax = _subplots(figsize=(WIDTH / 2, 2.8))
+    fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.9))
     ax.plot(x, spectrogram.mu_law(x), label="µ-law, µ = 255")
     ax.plot(x, x, color="0.6", ls="--", label="linear")
     ax.set(xlabel="x", ylabel="F(x)")
@@ -231,7 +233,10 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
         ax.fill_between(sweep[varied], *bounds, color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
         ax.set_xscale("log")
-        ax.set_xticks(sweep[varied], [f"{n}\n{n * per_step}" for n in sweep[varied]])
+        named = _apart(sweep[varied].to_list())
+        ax.set_xticks(
+            sweep[varied], [f"{n}\n{n * per_step}" if n in named else "" for n in sweep[varied]]
+        )
         ax.minorticks_off()
         ax.set(
             xlabel=f"filter {varied} (top: steps, below: {unit})",
@@ -243,6 +248,15 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     )
     fig.data = summary
     return fig
+
+
+def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
+    """Choose sizes whose names do not run into one another on a logarithmic axis."""
+    named: list[int] = []
+    for size in sorted(sizes, reverse=True):
+        if not named or np.log(named[-1] / size) >= share * np.log(max(sizes) / min(sizes)):
+            named.append(size)
+    return set(named)
 
 
 def table_1(summary: pd.DataFrame, majority: float) -> Figure:
@@ -275,10 +289,11 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
     """Draw WA and UA of each pooling as points with intervals: here, if known, and in the paper.
 
     Args:
-        rows: a row per pooling, from `repro.pages.beside_paper`, or with the paper's columns only.
+        rows: a row per pooling, from `repro.pages.poolings.beside_paper`, or with the paper's
+            columns only.
         here: what was run here, for the legend.
     """
-    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.4))
+    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.6))
     y = np.arange(len(rows))
     for ax, score in zip(axes, ("WA", "UA"), strict=True):
         for prefix, shift, colour, marker, label in (
@@ -319,7 +334,7 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
             cbar=False,
             square=True,
             ax=ax,
-            annot_kws={"fontsize": 9},
+            annot_kws={"fontsize": SMALL},
         )
         ax.set(title=variant, xlabel="predicted", ylabel="")
         ax.tick_params(length=0, rotation=0)
@@ -342,8 +357,9 @@ def sweeps(predictions: pd.DataFrame) -> Figure:
     units = list(dict.fromkeys(found["unit"]))
     columns = int(found["unit"].value_counts().max())
     fig, axes = _subplots(
-        *(len(units), columns), sharey=True, squeeze=False, figsize=(WIDTH, 2.4 * len(units))
+        *(len(units), columns), sharey=True, squeeze=False, figsize=(WIDTH, 2.7 * len(units))
     )
+    fig.set_layout_engine("constrained", h_pad=0.1)
     for unit, row in zip(units, axes, strict=True):
         scales = found[found["unit"] == unit]
         for ax in row[len(scales) :]:
@@ -363,7 +379,7 @@ def sweeps(predictions: pd.DataFrame) -> Figure:
             ax.hlines(halfway, scale.low, scale.high, color="C0", lw=2)
             ax.plot(scale.recovered, halfway, "X", color="C0", ms=8, ls="", label="recovered")
             ax.set_xscale("log")
-            shown = sweep["reach"].to_list()[:: 1 + len(sweep) // 6]
+            shown = sorted(_apart(sweep["reach"].to_list(), share=0.18))
             ax.set_xticks(shown, [str(reach) for reach in shown])
             ax.minorticks_off()
             side = "width" if unit == "ms" else "height"
@@ -378,8 +394,9 @@ def sweeps(predictions: pd.DataFrame) -> Figure:
 
 def histories(history: pd.DataFrame) -> Figure:
     """Draw the training loss per epoch: a thin line per fold, a thick one for their mean."""
-    fig, ax = _subplots(figsize=(WIDTH, 2.8))
     variants = history.groupby("variant", sort=False)
+    columns = min(len(variants), 5)
+    fig, ax = _subplots(figsize=(WIDTH, 2.6 + 0.2 * np.ceil(len(variants) / columns)))
     palette = sns.color_palette("colorblind" if len(variants) <= 6 else "viridis", len(variants))
     for colour, (variant, runs) in zip(palette, variants, strict=True):
         for _, fold in runs.groupby(["fold", "seed"]):
@@ -394,15 +411,15 @@ def histories(history: pd.DataFrame) -> Figure:
         ha="right",
         va="bottom",
         color="0.4",
-        fontsize=9,
+        fontsize=SMALL,
     )
     ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
     fig.legend(
         *ax.get_legend_handles_labels(),
-        loc="outside right upper",
-        ncols=1 + len(variants) // 12,
+        loc="outside upper center",
+        ncols=columns,
         frameon=False,
-        fontsize=8,
+        fontsize=SMALL,
         handlelength=1,
     )
     fig.data = history[["variant", "fold", "seed", "epoch", "loss"]]
@@ -431,13 +448,13 @@ def attention(recogniser: Recogniser, waveform: torch.Tensor) -> Figure:
             spectrogram_image(ax, decibels, cmap="gray")
         alpha = 1 if values is decibels else 0.6
         image = spectrogram_image(ax, values, cmap=colours, alpha=alpha)
-        ax.set_title(title, fontsize=10)
+        ax.set_title(title, fontsize=SMALL)
         ax.set_xticks((0, 1, 2), [f"{seen.start + second:g}" for second in (0, 1, 2)])
         fig.colorbar(image, ax=ax, location="bottom", shrink=0.9)
     axes[0].set_ylabel("frequency (kHz)")
     scores = zip(paper.EMOTIONS, seen.scores.tolist(), strict=True)
     of_segment = ", ".join(f"{name} {score:.2f}" for name, score in scores)
-    fig.suptitle(f"the segment that decides most: {of_segment}", fontsize=10)
+    fig.suptitle(f"the segment that decides most: {of_segment}", fontsize=SMALL)
     return fig
 
 
@@ -457,13 +474,13 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
     fig, axes = _subplots(3, len(paper.EMOTIONS), sharex=True, sharey=True, figsize=(WIDTH, 5.2))
     for emotion, column in zip(paper.EMOTIONS, axes.T, strict=True):
         if emotion not in shown:
-            column[0].set_title(f"{emotion}: none", fontsize=9)
+            column[0].set_title(f"{emotion}: none", fontsize=SMALL)
             for ax in column:
                 ax.axis("off")
             continue
         example = shown[emotion]
         title = emotion if right else f"{emotion},\ntaken for {example['predicted']}"
-        column[0].set_title(title, fontsize=9)
+        column[0].set_title(title, fontsize=SMALL)
         # Most of an input is close to its lowest value: the root brings out what lies above it.
         lowest, highest = np.quantile(example["segment"], (0, 0.995))
         bright = np.sqrt(((example["segment"] - lowest) / max(highest - lowest, 1e-9)).clip(0, 1))
@@ -476,7 +493,7 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
             ax.set_xlabel("")
     for ax, name in zip(axes[:, 0], ("input", "bottom-up", "top-down"), strict=True):
         ax.set_axis_on()
-        ax.set_ylabel(f"{name}\nfrequency (kHz)")
+        ax.set_ylabel(f"{name}\n(kHz)")
     return fig
 
 
@@ -484,7 +501,7 @@ def agreement(averages: pd.DataFrame) -> Figure:
     """Draw how far each map agrees with energy and with pitch, for all utterances and for groups.
 
     Args:
-        averages: from `repro.pages.attention_table`.
+        averages: from `repro.pages.attention.averages`.
     """
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 3.2))
     groups = averages["group"].drop_duplicates().to_list()
@@ -517,7 +534,7 @@ def forest(effects: pd.DataFrame) -> Figure:
     Args:
         effects: from `repro.effects.table`.
     """
-    size = (6.4, 1.3 + 0.26 * max(len(effects), 1))
+    size = (WIDTH, 1.4 + 0.28 * max(len(effects), 1))
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
     y = np.arange(len(effects), dtype=float)
     for ax, score in zip(axes, SCORES, strict=True):
@@ -542,7 +559,7 @@ def forest(effects: pd.DataFrame) -> Figure:
             _tip_of(ax, row[name], place, row, name, short_name(row["variant"]))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
         ax.tick_params(axis="y", length=0)
-    axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=8)
+    axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
     )
@@ -552,7 +569,7 @@ def forest(effects: pd.DataFrame) -> Figure:
 
 def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
     """Draw filter shapes to scale on one corner of the time-frequency plane."""
-    fig, ax = _subplots(figsize=(WIDTH / 2, 2.6))
+    fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.7))
     palette = sns.color_palette("colorblind", len(shapes))
     for colour, (height, width) in zip(palette, shapes, strict=True):
         size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
@@ -574,10 +591,10 @@ def network(settings: Network) -> Figure:
         box = Rectangle((column - 0.3, -height / 2), 0.6, height, fc="C0", alpha=0.25, ec="C0")
         box.set_gid(f"tip: {name}: {channels} maps of {rows}×{frames}, {weights:,} parameters")
         ax.add_patch(box)
-        ax.text(column, 0.85, name, ha="center", va="bottom", fontsize=9, weight="bold")
-        ax.text(column, 0.83, filters, ha="center", va="top", fontsize=8)
+        ax.text(column, 0.85, name, ha="center", va="bottom", fontsize=SMALL, weight="bold")
+        ax.text(column, 0.83, filters, ha="center", va="top", fontsize=SMALL)
         size = f"{channels}×\n{rows}×{frames}" if rows > 1 else str(channels)
-        ax.text(column, -0.55, size, ha="center", va="top", fontsize=8)
+        ax.text(column, -0.55, size, ha="center", va="top", fontsize=SMALL)
         if column:
             arrow = {"arrowstyle": "->", "color": "0.3"}
             ax.annotate("", (column - 0.33, 0), (column - 0.67, 0), arrowprops=arrow)
@@ -636,8 +653,8 @@ def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
         for row in rows.itertuples():
             tip(ax, row.gain, row.found, f"{name}: {row.gain:g} points found in {row.found:.0f}%")
     ax.axvline(marked, color="0.4", ls=":")
-    ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=9, color="0.3")
+    ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=SMALL, color="0.3")
     ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     fig.data = found
     return fig

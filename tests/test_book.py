@@ -9,14 +9,18 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from rich.console import Console
+from sphinx.application import Sphinx
 
-from repro import book, config, model, pages, plots, report
+from repro import attention, book, config, model, plots, report
+from repro.pages import common, left_open
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]})
@@ -55,7 +59,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         new_code_cell(
             "table",
             metadata=shown("tab-two", "Two rows."),
-            outputs=[new_output("display_data", data={"text/html": pages.table(FRAME).data})],
+            outputs=[new_output("display_data", data={"text/html": common.table(FRAME).data})],
         ),
         new_code_cell(
             "words",
@@ -140,6 +144,23 @@ def test_a_figure_is_the_same_bytes_again() -> None:
     assert plots.svg(drawing()) == plots.svg(drawing())
 
 
+def test_no_letter_of_a_figure_is_too_small_for_a_phone() -> None:
+    plots.use_style()
+    losses = [(v, 0, 0, epoch, 1.0) for v in range(22) for epoch in (1, 2)]
+    history = pd.DataFrame(losses, columns=["variant", "fold", "seed", "epoch", "loss"])
+    settings = config.preset("paper").network
+    for figure in (plots.network(settings), plots.mu_law_curve(), plots.histories(history)):
+        letters = [text for text in figure.findobj(Text) if text.get_text()]
+        assert letters and min(text.get_fontsize() for text in letters) >= plots.SMALL
+        assert figure.get_figwidth() <= plots.WIDTH
+
+
+def test_the_names_of_filter_sizes_do_not_run_into_one_another() -> None:
+    assert plots._apart([2, 10, 40, 100]) == {2, 10, 40, 100}
+    sizes = [2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100]
+    assert plots._apart(sizes) == set(sizes) - {8, 80}
+
+
 def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
     settings = config.preset("paper").network
     for network in (
@@ -155,14 +176,21 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
 
 
 def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
-    text = pages.left_open().data
+    text = left_open.choices().data
     for reading in config.READINGS:
         for value, _ in reading.alternatives:
-            said = pages.assignment(reading.field, value)
+            said = left_open.assignment(reading.field, value)
             assert f"`--set {said}`" in text
             section, leaf = reading.field.split(".")
             changed = config.preset("paper").override(said)
             assert getattr(getattr(changed, section), leaf) == value
+
+
+def test_fields_of_named_tuples_are_not_told_twice() -> None:
+    app = Mock(spec=Sphinx)
+    field = vars(attention.Maps)["bottom_up"]
+    assert book._leave_out_aliases(app, "class", "bottom_up", field, False, {})
+    assert book._leave_out_aliases(app, "function", "svg", plots.svg, False, {}) is None
 
 
 def test_every_module_stands_on_a_page_of_the_package() -> None:

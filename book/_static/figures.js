@@ -23,21 +23,27 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", () => (box.hidden = true));
 });
 
-// A table that is too wide for the screen is set smaller, and where that is not enough row by row,
-// each cell behind its column's name.
+// A table that is too wide for the screen is set smaller, in two steps, and where that is not enough
+// row by row, each cell behind its column's name. On a narrow screen it is also set row by row where
+// that makes it no longer, or not much longer than very small letters: columns of two words a line
+// are hard to read.
 const fit = () => {
   for (const table of document.querySelectorAll("article table.table")) {
-    const tooWide = () => table.scrollWidth > table.parentElement.clientWidth + 1;
-    table.classList.remove("dense", "stacked");
-    if (!tooWide()) continue;
-    table.classList.add("dense");
-    if (!tooWide()) continue;
-    table.classList.remove("dense");
+    const set = (size) => {
+      table.classList.remove("snug", "dense", "stacked");
+      if (size) table.classList.add(size);
+      return table.scrollWidth <= table.parentElement.clientWidth + 1;
+    };
+    const size = ["", "snug", "dense"].find(set);
+    if (size !== undefined && window.innerWidth > 600) continue;
     const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
-    for (const row of table.tBodies[0].rows)
+    for (const row of table.tBodies[0]?.rows ?? [])
       [...row.cells].forEach((cell, column) => (cell.dataset.column = names[column] ?? ""));
-    table.classList.add("stacked");
+    const height = table.offsetHeight * (size === "dense" ? 1.6 : 1);
+    set("stacked");
+    if (size !== undefined && table.offsetHeight > height) set(size);
   }
 };
 document.addEventListener("DOMContentLoaded", fit);
+window.addEventListener("load", fit); // once letters have their widths
 window.addEventListener("resize", fit);
