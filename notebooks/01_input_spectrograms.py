@@ -93,7 +93,7 @@ plots.lengths(table)
 segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of Eq. 1, with the distribution of values below each."}, "image": {"alt": "Four spectrograms of the same two seconds, each above a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(waveform, front_end)
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a

@@ -134,7 +134,10 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
 
 
 def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
-    """Count folds by run and variant, in the order of the file."""
+    """Count folds by run and variant, in the order of the file.
+
+    A fold is missing that another variant of the run has, of those that split the corpus alike.
+    """
     runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
         corpus = record["corpus"]
@@ -143,9 +146,13 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     tallies = []
     for run, variants in runs.items():
         held = {name: {(r["fold"], r["seed"]) for r in group} for name, group in variants.items()}
-        every = set().union(*held.values())
+        split = {
+            name: group[0]["experiment"]["protocol"].get("folds")
+            for name, group in variants.items()
+        }
         for variant, group in variants.items():
-            lacking = sorted(every - held[variant])
+            alike = [folds for name, folds in held.items() if split[name] == split[variant]]
+            lacking = sorted(set().union(*alike) - held[variant])
             missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
             settings = len({record["key"] for record in group})
             tallies.append(Tally(*run, variant, len(group), settings, missing))

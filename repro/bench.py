@@ -411,36 +411,34 @@ def least_work(network: config.Network) -> Work:
 def memory(device: str, precision: str) -> dict[str, float]:
     """Measure the peak memory, in GB, of a fold with as many segments as IEMOCAP gives.
 
-    In processes of their own, with and without keeping what is freed, see
-    `trainer.keep_freed_memory`. Every segment is there, but only two batches are trained on, as
-    more steps need no more memory.
+    In a process of its own. Every segment is there, but only two batches are trained on, as more
+    steps need no more memory.
 
     Returns:
-        `resident_gb`, where memory is short; `resident_kept_gb`, where there is plenty;
-        `device_gb`, on the GPU; and `training_segments`.
+        `resident_gb`, where memory is short; `resident_kept_gb`, where there is so much that the
+        trainer keeps what is freed (`trainer.keep_freed_memory`); `device_gb`, on the GPU; and
+        `training_segments`.
     """
     code = "import sys; from repro import bench; bench.fold_of_iemocap(*sys.argv[1:])"
-    found: dict[str, float] = {}
-    for keep in ("", "keep"):
-        command = [sys.executable, "-c", code, device, precision, keep]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
-        measured = json.loads(done.stdout.splitlines()[-1])
-        if keep:
-            found["resident_kept_gb"] = measured["resident_gb"]
-        else:
-            found |= measured
+    command = [sys.executable, "-c", code, device, precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ReproError(f"the measurement of memory failed: {done.stderr.strip()[-300:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def fold_of_iemocap(device: str, precision: str, keep: str) -> None:
+def fold_of_iemocap(device: str, precision: str) -> None:
     """Run a fold of IEMOCAP's size on noise and print its peak memory as JSON."""
     import resource
 
+    def peak() -> float:
+        # Kilobytes on Linux, bytes on a Mac.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
     where = trainer.choose_device(device)
     how = trainer.choose_precision(precision, where)
-    trainer.ROOM = 0 if keep else sys.maxsize
     seconds = [length for length, count in LENGTHS.items() for _ in range(count)]
     samples = [round(length * paper.SAMPLE_RATE) for length in seconds]
     table = pd.DataFrame(
@@ -463,12 +461,23 @@ def fold_of_iemocap(device: str, precision: str, keep: str) -> None:
         table["path"] = [str(files[length]) for length in samples]
         features = crossval.extract(table, experiment.front_end, where)
         fold = crossval.make_folds(table, experiment)[0]
+        trainer.ROOM = sys.maxsize  # more than any machine has
         crossval.run_fold(features, fold, experiment, seed=0, device=where, precision=how)
+    lean = peak()
+    trainer.ROOM = 0
+    trainer.has_room.cache_clear()
+    crossval.fit(
+        build_network(experiment.network),
+        crossval.training_set(features, fold, experiment.training, seed=0),
+        experiment,
+        seed=0,
+        device=where,
+        precision=how,
+    )
     on_gpu = where.type == "cuda"
-    # Kilobytes on Linux, bytes on a Mac.
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = {
-        "resident_gb": resident * (1 if sys.platform == "darwin" else 1024) / 1e9,
+        "resident_gb": lean,
+        "resident_kept_gb": peak(),
         "device_gb": torch.cuda.max_memory_allocated() / 1e9 if on_gpu else 0.0,
         "training_segments": len(features.segments),
     }

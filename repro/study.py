@@ -482,7 +482,7 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
         if study == "recovery":
             on = options = ""
         raise NoResultsError(
-            f"{study} has not been run{on} with the preset {preset}: "
+            f"The study `{study}` has not been run{on} with the preset `{preset}`: "
             f"`repro run {study}{options} --preset {preset} --results {results_file}`"
         )
     labels = [each["protocol"].get("labels", "") for each in found.folds["experiment"]]

@@ -121,7 +121,7 @@ def fit(
         raise ReproError("there is no segment to train on")
     device = torch.device(device)
     if device.type == "cpu":
-        keep_freed_memory(_has_room())
+        keep_freed_memory(has_room())
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     weights = _class_weights(labels[rows], training)
@@ -221,7 +221,7 @@ def _compiler_works(device: str) -> bool:
 
 
 @cache
-def _has_room() -> bool:
+def has_room() -> bool:
     """Tell whether much memory was free when this process began to train."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOM

@@ -77,6 +77,16 @@ def test_what_one_variant_lacks_is_listed(tmp_path: Path) -> None:
     assert len(faults(path)) == 1 + 2  # bilinear has 1 of 3
 
 
+def test_variants_that_split_a_corpus_otherwise_lack_no_folds_of_each_other(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    protocol = RECORD["experiment"]["protocol"] | {"folds": "random"}
+    split = {"variant": "random", "key": "random", "experiment": {"protocol": protocol}}
+    file_of(path, *(record(**split, fold=fold, seed=0) for fold in ("part01", "part02")))
+    assert audit.check(path).ok
+    file_of(path, record(**split | {"variant": "other", "key": "other"}, fold="part01"))
+    assert faults(path) == ["pooling other (smoke, emodb): missing fold part02, seed 0"]
+
+
 def test_a_fold_that_is_there_twice(tmp_path: Path) -> None:
     path = whole(tmp_path / "r.jsonl")
     again = record(variant="gap", key="gap", fold="08")

@@ -169,7 +169,10 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
 
     second = nbformat.read(published / "01_page.ipynb", as_version=4)
     assert second.cells[-1].id == report.NOT_RUN
-    assert "pooling has not been run on emodb with the preset coarse" in second.cells[-1].source
+    assert (
+        "The study `pooling` has not been run on emodb with the preset `coarse`"
+        in second.cells[-1].source
+    )
     assert "the end" not in shown(second)
     assert not any("papermill" in str(cell.metadata) for cell in second.cells)
 

@@ -35,9 +35,10 @@ const fit = () => {
       return table.scrollWidth <= table.parentElement.clientWidth + 1;
     };
     const size = ["", "snug", "dense"].find(set);
-    if (size !== undefined && window.innerWidth > 600) continue;
+    const rows = table.tBodies[0]?.rows ?? [];
+    if (!rows.length || (size !== undefined && window.innerWidth > 600)) continue;
     const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
-    for (const row of table.tBodies[0]?.rows ?? [])
+    for (const row of rows)
       [...row.cells].forEach((cell, column) => (cell.dataset.column = names[column] ?? ""));
     const height = table.offsetHeight * (size === "dense" ? 1.6 : 1);
     set("stacked");

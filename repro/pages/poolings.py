@@ -40,7 +40,7 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     summary = metrics.summary(predictions)
     ours = common.with_intervals(summary, ["WA", "UA"])
     for variant, wa, ua in ours.itertuples(index=False):
-        rows.append((f"here, {wording.run(predictions)}", paper.TABLE_1[variant].name, wa, ua))
+        rows.append((f"here: {wording.run(predictions)}", paper.TABLE_1[variant].name, wa, ua))
     return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
 
 
@@ -136,7 +136,7 @@ def fitted(history: pd.DataFrame, corpus: str) -> Markdown | None:
 def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
     """Show what systems without a network reach, in the columns of Table 1."""
     rows = common.with_intervals(metrics.summary(predictions), ["WA", "UA"])
-    rows.insert(0, "source", f"here, {wording.run(predictions)}")
+    rows.insert(0, "source", f"here: {wording.run(predictions)}")
     return rows.rename(columns={"variant": "model"})
 
 

@@ -56,7 +56,7 @@ def needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Give the peak memory of a fold of IEMOCAP's size, and how time grows with data."""
     columns = [
         *("machine", "memory, GB", "if there is plenty, GB", "GPU memory, GB"),
-        *(f"s at {times}×" for times in bench.SCALES),
+        *(f"seconds at {times}×" for times in bench.SCALES),
         "slope",
     ]
     rows = [
@@ -79,7 +79,7 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
         count * segment_count(round(seconds * paper.SAMPLE_RATE), paper.TRAIN_HOP_SECONDS)
         for seconds, count in bench.LENGTHS.items()
     )
-    lines = []
+    lines = [] if machines else ["Not known yet."]
     for machine, found in machines.items():
         epochs, folds = paper.EPOCHS, paper.FOLDS
         steps = training_segments * (folds - 1) / folds * epochs * folds

@@ -26,8 +26,9 @@ def number(value: float, low: float, high: float, decimals: int = 1) -> str:
     """Give a number with its interval, where it has one: `65.0 [58.1, 71.9]`."""
     if pd.isna(value):
         return "–"
+    value, low, high = (round(x, decimals) + 0.0 for x in (value, low, high))  # no minus zero
     bounds = "" if pd.isna(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
-    return f"{value:.{decimals}f}{bounds}"
+    return f"{value:.{decimals}f}{bounds}".replace("-", "−")
 
 
 def ranking(scores: pd.Series) -> str:
@@ -37,7 +38,8 @@ def ranking(scores: pd.Series) -> str:
 
 def run(predictions: pd.DataFrame) -> str:
     """Name the corpus and the preset of predictions that share both."""
-    return ", ".join(predictions[name].iloc[0] for name in ("corpus", "preset"))
+    corpus, preset = predictions[["corpus", "preset"]].iloc[0]
+    return f"{TITLES.get(corpus, corpus)}, {preset}"
 
 
 def runs(predictions: pd.DataFrame) -> dict[str, str]:
