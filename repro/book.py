@@ -171,7 +171,12 @@ def _keep_columns(
     kept: list[str] = []
     for paragraph in "\n".join(lines).split("\n\n"):
         if re.search(r"\S {3,}\S", paragraph):
-            kept += ["::", "", *(f"    {line}" for line in paragraph.splitlines()), ""]
+            kept += [
+                ".. code-block:: none",
+                "",
+                *(f"    {line}" for line in paragraph.splitlines()),
+                "",
+            ]
         else:
             kept += [*paragraph.splitlines(), ""]
     lines[:] = kept
