@@ -10,9 +10,9 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from repro import claims, paper, plots, results
+from repro import claims, config, paper, plots, results
 from repro.errors import ReproError
-from repro.pages import poolings, wording
+from repro.pages import common, poolings, wording
 from repro.report import Source
 
 BEGIN = "<!-- verdicts: written by make edition -->"
@@ -84,16 +84,23 @@ def verdicts(predictions: pd.DataFrame) -> str:
         return NOTHING
     judged = claims.judge(predictions)
     run = wording.run_column(predictions, judged)
-    corpus = predictions["corpus"].iloc[0]
+    corpus = wording.TITLES[predictions["corpus"].iloc[0]]
     columns = {
         "claim of the paper": [v.claim.text for v in judged],
         f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
         "effect [95% interval]": ["; ".join(map(str, v.parts)) or "–" for v in judged],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    notes = [
+        f"Preset `{preset}`, not the paper's protocol. {changed}"
+        for preset in dict.fromkeys(predictions["preset"])
+        if (changed := common.departures(config.preset(preset.split(",")[0])))
+    ]
+    return "\n\n".join([text, *notes])
 
 
 def _run(predictions: pd.DataFrame) -> str:
     """Say in few words what was run."""
-    return f"{predictions['corpus'].iloc[0]}, {wording.run_in_full(predictions)}"
+    corpus = wording.TITLES[predictions["corpus"].iloc[0]]
+    return f"{corpus}, {wording.run_in_full(predictions)}"

@@ -177,14 +177,22 @@ def test_results_on_other_speech_or_settings_do_not_count(on_synthetic: Path) ->
     assert set(found["study"]) == {"pooling", "filter-shapes"}
 
 
+def table_of(text: str) -> list[str]:
+    """The rows of the table of verdicts, below which stands what the preset changes."""
+    table, note = text.split("\n\n")
+    assert note.startswith("Preset `demo`, not the paper's protocol. Changed: ")
+    assert "`network.stride` is (8, 8) instead of (1, 1)" in note
+    return table.splitlines()
+
+
 def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path: Path) -> None:
     path = tmp_path / "demo.jsonl"
     write_folds(path, *POOLINGS, preset="demo", folds=("03", "08"))
     lines = path.read_text(encoding="utf-8")
     write_folds(path, SHAPE, preset="demo", folds=("03", "08", "09"))
     path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
-    head, rule, *rows = readme.verdicts(published(path, "synthetic", "demo")).splitlines()
-    assert head == "| claim of the paper | on synthetic | effect [95% interval] | run |"
+    head, rule, *rows = table_of(readme.verdicts(published(path, "synthetic", "demo")))
+    assert head == "| claim of the paper | on synthetic speech | effect [95% interval] | run |"
     assert rule == "| --- | --- | --- | --- |"
     runs = [row.split(" | ")[-1] for row in rows]
     assert runs[:6] == ["preset demo, 3 speakers, 1 seed |"] * 6
@@ -193,8 +201,8 @@ def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path
 
 def test_verdicts_name_every_claim_and_what_was_run(on_synthetic: Path) -> None:
     found = published(on_synthetic, "synthetic", "demo")
-    head, rule, *rows = readme.verdicts(found).splitlines()
-    run = "on synthetic, preset demo, 2 speakers, 1 seed"
+    head, rule, *rows = table_of(readme.verdicts(found))
+    run = "on synthetic speech, preset demo, 2 speakers, 1 seed"
     assert head == f"| claim of the paper | {run} | effect [95% interval] |"
     assert rule == "| --- | --- | --- |" and len(rows) == 10
     assert all(row.endswith("| not testable here | – |") for row in rows)  # speech by a synthesiser

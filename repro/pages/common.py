@@ -41,7 +41,7 @@ def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdow
         if of:
             stride = next(iter(study.variants(of, preset).values())).network.stride
             experiment = replace(experiment, network=replace(experiment.network, stride=stride))
-        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {_shrunk(experiment)}")
+        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {departures(experiment)}")
     if not lines:
         return None
     return Markdown("\n>\n".join(f"> {line}" for line in lines))
@@ -161,8 +161,8 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     return min(folds, protocol.max_folds or folds)
 
 
-def _shrunk(experiment: Experiment) -> str:
-    """List what a preset changes against the paper's protocol."""
+def departures(experiment: Experiment) -> str:
+    """List what an experiment changes against the paper's protocol; empty if it is that."""
     reference = config.preset("paper")
     changes = []
     for name in config.FIELDS:
@@ -170,6 +170,8 @@ def _shrunk(experiment: Experiment) -> str:
         value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
         if value != theirs:
             changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    if not changes:
+        return ""
     said = "Changed: " + "; ".join(changes) + "."
     skipped = math.prod(experiment.network.stride)
     if skipped > 1:
