@@ -110,15 +110,16 @@ def extract(
 
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
-    loaded = [waveform(row) for row in range(len(table))]
-    counts = [spectrogram.segment_count(len(w), hop, front_end) for w in loaded]
-    utterance = torch.arange(len(loaded)).repeat_interleave(torch.tensor(counts))
+    # Read twice, to count and to compute: all at once would fill memory.
+    rows = range(len(table))
+    counts = [spectrogram.segment_count(len(waveform(row)), hop, front_end) for row in rows]
+    utterance = torch.arange(len(table)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
     # One tensor from the start: parts to be joined would need the memory twice.
-    shape = make(loaded[0].to(device), front_end, hop).shape[1:]
+    shape = make(waveform(0).to(device), front_end, hop).shape[1:]
     segments = torch.empty(sum(counts), *shape, device=device)
-    for part, whole in zip(segments.split(counts), loaded, strict=True):
-        part[:] = make(whole.to(device), front_end, hop)
+    for row, part in zip(rows, segments.split(counts), strict=True):
+        part[:] = make(waveform(row).to(device), front_end, hop)
     return Features(
         table,
         front_end,
