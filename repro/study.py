@@ -220,6 +220,8 @@ def run(
         trained = 0
         for part in once_each(tasks):
             part = without_twins(part, tables, results_file)
+            if not part:  # no cluster need be reached for nothing
+                continue
             trained += len(part)
             if ray:
                 cluster.run(

@@ -225,12 +225,9 @@ def test_reading_takes_the_second_stage_with_the_first(
 # Twins -------------------------------------------------------------------------------------------
 
 
-def test_a_fold_that_another_study_has_trained_is_not_trained_again(
-    readings: Path, emodb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "r.jsonl"
-    path.write_bytes(readings.read_bytes())
-    before = {(r["variant"], r["fold"]): r for r in results.read_lines(path)}
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The variants of the folds that have been trained, as they are trained."""
     trained: list[str] = []
     run_task = study.run_task
 
@@ -239,6 +236,15 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
         return run_task(task, *args, **kwargs)
 
     monkeypatch.setattr(study, "run_task", spy)
+    return trained
+
+
+def test_a_fold_that_another_study_has_trained_is_not_trained_again(
+    readings: Path, emodb: Path, tmp_path: Path, trained: list[str]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(readings.read_bytes())
+    before = {(r["variant"], r["fold"]): r for r in results.read_lines(path)}
     assert run(emodb, path, "protocol") == 0 and not trained
     for record in results.read_lines(path):
         if record["study"] == "protocol" and (record["variant"], record["fold"]) in before:
@@ -252,16 +258,8 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
 
 
 def test_what_differs_in_its_test_alone_is_trained_once(
-    emodb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained: list[str] = []
-    run_task = study.run_task
-
-    def spy(task: study.Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        trained.append(task.heading["variant"])
-        return run_task(task, *args, **kwargs)
-
-    monkeypatch.setattr(study, "run_task", spy)
     grid = study.variants("protocol", "coarse", SMALL)
     grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
     grid["protocol.average=folds"] = grid["default"].override("protocol.average=folds")

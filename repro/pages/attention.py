@@ -114,18 +114,23 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
 
 
 def _follows(row: pd.Series, name: str) -> str:
-    text = f"({wording.number(row['value'], row['low'], row['high'], 2)})"
-    if row["low"] > 0:
-        return f"rises and falls with {name} {text}"
-    if row["high"] < 0:
-        return f"runs against {name} {text}"
-    return f"shows no clear relation to {name} {text}"
+    relations = "rises and falls with", "runs against", "shows no clear relation to"
+    value = wording.number(row["value"], row["low"], row["high"], 2)
+    return f"{_by_sign(row, *relations)} {name} ({value})"
 
 
 def _more(row: pd.Series) -> str:
-    text = f"(difference {wording.number(row['value'], row['low'], row['high'], 2)})"
+    said = _by_sign(
+        row,
+        "it agrees more with energy than with pitch",
+        "it agrees more with pitch than with energy",
+        "which of the two it agrees with more cannot be told",
+    )
+    return f"{said} (difference {wording.number(row['value'], row['low'], row['high'], 2)})"
+
+
+def _by_sign(row: pd.Series, positive: str, negative: str, unclear: str) -> str:
+    """Choose what to say of a value by where its interval lies."""
     if row["low"] > 0:
-        return f"it agrees more with energy than with pitch {text}"
-    if row["high"] < 0:
-        return f"it agrees more with pitch than with energy {text}"
-    return f"which of the two it agrees with more cannot be told {text}"
+        return positive
+    return negative if row["high"] < 0 else unclear
