@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -272,20 +271,15 @@ def prediction(device: torch.device, precision: trainer.Precision) -> dict[str, 
 def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any]:
     """Measure seconds per epoch with 1, 2 and 4 times the data: linear if `slope` is 1."""
     seconds = {}
-    for times in SCALES:
+    for times in (SCALES[0], *SCALES):  # the first warms up
         count = times * paper.BATCH_SIZE * (16 if device.type == "cuda" else 1)
         segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, device=device)
         labels = torch.arange(count) % len(paper.EMOTIONS)
         network = build_network(config.Network())
         settings = replace(config.Training(), epochs=1, milestones=())
-        rounds = []
-        for _ in range(2):  # the first warms up
-            start = time.perf_counter()
-            trainer.fit(
-                network, segments, labels, settings, seed=0, device=device, precision=precision
-            )
-            rounds.append(time.perf_counter() - start)
-        seconds[times] = rounds[-1]
+        start = time.perf_counter()
+        trainer.fit(network, segments, labels, settings, seed=0, device=device, precision=precision)
+        seconds[times] = time.perf_counter() - start
     slope = np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0]
     return {f"{times}x": value for times, value in seconds.items()} | {"slope": float(slope)}
 
@@ -293,20 +287,22 @@ def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any
 def compare(ways: Ways, device: torch.device, unit: float = 1.0) -> dict[str, Any]:
     """Let ways of doing the same take turns; give work per second of each, and their ratio.
 
+    Each works twice in its turn, and the second time is measured.
+
     Args:
         ways: the second is compared with the first.
         device: what to wait for before the clock is read.
         unit: what one piece of work counts as.
     """
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for number, name in zip(range((ROUNDS + 1) * len(ways)), cycle(ways), strict=False):
+    for name in [*ways] * ROUNDS:
+        ways[name]()  # compiles; takes back the memory and caches that the other's turn left
         gc.collect()
         synchronise(device)
         start = time.perf_counter()
         done = ways[name]()
         synchronise(device)
-        if number >= len(ways):  # the first round warms up and compiles
-            rates[name].append(unit * done / (time.perf_counter() - start))
+        rates[name].append(unit * done / (time.perf_counter() - start))
     medians = {name: statistics.median(rounds) for name, rounds in rates.items()}
     spread = {name: [min(rounds), max(rounds)] for name, rounds in rates.items()}
     found: dict[str, Any] = medians | {"spread": spread}

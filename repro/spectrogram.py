@@ -10,6 +10,8 @@ utterance is computed once, segments are cut from it, and those few frames are c
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -80,8 +82,8 @@ def magnitudes(
     own = waveform.unfold(0, SEGMENT, hop)  # [n, samples]
     first = F.pad(own[:, : WINDOW + SHIFT - half], (half, 0)).unfold(1, WINDOW, SHIFT)
     last = F.pad(own[:, SHIFT - WINDOW :], (0, SHIFT)).unsqueeze(1)
-    cut[:, :, :2] = _spectrum(first, front_end).mT
-    cut[:, :, -1:] = _spectrum(last, front_end).mT
+    edges = _spectrum(torch.cat([first, last], 1), front_end).mT
+    cut[:, :, :2], cut[:, :, -1:] = edges[:, :, :2], edges[:, :, 2:]
     return cut.unsqueeze(1)
 
 
@@ -118,12 +120,13 @@ def scale(
             x = x.maximum(floor).log()
             high = x.amax((1, 2, 3), keepdim=True)
         low = x.amin((1, 2, 3), keepdim=True)
-    return 2 * (x - low) / (high - low).clamp_min(torch.finfo(x.dtype).tiny) - 1
+    # In place, here and below: getting memory takes longer than any of these operations.
+    return (x - low).mul_(2).div_((high - low).clamp_min(torch.finfo(x.dtype).tiny)).sub_(1)
 
 
 def mu_law(x: Tensor) -> Tensor:
     """F(x) = sgn(x) ln(1 + µ|x|) / ln(1 + µ) for x in [-1, 1], µ = 255 (Eq. 1)."""
-    return x.sign() * torch.log1p(paper.MU * x.abs()) / torch.log1p(torch.tensor(paper.MU))
+    return x.abs().mul_(paper.MU).add_(1).log_().div_(math.log1p(paper.MU)).copysign_(x)
 
 
 def _hop(hop_seconds: float) -> int:
@@ -150,5 +153,6 @@ def _spectrum(frames: Tensor, front_end: FrontEnd) -> Tensor:
     window = torch.hamming_window(WINDOW, periodic, device=frames.device, dtype=frames.dtype)
     first = 0 if front_end.bins == "0-399" else 1
     spectrum = torch.fft.rfft(frames * window, n=paper.DFT_POINTS)
-    magnitude = spectrum[..., first : first + paper.BINS].abs()
-    return magnitude.square() if front_end.magnitude == "power" else magnitude
+    parts = torch.view_as_real(spectrum[..., first : first + paper.BINS])
+    power = parts[..., 0].square().add_(parts[..., 1].square())
+    return power if front_end.magnitude == "power" else power.sqrt_()
