@@ -29,7 +29,7 @@ from contextlib import suppress
 import pandas as pd
 from IPython.display import display
 
-from repro import metrics, plots, study
+from repro import metrics, plots, simulation, study
 from repro.errors import NoResultsError
 from repro.pages import common, first, poolings
 
@@ -52,15 +52,19 @@ predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.va
 first.answer(predictions)
 
 # %% tags=["remove-input"]
-common.notice(corpus, preset)
+common.notice(corpus, preset, sweep=True)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "Every claim of the paper that can be tested, with what the results say of it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that this book tests, with what the results say of each."}}
 first.marks(predictions)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion (WA) and guessing (UA) would reach."}, "image": {"alt": "Bar chart of weighted and unweighted accuracy for each pooling, here and in the paper."}}
 if "pooling" in found:
     pooling = found["pooling"].predictions
     display(plots.table_1(poolings.beside_paper(pooling), metrics.majority(pooling)))
+
+# %% tags=["remove-input"]
+if "pooling" in found:
+    display(poolings.gain_needed(simulation.disagreement(pooling, "attention", "gap")))
 
 # %% tags=["remove-input"]
 if "pooling" in found and (steps := poolings.fitted(found["pooling"].history, corpus)):
@@ -94,6 +98,14 @@ for data in found.values():
 #   - By how much can the way of testing alone raise the numbers?
 # * - {doc}`07_recovery`
 #   - If the stretch that matters were known, would the sweep of filter shapes find it?
+# * - {doc}`08_paper_in_one_page`
+#   - What did the paper do, and what did it find?
+# * - {doc}`09_how_sure`
+#   - How sure are we, and what could such an experiment find?
+# * - {doc}`10_left_open`
+#   - What did the paper leave unsaid, and where does it contradict itself?
+# * - {doc}`11_how_fast`
+#   - How long does it take, and why?
 # * - {doc}`../run`
 #   - How do I run this on my laptop, on a GPU, on IEMOCAP?
 # * - {doc}`../corpora`
@@ -103,10 +115,13 @@ for data in found.values():
 # ## How to read the verdicts
 #
 # Every claim has a test that was fixed before any result of its study on real speech was looked at;
-# the pages state it. A claim is *supported* or *contradicted* when the 95% interval of the effect leaves no doubt of its direction,
-# and *undecided* when it does not. A claim about WA and UA is supported by both, and contradicted by
-# either. The intervals come from a bootstrap that draws whole speakers, because utterances of one
-# speaker are not independent.
+# the pages state it. A claim is *supported* when every 95% interval that it rests on lies where the
+# claim puts it, *contradicted* when one of its effects lies significantly elsewhere, and *undecided*
+# otherwise. Where many shapes are compared, a contradiction must also survive Holm's correction. A
+# claim about WA and UA is supported by both, and contradicted by either. The intervals come from a
+# bootstrap that draws whole speakers (and seeds, where there are several), because utterances of one
+# speaker are not independent. A verdict is about the corpus and the preset at the top of the page;
+# what ten speakers can show at all is said in {doc}`09_how_sure`.
 #
 # Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
 # recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
@@ -117,11 +132,9 @@ for data in found.values():
 #
 # ## Where the paper leaves a choice
 #
-# Some sentences of the paper can be read in more than one way, and one contradicts another: the
-# caption of its Fig. 2 names happy among the curves, while the text says that happy was left out.
-# (The abstract and Table 1 agree; the abstract rounds.) Wherever the words leave a choice, the setting
-# is a field of the configuration, so that each reading can be tried with `--set`; the default is the
-# reading closest to the words.
+# Wherever the words leave a choice, the setting is a field of the configuration, so that each reading
+# can be tried with `repro run ... --set`; the default is the reading closest to the words.
+# {doc}`10_left_open` lists every choice, and where the paper contradicts itself.
 
 # %% tags=["remove-input"]
 for data in found.values():

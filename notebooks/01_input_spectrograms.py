@@ -12,7 +12,7 @@
 # *Section 2.1. What does the network see, and what does each step of the normalisation do to it?*
 #
 # The network never hears an utterance. It sees pictures of it: stretches of two seconds, each a
-# matrix of 400 frequencies by 200 moments, squeezed into the range from −1 to 1. This page follows
+# matrix of 400 frequency bins by 200 frames, squeezed into the range from −1 to 1. This page follows
 # one utterance from the waveform to that matrix.
 
 # %% tags=["parameters"]
@@ -77,10 +77,10 @@ plots.lengths(table)
 # %% [markdown]
 # ## From sound to matrix
 #
-# A Hamming window of 40 ms moves along the segment in steps of 10 ms. Each position is padded with
+# A Hamming window of 40 ms moves along the segment in steps of 10 ms. Each frame is padded with
 # zeros to 1600 samples before the Fourier transform. At 16 kHz that gives a value every 10 Hz: finer
 # than the window itself can resolve, but smooth to look at for filters that count bins. The 400
-# lowest bins, 0 to 3990 Hz, are the rows; the 200 positions are the columns. Row 100 is 1 kHz.
+# lowest bins, 0 to 3990 Hz, are the rows; the 200 frames are the columns. Row 100 is 1 kHz.
 #
 # The magnitudes then pass through two steps. First each segment is scaled linearly, its smallest
 # value to −1 and its largest to 1. Then every entry $x$ goes through the µ-law,
@@ -93,7 +93,7 @@ plots.lengths(table)
 segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of the paper's Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(waveform, front_end)
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a
@@ -103,7 +103,7 @@ plots.normalisation(waveform, front_end)
 # out is squeezed further. The µ-law does what one expects of it only when silence sits at zero, as
 # with a scale from 0 to 1. That is one of the readings below, and its effect can be measured.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve()
 # %% [markdown]
 # ## One input for each emotion
@@ -124,7 +124,7 @@ plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotio
 # %% [markdown]
 # ## What the paper leaves open here
 #
-# Each row is a setting that `--set FIELD=VALUE` changes.
+# Each row is a setting of `repro run ... --set FIELD=VALUE`; {doc}`10_left_open` lists the values.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
 common.table(left_open.readings("front_end"))

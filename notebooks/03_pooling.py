@@ -11,7 +11,7 @@
 #
 # *Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
 #
-# Behind the last convolution stands a map of 80 channels over 100 by 50 positions. The four scores
+# The last convolution gives a map of 80 channels over 100 by 50 positions. The four scores
 # have to come out of it somehow. The paper compares three ways: an average that treats all positions
 # alike, second-order statistics of the channels, and attention, which learns where to look.
 
@@ -99,7 +99,8 @@ common.table(common.parameters(study.variants("pooling", "paper")))
 #
 # $X a_k$ says where class $k$ shows itself (top-down), $X b$ where anything of interest happens at
 # all (bottom-up). In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into
-# weights that sum to one. The number of weights falls from $C^2$ for each class to $C$ for each
+# weights that sum to one. From then on the layer weighs positions, and {eq}`eq-bilinear` no longer
+# holds for it. The number of weights falls from $C^2$ for each class to $C$ for each
 # class and $C$ more.
 #
 # {eq}`eq-rank` is easily checked on a random map:
@@ -117,7 +118,7 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 #
 # Stochastic gradient descent with Nesterov momentum 0.9 and weight decay 0.0001, batches of 64, 50
 # epochs, a learning rate of 0.05 that is cut tenfold at epochs 21, 31 and 41, and no validation set:
-# the network of the last epoch is the one that is tested. A shorter preset says at the top of this
+# the network of the last epoch is the one that is tested. Any other preset says at the top of this
 # page what it changes. Folds that the results file already holds are not trained again.
 
 # %% tags=["remove-output"]
@@ -173,7 +174,8 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 #
 # Two systems under the same folds. *Majority* always names the commonest emotion of the training
 # speakers. *Prosody+spectrum* is what the field did before networks: statistics of pitch, loudness,
-# voice quality and spectrum over a whole utterance, measured by Praat, and a logistic regression.
+# voice quality and spectrum, measured by Praat, and a logistic regression. It reads whole utterances and
+# the band up to 8 kHz; the networks read 2 s at a time, up to 4 kHz.
 
 # %% tags=["remove-input", "remove-output"]
 plain = None
@@ -189,6 +191,9 @@ with suppress(NoResultsError):  # where they have not been run the rest of the p
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")
+
+# %% tags=["remove-input"]
+poolings.with_and_without(data.predictions, plain.predictions) if plain else None
 
 # %% tags=["remove-input"]
 poolings.listeners(corpus)

@@ -37,7 +37,8 @@ common.notice(corpus, preset)
 #
 # The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for each
 # position, all shares together one. The **top-down map** of an emotion says how much each position
-# speaks for that emotion. The score of an emotion is the sum of their product ({eq}`eq-attention`).
+# speaks for that emotion. The score of an emotion is the sum of their product: {eq}`eq-attention`, with
+# the softmax of $X b$ in place of $X b$.
 # Both maps are shown and measured on speakers that the network has never heard, while the fold that
 # held them out was tested.
 
@@ -66,7 +67,7 @@ common.so_far(data, corpus, root, only="attention")
 #
 # For each emotion the first utterance of the corpus that was recognised, and of it the segment that
 # speaks most clearly for the emotion. Rows: what the network saw; the bottom-up map laid over it; the
-# top-down map of the emotion. Bright is much.
+# top-down map of the emotion. Brighter means more.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)

@@ -33,7 +33,7 @@ common.notice(corpus, preset)
 # %% [markdown]
 # ## All readings
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Every sentence of the paper that can be read in more than one way, the reading taken here and the others."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, the reading taken here and the others."}}
 common.table(left_open.readings())
 
 # %% [markdown]

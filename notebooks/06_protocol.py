@@ -14,8 +14,8 @@
 # Numbers of two papers can be compared only if they tested alike. The paper holds out one speaker at
 # a time and says nothing of a validation set, of short utterances or of excited ones. Other papers on
 # the same data split it otherwise, some of them so that the network has heard the test speakers
-# before. This page trains the same attention network each time and changes only by what rules speech is
-# chosen for training and for test.
+# before. This page trains the same attention network each time and changes only the rules of the test:
+# which utterances are trained on and tested, and after which epoch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"

@@ -37,7 +37,7 @@ experiment = get_preset("paper")
 # ## The input
 #
 # The network sees an utterance as overlapping stretches of two seconds, each a spectrogram of 400
-# frequencies by 200 moments. An utterance's scores are the mean over its stretches.
+# frequencies by 200 frames. An utterance's scores are the mean over its stretches.
 # {doc}`01_input_spectrograms` follows one utterance all the way.
 #
 # ## The network
@@ -52,7 +52,7 @@ plots.network(experiment.network)
 # %% [markdown]
 # ## The idea
 #
-# Behind the last layer stands a map for each of 80 features. Averaging it treats every moment and
+# The last layer gives a map for each of 80 features. Averaging it treats every moment and
 # every frequency alike. *Attention pooling*, which was made for recognising actions in pictures
 # {cite:p}`girdhar2017attentional`, learns two further maps: one for each emotion that says what speaks
 # for it where, and one for all that says where to look. It is the cheap relative of *bilinear
@@ -73,11 +73,14 @@ common.table(in_brief.settings(experiment))
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
 common.table(in_brief.published(), decimals=2)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "What the paper claims, in our words, with its section."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
 common.table(in_brief.claimed())
 
 # %% [markdown]
-# What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`.
+# What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`. Three more are
+# not tested here: that bilinear pooling loses by over-fitting (Section 2.4.2), that the µ-law makes
+# training stabler than a logarithm would (2.1), and that attention pooling is better than max-pooling
+# (abstract), for which the paper shows no experiment.
 
 # %% tags=["hide-input"]
 common.provenance("none", "paper")

@@ -35,8 +35,8 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # Utterances of one speaker resemble each other: a voice that is easy to recognise is easy all day.
 # Five hundred utterances of ten speakers are therefore not five hundred independent trials. The
 # intervals of this book come from a bootstrap that draws whole speakers with replacement and, where
-# there are several, whole seeds of the network's first weights. Two systems are compared on the same
-# draws. With few speakers such an interval is too narrow; its levels are widened as for a t-interval
+# there are several, whole seeds, which decide the initial weights and the order of the segments. Two
+# systems are compared on the same draws. With few speakers such an interval is too narrow; its levels are widened as for a t-interval
 # {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there is none.
 #
 # ## Do they keep their word?
@@ -78,7 +78,7 @@ poolings.gain_needed(measured)
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
 #   twenty without any truth in them, one would be expected to come out definite.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
-#   lists them and {doc}`05_readings` measures them.
+#   lists them; {doc}`05_readings` is where they are measured.
 
 # %% [markdown]
 # ## Answer

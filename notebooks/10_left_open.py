@@ -12,8 +12,8 @@
 # *Which decisions does a reader have to make who wants to build the experiment from the paper alone?*
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
-# the reading closest to the words; the others can be tried with `--set`, one at a time.
-# {doc}`05_readings` measures what each does.
+# the reading closest to the words; the others can be tried with `repro run ... --set`, one at a time.
+# {doc}`05_readings` is the page that measures what each does, where that study has been run.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -31,8 +31,15 @@ left_open.choices()
 # %% [markdown]
 # ## Where the paper contradicts itself
 #
-# The caption of its Fig. 2 names happy among the curves, while the text says that happy was left out.
-# (The abstract and Table 1 agree; the abstract rounds.)
+# - The caption of Fig. 2 names neutral, happy and sad; the text says that happy was left out, and
+#   speaks of angry.
+# - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the layer
+#   of Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it weighs
+#   positions, and is no longer second-order pooling of rank one.
+# - The abstract sets attention pooling above max-pooling, which no experiment of the paper tests.
+# - Eq. 1 is called an expansion; it is the compression of the µ-law.
+#
+# The abstract and Table 1 agree: the abstract rounds.
 #
 # ## What cannot be told at all
 #

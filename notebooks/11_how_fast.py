@@ -46,8 +46,9 @@ common.table(speed.rates(machines), decimals=2)
 # %% [markdown]
 # ## What brings how much
 #
-# The steps from the usual loop to the trainer, for the attention network. Each line holds all that
-# stands above it.
+# The steps from the usual loop to the trainer, for the attention network. Each row adds one step to
+# those above it, and the last is the trainer, which also does without a loader. Differences smaller
+# than the spread mean nothing.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-steps", "caption": "Training the attention network, in segments per second, from the usual loop to the trainer."}}
 common.table(speed.steps(machines), decimals=1)
@@ -58,20 +59,22 @@ common.table(speed.steps(machines), decimals=1)
 # - **Memory that is kept.** The maps of a batch take gigabytes. The C library gives them back to the
 #   system when a step ends, and the system hands them out again page by page, each filled with zeros.
 #   The trainer asks the C library to keep them, where there is room.
-# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of the
-#   positions to visit.
-# - **The mean in the order of memory.** The gradient of a global average is the same number at every
-#   position. Written down in the other order than the map lies in, it makes the pass through ReLU
-#   behind it several times as slow; in the network of Section 3.2, which has little else, that was
-#   the largest part of a step.
 # - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
-# - **Max-pooling that forgets its input.** For its gradient it is enough to know where the maxima lay.
-#   That saves a gigabyte of each batch's memory, not time.
 # - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. They are chosen
 #   by themselves; `repro run --precision fp32` goes without. The first layer always computes in
 #   float32: the scaling of Section 2.1 puts most of a spectrogram so close to -1 that bfloat16 would
 #   make one number of it.
+#
+# What the network itself does otherwise is in every row of both tables, and not measured by them:
+#
+# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of the
+#   positions to visit.
+# - **The mean in the order of memory.** The gradient of a global average is the same number at every
+#   position. Written down in the other order than the map lies in, it slows the pass through ReLU
+#   behind it.
+# - **Max-pooling that forgets its input.** For its gradient it is enough to know where the maxima lay.
+#   That saves memory, not time.
 #
 # Tried and left out, as they brought nothing here: compiling in float32 on a processor, where the
 # convolutions take most of the time and stay as they are; large memory pages; and normalising only

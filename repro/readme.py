@@ -93,9 +93,9 @@ def verdicts(predictions: pd.DataFrame) -> str:
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     notes = [
-        f"Preset `{preset}`, not the paper's protocol. {changed}"
+        f"Preset `{preset}`, not the paper's protocol. {changed}{common.in_the_sweep(base)}"
         for preset in dict.fromkeys(predictions["preset"])
-        if (changed := common.departures(config.preset(preset.split(",")[0])))
+        if (changed := common.departures(config.preset(base := preset.split(",")[0])))
     ]
     return "\n\n".join([text, *notes])
 

@@ -58,7 +58,12 @@ def coverage(
             by_utterances = _wilson(right.sum(1), count * utterances)
             held = (_share_holding(100 * ACCURACY, kind) for kind in (by_speakers, by_utterances))
             rows.append((count, spread, *held))
-    columns = ["speakers", "they differ by (points)", "bootstrap over speakers (%)", "Wilson (%)"]
+    columns = [
+        "speakers",
+        "SD between speakers (points)",
+        "bootstrap over speakers (%)",
+        "Wilson (%)",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

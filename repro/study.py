@@ -483,9 +483,10 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
         on, options = f" on {corpus}", f" --corpus {corpus} --root DIR"
         if study == "recovery":
             on = options = ""
+        command = f"`repro run {study}{options} --preset {preset} --results {study}.jsonl`"
         raise NoResultsError(
-            f"The study `{study}` has not been run{on} with the preset `{preset}`: "
-            f"`repro run {study}{options} --preset {preset} --results {results_file}`"
+            f"The study `{study}` has not been run{on} with the preset `{preset}`: {command} runs "
+            f"it, and `repro results merge` puts it together with {results_file}"
         )
     labels = [each["protocol"].get("labels", "") for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)

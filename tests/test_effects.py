@@ -264,7 +264,7 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     table = study(chances)
     found = effects.table(table)
     text = str(variations.readings_answer(found, table).data)
-    assert "Of 4 effects, on WA and on UA, 2 are told apart" in text
+    assert "Of 4 effects, on WA and on UA, 2 differ significantly from zero" in text
     assert "scale=segment-log (WA +" in text and "padding=none" not in text
     assert "have not been put together yet" in text
     shown = variations.change_effects(found).set_index("change")

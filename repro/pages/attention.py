@@ -90,13 +90,13 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
     if every["low"].isna().all():
         verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
     else:
-        verdict = "; ".join(
+        verdict = "; it ".join(
             [
                 *(_follows(every.loc[f"bottom_up_{name}"], name) for name in ("energy", "pitch")),
                 _more(every.loc["bottom_up_more"]),
             ]
         )
-        verdict = f"The bottom-up map {verdict}"
+        verdict = f"By its rank correlation over time, the bottom-up map {verdict}"
     spread = every.loc["spread", "value"]
     size = (
         f"{wording.many(attention['fold'].nunique(), 'speaker')} and "
@@ -114,7 +114,11 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
 
 
 def _follows(row: pd.Series, name: str) -> str:
-    relations = "rises and falls with", "runs against", "shows no clear relation to"
+    relations = (
+        "correlates positively with",
+        "correlates negatively with",
+        "shows no clear correlation with",
+    )
     value = wording.number(row["value"], row["low"], row["high"], 2)
     return f"{_by_sign(row, *relations)} {name} ({value})"
 
@@ -122,9 +126,9 @@ def _follows(row: pd.Series, name: str) -> str:
 def _more(row: pd.Series) -> str:
     said = _by_sign(
         row,
-        "it agrees more with energy than with pitch",
-        "it agrees more with pitch than with energy",
-        "which of the two it agrees with more cannot be told",
+        "agrees more with energy than with pitch",
+        "agrees more with pitch than with energy",
+        "agrees with neither clearly more than with the other",
     )
     return f"{said} (difference {wording.number(row['value'], row['low'], row['high'], 2)})"
 

@@ -22,13 +22,16 @@ PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
 INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
-def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdown | None:
+def notice(
+    corpus: str, preset: str = "paper", of: str | None = None, *, sweep: bool = False
+) -> Markdown | None:
     """Say at the top of a page what its numbers may be taken for.
 
     Args:
         corpus: its name.
         preset: its name.
         of: the study that the page shows, if it departs from the preset.
+        sweep: the page is about the sweep of filter shapes as well, which may depart from it.
     """
     lines = []
     if corpus == "synthetic":
@@ -39,9 +42,10 @@ def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdow
     if preset != "paper":
         experiment = config.preset(preset)
         if of:
-            stride = next(iter(study.variants(of, preset).values())).network.stride
-            experiment = replace(experiment, network=replace(experiment.network, stride=stride))
-        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {departures(experiment)}")
+            network = replace(experiment.network, stride=_stride(of, preset))
+            experiment = replace(experiment, network=network)
+        said = departures(experiment) + (in_the_sweep(preset) if sweep else "")
+        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {said}")
     if not lines:
         return None
     return Markdown("\n>\n".join(f"> {line}" for line in lines))
@@ -65,12 +69,12 @@ def so_far(
         planned = _planned_folds(first["corpus"], experiment.protocol)
         for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
             if len(held) < seeds * planned:
-                states.append(f"{variant}: {len(held)} of {seeds * planned} folds")
+                states.append(f"{variant} {len(held)} of {seeds * planned}")
         if planned and variant not in set(data.folds["variant"]):
-            states.append(f"{variant}: none of {seeds * planned} folds")
+            states.append(f"{variant} none of {seeds * planned}")
     if not states:
         return None
-    return Markdown(f"> **Unfinished.** So far there are, of {'; of '.join(states)}.")
+    return Markdown(f"> **Unfinished.** Folds so far: {'; '.join(states)}.")
 
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
@@ -88,8 +92,10 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
     for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
         if name in folds:
             facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
-    if folds["seconds"].sum():
-        facts["training time"] = f"{folds['seconds'].sum() / 60:.1f} min"
+    # Folds that differ in their test alone share one training, and its time.
+    trainings = folds.drop_duplicates([c for c in ("fold", "seed", "seconds") if c in folds])
+    if spent := trainings["seconds"].sum():
+        facts["training time"] = f"{spent / 60:.1f} min"
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
 
@@ -159,6 +165,21 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     groups = {"speaker": speakers, "session": speakers // 2, "random": paper.FOLDS}
     folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
     return min(folds, protocol.max_folds or folds)
+
+
+def in_the_sweep(preset: str) -> str:
+    """Say what a preset changes in the sweep of filter shapes alone; empty if nothing."""
+    stride = _stride("filter-shapes", preset)
+    if stride == config.preset(preset).network.stride:
+        return ""
+    return (
+        f" In the sweep of filter shapes `network.stride` is {stride}: one position in "
+        f"{math.prod(stride)}."
+    )
+
+
+def _stride(of: str, preset: str) -> tuple[int, int]:
+    return next(iter(study.variants(of, preset).values())).network.stride
 
 
 def departures(experiment: Experiment) -> str:

@@ -99,9 +99,14 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
         f"from chance only if the two networks disagreed in being right on fewer than "
         f"{metrics.most_discordant(gain):.0f} utterances in all. If they disagree, {example}, on "
         f"{100 * share:.0f}% of utterances, it takes about "
-        f"{metrics.utterances_needed(points, share):,.0f} utterances to see such a gain four "
-        "times out of five."
+        f"{_two_digits(metrics.utterances_needed(points, share)):,.0f} utterances to see such a "
+        "gain four times out of five."
     )
+
+
+def _two_digits(number: float) -> float:
+    """Round to two significant digits: more would suggest that the assumptions are exact."""
+    return float(f"{number:.1e}")
 
 
 def fitted(history: pd.DataFrame, corpus: str) -> Markdown | None:
@@ -138,6 +143,13 @@ def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
     rows = common.with_intervals(metrics.summary(predictions), ["WA", "UA"])
     rows.insert(0, "source", f"here: {wording.run(predictions)}")
     return rows.rename(columns={"variant": "model"})
+
+
+def with_and_without(networks: pd.DataFrame, plain: pd.DataFrame) -> Markdown:
+    """Rank systems with and without a network by WA."""
+    scores = pd.concat([metrics.summary(each) for each in (networks, plain)])
+    ranked = scores.set_index("variant")["WA"].sort_values(ascending=False)
+    return Markdown(f"By WA, with and without a network: {wording.ranking(ranked)}.")
 
 
 def listeners(corpus: str) -> Markdown | None:

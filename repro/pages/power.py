@@ -69,14 +69,13 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     sentences = []
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"]
-        most = f"more than the {rows['gain'].max():g} points that were tried"
+        most = f"larger than {rows['gain'].max():g} points, the largest tried,"
         least = f"{at_least.min():g} points" if len(at_least) else most
-        sentences.append(f"{least} with as many speakers and utterances as {name}")
+        sentences.append(f"{least} with the speakers and utterances of {name}")
     return Markdown(
         f"Of the intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a hundred hold "
         f"the truth; of those that take utterances as independent, {plain.min():.0f} to "
-        f"{plain.max():.0f}. The smallest gain that is found at least {enough} times in a hundred "
-        f"is "
+        f"{plain.max():.0f}. To be found {enough} times in a hundred a gain must be "
         f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
         f"{poolings.attention_gain():.1f} points."
     )

@@ -96,6 +96,13 @@ def answer(predictions: pd.DataFrame) -> Markdown:
         f"Larger planted scales {'always' if monotone else 'do not always'} give larger recovered "
         f"ones. The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}."
     )
+    times = (found["best reach"] / found["planted"]).dropna()
+    if len(times):
+        sentences.append(
+            "The paper reads its scale from the top of the curve, not from half-way up: the best "
+            f"filter here is {times.min():.1f} to {times.max():.1f} times as large as what was "
+            "planted."
+        )
     speakers, seeds = found["speakers"].min(), found["seeds"].min()
     sentences.append(
         f"The numbers come from {speakers} held-out draws of the signals and "
@@ -110,5 +117,7 @@ def _recovered(row: Any) -> str:
     """Give a recovered scale with its interval and unit."""
     if pd.isna(row.recovered):
         return "none"
-    bound = "at most " if row.at_most else ""
-    return f"{bound}{wording.number(row.recovered, row.low, row.high, 0)} {row.unit}"
+    if row.at_most:
+        high = row.recovered if pd.isna(row.high) else row.high
+        return f"at most {high:.0f} {row.unit}"
+    return f"{wording.number(row.recovered, row.low, row.high, 0)} {row.unit}"

@@ -149,7 +149,7 @@ def _told_apart(found: pd.DataFrame) -> str:
     listed = f": {', '.join(stand_out)}" if stand_out else ""
     return (
         f"Of {tested} effects, on WA and on UA, {len(stand_out) or 'none'} "
-        f"{'is' if len(stand_out) < 2 else 'are'} told apart from no effect at all, by Holm's "
+        f"{'differs' if len(stand_out) == 1 else 'differ'} significantly from zero after Holm's "
         f"correction over all of them{listed}. "
     )
 
