@@ -301,6 +301,20 @@ def test_a_page_says_how_its_own_study_departs_from_the_paper(preset: str) -> No
     assert ("one position in 4" in said) == (preset == "coarse")
 
 
+@pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
+def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
+    said = common.notice("emodb", preset, sweep=True).data
+    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset == "coarse")
+
+
+def test_a_training_that_several_variants_share_is_counted_once() -> None:
+    folds = pd.DataFrame(
+        [("default", "03", 0, 60.0), ("twin", "03", 0, 60.0), ("default", "08", 0, 30.0)],
+        columns=["variant", "fold", "seed", "seconds"],
+    )
+    assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
+
+
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
     assert "not answered here" in first.answer(pd.DataFrame()).data
     assert first.marks(pd.DataFrame()).data.count("not testable here") == len(paper.CLAIMS)
