@@ -67,7 +67,7 @@ if "pooling" in found:
     display(poolings.gain_needed(simulation.disagreement(pooling, "attention", "gap")))
 
 # %% tags=["remove-input"]
-if "pooling" in found and (steps := poolings.fitted(found["pooling"].history, corpus)):
+if "pooling" in found and (steps := poolings.fitted(found["pooling"], corpus)):
     display(steps)
 
 # %% tags=["remove-input"]

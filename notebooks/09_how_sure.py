@@ -26,7 +26,7 @@ from repro.pages import common, poolings, power
 
 plots.use_style()
 held = simulation.coverage()
-measured = power.differing(results, corpus, preset)
+measured = power.differing(results, corpus, root, preset)
 found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 
 # %% [markdown]

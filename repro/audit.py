@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
             predictions, or the target exists or cannot be written.
     """
     target = Path(target)
-    if target.exists():
+    if os.path.exists(target):
         raise ReproError(f"{target}: is there already; name a new file to merge into")
     content = []
     seen: dict[tuple[Any, ...], tuple[str | Path, dict[str, Any]]] = {}
@@ -136,7 +137,8 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
 def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     """Count folds by run and variant, in the order of the file.
 
-    A fold is missing that another variant of the run has, of those that split the corpus alike.
+    A fold is missing that another variant of the run has, of those that split the corpus alike. One
+    with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
     runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
@@ -145,14 +147,16 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
         runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
     tallies = []
     for run, variants in runs.items():
-        held = {name: {(r["fold"], r["seed"]) for r in group} for name, group in variants.items()}
-        split = {
-            name: group[0]["experiment"]["protocol"].get("folds")
-            for name, group in variants.items()
-        }
         for variant, group in variants.items():
-            alike = [folds for name, folds in held.items() if split[name] == split[variant]]
-            lacking = sorted(set().union(*alike) - held[variant])
+            alike = [
+                _held(other)
+                for near, others in runs.items()
+                if near._replace(corpus_hash=run.corpus_hash) == run
+                for other in others.values()
+                if _setting(other, "folds") == _setting(group, "folds")
+                and (near == run or _setting(other, "labels") != _setting(group, "labels"))
+            ]
+            lacking = sorted(set().union(*alike) - _held(group))
             missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
             settings = len({record["key"] for record in group})
             tallies.append(Tally(*run, variant, len(group), settings, missing))
@@ -161,3 +165,12 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
 
 def _name(record: dict[str, Any]) -> str:
     return "{study} {variant}, fold {fold}, seed {seed}".format(**record)
+
+
+def _held(group: list[dict[str, Any]]) -> set[tuple[str, int]]:
+    return {(record["fold"], record["seed"]) for record in group}
+
+
+def _setting(group: list[dict[str, Any]], name: str) -> str | None:
+    value: str | None = group[0]["experiment"]["protocol"].get(name)
+    return value

@@ -54,9 +54,10 @@ def predict(
     """
     emotions = table["emotion"].to_numpy()
     test = table.iloc[fold.test][["utterance", "emotion"]].reset_index(drop=True)
-    if features is None or len(set(emotions[fold.train])) == 1:
+    if variant == MAJORITY or len(set(emotions[fold.train])) == 1:
         shares = pd.Series(emotions[fold.train]).value_counts(normalize=True)
         return test.assign(**{emotion: shares.get(emotion, 0.0) for emotion in EMOTIONS})
+    assert features is not None
     classifier = _classifier().fit(features[fold.train], emotions[fold.train])
     scores = pd.DataFrame(
         classifier.predict_proba(features[fold.test]), columns=list(classifier.classes_)

@@ -45,7 +45,6 @@ TRAPS = {
     "protocol.labels=hap+exc": "count excited utterances as happy",
 }
 # Presets that show or test the machinery run a few rows of each study, of different kinds.
-SHOWCASES = ("smoke", "demo")
 FEW_READINGS = (
     "front_end.scale=segment-log",
     "front_end.short=drop",
@@ -88,14 +87,14 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
     """
     grid = _poolings(base)
     for name, (reading, value, _) in changes(grid[DEFAULT]).items():
-        if preset not in SHOWCASES or name in FEW_READINGS:
+        if preset not in config.SHOWCASES or name in FEW_READINGS:
             grid[name] = grid[against(name)].override(f"{reading.field}={value}")
     return grid
 
 
 def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
     """Return the default and each trap that is not the default already."""
-    names = FEW_TRAPS if preset in SHOWCASES else TRAPS
+    names = FEW_TRAPS if preset in config.SHOWCASES else TRAPS
     changed = {name: base.override(name) for name in names}
     return {DEFAULT: base} | {name: e for name, e in changed.items() if e != base}
 

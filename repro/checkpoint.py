@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def sweep(results_file: Path) -> None:
     """Remove the checkpoint of a fold whose run was killed right after its line was written."""
     from repro import results  # loads pandas, and recognising needs neither
 
-    if Path(f"{results_file}.partial").exists():
+    if os.path.exists(f"{results_file}.partial"):
         for record in results.read_lines(results_file):
             discard(path_of(results_file, results.identity(record)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -302,6 +303,8 @@ def train(
     from repro import config, recogniser, study, trainer
     from repro.corpora import load_corpus
 
+    if os.path.isdir(out):
+        raise ReproError(f"{out}: is a folder; name a file in it, such as model.safetensors")
     folds = out.with_suffix(".folds.jsonl")
     with _progress_bar() as progress:
         study.run(
@@ -491,7 +494,7 @@ def _print_estimate(studies: list[Study], **arguments: Any) -> None:
 
 def _refuse_other_study(path: Path, study: Study) -> None:
     """Keep a results file to its study: mixing them by accident is hard to undo."""
-    if not path.exists():
+    if not os.path.exists(path):
         return
     from repro.results import read_lines
 

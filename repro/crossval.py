@@ -15,7 +15,7 @@ from torch import Tensor
 from repro import audio, paper, spectrogram, trainer
 from repro.checkpoint import Checkpoint
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
-from repro.errors import ReproError
+from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.shapes import Float, Int
 
@@ -60,7 +60,9 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
         test = np.flatnonzero(held_out & testable)
         if not len(train) or not len(test):
             part = "training" if not len(train) else "test"
-            raise ReproError(f"fold {name}: no {part} data is left; look at front_end.short")
+            raise NoSuchReadingError(
+                f"fold {name}: no {part} data is left; look at front_end.short"
+            )
         folds.append(Fold(name, train, test))
     return folds
 
@@ -316,7 +318,7 @@ def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:
         return pd.Series([f"part{i % paper.FOLDS + 1:02d}" for i in order], index=table.index)
     session = table["utterance"].str.extract(r"^(Ses\d\d)([FM])_")
     if session.isna().any(axis=None):
-        raise ReproError(
+        raise NoSuchReadingError(
             f"protocol.folds={protocol.folds} needs IEMOCAP's utterance names; "
             f"{table['utterance'].iloc[0]} is not one"
         )

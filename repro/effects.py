@@ -52,7 +52,9 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: there are several corpora or presets, or settings of one variant.
     """
-    settings = predictions[["corpus", "preset", "variant", "average", "key"]].drop_duplicates()
+    settings = predictions[
+        ["corpus", "corpus_hash", "preset", "variant", "average", "key"]
+    ].drop_duplicates()
     if settings["variant"].duplicated().any():
         raise ValueError("predictions of more than one corpus, preset or setting: choose one")
     by_variant = dict(list(predictions.groupby("variant", sort=False)))

@@ -10,5 +10,9 @@ class ReproError(Exception):
     """
 
 
+class NoSuchReadingError(ReproError):
+    """A corpus cannot be labelled or split as a reading wants it."""
+
+
 class NoResultsError(ReproError):
     """A study has no results, and the corpus to train it on is not at hand."""

@@ -109,7 +109,7 @@ def survey(
     """
     where = trainer.choose_device(device)
     meter = Meter(where, trainer.choose_precision(precision, where), say)
-    exists = Path(results_file).exists()
+    exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
     trained = {study.training_of(line) for line in lines}
     rows, memory, disk = [], 0, 0
@@ -295,7 +295,7 @@ def size(count: int) -> str:
 
 def _is_new(task: Task, trained: set[Training]) -> bool:
     """Tell whether a fold has to be trained, and count it as trained from now on."""
-    new = trained.isdisjoint(study.trained_alike(task))
+    new = study.keeps_maps(task) or trained.isdisjoint(study.trained_alike(task))
     trained.add(study.training_of(task.heading))
     return new
 

@@ -42,7 +42,7 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         ReproError: another run holds the file, or it cannot be written.
     """
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
         raise ReproError(f"{path}: cannot write results (not a file); name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,11 @@ of time, or of frequency, over which emotion shows itself. Here the sweep is mad
 classes differ only in a pattern of a known stretch (`repro.corpora.planted`). If the method works,
 accuracy rises when the filter reaches that stretch, and not before.
 
-The network is that of Section 3.2: one layer of 16 filters, GAP. It is trained with the paper's
-rates and number of epochs, in batches of 16 instead of 64, because a planted corpus is small and
-the paper's batches would end training after a fifth of the steps. To save time the presets below
-`paper` let Conv1 step over positions along the axis that is not swept (every pattern is repeated
-along it); along the axis that is swept it always steps by one.
+The network is that of Section 3.2: one layer of 16 filters, GAP. The preset `paper` trains it
+with the paper's rates and number of epochs, in batches of 16 instead of 64, because a planted
+corpus is small and the paper's batches would end training after a fifth of the steps. To save
+time the presets below `paper` let Conv1 step over positions along the axis that is not swept
+(every pattern is repeated along it); along the axis that is swept it always steps by one.
 """
 
 from __future__ import annotations

@@ -123,7 +123,9 @@ def split(path: str | Path) -> tuple[list[bytes], bytes]:
         ReproError: the file is missing or unreadable, or its end is of another kind of file.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
+    if os.path.exists(path) and not os.path.isfile(
+        path
+    ):  # a pipe would keep its reader waiting for ever
         raise ReproError(f"{path}: cannot read results (not a file); name another")
     try:
         *lines, torn = path.read_bytes().split(b"\n")

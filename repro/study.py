@@ -10,6 +10,7 @@ baselines       no network: the commonest emotion, and a plain classifier of pro
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -45,7 +46,7 @@ from repro import (
 )
 from repro.config import Experiment, FrontEnd, Shape
 from repro.corpora import BUILT_IN, corpus_hash, load_corpus
-from repro.errors import NoResultsError, ReproError
+from repro.errors import NoResultsError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, check_network
 
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
@@ -85,7 +86,7 @@ def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
     """
     heights, widths = SWEEPS[preset]
     stride = base.network.stride
-    if preset not in changes.SHOWCASES:
+    if preset not in config.SHOWCASES:
         stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
     shapes: list[Shape] = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
@@ -191,7 +192,7 @@ def run(
     if study == "baselines" and ray:
         raise ReproError("baselines take a minute on one machine: leave --ray away")
     results_file = Path(results_file)
-    if results_file.exists():
+    if os.path.exists(results_file):
         with files.held(results_file):
             pass  # a second run is refused here, before the corpus is read
     if ray:
@@ -274,7 +275,7 @@ def applicable(
                 tables[source] = load_corpus(own or corpus, None if own else root, labels=labels)
             crossval.make_folds(tables[source], experiment)
             kept[variant] = experiment
-        except ReproError as reason:
+        except NoSuchReadingError as reason:
             if not kept:
                 raise
             refused[variant] = str(reason)
@@ -328,7 +329,7 @@ def without_twins(
     but whose scores count. What is trained alike would come out the same again.
     """
     twins: dict[Training, dict[str, Any]] = {}
-    if Path(results_file).exists():
+    if os.path.exists(results_file):
         twins = {training_of(record): record for record in results.read_lines(results_file)}
     left = []
     for task in tasks:
@@ -355,6 +356,8 @@ def trained_alike(task: Task) -> set[Training]:
     """Return the trainings that give a task's network, as settings of the test may differ."""
     drops = task.experiment.front_end.short
     alike = next((pair for pair in SHORT_ALIKE if drops in pair), (drops,))
+    if task.experiment.protocol.epoch != "last":  # who is tested decides which epoch counts
+        alike = (drops,)
     return {
         training_of(task.heading | {"key": other.override(f"protocol.average={average}").key})
         for other in (task.experiment.override(f"front_end.short={short}") for short in alike)
@@ -400,7 +403,7 @@ def plan(
 
 def missing(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
     """Return the tasks that a results file, which need not exist, does not hold."""
-    if not Path(results_file).exists():
+    if not os.path.exists(results_file):
         return list(tasks)
     done = {results.identity(record) for record in results.read_lines(results_file)}
     return [task for task in tasks if results.identity(task.heading) not in done]
@@ -409,21 +412,24 @@ def missing(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
 def read(
     study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
 ) -> results.Results:
-    """Read from a results file what `run` with these arguments trains, under whatever label.
+    """Read from a results file what `run` with these arguments trains.
 
-    A file may also hold other studies, other settings, and earlier states of the corpus.
+    A file may also hold other studies, other settings, and earlier states of the corpus. Equal
+    settings that were trained under the name of another preset are the same experiment: here they
+    have the name that is asked for.
 
     Raises:
         ReproError: the corpus or the results file cannot be read.
     """
     grid, tables, _ = applicable(variants(study, preset), corpus, root)
     grid |= second_stage(study, grid, tables, results_file)
-    return results.read(
+    found = results.read(
         results_file,
         study={study},
         key={experiment.key for experiment in grid.values()},
         corpus_hash={corpus_hash(table) for table in tables.values()},
     )
+    return results.Results(*(t if t.empty else t.assign(preset=preset) for t in found))
 
 
 def collect(
@@ -473,12 +479,21 @@ def at_hand(corpus: str, root: str | Path | None) -> bool:
     return corpus in BUILT_IN or root is not None
 
 
+def held(
+    study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
+) -> results.Results:
+    """Give what a results file holds of a study, as `collect` does, but train nothing."""
+    if at_hand(corpus, root):
+        return read(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
+    return _read_alone(study, corpus, preset, Path(results_file))
+
+
 def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> results.Results:
     """Read a study from a results file where its corpus is not at hand to compare with."""
     wanted: dict[str, set[str]] = {"study": {study}, "preset": {preset}}
     if study != "recovery":  # which has corpora of its own
         wanted["corpus"] = {corpus}
-    found = results.read(results_file, **wanted) if results_file.exists() else None
+    found = results.read(results_file, **wanted) if os.path.exists(results_file) else None
     if found is None or found.folds.empty:
         on, options = f" on {corpus}", f" --corpus {corpus} --root DIR"
         if study == "recovery":

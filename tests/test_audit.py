@@ -87,6 +87,17 @@ def test_variants_that_split_a_corpus_otherwise_lack_no_folds_of_each_other(tmp_
     assert faults(path) == ["pooling other (smoke, emodb): missing fold part02, seed 0"]
 
 
+def test_a_variant_with_other_labels_lacks_the_folds_of_its_study(tmp_path: Path) -> None:
+    path = whole(tmp_path / "r.jsonl")
+    protocol = RECORD["experiment"]["protocol"] | {"labels": "hap+exc"}
+    merged = {"variant": "hap+exc", "key": "merged", "experiment": {"protocol": protocol}}
+    corpus = RECORD["corpus"] | {"hash": "fedcba987654"}
+    file_of(path, record(**merged, corpus=corpus, fold="03"))
+    assert faults(path) == ["pooling hap+exc (smoke, emodb): missing fold 08, seed 0"]
+    file_of(path, record(**merged, corpus=corpus, fold="08"))
+    assert audit.check(path).ok
+
+
 def test_a_fold_that_is_there_twice(tmp_path: Path) -> None:
     path = whole(tmp_path / "r.jsonl")
     again = record(variant="gap", key="gap", fold="08")

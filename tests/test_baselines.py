@@ -76,7 +76,8 @@ def made_up(emotions: list[str]) -> pd.DataFrame:
 def test_the_majority_is_that_of_the_training_speakers() -> None:
     table = made_up(["sad", "sad", "angry", "neutral", "neutral", "neutral"])
     fold = crossval.Fold("x", np.array([0, 1, 2]), np.array([3, 4, 5]))
-    found = baselines.predict(baselines.MAJORITY, table, None, fold)
+    features = np.arange(6.0)[:, None]  # which it has no use for
+    found = baselines.predict(baselines.MAJORITY, table, features, fold)
     assert found["utterance"].to_list() == ["u03", "u04", "u05"]
     assert found[list(paper.EMOTIONS)].idxmax(axis=1).unique() == ["sad"]
     assert found[list(paper.EMOTIONS)].iloc[0].to_list() == pytest.approx([0, 0, 2 / 3, 1 / 3])
@@ -134,6 +135,16 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
     assert run(corpus, tmp_path / "r.jsonl") == 3
     predictions = [record["predictions"] for record in results.read_lines(tmp_path / "r.jsonl")]
     assert predictions == [record["predictions"] for record in records]
+
+
+def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    run(corpus, path, seeds=2)
+    lines = {results.identity(r): r["predictions"] for r in results.read_lines(path)}
+    assert len(lines) == 12
+    for record in results.read_lines(fitted):
+        for seed in (0, 1):
+            assert lines[*results.identity(record)[:-1], seed] == record["predictions"]
 
 
 def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:

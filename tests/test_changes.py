@@ -80,7 +80,7 @@ def test_protocol_has_every_trap(preset: str) -> None:
         assert experiment == (base if variant == "default" else base.override(variant))
 
 
-@pytest.mark.parametrize("preset", changes.SHOWCASES)
+@pytest.mark.parametrize("preset", config.SHOWCASES)
 def test_showcases_run_a_few_rows(preset: str) -> None:
     base = config.preset(preset)
     assert set(changes.readings(preset, base)) == {*changes.TO_THE_LETTER, *changes.FEW_READINGS}

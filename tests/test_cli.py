@@ -322,6 +322,19 @@ def test_settings_that_no_network_can_have(
     assert len([line for line in outcome.err if "held out" not in line]) == 1
 
 
+def test_a_name_that_no_file_can_have(corpus: Path, tmp_path: Path, command: Command) -> None:
+    path = tmp_path / ("r" * 300)
+    assert_one_line(run_on(command, corpus, path), "File name too long")
+    assert_one_line(command("table", "pooling", "--results", path), "File name too long")
+
+
+@pytest.mark.parametrize("name", [".", "folder"])
+def test_a_model_is_no_folder(name: str, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "folder").mkdir()
+    outcome = command("train", "--out", tmp_path / name)
+    assert_one_line(outcome, "is a folder; name a file in it")
+
+
 def test_a_results_file_of_another_study(
     corpus: Path, pooling_results: Path, command: Command
 ) -> None:

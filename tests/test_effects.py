@@ -217,7 +217,8 @@ def test_no_effect_is_called_one_about_as_often_as_allowed() -> None:
 def test_several_settings_are_refused() -> None:
     table = study({"default": 0.5, "network.padding=none": 0.5})
     other = table.assign(key=table["key"] + " changed")
-    for mixed in (other, table.assign(preset="quick"), table.assign(corpus="iemocap")):
+    elsewhere = [{"preset": "quick"}, {"corpus": "iemocap"}, {"corpus_hash": "f" * 12}]
+    for mixed in (other, *(table.assign(**change) for change in elsewhere)):
         with pytest.raises(ValueError, match="choose one"):
             effects.table(pd.concat([table, mixed]))
 

@@ -44,7 +44,7 @@ def test_an_example_takes_about_ten_lines(example: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_corpus_of_ones_own_has_every_command(folder: Path) -> None:
+def test_a_corpus_of_ones_own_is_checked_and_trained_on(folder: Path) -> None:
     (folder / "mine.py").write_text(CORPUS + ENDING, encoding="utf-8")
     check, run = (shlex.split(command)[1:] for command in COMMANDS)
     said = python(folder, *check)

@@ -77,7 +77,8 @@ def test_read_keeps_what_was_asked_for(tmp_path: Path) -> None:
     path = file_of(tmp_path / "r.jsonl", record(), record(study="filter-shapes", variant="10x2"))
     assert results.read(path, study={"pooling"}).folds["variant"].to_list() == ["gap"]
     assert results.read(path, study={"pooling"}, variant={"10x2"}).predictions.empty
-    assert len(results.read(path, corpus="emodb").folds) == 2
+    assert len(results.read(path, corpus={"emodb"}).folds) == 2
+    assert results.read(path, corpus={"iemocap"}).folds.empty
 
 
 # A killed run ------------------------------------------------------------------------------------

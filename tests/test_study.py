@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import tiny_corpus
 
-from repro import changes, config, crossval, metrics, paper, results, study
+from repro import config, crossval, metrics, paper, results, study
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
@@ -369,10 +369,11 @@ def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Pat
     results.append(path, record | {"corpus": {"name": "emodb", "hash": "0" * 12}})
     results.append(path, record | {"study": "filter-shapes"})
     table = study.read("pooling", corpus="emodb", root=corpus, preset="smoke", results_file=path)
-    assert table.folds["preset"].to_list() == [record["preset"]]
+    assert table.folds["preset"].to_list() == ["smoke"]
+    assert table.predictions["preset"].to_list() == ["smoke"]
 
 
-@pytest.mark.parametrize("preset", [name for name in study.SWEEPS if name not in changes.SHOWCASES])
+@pytest.mark.parametrize("preset", [name for name in study.SWEEPS if name not in config.SHOWCASES])
 def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
     for variant, experiment in study.variants("filter-shapes", preset).items():
         [shape] = experiment.network.stems

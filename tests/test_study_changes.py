@@ -280,6 +280,16 @@ def test_what_differs_in_its_test_alone_is_trained_once(
     assert len(lengths) > 1
 
 
+def test_where_the_test_chooses_the_epoch_another_test_is_no_twin(
+    emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = study.variants("protocol", "coarse", [*SMALL, "protocol.epoch=best-on-test"])
+    grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
+    monkeypatch.setattr(study, "variants", lambda *_: grid)
+    assert run(emodb, tmp_path / "r.jsonl", "protocol") == 4
+    assert trained == [name for name in grid for _ in range(2)]
+
+
 def test_one_reading_alone_brings_no_second_stage(emodb: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     assert run(emodb, path, "readings", only="front_end.scale=segment-log") == 2

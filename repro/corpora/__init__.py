@@ -14,7 +14,7 @@ import pandas as pd
 
 from repro.corpora import emodb, iemocap, planted, ravdess, synthetic
 from repro.corpora.table import Utterance, corpus_hash, expand, to_table
-from repro.errors import ReproError
+from repro.errors import NoSuchReadingError, ReproError
 
 __all__ = [
     "BUILT_IN",
@@ -81,7 +81,7 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
     if labels not in LABELS:
         raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
     if labels != "hap" and name not in ("iemocap", "synthetic"):
-        raise ReproError(f"{name} has no excited utterances to merge; use labels 'hap'")
+        raise NoSuchReadingError(f"{name} has no excited utterances to merge; use labels 'hap'")
     if root is None and name not in BUILT_IN:
         hint = ", or get it with `repro corpus fetch emodb DIR`" if name == "emodb" else ""
         raise ReproError(f"where is {name}? Give its folder with --root{hint}")

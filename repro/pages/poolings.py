@@ -12,6 +12,7 @@ from repro.corpora import emodb
 from repro.corpora.check import IEMOCAP, TRAINING_SEGMENTS
 from repro.pages import common, wording
 from repro.pages.wording import TITLES
+from repro.results import Results
 from repro.simulation import ASSUMED, Disagreement
 
 # The paper does not say how many utterances it has; the published release does.
@@ -109,22 +110,25 @@ def _two_digits(number: float) -> float:
     return float(f"{number:.1e}")
 
 
-def fitted(history: pd.DataFrame, corpus: str) -> Markdown | None:
+def fitted(data: Results, corpus: str) -> Markdown | None:
     """Say how many steps were trained, and how well the networks fit their training data then.
 
     None for a corpus whose size is not known here.
 
     Args:
-        history: of the study, see `results.Results`.
+        data: of the study.
         corpus: its name.
     """
     if corpus not in TRAINING_SEGMENTS:
         return None
-    epochs, folds = int(history["epoch"].max()), paper.FOLDS
-    ours, theirs = (
-        math.ceil(TRAINING_SEGMENTS[name] * (folds - 1) / folds / paper.BATCH_SIZE)
-        for name in (corpus, "iemocap")
+    history, training = data.history, data.folds["experiment"].iloc[0]["training"]
+    epochs = int(history["epoch"].max())
+    of_a_fold, of_their_fold = (
+        TRAINING_SEGMENTS[name] * (paper.FOLDS - 1) / paper.FOLDS for name in (corpus, "iemocap")
     )
+    most = training["max_segments"] or math.inf
+    ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
+    theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
     said = f"{epochs} epochs are about {epochs * ours:,} steps of training on {TITLES[corpus]}"
     if corpus != "iemocap":
         said += (

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import metrics, paper, simulation
+from repro import metrics, paper, simulation, study
 from repro.corpora.check import EMODB, IEMOCAP
+from repro.errors import NoResultsError
 from repro.pages import poolings, wording
-from repro.results import read
 from repro.simulation import Disagreement
 
 
-def differing(results: str | None, corpus: str, preset: str) -> Disagreement | None:
+def differing(
+    results: str | None, corpus: str, root: str | None, preset: str
+) -> Disagreement | None:
     """Measure how attention and GAP differ in a results file; None if it does not hold both."""
-    if results is None or not Path(results).exists():
+    if results is None or not os.path.exists(results):
         return None
-    found = read(results, study={"pooling"}, corpus={corpus}, preset={preset}).predictions
-    return simulation.disagreement(found, "attention", "gap")
+    try:
+        found = study.held("pooling", corpus=corpus, root=root, preset=preset, results_file=results)
+    except NoResultsError:
+        return None
+    return simulation.disagreement(found.predictions, "attention", "gap")
 
 
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -46,7 +46,7 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
 
 def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     """Count the utterances of a corpus that is not at hand, from the folds of a results file."""
-    if study.at_hand(corpus, root) or results is None or not Path(results).exists():
+    if study.at_hand(corpus, root) or results is None or not os.path.exists(results):
         return None
     held = read(results, corpus={corpus}).predictions
     if held.empty:

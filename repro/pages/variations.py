@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import changes, effects, metrics
+from repro import changes, config, effects, metrics
 from repro.config import READINGS, Experiment
 from repro.pages import poolings, wording
 from repro.results import Results
@@ -166,6 +166,6 @@ def _no_evidence(predictions: pd.DataFrame) -> str:
     if predictions["corpus"].iloc[0] == "synthetic":
         return "On synthetic speech this says nothing about emotion."
     preset = predictions["preset"].iloc[0].split(",")[0]
-    if preset in changes.SHOWCASES:
+    if preset in config.SHOWCASES:
         return f"The preset {preset} is made to show the machinery: its effects are no evidence."
     return ""
