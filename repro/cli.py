@@ -104,7 +104,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
     with signals.stoppable() as stop:
         try:
-            app()
+            app(prog_name="repro")
         except ReproError as error:
             if not stop.number:
                 sys.exit(_told(error))

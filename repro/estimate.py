@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -25,7 +25,7 @@ import torch
 from repro import audio, crossval, paper, results, spectrogram, study, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.errors import ReproError
-from repro.study import Source, Task, Training
+from repro.study import Source, Task
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 # Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
@@ -111,7 +111,7 @@ def survey(
     meter = Meter(where, trainer.choose_precision(precision, where), say)
     exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
-    trained = {study.training_of(line) for line in lines}
+    trained: set[tuple[Any, ...]] = {study.training_of(line) for line in lines}
     rows, memory, disk = [], 0, 0
     refusals: dict[str, str] = {}
     for name in studies:
@@ -293,10 +293,12 @@ def size(count: int) -> str:
     return f"{count / 1000:.0f} kB"
 
 
-def _is_new(task: Task, trained: set[Training]) -> bool:
+def _is_new(task: Task, trained: set[tuple[Any, ...]]) -> bool:
     """Tell whether a fold has to be trained, and count it as trained from now on."""
-    new = study.keeps_maps(task) or trained.isdisjoint(study.trained_alike(task))
-    trained.add(study.training_of(task.heading))
+    itself = results.identity(task.heading)
+    # Maps are measured in training: another study's fold has none, see `study.without_twins`.
+    new = trained.isdisjoint({itself} if study.keeps_maps(task) else study.trained_alike(task))
+    trained |= {itself, study.training_of(task.heading)}
     return new
 
 

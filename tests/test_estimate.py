@@ -110,6 +110,13 @@ def test_what_the_results_file_holds_is_not_counted_again(
     assert "gap" not in " ".join(fixed)
 
 
+def test_maps_are_counted_where_another_study_trained_the_same_network(
+    corpus: Path, tmp_path: Path, fixed: list[str]
+) -> None:
+    found = survey(corpus, tmp_path / "r.jsonl", "readings", "pooling")
+    assert found.rows[1].left == 2  # the attention network's folds; the others are those of before
+
+
 @pytest.mark.parametrize("name", study.STUDIES)
 def test_every_study_can_be_surveyed(
     name: str, corpus: Path, tmp_path: Path, fixed: list[str]
