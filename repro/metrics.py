@@ -11,7 +11,6 @@ ten speakers a plain percentile interval is too narrow; its levels are widened a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +26,6 @@ RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
 LEVEL = 0.95
 RESAMPLES = 20_000  # the ends lie so far out that with fewer they would depend on luck
 FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
-OTHER_FOLDS = re.compile(r"protocol\.folds\s*=(?!\s*speaker)")
 TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
 
 
@@ -63,13 +61,11 @@ def speakers(predictions: pd.DataFrame) -> int:
     """Count the speakers whom the folds hold out, one each; 0 if the folds are anything else.
 
     A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
-    is no interval over speakers. A file says so in the name of the preset, where a setting of it
-    was changed, or in that of the variant, where the study changes it.
+    is no interval over speakers.
     """
-    if predictions.empty:
+    if predictions.empty or (predictions["held_out"] != "speaker").any():
         return 0
-    names = {*predictions["preset"], *predictions["variant"]}
-    return 0 if any(map(OTHER_FOLDS.search, names)) else predictions["fold"].nunique()
+    return predictions["fold"].nunique()
 
 
 def summary(predictions: pd.DataFrame) -> pd.DataFrame:

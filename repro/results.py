@@ -180,7 +180,8 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
     for record in read_lines(path):
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
-        where["average"] = record["experiment"]["protocol"]["average"]
+        protocol = record["experiment"]["protocol"]
+        where |= {"average": protocol["average"], "held_out": protocol.get("folds", "speaker")}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
         folds.append(where | {"experiment": record["experiment"]} | record["provenance"] | where)

@@ -50,7 +50,12 @@ def run(
             part = pd.DataFrame(truth | {"predicted": predicted})
             parts.append(part.assign(variant=variant, key=f"key of {variant}", seed=number))
     return pd.concat(parts, ignore_index=True).assign(
-        study=study, corpus=corpus, corpus_hash=corpus, preset="paper", average="pooled"
+        study=study,
+        corpus=corpus,
+        corpus_hash=corpus,
+        preset="paper",
+        average="pooled",
+        held_out="speaker",
     )
 
 

@@ -34,6 +34,7 @@ def outcome(
     wrong = {emotion: EMOTIONS[(n + 1) % 4] for n, emotion in enumerate(EMOTIONS)}
     predicted = table["emotion"].where(right, table["emotion"].map(wrong))
     run = {"variant": variant, "key": f"key of {variant}", "seed": seed, "average": "pooled"}
+    run["held_out"] = variant.partition("protocol.folds=")[2] or "speaker"
     run |= {"study": "readings", "corpus": "emodb", "corpus_hash": "0", "preset": "coarse"}
     return table.assign(predicted=predicted, **(run | columns))
 
@@ -92,7 +93,9 @@ def test_other_folds_of_the_same_utterances_are_paired_by_who_speaks(parts: int)
     dealt = outcome(table, "protocol.folds=random", 0.5).assign(fold=[f"part{n}" for n in order])
     dealt = dealt.assign(predicted=dealt["predicted"].where(order < parts // 2, dealt["emotion"]))
     of = row(effects.table(pd.concat([default, dealt])), "protocol.folds=random")
-    on_speakers = dealt.assign(fold=default["fold"].to_numpy(), variant="on speakers")
+    on_speakers = dealt.assign(
+        fold=default["fold"].to_numpy(), variant="on speakers", held_out="speaker"
+    )
     expected = metrics.difference(pd.concat([default, on_speakers]), "on speakers", "default")
     names = ["WA effect", "WA effect low", "WA effect high"]
     assert tuple(of[names]) == pytest.approx(tuple(expected))
@@ -141,7 +144,7 @@ def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
 
 def test_a_default_whose_folds_are_not_speakers_leaves_no_interval() -> None:
     table = study({"default": 0.5, "network.padding=none": 0.6})
-    found = effects.table(table.assign(preset="coarse, protocol.folds=random"))
+    found = effects.table(table.assign(held_out="random"))
     assert np.isfinite(found["WA effect"]).all()
     assert found[["WA effect low", "WA effect high", "WA p"]].isna().all(axis=None)
     assert found["note"].item() == "the default's folds are not speakers: no interval"

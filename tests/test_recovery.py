@@ -37,6 +37,7 @@ def predictions(
             "key": experiment.key,
             "seed": 0,
             "average": "pooled",
+            "held_out": "speaker",
         }
         share = accuracy(scale, recovery._reach(variant))
         for speaker in range(speakers):

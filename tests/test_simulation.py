@@ -17,7 +17,9 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
         for i, answer in enumerate(["sad"] * count + ["angry"] * (20 - count))
     ]
     run = {"corpus": "c", "corpus_hash": "0", "preset": "p", "key": "k", "variant": "v"}
-    table = pd.DataFrame(rows).assign(**run, emotion="sad", seed=0, average="pooled")
+    table = pd.DataFrame(rows).assign(
+        **run, emotion="sad", seed=0, average="pooled", held_out="speaker"
+    )
     [row] = metrics.summary(table).to_dict("records")
     [(low, high)] = simulation._intervals(right, 20)
     assert (low, high) == pytest.approx((row["WA low"], row["WA high"]))
@@ -75,7 +77,7 @@ def made_up(
                 part["utterance"] = [f"{speaker}-{n}" for n in range(utterances)]
                 parts.append(part.assign(variant=variant, fold=f"{speaker:03d}", seed=seed))
     table = pd.concat(parts, ignore_index=True)
-    return table.assign(emotion="sad", preset="paper").sample(frac=1, random_state=0)
+    return table.assign(emotion="sad", held_out="speaker").sample(frac=1, random_state=0)
 
 
 @pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])
@@ -98,6 +100,6 @@ def test_nothing_is_measured_where_there_is_too_little() -> None:
         table[table["fold"] < "004"],
         table[(table["variant"] == "a") | (table["fold"] < "004")],  # one is not finished
         table.groupby(["variant", "fold"]).head(1),
-        table.assign(preset="paper, protocol.folds=random"),
+        table.assign(held_out="random"),
     ):
         assert simulation.disagreement(less, "a", "b") is None
