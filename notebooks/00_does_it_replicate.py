@@ -31,7 +31,7 @@ from IPython.display import display
 
 from repro import metrics, plots, simulation, study
 from repro.errors import NoResultsError
-from repro.pages import common, first, poolings
+from repro.pages import common, filter_shapes, first, poolings
 
 plots.use_style()
 found = {}
@@ -67,8 +67,11 @@ if "pooling" in found:
     display(poolings.gain_needed(simulation.disagreement(pooling, "attention", "gap")))
 
 # %% tags=["remove-input"]
-if "pooling" in found and (steps := poolings.fitted(found["pooling"], corpus)):
+if "pooling" in found and (steps := common.fitted(found["pooling"], corpus)):
     display(steps)
+sweep = found["filter-shapes"].predictions if "filter-shapes" in found else pd.DataFrame()
+if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
+    display(caution)
 
 # %% tags=["remove-input"]
 for data in found.values():

@@ -80,6 +80,12 @@ common.table(common.with_intervals(summary, ["WA", "UA"]))
 plots.filter_shapes(summary, metrics.majority(data.predictions))
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history)
+
+# %% tags=["remove-input"]
+common.fitted(data, corpus)
+
+# %% tags=["remove-input"]
+filter_shapes.unlearnt(data.predictions)
 # %% [markdown]
 # ## Verdicts
 #

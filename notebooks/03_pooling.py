@@ -138,7 +138,7 @@ common.so_far(data, corpus, root)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
 plots.histories(data.history)
 # %% tags=["hide-input"]
-poolings.fitted(data, corpus)
+common.fitted(data, corpus)
 
 # %% [markdown]
 # ## Table 1

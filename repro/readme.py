@@ -12,7 +12,7 @@ import pandas as pd
 
 from repro import claims, config, paper, plots, results
 from repro.errors import ReproError
-from repro.pages import common, poolings, wording
+from repro.pages import common, filter_shapes, poolings, wording
 from repro.report import Source
 
 BEGIN = "<!-- verdicts: written by make edition -->"
@@ -97,6 +97,9 @@ def verdicts(predictions: pd.DataFrame) -> str:
         for preset in dict.fromkeys(predictions["preset"])
         if (changed := common.departures(config.preset(base := preset.split(",")[0])))
     ]
+    sweep = predictions[predictions["study"] == "filter-shapes"]
+    if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
+        notes.append(caution.data)
     return "\n\n".join([text, *notes])
 
 

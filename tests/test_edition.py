@@ -20,9 +20,9 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
 
-from repro import claims, config, paper, report, results, study
+from repro import claims, config, paper, readme, report, results, study
 from repro.errors import NoResultsError, ReproError
-from repro.pages import common, first
+from repro.pages import common, filter_shapes, first
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -314,6 +314,34 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
         columns=["variant", "fold", "seed", "seconds"],
     )
     assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
+
+
+@pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
+def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
+    tmp_path: Path, chance: float, learnt: bool
+) -> None:
+    path = write_results(
+        tmp_path / "r.jsonl", {"2x2": 0.0, "10x2": chance}, study_name="filter-shapes"
+    )
+    predictions = results.read(path).predictions
+    said = filter_shapes.unlearnt(predictions)
+    assert (said is None) == learnt
+    assert ("hardly learnt" in readme.verdicts(predictions)) == (not learnt)
+    if said:
+        assert "utterance of neutral or happy or sad or angry" in said.data
+
+
+def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL)
+    said = common.fitted(collect(path), "emodb").data
+    # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
+    assert "are about 8 steps" in said and "gives 1.39" in said
+    small = study.variants("pooling", "demo")["gap"].training
+    assert small.max_segments
+    steps = small.max_segments // small.batch_size
+    demo = write_results(tmp_path / "demo.jsonl", {"gap": 0.5}, preset="demo")
+    assert f"about {steps} steps" in common.fitted(collect(demo, preset="demo"), "emodb").data
+    assert common.fitted(collect(path), "synthetic") is None
 
 
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:

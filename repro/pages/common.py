@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pandas as pd
 from IPython.display import HTML, Markdown
+from scipy import stats
 
 from repro import claims, config, paper, study, trainer
 from repro.config import Experiment, Protocol
-from repro.corpora.check import EMODB, IEMOCAP, RAVDESS
+from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
 from repro.model import build_network
 from repro.pages import wording
 from repro.results import Results
@@ -75,6 +76,42 @@ def so_far(
     if not states:
         return None
     return Markdown(f"> **Unfinished.** Folds so far: {'; '.join(states)}.")
+
+
+def fitted(data: Results, corpus: str) -> Markdown | None:
+    """Say how many steps were trained, and how well the networks fit their training data then.
+
+    None for a corpus whose size is not known here.
+
+    Args:
+        data: of the study.
+        corpus: its name.
+    """
+    if corpus not in TRAINING_SEGMENTS:
+        return None
+    history, training = data.history, data.folds["experiment"].iloc[0]["training"]
+    epochs = int(history["epoch"].max())
+    of_a_fold, of_their_fold = (
+        TRAINING_SEGMENTS[name] * (paper.FOLDS - 1) / paper.FOLDS for name in (corpus, "iemocap")
+    )
+    most = training["max_segments"] or math.inf
+    ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
+    theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
+    said = (
+        f"{epochs} epochs are about {epochs * ours:,} steps of training on {wording.TITLES[corpus]}"
+    )
+    if corpus != "iemocap":
+        said += (
+            f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
+        )
+    last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
+    losses = ", ".join(f"{loss:.2f} ({variant})" for variant, loss in last.items())
+    shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
+    return Markdown(
+        f"{said}. The mean training loss of the last epoch is {losses}; to know of an utterance "
+        f"only how common each emotion is gives {stats.entropy(shares):.2f}. What fits its "
+        "training data less well might gain more from further steps."
+    )
 
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:

@@ -9,6 +9,19 @@ from repro import metrics, paper
 from repro.pages import wording
 
 
+def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
+    """Say which emotions no shape recognises at all; None if there is no such emotion."""
+    scores = metrics.summary(predictions)
+    never = [emotion for emotion in paper.EMOTIONS if (scores[emotion] == 0).all()]
+    if not never:
+        return None
+    return Markdown(
+        f"No network of the sweep of filter shapes recognises a single utterance of "
+        f"{' or '.join(never)}: they have hardly learnt, and what is said of the sweep here says "
+        "little about filter shapes."
+    )
+
+
 def answer(predictions: pd.DataFrame) -> Markdown:
     """Answer the question of the filter page: the best height and width here and in the paper."""
     ours = metrics.summary(predictions).set_index("variant")

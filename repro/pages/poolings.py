@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from IPython.display import Markdown
 
 from repro import metrics, paper
 from repro.corpora import emodb
-from repro.corpora.check import IEMOCAP, TRAINING_SEGMENTS
+from repro.corpora.check import IEMOCAP
 from repro.pages import common, wording
-from repro.pages.wording import TITLES
-from repro.results import Results
 from repro.simulation import ASSUMED, Disagreement
 
 # The paper does not say how many utterances it has; the published release does.
@@ -108,38 +104,6 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
 def _two_digits(number: float) -> float:
     """Round to two significant digits: more would suggest that the assumptions are exact."""
     return float(f"{number:.1e}")
-
-
-def fitted(data: Results, corpus: str) -> Markdown | None:
-    """Say how many steps were trained, and how well the networks fit their training data then.
-
-    None for a corpus whose size is not known here.
-
-    Args:
-        data: of the study.
-        corpus: its name.
-    """
-    if corpus not in TRAINING_SEGMENTS:
-        return None
-    history, training = data.history, data.folds["experiment"].iloc[0]["training"]
-    epochs = int(history["epoch"].max())
-    of_a_fold, of_their_fold = (
-        TRAINING_SEGMENTS[name] * (paper.FOLDS - 1) / paper.FOLDS for name in (corpus, "iemocap")
-    )
-    most = training["max_segments"] or math.inf
-    ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
-    theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
-    said = f"{epochs} epochs are about {epochs * ours:,} steps of training on {TITLES[corpus]}"
-    if corpus != "iemocap":
-        said += (
-            f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
-        )
-    last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
-    losses = ", ".join(f"{loss:.2f} ({variant})" for variant, loss in last.items())
-    return Markdown(
-        f"{said}. The mean training loss of the last epoch is {losses}: what fits its training "
-        "data less well might gain more from further steps."
-    )
 
 
 def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
