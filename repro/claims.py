@@ -380,7 +380,7 @@ def happy_worst(study: Study) -> list[Part]:
     }
     _require(all(len(sizes) > 1 for sizes in sides.values()), "needs two heights and two widths")
     shapes = sorted({name for sizes in sides.values() for name in sizes.values()})
-    changes = [_happy_changes(study, sizes) for sizes in sides.values()]
+    changes = [_happy_changes(study, side, sizes) for side, sizes in sides.items()]
     return [_happy_below(study, shapes), *changes]
 
 
@@ -497,11 +497,11 @@ def _happy_below(study: Study, shapes: Sequence[str]) -> Part:
     return _all_within(study, comparison, 0.0)
 
 
-def _happy_changes(study: Study, sizes: dict[int, str]) -> Part:
-    """Compare happy's accuracy at each size with its mean over the sweep."""
+def _happy_changes(study: Study, side: str, sizes: dict[int, str]) -> Part:
+    """Compare happy's accuracy at each size with its mean over the sweep of that side."""
     names = list(sizes.values())
     comparison = _Comparison(
-        "happy, {} − mean of the sweep",
+        f"happy, {{}} − mean over {side}",
         names,
         names,
         lambda s: s[..., HAPPY] - s[..., HAPPY].mean(-1, keepdims=True),

@@ -346,8 +346,9 @@ def test_happy(per_emotion: int, happy: float, of_height: tuple[float, ...], exp
     assert lead.what.endswith("− happy") and lead.effect == pytest.approx(
         100 * (0.6 - happy), abs=6
     )
-    for part, most in ((over_heights, max(map(abs, of_height))), (over_widths, 0)):
-        assert part.what.endswith("− mean of the sweep")
+    sides = ("height", over_heights, max(map(abs, of_height))), ("width", over_widths, 0)
+    for side, part, most in sides:
+        assert part.what.endswith(f"− mean over {side}")
         assert (part.verdict == "contradicted") == (most > 0)
 
 
