@@ -54,6 +54,11 @@ first.answer(predictions)
 # %% tags=["remove-input"]
 common.notice(corpus, preset, sweep=True)
 
+# %% tags=["remove-input"]
+sweep = found["filter-shapes"].predictions if "filter-shapes" in found else pd.DataFrame()
+if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
+    display(caution)
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that this book tests, with what the results say of each."}}
 first.marks(predictions)
 
@@ -69,9 +74,6 @@ if "pooling" in found:
 # %% tags=["remove-input"]
 if "pooling" in found and (steps := common.fitted(found["pooling"], corpus)):
     display(steps)
-sweep = found["filter-shapes"].predictions if "filter-shapes" in found else pd.DataFrame()
-if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
-    display(caution)
 
 # %% tags=["remove-input"]
 for data in found.values():
