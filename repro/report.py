@@ -279,6 +279,8 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
             cell.source = _neutral(cell.source, private)
         if "remove-output" in tags:
             cell.outputs = []  # progress, with its times
+        if "outputs" in cell:
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
             _clean_output(output, private)
     nbformat.write(notebook, path)
@@ -400,6 +402,18 @@ def _neutral(text: str, private: dict[str, str]) -> str:
     for path, word in private.items():
         text = re.sub(rf"(?<![\w+/.]){re.escape(path)}(?![\w+-])", word, text)
     return text
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Put together what a cell wrote to one stream: where it is cut depends on the moment."""
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output["output_type"] == "stream" and output.get("name") == last.get("name"):
+            last["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined
 
 
 def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:

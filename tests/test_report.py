@@ -196,6 +196,18 @@ def test_cleaning_replaces_paths_but_not_encoded_data(tmp_path: Path) -> None:
     assert not cell.metadata
 
 
+def test_what_a_cell_wrote_in_parts_is_one_text(tmp_path: Path) -> None:
+    parts = [("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n"), ("stdout", "d\n")]
+    outputs = [new_output("stream", name=name, text=text) for name, text in parts]
+    outputs.insert(3, new_output("display_data", data={"text/plain": "e"}))
+    notebook = new_notebook(cells=[new_code_cell("1", outputs=outputs)])
+    path = tmp_path / "page.ipynb"
+    nbformat.write(notebook, path)
+    report.clean_notebook(path, {})
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert [output.get("text") for output in cell.outputs] == ["a\nb\n", "c\n", None, "d\n"]
+
+
 def test_bibliography_holds_what_the_pages_cite() -> None:
     known = set(
         re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE)
