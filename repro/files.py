@@ -42,7 +42,7 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         ReproError: another run holds the file, or it cannot be written.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
+    if is_no_file(path):
         raise ReproError(f"{path}: cannot write results (not a file); name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,3 +71,8 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def is_no_file(path: Path) -> bool:
+    """Tell whether something else than a file has this name: opening a pipe would wait for ever."""
+    return os.path.exists(path) and not os.path.isfile(path)

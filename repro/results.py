@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro import maps, paper
+from repro import files, maps, paper
 from repro.errors import ReproError
 
 FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
@@ -123,9 +123,7 @@ def split(path: str | Path) -> tuple[list[bytes], bytes]:
         ReproError: the file is missing or unreadable, or its end is of another kind of file.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(
-        path
-    ):  # a pipe would keep its reader waiting for ever
+    if files.is_no_file(path):
         raise ReproError(f"{path}: cannot read results (not a file); name another")
     try:
         *lines, torn = path.read_bytes().split(b"\n")

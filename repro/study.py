@@ -454,9 +454,7 @@ def collect(
         ReproError: something in the corpus, the settings or the results file is wrong; or, without
             the corpus, the file holds the study on two states of it or with two settings.
     """
-    if results_file is not None and not at_hand(corpus, root):
-        found = _read_alone(study, corpus, preset, Path(results_file))
-    else:
+    if results_file is None or at_hand(corpus, root):
         if study == "recovery":
             corpus, root = "synthetic", None
         results_file = results_file or Path(tempfile.mkdtemp()) / "results.jsonl"
@@ -470,7 +468,7 @@ def collect(
             seeds=seeds,
             only=only,
         )
-        found = read(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
+    found = held(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
     return found if only is None else found.where(variant=only)
 
 
