@@ -55,9 +55,7 @@ first.answer(predictions)
 common.notice(corpus, preset, sweep=True)
 
 # %% tags=["remove-input"]
-sweep = found["filter-shapes"].predictions if "filter-shapes" in found else pd.DataFrame()
-if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
-    display(caution)
+filter_shapes.unlearnt(predictions)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that this book tests, with what the results say of each."}}
 first.marks(predictions)

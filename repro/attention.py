@@ -93,9 +93,8 @@ def look(
     network.to(device).eval()
     parts = []
     for batch in segments.split(trainer.PREDICT_BATCH):
-        features = network.features(batch.to(device))
-        top_down, bottom_up = network.pooling.maps(features)
-        scores = network.pooling(features).softmax(1)
+        top_down, bottom_up = network.pooling.maps(network.features(batch.to(device)))
+        scores = network.pooling.combine(top_down, bottom_up).softmax(1)
         parts.append((scores.cpu(), top_down.cpu(), bottom_up[:, 0].cpu()))
     network.train(was_training)
     return Maps(*(torch.cat(part) for part in zip(*parts, strict=True)))

@@ -85,7 +85,7 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
 
     The changes are made to the attention network, that of the bilinear norm to the bilinear one.
     """
-    grid = _poolings(base)
+    grid = _with_default(base)
     for name, (reading, value, _) in changes(grid[DEFAULT]).items():
         if preset not in config.SHOWCASES or name in FEW_READINGS:
             grid[name] = grid[against(name)].override(f"{reading.field}={value}")
@@ -127,7 +127,7 @@ def best_readings(base: Experiment, losses: Mapping[str, float]) -> dict[str, Ex
 def chosen(base: Experiment, losses: Mapping[str, float]) -> dict[str, Any]:
     """Return the fields whose best value by training loss is not the default, with that value."""
     lowest: dict[str, tuple[float, Any]] = {}
-    for name, (reading, value, _) in changes(_poolings(base)[DEFAULT]).items():
+    for name, (reading, value, _) in changes(_with_default(base)[DEFAULT]).items():
         if name not in losses or not eligible(name):
             continue
         to_beat, _ = lowest.get(reading.field, (losses[against(name)], None))
@@ -141,7 +141,12 @@ def eligible(variant: str) -> bool:
     return not variant.startswith(INELIGIBLE)
 
 
-def _poolings(base: Experiment) -> dict[str, Experiment]:
-    """Return the same network under each pooling; attention is called the default."""
-    of = {name: base.override(f"network.pooling={name}") for name in get_args(config.Pooling)}
+def poolings(base: Experiment) -> dict[str, Experiment]:
+    """Return the same network under each pooling."""
+    return {name: base.override(f"network.pooling={name}") for name in get_args(config.Pooling)}
+
+
+def _with_default(base: Experiment) -> dict[str, Experiment]:
+    """Return the same network under each pooling; attention, first, is called the default."""
+    of = poolings(base)
     return {DEFAULT: of.pop("attention")} | of

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -38,42 +37,12 @@ results_app = typer.Typer(help="Check and merge results files.", no_args_is_help
 app.add_typer(results_app, name="results")
 
 
-class Study(StrEnum):
-    """Studies by the name of their grid in `repro.study.STUDIES`."""
-
-    filter_shapes = "filter-shapes"
-    pooling = "pooling"
-    readings = "readings"
-    protocol = "protocol"
-    recovery = "recovery"
-    baselines = "baselines"
-
-
-class Preset(StrEnum):
-    """Names of `repro.config.PRESETS`."""
-
-    smoke = "smoke"
-    demo = "demo"
-    coarse = "coarse"
-    quick = "quick"
-    paper = "paper"
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Precision(StrEnum):
-    """Arithmetic of the convolutions."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
+# Those of `repro.study.STUDIES` and `repro.config.PRESETS`, and of the trainer's devices and
+# precisions.
+Study = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
+Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 Corpus = Annotated[
     str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
@@ -143,12 +112,12 @@ def run(
     study: Study,
     corpus: Corpus = "synthetic",
     root: Root = None,
-    preset: Preset = Preset.smoke,
+    preset: Preset = "smoke",
     results: Annotated[
         Path | None, typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.")
     ] = None,
-    device: Device = Device.auto,
-    precision: Precision = Precision.auto,
+    device: Device = "auto",
+    precision: Precision = "auto",
     seeds: Seeds = 1,
     assignments: Annotated[
         list[str] | None,
@@ -174,7 +143,7 @@ def run(
     """Train every fold of a study that its results file does not hold yet."""
     from repro import study as studies
 
-    folder = "planted" if study == Study.recovery else corpus
+    folder = "planted" if study == "recovery" else corpus
     path = results or Path("results") / folder / f"{study}.jsonl"
     _refuse_other_study(path, study)
     if dry_run:
@@ -220,7 +189,7 @@ def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
         held = ", ".join(studies) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
     predictions = predictions[predictions["study"] == study]
-    compares = study in (Study.readings, Study.protocol)
+    compares = study in ("readings", "protocol")
     try:
         rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
     except ValueError as error:
@@ -238,19 +207,19 @@ def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
 def report(
     corpus: Corpus = "synthetic",
     root: Root = None,
-    preset: Preset = Preset.demo,
+    preset: Preset = "demo",
     results: Annotated[
         Path | None, typer.Option(help="JSON Lines file; by default results.jsonl in --out.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
-    device: Device = Device.auto,
+    device: Device = "auto",
     seeds: Seeds = 1,
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
     if dry_run:
         _print_estimate(
-            list(Study),
+            get_args(Study),
             corpus=corpus,
             root=root,
             preset=preset,
@@ -274,9 +243,7 @@ def report(
 
 
 @app.command()
-def bench(
-    device: Device = Device.auto, precision: Precision = Precision.auto, as_json: AsJson = False
-) -> None:
+def bench(device: Device = "auto", precision: Precision = "auto", as_json: AsJson = False) -> None:
     """Measure speed: the trainer beside a textbook loop, the front end beside librosa."""
     from repro import bench
 
@@ -289,9 +256,9 @@ def train(
     out: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="Model file to write.")],
     corpus: Corpus = "synthetic",
     root: Root = None,
-    preset: Preset = Preset.demo,
-    device: Device = Device.auto,
-    precision: Precision = Precision.auto,
+    preset: Preset = "demo",
+    device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Train the attention network on all speakers of a corpus and save it.
 
@@ -360,7 +327,7 @@ def card(
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
     files: Annotated[list[Path], typer.Argument(metavar="WAV...", help="Sound files.")],
-    device: Device = Device.cpu,
+    device: Device = "cpu",
     as_json: AsJson = False,
     plot: Annotated[
         Path | None,
@@ -483,7 +450,7 @@ def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
     return path
 
 
-def _print_estimate(studies: list[Study], **arguments: Any) -> None:
+def _print_estimate(studies: Sequence[Study], **arguments: Any) -> None:
     from repro import estimate
 
     def say(line: str) -> None:

@@ -173,7 +173,7 @@ def mean(measures: pd.DataFrame, column: str) -> Estimate:
     cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])
     sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
     with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
-        draws = _drawn(sums) / _drawn(counts)
+        draws = resample(sums) / resample(counts)
     return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers(known)))
 
 
@@ -277,7 +277,7 @@ def averaged(counts: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
     some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
     scores = np.where(some, scores, 0)
     with np.errstate(invalid="ignore"):
-        return scores.sum((0, 1)) / some.sum((0, 1)), _drawn(scores) / _drawn(some)
+        return scores.sum((0, 1)) / some.sum((0, 1)), resample(scores) / resample(some)
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:
@@ -290,16 +290,11 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
     return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
 
 
-def resample(counts: np.ndarray, resamples: int | None = None) -> np.ndarray:
-    """Draw speakers and seeds with replacement and add up: [draws, 4, 4].
+def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
+    """Draw seeds and speakers with replacement and add up: [seeds, speakers, ...] to [draws, ...].
 
     The draws are the same in every call, so that differences of variants are paired.
     """
-    return _drawn(counts, resamples)
-
-
-def _drawn(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
-    """Draw from values [seeds, speakers, ...] with replacement and add up: [draws, ...]."""
     rng = np.random.default_rng(0)
     of_seeds, of_speakers = (
         rng.multinomial(n, np.full(n, 1 / n), resamples or RESAMPLES) for n in values.shape[:2]

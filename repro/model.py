@@ -150,7 +150,12 @@ class AttentionPooling(nn.Module):
         return self.top_down(x), bottom_up.flatten(2).softmax(2).view_as(bottom_up)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
-        top_down, bottom_up = self.maps(x)
+        return self.combine(*self.maps(x))
+
+    def combine(
+        self, top_down: Float[Tensor, "n 4 h w"], bottom_up: Float[Tensor, "n 1 h w"]
+    ) -> Float[Tensor, "n 4"]:
+        """Return the scores that the two maps give."""
         product = top_down * bottom_up  # [n, 4, h, w]
         return product.sum((2, 3)) if self.average == "sum" else product.mean((2, 3))
 

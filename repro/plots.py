@@ -217,13 +217,13 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
         (axes[1], "width", "height", "ms", round(1000 * paper.SHIFT_SECONDS)),
     ):
         sweep = table[table[fixed] == paper.SWEEP_FIXED].sort_values(varied)
-        for name, colour in COLOURS.items():
+        for size, (name, colour) in zip((8, 7, 6, 5, 5), COLOURS.items(), strict=True):
             ax.plot(
                 sweep[varied],
                 sweep[name],
                 color=colour,
                 marker=MARKERS[name],
-                ms=5,
+                ms=size,  # a larger marker below a smaller one is still seen
                 lw=2.2 if name == "WA" else 1.2,
                 label=name,
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from repro import claims, config, paper, plots, results
+from repro import claims, paper, plots, results
 from repro.errors import ReproError
 from repro.pages import common, filter_shapes, poolings, wording
 from repro.report import Source
@@ -92,15 +92,11 @@ def verdicts(predictions: pd.DataFrame) -> str:
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    notes = [
-        f"Preset `{preset}`, not the paper's protocol. {changed}{common.in_the_sweep(base)}"
-        for preset in dict.fromkeys(predictions["preset"])
-        if (changed := common.departures(config.preset(base := preset.split(",")[0])))
-    ]
-    sweep = predictions[predictions["study"] == "filter-shapes"]
-    if len(sweep) and (caution := filter_shapes.unlearnt(sweep)):
+    presets = dict.fromkeys(predictions["preset"])
+    notes = [common.about_preset(preset, sweep=True) for preset in presets]
+    if caution := filter_shapes.unlearnt(predictions):
         notes.append(caution.data)
-    return "\n\n".join([text, *notes])
+    return "\n\n".join([text, *filter(None, notes)])
 
 
 def _run(predictions: pd.DataFrame) -> str:

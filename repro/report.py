@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +56,6 @@ def build_report(
     out: Path,
     device: str,
     seeds: int,
-    project: Path | None = None,
     console: Console | None = None,
 ) -> Path:
     """Run every notebook, build the book around them and return its first page.
@@ -72,7 +71,6 @@ def build_report(
         out: Folder of the report.
         device: Where the notebooks train.
         seeds: How many seeds each variant is trained with.
-        project: Folder that holds `book/` and `notebooks/`; None looks for it.
         console: Where progress goes.
 
     Returns:
@@ -82,7 +80,7 @@ def build_report(
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
     console = console or Console()
-    project = project or find_project()
+    project = find_project()
     results = results or out / "results.jsonl"
     parameters = {
         "corpus": corpus,
@@ -100,18 +98,14 @@ def build_report(
     private = _private_paths(root, results, out)
     for notebook in notebooks(project):
         page = book / "report" / notebook.name
-        run_notebook(notebook, page, parameters, private, console)
+        with _running(notebook.stem, console):
+            run_notebook(notebook, page, parameters, private, console)
         _stamp(page, {"results": f"results/{results.name}"})
     _enclose(book, f"results/{results.name}", results)
     return build_book(book, out / "jupyter-book.log", console)
 
 
-def build_edition(
-    out: Path = Path("build/edition"),
-    *,
-    project: Path | None = None,
-    console: Console | None = None,
-) -> Path:
+def build_edition(console: Console | None = None) -> Path:
     """Make the published edition from the published results and put it into `book/report/`.
 
     Nothing is trained, and EmoDB need not be at hand. Where a study has no results yet its page
@@ -121,9 +115,10 @@ def build_edition(
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
     console = console or Console()
-    project = project or find_project()
+    project, out = find_project(), Path("build") / "edition"
     book = _begin_book(project, out)
-    for notebook in notebooks(project):
+
+    def make_page(notebook: Path) -> None:
         source = source_of(notebook)
         results = Path(os.path.relpath(project / source.results))
         parameters = {
@@ -138,19 +133,20 @@ def build_edition(
         private = _private_paths(None, results, out)
         run_notebook(notebook, page, parameters, private, console, unfinished=True)
         _stamp(page, made_from(notebook, project))
-        _enclose(book, source.results, results)
+
+    # Nothing is trained, so that no page waits for another; each has a kernel to itself.
+    with _running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        list(pool.map(make_page, notebooks(project)))
+    for source in {source_of(notebook) for notebook in notebooks(project)}:
+        _enclose(book, source.results, project / source.results)
     index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
-    _update_readme(project)
-    return index
-
-
-def _update_readme(project: Path) -> None:
     from repro import readme  # which draws
 
     readme.update(project, SPEECH, corpus=EDITION_CORPUS)
+    return index
 
 
 def notebooks(project: Path) -> list[Path]:
@@ -224,27 +220,27 @@ def run_notebook(
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     fault = None
-    with _running(source.stem, console):
-        try:
-            papermill.execute_notebook(
-                source,
-                target,
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=os.getcwd(),
-                extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
-            )
-        except PapermillExecutionError as error:
-            reason = _first_line(error.evalue)
-            if unfinished and error.ename == NoResultsError.__name__:
-                _end_page(target, reason)
-            else:
-                fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
-        except (DeadKernelError, CellControlSignal) as error:
-            fault = f"the kernel died: {_first_line(str(error))}"
-        except PapermillException as error:
-            fault = f"not run: {_first_line(str(error))}"
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=os.getcwd(),
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
+            coalesce_streams=True,  # where a stream is cut depends on the moment
+        )
+    except PapermillExecutionError as error:
+        reason = _first_line(error.evalue)
+        if unfinished and error.ename == NoResultsError.__name__:
+            _end_page(target, reason)
+        else:
+            fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
+    except (DeadKernelError, CellControlSignal) as error:
+        fault = f"the kernel died: {_first_line(str(error))}"
+    except PapermillException as error:
+        fault = f"not run: {_first_line(str(error))}"
     _finished(source.stem, "failed" if fault else "done", started, console)
     if fault:
         raise ReproError(
@@ -279,8 +275,6 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
             cell.source = _neutral(cell.source, private)
         if "remove-output" in tags:
             cell.outputs = []  # progress, with its times
-        if "outputs" in cell:
-            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
             _clean_output(output, private)
     nbformat.write(notebook, path)
@@ -404,18 +398,6 @@ def _neutral(text: str, private: dict[str, str]) -> str:
     return text
 
 
-def _joined(outputs: list[Any]) -> list[Any]:
-    """Put together what a cell wrote to one stream: where it is cut depends on the moment."""
-    joined: list[Any] = []
-    for output in outputs:
-        last = joined[-1] if joined else {}
-        if output["output_type"] == "stream" and output.get("name") == last.get("name"):
-            last["text"] += output["text"]
-        else:
-            joined.append(output)
-    return joined
-
-
 def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:
     """Replace private paths in an output's texts."""
     if "text" in output:
@@ -423,9 +405,6 @@ def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:
     if "traceback" in output:
         output["traceback"] = [_neutral(line, private) for line in output["traceback"]]
     data = output.get("data", {})
-    for kind in _text_kinds(data):
-        data[kind] = _neutral(data[kind], private)
-
-
-def _text_kinds(data: dict[str, Any]) -> Iterable[str]:
-    return [kind for kind in data if kind.startswith("text/") and isinstance(data[kind], str)]
+    for kind, text in data.items():
+        if kind.startswith("text/") and isinstance(text, str):
+            data[kind] = _neutral(text, private)

@@ -10,7 +10,6 @@ half a file.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -284,11 +283,12 @@ def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
 
 def _cut_torn_line(file: FileIO, path: Path) -> int:
     """Cut a last line without an end: its fold was not finished. Returns the length left."""
-    if not os.fstat(file.fileno()).st_size:
+    if not os.fstat(file.fileno()).st_size:  # a device is no file to be read to its end
         return 0
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        end = content.rfind(b"\n") + 1
-        torn = content[end:]
+    file.seek(0)
+    content = file.read()
+    end = content.rfind(b"\n") + 1
+    torn = content[end:]
     _refuse_foreign(torn, path)
     if torn:
         file.truncate(end)

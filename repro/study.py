@@ -23,7 +23,7 @@ from functools import cache
 from itertools import compress, groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -106,17 +106,9 @@ def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
     }
 
 
-def pooling(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """Return the same network under each pooling."""
-    return {
-        name: replace(base, network=replace(base.network, pooling=name))
-        for name in get_args(config.Pooling)
-    }
-
-
 STUDIES: dict[str, Callable[[str, Experiment], dict[str, Experiment]]] = {
     "filter-shapes": filter_shapes,
-    "pooling": pooling,
+    "pooling": lambda _, base: changes.poolings(base),
     "readings": changes.readings,
     "protocol": changes.protocol,
     "recovery": recovery.grid,
@@ -244,6 +236,7 @@ def run(
                     record = run_task(task, features, where, how, meter.start(task.label), partial)
                     results.append(results_file, record)
                     checkpoint.discard(partial)
+                del features  # the next ones need the room
         return trained
 
     with files.held(results_file):

@@ -31,6 +31,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's mall
 # Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
 # its network, which takes half a minute or more, can pay.
 COMPILE_FROM = 5_000
+MOST_COMPILED = 64  # networks in one process: more than any study has
 
 # Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -210,6 +211,8 @@ def learning_rate(epoch: int, training: Training) -> float:
 @cache
 def _compiler_works(device: str) -> bool:
     """Compile something small; where that fails, say so once."""
+    # torch gives up compiling after 8 networks; a sweep holds 22, each of which counts as one.
+    torch._dynamo.config.recompile_limit = MOST_COMPILED
     try:
         x = torch.ones(2, 2, device=device, requires_grad=True)
         torch.compile(lambda x: (x @ x).relu().sum(), dynamic=False)(x).backward()
@@ -225,7 +228,7 @@ def has_room() -> bool:
     """Tell whether much memory was free when this process began to train."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOM
-    except (ValueError, OSError):  # the system does not say
+    except (AttributeError, ValueError, OSError):  # the system does not say
         return False
 
 

@@ -133,8 +133,8 @@ def test_results_have_a_place_of_their_own_by_default(
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert [each.value for each in cli.Study] == list(study.STUDIES)
-    assert [each.value for each in cli.Preset] == list(config.PRESETS)
+    assert list(get_args(cli.Study)) == list(study.STUDIES)
+    assert list(get_args(cli.Preset)) == list(config.PRESETS)
 
 
 def test_results_check_and_merge(pooling_results: Path, tmp_path: Path, command: Command) -> None:

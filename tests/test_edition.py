@@ -274,7 +274,7 @@ def test_the_first_page_s_verdict_changes_with_the_results(
     answer = first.answer(predictions).data
     rows = re.findall(r"<tr>(.*?)</tr>", first.marks(predictions).data, re.DOTALL)
     (row,) = [row for row in rows if "attention pooling beats GAP" in row]
-    assert f"{first.MARKS[verdict][0]} {verdict}" in row
+    assert f"{common.MARKS[verdict][0]} {verdict}" in row
     if verdict == "not testable here":
         assert "That is not answered here" in answer and "4 speakers are too few" in answer
     else:
@@ -282,6 +282,9 @@ def test_the_first_page_s_verdict_changes_with_the_results(
         judged = [found.verdict for found in claims.judge(predictions)]
         assert f"{judged.count(verdict)} {verdict}" in answer
         assert "On EmoDB (preset coarse, 10 speakers, 1 seed)" in answer
+    rows = re.findall(r"<tr>(.*?)</tr>", common.verdicts(predictions).data, re.DOTALL)
+    (row,) = [row for row in rows if "attention pooling beats GAP" in row]
+    assert re.findall(r">(\d+)<", row) == [str(speakers), "1"]  # after verdict, claim and effect
 
 
 def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> None:

@@ -25,19 +25,19 @@ RATES = {"ravdess": 48_000}  # the others have 16 kHz
 SILENCE = 2e-4  # largest distance of two samples in a file that is called silent; 1 is full scale
 
 # The published releases: speaker to utterances that are neutral, happy, sad, angry. EmoDB's table
-# and RAVDESS's follow from the file names; IEMOCAP's last column is excited.
+# and RAVDESS's follow from the file names.
 Published = dict[str, tuple[int, ...]]
 IEMOCAP: Published = {
-    "Ses01F": (119, 18, 43, 37, 54),
-    "Ses01M": (104, 15, 61, 25, 45),
-    "Ses02F": (90, 25, 63, 7, 88),
-    "Ses02M": (127, 29, 37, 15, 49),
-    "Ses03F": (95, 39, 108, 22, 41),
-    "Ses03M": (103, 21, 82, 68, 48),
-    "Ses04F": (51, 10, 41, 47, 119),
-    "Ses04M": (123, 21, 40, 37, 45),
-    "Ses05F": (151, 56, 73, 18, 68),
-    "Ses05M": (136, 50, 60, 13, 106),
+    "Ses01F": (119, 18, 43, 37),
+    "Ses01M": (104, 15, 61, 25),
+    "Ses02F": (90, 25, 63, 7),
+    "Ses02M": (127, 29, 37, 15),
+    "Ses03F": (95, 39, 108, 22),
+    "Ses03M": (103, 21, 82, 68),
+    "Ses04F": (51, 10, 41, 47),
+    "Ses04M": (123, 21, 40, 37),
+    "Ses05F": (151, 56, 73, 18),
+    "Ses05M": (136, 50, 60, 13),
 }
 EMODB: Published = {
     "03": (11, 7, 7, 14),
@@ -62,7 +62,6 @@ class Report:
 
     corpus: str
     root: str
-    labels: str
     counts: pd.DataFrame  # speaker × emotion
     lengths: np.ndarray  # samples at 16 kHz
     differences: tuple[str, ...] | None  # from the published release; None: there is none
@@ -78,7 +77,6 @@ class Report:
         return {
             "corpus": self.corpus,
             "root": self.root,
-            "labels": self.labels,
             "utterances": int(self.counts.to_numpy().sum()),
             "counts": self.counts.to_dict(orient="index"),
             "hours": float(self.lengths.sum() / SAMPLE_RATE / 3600),
@@ -121,18 +119,17 @@ class Report:
         return "no, the counts differ:" if self.differences else "yes, the counts agree"
 
 
-def check(name: str, root: str | Path, labels: str = "hap") -> Report:
+def check(name: str, root: str | Path) -> Report:
     """Read every file of a corpus and report what is there and what is wrong.
 
     Args:
         name: as for `load_corpus`.
         root: as for `load_corpus`.
-        labels: as for `load_corpus`.
 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus at all.
     """
-    utterances = list_utterances(name, root, labels)
+    utterances = list_utterances(name, root)
     lengths, problems = [], []
     for utterance in utterances:
         try:
@@ -146,10 +143,9 @@ def check(name: str, root: str | Path, labels: str = "hap") -> Report:
     return Report(
         name,
         str(root),
-        labels,
         counts,
         np.array(lengths, dtype=np.int64),
-        _differences(name, counts, labels),
+        _differences(name, counts),
         tuple(problems),
     )
 
@@ -185,7 +181,7 @@ def _counts(utterances: Iterable[Utterance]) -> pd.DataFrame:
     return counts
 
 
-def _differences(name: str, counts: pd.DataFrame, labels: str) -> tuple[str, ...] | None:
+def _differences(name: str, counts: pd.DataFrame) -> tuple[str, ...] | None:
     """Where the counts are not the published release's; None where nothing is published."""
     published = {"iemocap": IEMOCAP, "emodb": EMODB, "ravdess": RAVDESS}.get(name)
     if published is None:
@@ -193,19 +189,13 @@ def _differences(name: str, counts: pd.DataFrame, labels: str) -> tuple[str, ...
     lines = []
     for speaker in sorted({*published, *counts.index}):
         have = tuple(counts.loc[speaker]) if speaker in counts.index else (0,) * len(EMOTIONS)
-        want = _expected(published.get(speaker, (0,) * len(EMOTIONS)), labels)
+        want = published.get(speaker, (0,) * len(EMOTIONS))
         lines += [
             f"speaker {speaker}: {h} {emotion}, not {w}"
             for h, w, emotion in zip(have, want, EMOTIONS, strict=True)
             if h != w
         ]
     return tuple(lines)
-
-
-def _expected(row: tuple[int, ...], labels: str) -> tuple[int, ...]:
-    """Return a row of the published counts, with excited among happy if the labels say so."""
-    neutral, happy, sad, angry, *excited = row
-    return neutral, happy + (sum(excited) if labels == "hap+exc" else 0), sad, angry
 
 
 def _segments(lengths: np.ndarray, hop_seconds: float) -> int:

@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from repro.corpora.emodb import NAME
-from repro.corpora.table import expand
+from repro.corpora.table import expand, filled
 from repro.errors import ReproError
 
 EMODB_URL = "http://emodb.bilderbar.info/download/download.zip"
@@ -56,19 +56,10 @@ def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMO
         ReproError: the folder is in use, the download failed, or it is not what was expected.
     """
     directory = expand(Path(directory))
-    try:
-        if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-            raise ReproError(f"{directory}: the folder is not empty; name a new one")
-        parent = directory.absolute().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".emodb-", dir=parent) as temporary:
-            archive = _download(url, Path(temporary))
-            tree = Path(temporary) / "emodb"
-            _unpack(archive, tree / "wav", url)
-            _verify(tree / "wav", url, expected)
-            tree.rename(directory)
-    except OSError as error:
-        raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
+    with filled(directory) as tree, tempfile.TemporaryDirectory() as temporary:
+        archive = _download(url, Path(temporary))
+        _unpack(archive, tree / "wav", url)
+        _verify(tree / "wav", url, expected)
     return directory
 
 

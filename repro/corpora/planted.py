@@ -21,16 +21,15 @@ nothing to do with emotion. The ten speakers are ten independent draws.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import soundfile
 
-from repro.corpora.table import Utterance, files_in, require_folder
+from repro.corpora import table
+from repro.corpora.table import Utterance, cache_folder, files_in, filled, require_folder
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
 
@@ -82,8 +81,7 @@ BY_TEXT = {scale.text: scale for scale in SCALES}
 
 def default_root(name: str) -> Path:
     """Return the folder of one scale in the user's cache, one for each version of the recipe."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "repro" / f"{name}-{RECIPE_VERSION}"
+    return cache_folder(f"{name}-{RECIPE_VERSION}")
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -104,10 +102,7 @@ def utterances(root: Path) -> list[Utterance]:
 
 def ensure(name: str) -> Path:
     """Make a planted corpus in the cache unless it is there; return its folder."""
-    folder = default_root(name)
-    if not folder.is_dir():
-        make(BY_NAME[name], folder)
-    return folder
+    return table.ensure(default_root(name), lambda folder: make(BY_NAME[name], folder))
 
 
 def make(
@@ -120,27 +115,17 @@ def make(
 ) -> None:
     """Write the signals of one scale; the same arguments give the same bytes.
 
-    The folder is filled beside `directory` and renamed when complete, so that an interruption
-    leaves nothing behind.
-
     Raises:
-        ReproError: the folder cannot be written.
+        ReproError: the folder is in use or cannot be written.
     """
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".planted-", dir=directory.parent) as temporary:
-            folder = Path(temporary) / "wav"
-            folder.mkdir()
-            for speaker in range(speakers):
-                for emotion, number in np.ndindex(len(EMOTIONS), per_class):
-                    rng = np.random.default_rng([seed, speaker, emotion, number])
-                    name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
-                    sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
-                    soundfile.write(folder / name, sound, SAMPLE_RATE, subtype="PCM_16")
-            folder.rename(directory)
-    except OSError as error:
-        if not directory.is_dir():  # else another process was faster, with the same bytes
-            raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
+    with filled(directory) as folder:
+        folder.mkdir()
+        for speaker in range(speakers):
+            for emotion, number in np.ndindex(len(EMOTIONS), per_class):
+                rng = np.random.default_rng([seed, speaker, emotion, number])
+                name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
+                sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
+                soundfile.write(folder / name, sound, SAMPLE_RATE, subtype="PCM_16")
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:

@@ -29,7 +29,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,8 @@ import soundfile
 from scipy.fft import next_fast_len
 from scipy.signal import resample_poly
 
+from repro.corpora import table
+from repro.corpora.table import cache_folder, filled
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
@@ -138,29 +139,18 @@ SENTENCES = (
 
 def default_root() -> Path:
     """Return the corpus's folder in the user's cache, one for each version of the recipe."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "repro" / f"synthetic-{RECIPE_VERSION}"
+    return cache_folder(f"synthetic-{RECIPE_VERSION}")
 
 
 def ensure(directory: Path) -> Path:
     """Make the default corpus in `directory` unless it is there; return `directory`."""
-    if not _occupied(directory):
-        try:
-            make(directory)
-        except ReproError:
-            # Another process may have been faster, with the same bytes.
-            if not _occupied(directory):
-                raise
-    return directory
+    return table.ensure(directory, make)
 
 
 def make(
     directory: str | Path, *, speakers: int = SPEAKERS, per_emotion: int = 5, seed: int = 0
 ) -> Path:
     """Write the corpus; the same arguments give the same bytes.
-
-    The tree is made beside `directory` and renamed when it is complete, so that an interruption
-    leaves nothing behind.
 
     Args:
         directory: a folder that does not exist yet, or is empty.
@@ -180,31 +170,9 @@ def make(
         raise ReproError(f"the synthetic corpus has 2 to {SPEAKERS} speakers, not {speakers}")
     if per_emotion < 1:
         raise ReproError(f"at least 1 utterance per speaker and emotion is needed: {per_emotion}")
-    if _occupied(directory):
-        raise ReproError(f"{directory}: the folder is not empty; name a new one")
-    try:
-        directory.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=".synthetic-", dir=directory.absolute().parent
-        ) as temporary:
-            tree = Path(temporary) / "tree"
-            _write_tree(tree, speakers, per_emotion, seed)
-            tree.rename(directory)
-    except OSError as error:
-        raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
+    with filled(directory) as tree:
+        _write_tree(tree, speakers, per_emotion, seed)
     return directory
-
-
-def _occupied(directory: Path) -> bool:
-    """Return whether something is there already; an empty folder is nothing.
-
-    Raises:
-        ReproError: the name is too long, or the folder must not be looked into.
-    """
-    try:
-        return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
-    except OSError as error:
-        raise ReproError(f"{directory}: no place for a corpus ({error.strerror})") from error
 
 
 def _write_tree(tree: Path, speakers: int, per_emotion: int, seed: int) -> None:

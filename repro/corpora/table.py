@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +69,57 @@ def length(path: Path) -> int:
     if not samples:
         raise ReproError(f"{path}: the sound file is empty; replace it")
     return samples
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "repro" / name
+
+
+@contextmanager
+def filled(directory: Path) -> Iterator[Path]:
+    """Give a name beside a folder; what was made under it takes the folder's place at the end.
+
+    So an interruption leaves nothing behind.
+
+    Raises:
+        ReproError: the folder is not empty, or cannot be written.
+    """
+    try:
+        if occupied(directory):
+            raise ReproError(f"{directory}: the folder is not empty; name a new one")
+        parent = directory.absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".repro-", dir=parent) as beside:
+            tree = Path(beside) / "tree"
+            yield tree
+            tree.rename(directory)
+    except OSError as error:
+        raise ReproError(f"{directory}: the corpus cannot be written here ({error})") from error
+
+
+def occupied(directory: Path) -> bool:
+    """Tell whether something is there already; an empty folder is nothing.
+
+    Raises:
+        ReproError: the name is too long, or the folder must not be looked into.
+    """
+    try:
+        return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
+    except OSError as error:
+        raise ReproError(f"{directory}: no place for a corpus ({error.strerror})") from error
+
+
+def ensure(directory: Path, make: Callable[[Path], object]) -> Path:
+    """Make a built-in corpus in the cache unless it is there; return its folder."""
+    if not occupied(directory):
+        try:
+            make(directory)
+        except ReproError:
+            if not occupied(directory):  # else another process was faster, with the same bytes
+                raise
+    return directory
 
 
 def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:

@@ -20,6 +20,13 @@ from repro.pages import wording
 from repro.results import Results
 
 PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
+# Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
+MARKS = {
+    "supported": ("✔", "#1a7f37"),
+    "contradicted": ("✘", "#b3261e"),
+    "undecided": ("?", "#7a5c00"),
+    "not testable here": ("–", "#57606a"),
+}
 INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
@@ -40,16 +47,30 @@ def notice(
             "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
             "Its numbers show that the machinery works and say nothing about emotion."
         )
-    if preset != "paper":
-        experiment = config.preset(preset)
-        if of:
-            network = replace(experiment.network, stride=_stride(of, preset))
-            experiment = replace(experiment, network=network)
-        said = departures(experiment) + (in_the_sweep(preset) if sweep else "")
-        lines.append(f"**Preset `{preset}`, not the paper's protocol.** {said}")
+    if said := about_preset(preset, of, sweep=sweep):
+        lines.append(said)
     if not lines:
         return None
     return Markdown("\n>\n".join(f"> {line}" for line in lines))
+
+
+def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> str:
+    """Say what a preset changes against the paper's protocol; empty if nothing.
+
+    Args:
+        preset: its name, with overrides after a comma, if any.
+        of: see `notice`.
+        sweep: see `notice`.
+    """
+    name = preset.split(",")[0]
+    experiment = config.preset(name)
+    if of:
+        network = replace(experiment.network, stride=_stride(of, name))
+        experiment = replace(experiment, network=network)
+    changed = departures(experiment) + (in_the_sweep(name) if sweep else "")
+    if not changed and preset == name:
+        return ""
+    return f"**Preset `{preset}`, not the paper's protocol.** {changed}".rstrip()
 
 
 def so_far(
@@ -169,8 +190,38 @@ def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame
 
 def verdicts(predictions: pd.DataFrame) -> HTML:
     """Judge the claims that a study's predictions bear on."""
-    rows = claims.table(_judged(predictions))
-    return table(rows[["claim", "section", "verdict", "effect"]])
+    judged = _judged(predictions)
+    rows = verdict_rows(judged)
+    for name in ("speakers", "seeds"):
+        rows[name] = [getattr(v, name) for v in judged]
+    return table(rows)
+
+
+def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
+    """Give each claim a row: a coloured mark for its verdict, and the effects that it rests on."""
+    return pd.DataFrame(
+        {
+            "verdict": [_mark(v.verdict) for v in judged],
+            "claim": [v.claim.text for v in judged],
+            "effect [95% interval]": [
+                "<br>".join(map(_unbroken, map(str, v.parts))) or v.note for v in judged
+            ],
+        }
+    )
+
+
+def _unbroken(part: str) -> str:
+    """Let a line end behind what was measured, and not within the effect and its interval."""
+    what, _, effect = part.rpartition(": ")
+    return f'{what}: <span style="white-space:nowrap">{effect}</span>'
+
+
+def _mark(verdict: str) -> str:
+    sign, colour = MARKS[verdict]
+    return (
+        f'<span style="background:{colour};color:white;border-radius:3px;padding:0 0.4em;'
+        f'white-space:nowrap">{sign} {verdict}</span>'
+    )
 
 
 def tests(predictions: pd.DataFrame) -> Markdown:

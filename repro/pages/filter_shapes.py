@@ -10,8 +10,13 @@ from repro.pages import wording
 
 
 def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
-    """Say which emotions no shape recognises at all; None if there is no such emotion."""
-    scores = metrics.summary(predictions)
+    """Say which emotions no shape recognises at all.
+
+    None if there is no such emotion, or no result of the sweep among the predictions.
+    """
+    if predictions.empty or (predictions["study"] != "filter-shapes").all():
+        return None
+    scores = metrics.summary(predictions[predictions["study"] == "filter-shapes"])
     never = [emotion for emotion in paper.EMOTIONS if (scores[emotion] == 0).all()]
     if not never:
         return None

@@ -49,9 +49,9 @@ def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     if study.at_hand(corpus, root) or results is None or not os.path.exists(results):
         return None
     held = read(results, corpus={corpus}).predictions
+    held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
     if held.empty:
         return None
-    held = held.drop_duplicates("utterance")
     counts = pd.crosstab(held["fold"], held["emotion"], margins=True, margins_name="all")
     columns = [*paper.EMOTIONS, "all"]
     counts = counts.reindex(columns=columns, fill_value=0).rename_axis("speaker").reset_index()
