@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Input spectrograms
 #
-# *Section 2.1. What does the network see, and what does each step of the normalisation do to it?*
+# *The paper's Section 2.1. What does the network see, and what does each step of the normalisation do to it?*
 #
 # The network never hears an utterance. It sees pictures of it: stretches of two seconds, each a
 # matrix of 400 frequency bins by 200 frames, squeezed into the range from −1 to 1. This page follows
@@ -47,7 +47,7 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and segments for training and test."}}
 common.table(speech.corpus_counts(table))
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "Utterances of the corpus that the other pages are about, by speaker and emotion, as the results hold them."}}
 speech.held_in(results, corpus, root)
 
 # %% [markdown]

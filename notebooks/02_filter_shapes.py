@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Filter shapes
 #
-# *Sections 2.3 and 3.2, Fig. 2. How does accuracy change with the shape of the first filters?*
+# *The paper's Sections 2.3 and 3.2, Fig. 2. How does accuracy change with the shape of the first filters?*
 #
 # A filter that is 10 bins high and 2 frames wide compares neighbouring frequencies at one moment; one
 # that is 2 bins high and 8 frames wide follows one frequency through time. The paper asks how large
@@ -32,7 +32,7 @@ plots.use_style()
 common.notice(corpus, preset, of="filter-shapes")
 
 # %% [markdown]
-# ## The network of Section 3.2
+# ## The paper's network of one layer
 #
 # One convolution with 16 filters of one shape, batch normalisation, ReLU, the mean over the whole
 # map, and a fully connected layer from 16 numbers to 4 scores. One side of the filter is held at 2
@@ -69,7 +69,7 @@ summary = metrics.summary(data.predictions)
 common.table(common.with_intervals(summary, ["WA", "UA"]))
 
 # %% [markdown]
-# ## Fig. 2
+# ## The paper's Fig. 2
 #
 # The band around WA is its 95% interval, from a bootstrap that draws whole speakers; with fewer than
 # five speakers there is none. The dotted line is what always naming the commonest emotion would
@@ -95,7 +95,7 @@ filter_shapes.unlearnt(data.predictions)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "How each claim is tested", "code_prompt_hide": "How each claim is tested"}
 common.tests(data.predictions)
 
 # %% [markdown]

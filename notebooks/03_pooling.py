@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Poolings
 #
-# *Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
+# *The paper's Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
 #
-# The last convolution gives a map of 80 channels over 100 by 50 positions. The four scores
+# The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions. The four scores
 # have to come out of it somehow. The paper compares three ways: an average that treats all positions
 # alike, second-order statistics of the channels, and attention, which learns where to look.
 
@@ -141,7 +141,7 @@ plots.histories(data.history)
 common.fitted(data, corpus)
 
 # %% [markdown]
-# ## Table 1
+# ## The paper's Table 1
 #
 # In brackets stand 95% intervals. Ours come from a bootstrap that draws whole speakers and seeds,
 # because utterances of one speaker are not independent; with fewer than five speakers there is none.
@@ -215,7 +215,7 @@ plots.confusions(data.predictions, list(summary["variant"]))
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
 common.verdicts(data.predictions)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "How each claim is tested", "code_prompt_hide": "How each claim is tested"}
 common.tests(data.predictions)
 
 # %% [markdown]

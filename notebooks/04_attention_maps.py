@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Attention maps
 #
-# *Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud or where it has
+# *The paper's Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud or where it has
 # a pitch?*
 #
 # Attention pooling weighs the positions of the last map before it adds them up. The paper says that
@@ -66,8 +66,9 @@ common.so_far(data, corpus, root, only="attention")
 # ## Utterances that were recognised
 #
 # For each emotion the first utterance of the corpus that was recognised, and of it the segment that
-# speaks most clearly for the emotion. Rows: what the network saw; the bottom-up map laid over it; the
-# top-down map of the emotion. Brighter means more.
+# speaks most clearly for the emotion. Rows: what the network saw, in fewer points and on a scale that
+# brings out what is faint; the bottom-up map; the top-down map of the emotion. In the maps a brighter
+# colour means more, and white is the input, laid over them.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)

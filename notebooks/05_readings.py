@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Readings
 #
-# *Sections 2.1 to 3.3. How much depends on what the paper leaves open?*
+# *The paper's Sections 2.1 to 3.3. How much depends on what the paper leaves open?*
 #
 # Two people who follow the paper to the letter can build two systems. Where its words allow more than
 # one reading, the other pages take the one closest to the words. This page takes the others, one at a
@@ -61,10 +61,13 @@ data = study.collect(
     seeds=seeds,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
+common.left_out(corpus, "readings", preset)
+
+# %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points are told apart from no effect after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals."}}

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Recovery
 #
-# *Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of filter shapes find
+# *The paper's Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of filter shapes find
 # it?*
 #
 # The paper lets one side of a filter grow, watches accuracy rise and level off, and reads from the

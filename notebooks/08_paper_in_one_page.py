@@ -47,7 +47,7 @@ experiment = get_preset("paper")
 # for either kind side by side. Four ordinary layers follow. {numref}`fig-network` is drawn from the
 # settings that this book trains with, and {numref}`tab-settings` lists the others.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Boxes are as high as the maps have rows."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. The more rows a map has, the higher its box, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
 plots.network(experiment.network)
 # %% [markdown]
 # ## The idea

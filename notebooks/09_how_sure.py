@@ -87,4 +87,4 @@ poolings.gain_needed(measured)
 power.answer(held, found)
 
 # %% tags=["hide-input"]
-common.provenance("none", "none")
+common.provenance(*((corpus, preset) if measured else ("none", "none")))

@@ -61,12 +61,13 @@ common.table(speed.steps(machines), decimals=1)
 #   The trainer asks the C library to keep them, where there is room.
 # - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
-# - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. They are chosen
-#   by themselves; `repro run --precision fp32` goes without. The first layer always computes in
-#   float32: the scaling of Section 2.1 puts most of a spectrogram so close to -1 that bfloat16 would
+# - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. The trainer
+#   chooses them without being asked; `repro run --precision fp32` goes without. The first layer always computes in
+#   float32: the scaling of Section 2.1 puts most of a spectrogram so close to −1 that bfloat16 would
 #   make one number of it.
 #
-# What the network itself does otherwise is in every row of both tables, and not measured by them:
+# The network of this book is written for speed as well. Both sides of the comparison use it, so that
+# the tables do not show what that brings:
 #
 # - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of the
 #   positions to visit.
@@ -86,7 +87,7 @@ common.table(speed.steps(machines), decimals=1)
 # %% [markdown]
 # ## Memory, and more data
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-needs", "caption": "Peak memory of a fold of IEMOCAP's size, and seconds per epoch with once, twice and four times the data."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-needs", "caption": "Peak memory of a fold of IEMOCAP's size, and seconds per epoch of a batch of segments (on a GPU sixteen), and of twice and four times as many."}}
 common.table(speed.needs(machines), decimals=2)
 
 # %% [markdown]

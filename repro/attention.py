@@ -55,8 +55,8 @@ def measure(
         device: where to compute.
 
     Returns:
-        What the key `attention` of a results line holds: a list per measure with a number for
-        each utterance, None where nothing varies, and `examples`. The measures are rank
+        What the key `attention` of a results line holds, that is, a list per measure with a number
+        for each utterance, None where nothing varies, and `examples`. The measures are rank
         correlations over time, averaged over the utterance's segments, of the `bottom_up` map and
         of the `top_down` map of the predicted emotion, both summed over frequency, with `energy`
         and `pitch`; and the `spread` of the bottom-up map, its entropy as a share of the largest.

@@ -50,7 +50,7 @@ def predict(
         fold: rows to fit to and rows to score.
 
     Returns:
-        A row per test utterance: utterance, emotion (true) and a probability per class.
+        A row per test utterance, with utterance, emotion (true) and a probability per class.
     """
     emotions = table["emotion"].to_numpy()
     test = table.iloc[fold.test][["utterance", "emotion"]].reset_index(drop=True)

@@ -253,7 +253,7 @@ def height_flattens(study: Study) -> list[Part]:
     higher = [name for h, name in heights.items() if h > HEIGHT]
     _require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
     comparison = _Comparison(
-        f"WA, {{}} − {heights[HEIGHT]} (level: ±{LEVEL_WA:g})",
+        f"WA, {{}} − {heights[HEIGHT]} (claimed: within ±{LEVEL_WA:g})",
         higher,
         [heights[HEIGHT], *higher],
         lambda s: s[..., 1:, WA] - s[..., :1, WA],
@@ -430,7 +430,7 @@ def _happy_changes(study: Study, side: str, sizes: dict[int, str]) -> Part:
     """Compare happy's accuracy at each size with its mean over the sweep of that side."""
     names = list(sizes.values())
     comparison = _Comparison(
-        f"happy, {{}} − mean over {side} (level: ±{LEVEL_EMOTION / 2:g})",
+        f"happy, {{}} − mean over {side} (claimed: within ±{LEVEL_EMOTION / 2:g})",
         names,
         names,
         lambda s: s[..., HAPPY] - s[..., HAPPY].mean(-1, keepdims=True),
@@ -467,7 +467,7 @@ def _spearman(blocks: np.ndarray) -> np.ndarray:
 
 def _ahead(study: Study, name: str, others: Sequence[str], least: float = 0.0) -> Part:
     """Compare the WA of one shape with that of others, claimed to be behind it."""
-    bound = f" (level: {least:+g} or more)".replace("-", "−") if least else ""
+    bound = f" (claimed: above {least:g})".replace("-", "−") if least else ""
     comparison = _Comparison(
         f"WA, {name} − {{}}{bound}",
         others,

@@ -23,7 +23,10 @@ Pooling = Literal["gap", "bilinear", "attention"]
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """From waveform to network input (Section 2.1)."""
+    """From waveform to network input (Section 2.1).
+
+    What each value of a field means, here and in the classes below, stands in `READINGS`.
+    """
 
     window: Literal["symmetric", "periodic"] = "symmetric"
     magnitude: Literal["magnitude", "power"] = "magnitude"

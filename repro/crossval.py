@@ -150,8 +150,8 @@ def run_fold(
     `on_scored` is given the network, each test utterance's segments, and the predictions.
 
     Returns:
-        The loss per epoch, and a table with a row per test utterance: utterance, emotion (true)
-        and one score per class, averaged over the utterance's segments.
+        The loss per epoch, and a table with a row per test utterance, with utterance, emotion
+        (true) and one score per class, averaged over the utterance's segments.
     """
     seed = fold_seed(seed, fold)
     training = training_set(features, fold, experiment.training, seed)
@@ -264,7 +264,7 @@ def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:
 def fold_seed(seed: int, fold: Fold) -> int:
     """Return the seed of one fold's initial weights and segment order.
 
-    It depends on the fold's name alone, so that folds can run in any order, anywhere.
+    It depends on the seed and the fold's name alone, so that folds can run in any order, anywhere.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{fold.held_out}".encode()).digest()[:4], "big")
 

@@ -45,9 +45,9 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
         predictions: of one study, corpus and preset, as `repro.results.read` gives them.
 
     Returns:
-        A row per change: variant, against (what it is compared with), WA, UA (per cent), and for
-        each of them `effect`, `effect low`, `effect high` (points) and `p`; utterances, speakers,
-        seeds, note.
+        A row per change, with variant, against (what it is compared with), WA, UA (per cent), and
+        for each of them `effect`, `effect low`, `effect high` (points) and `p`; utterances,
+        speakers, seeds, note.
 
     Raises:
         ValueError: there are several corpora or presets, or settings of one variant.

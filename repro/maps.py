@@ -16,8 +16,9 @@ def pack(values: np.ndarray) -> dict[str, Any]:
     """Turn a matrix of finite numbers into what JSON can hold.
 
     Returns:
-        `shape`, the `low`est and `high`est value, and `data`: the points, row by row, as base64
-        of one byte each, from 0 for the lowest to 255 for the highest.
+        `shape`, `low` and `high` (the least and the greatest value), and `data`, which is the
+        points, row by row, as base64 of one byte each, from 0 for the lowest to 255 for the
+        highest.
     """
     low, high = (float(f"{bound:.6g}") for bound in (values.min(), values.max()))
     steps = (values - low) / (high - low) * STEPS if high > low else np.zeros(values.shape)
@@ -34,7 +35,7 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     """Return the matrix that `pack` packed.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no packed matrix.
     """
     (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
     if not (type(rows) is type(columns) is int and 0 < rows <= ROWS and 0 < columns <= COLUMNS):

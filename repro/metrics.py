@@ -76,8 +76,8 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
     never share a row. Where the folds are not speakers there are no intervals, see `speakers`.
 
     Returns:
-        A row per corpus, preset and variant in the order of the file: folds, utterances and seeds
-        (how many), WA, UA and the four emotions, each score with its `low` and `high`.
+        A row per corpus, preset and variant in the order of the file, with folds, utterances and
+        seeds (how many), WA, UA and the four emotions, each score with its `low` and `high`.
     """
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
@@ -138,9 +138,9 @@ def paired(
         pairs: names of variants, by default those of Table 1.
 
     Returns:
-        A row per pair: one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one` is
-        ahead of `other`, see `difference`); and of the first seed utterances (how many), only one,
-        only other (on how many of them only that variant is right) and p, see `McNemar`.
+        A row per pair, with one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one`
+        is ahead of `other`, see `difference`); and of the first seed utterances (how many), only
+        one, only other (on how many of them only that variant is right) and p, see `McNemar`.
     """
     columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
     columns += ["utterances", "only one", "only other", "p"]

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from repro import metrics, paper, recovery, spectrogram
 from repro.changes import short_name
@@ -134,7 +135,7 @@ def segments(waveform: torch.Tensor) -> Figure:
             rows += 1
     bottom.set(yticks=[], xlabel="time (s)", ylabel="segments")
     bottom.spines["left"].set_visible(False)
-    bottom.legend(loc="upper right", frameon=False)
+    fig.legend(loc="outside upper right", ncols=2, frameon=False)
     return fig
 
 
@@ -203,6 +204,7 @@ def lengths(table: pd.DataFrame) -> Figure:
     ax.axvspan(0, paper.SEGMENT_SECONDS, color="0.9", zorder=0)
     ax.text(0.05, 1.01, "shorter than a segment", va="bottom", transform=ax.get_xaxis_transform())
     ax.set(xlabel="length (s)", ylabel="utterances", xlim=(0, None))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     fig.data = table[["utterance", "speaker", "emotion", "samples"]]
     return fig
 
@@ -336,6 +338,8 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
             ax=ax,
             annot_kws={"fontsize": SMALL},
         )
+        for text, share in zip(ax.texts, shares.to_numpy().ravel(), strict=True):
+            text.set_color("white" if share > 70 else "black")  # either is easy to read there
         ax.set(title=variant, xlabel="predicted", ylabel="")
         ax.tick_params(length=0, rotation=0)
         ax.set_xticklabels(ax.get_xticklabels(), rotation=45, ha="right")
@@ -413,7 +417,7 @@ def histories(history: pd.DataFrame) -> Figure:
         color="0.4",
         fontsize=SMALL,
     )
-    ax.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
+    ax.set(xlabel="epoch", ylabel="cross-entropy")
     fig.legend(
         *ax.get_legend_handles_labels(),
         loc="outside upper center",
@@ -543,7 +547,7 @@ def forest(effects: pd.DataFrame) -> Figure:
             y, effects[f"{score} effect low"], effects[f"{score} effect high"], color="C0", lw=1.5
         )
         told_apart = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
-        for filled, label in ((True, "told apart from none"), (False, "not told apart")):
+        for filled, label in ((True, "differs from 0"), (False, "may be 0")):
             chosen = told_apart == filled
             ax.plot(
                 effects[f"{score} effect"][chosen],
@@ -582,7 +586,7 @@ def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
 
 
 def network(settings: Network) -> Figure:
-    """Draw a network from its settings: each map as high as it has rows, with its size below."""
+    """Draw a network from its settings: the higher a map, the more rows it has."""
     parts = _parts(settings)
     fig, ax = _subplots(figsize=(WIDTH, 3.2))
     highest = max(rows for _, _, (_, rows, _), _ in parts)

@@ -128,10 +128,10 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         predictions: of the study, on one set of settings.
 
     Returns:
-        A row per planted scale: scale, unit, planted, recovered, low, high (ms or Hz), at_most;
-        best reach and best WA; half reach and half WA, those of the largest filter that reaches no
-        further than half of what is planted, and early, whether even that one does better than
-        chance by the same test; chance (per cent), speakers, seeds.
+        A row per planted scale, with scale, unit, planted, recovered, low, high (ms or Hz),
+        at_most; best reach and best WA; half reach and half WA, those of the largest filter that
+        reaches no further than half of what is planted, and early, whether even that one does
+        better than chance by the same test; chance (per cent), speakers, seeds.
     """
     rows = []
     name_of = predictions["variant"].map({v: _scale(v).text for v in set(predictions["variant"])})

@@ -45,8 +45,8 @@ def coverage(
         runs: experiments per row.
 
     Returns:
-        A row for each number of speakers and spread: the share, in per cent, of intervals that hold
-        the truth, from the bootstrap over speakers and from the utterances alone.
+        A row for each number of speakers and spread, with the share, in per cent, of intervals that
+        hold the truth, from the bootstrap over speakers and from the utterances alone.
     """
     rows = []
     for count in speakers:
@@ -112,8 +112,8 @@ def power(
         runs: experiments per row.
 
     Returns:
-        A row for each experiment and gain: `experiment`, `gain`, and how often the better system is
-        found to be better (`found`) and to be worse (`wrong`), in per cent.
+        A row for each experiment and gain, with `experiment`, `gain`, and how often the better
+        system is found to be better (`found`) and to be worse (`wrong`), in per cent.
     """
     rows = []
     for name, (speakers, utterances) in sizes.items():

@@ -347,7 +347,7 @@ def test_happy(per_emotion: int, happy: float, of_height: tuple[float, ...], exp
     )
     sides = ("height", over_heights, max(map(abs, of_height))), ("width", over_widths, 0)
     for side, part, most in sides:
-        assert part.what.endswith(f"− mean over {side} (level: ±2.5)")
+        assert part.what.endswith(f"− mean over {side} (claimed: within ±2.5)")
         assert (part.verdict == "contradicted") == (most > 0)
 
 

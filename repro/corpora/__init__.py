@@ -61,7 +61,7 @@ def load_corpus(
         labels: "hap", or "hap+exc" to count IEMOCAP's excited utterances as happy.
 
     Returns:
-        One row an utterance, sorted by utterance: utterance, speaker, emotion (neutral, happy,
+        One row an utterance, sorted by utterance, with utterance, speaker, emotion (neutral, happy,
         sad or angry), path, samples (the length at 16 kHz); `attrs["corpus"]` is the name.
 
     Raises:

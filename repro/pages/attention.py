@@ -34,9 +34,11 @@ def map_size(preset: str) -> Markdown:
     with torch.device("meta"):
         segment = torch.empty(1, 1, paper.BINS, paper.FRAMES)
     rows, columns = network.to("meta").features(segment).shape[2:]
+    pooled = paper.POOL_WINDOW ** len(experiment.network.pools)
+    high, wide = (step * pooled for step in experiment.network.stride)
     return Markdown(
-        f"Here a map has {rows} rows by {columns} columns, so that one point stands for about "
-        f"{paper.HIGHEST_HZ / rows:.0f} Hz by {1000 * paper.SEGMENT_SECONDS / columns:.0f} ms."
+        f"Here a map has {rows} rows by {columns} columns, {high * paper.BIN_HZ} Hz and "
+        f"{wide * 1000 * paper.SHIFT_SECONDS:.0f} ms apart."
     )
 
 
@@ -44,9 +46,9 @@ def averages(attention: pd.DataFrame) -> pd.DataFrame:
     """Average what was measured on attention maps, for all utterances and for groups of them.
 
     Returns:
-        A row per group and measure: `group`, `utterances`, `measure`, and `value`, `low`, `high`.
-        The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more with
-        energy than with pitch.
+        A row per group and measure, with `group`, `utterances`, `measure`, and `value`, `low`,
+        `high`. The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more
+        with energy than with pitch.
     """
     measured = attention.assign(
         bottom_up_more=attention["bottom_up_energy"] - attention["bottom_up_pitch"],
@@ -65,7 +67,7 @@ def averages(attention: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
-    """Lay `attention_table` out for one map, `bottom_up` or `top_down`, with intervals as text."""
+    """Lay `averages` out for one map, `bottom_up` or `top_down`, with intervals as text."""
     titles = {
         f"{map_name}_energy": "with energy",
         f"{map_name}_pitch": "with pitch",
@@ -90,13 +92,16 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
     if every["low"].isna().all():
         verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
     else:
-        verdict = "; it ".join(
-            [
-                *(_follows(every.loc[f"bottom_up_{name}"], name) for name in ("energy", "pitch")),
-                _more(every.loc["bottom_up_more"]),
-            ]
+        verdict = ". ".join(
+            f"By its rank correlation over time, the {title} map "
+            + "; it ".join(
+                [
+                    *(_follows(every.loc[f"{look}_{name}"], name) for name in ("energy", "pitch")),
+                    _more(every.loc[f"{look}_more"]),
+                ]
+            )
+            for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down"))
         )
-        verdict = f"By its rank correlation over time, the bottom-up map {verdict}"
     spread = every.loc["spread", "value"]
     size = (
         f"{wording.many(attention['fold'].nunique(), 'speaker')} and "
@@ -108,8 +113,9 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
         else ""
     )
     return Markdown(
-        f"{verdict}. Its entropy is {100 * spread:.0f}% of the largest possible, where 100% would "
-        f"be a plain average over all positions. The numbers come from {size}.{caution}"
+        f"{verdict}. The bottom-up map's entropy is {100 * spread:.0f}% of the largest possible, "
+        "where 100% would be a plain average over all positions. The numbers come from "
+        f"{size}.{caution}"
     )
 
 

@@ -13,6 +13,7 @@ from IPython.display import HTML, Markdown
 from scipy import stats
 
 from repro import claims, config, paper, study, trainer
+from repro.changes import short_name
 from repro.config import Experiment, Protocol
 from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
 from repro.model import build_network
@@ -99,6 +100,18 @@ def so_far(
     return Markdown(f"> **Unfinished.** Folds so far: {'; '.join(states)}.")
 
 
+def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
+    """Name the variants of a study for which a corpus has no names or labels."""
+    names = [
+        f"`{short_name(variant)}`"
+        for variant, experiment in study.variants(of, preset).items()
+        if not _planned_folds(corpus, experiment.protocol)
+    ]
+    if not names:
+        return None
+    return Markdown(f"{wording.TITLES[corpus]} has no names or labels for {', '.join(names)}.")
+
+
 def fitted(data: Results, corpus: str) -> Markdown | None:
     """Say how many steps were trained, and how well the networks fit their training data then.
 
@@ -166,7 +179,7 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
     shown = frame.replace(INTERVAL, "\\1\u00a0[\\2,\u00a0\\3]", regex=True)  # in one piece
     style = shown.style.hide(axis="index").set_uuid(identifier)
     style = style.set_table_attributes('class="table"')
-    style = style.format(precision=decimals, na_rep="–", subset=numbers)
+    style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
     style = style.set_properties(subset=numbers, **{"text-align": "right"})
     return HTML(style.to_html() + _download(frame))
 

@@ -32,7 +32,7 @@ def marks(predictions: pd.DataFrame) -> HTML:
     """Show every claim with a coloured mark for its verdict, and the effects that it rests on.
 
     Those that the results decide come first, the others in the order of the paper. Where studies
-    were run in different ways, also how that was run which a verdict comes from.
+    were run in different ways, a column says how the one behind each verdict was run.
     """
     order = list(common.MARKS)
     judged = sorted(claims.judge(predictions), key=lambda v: order.index(v.verdict))

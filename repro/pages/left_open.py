@@ -1,4 +1,4 @@
-"""The page "Left open", and every table of sentences that can be read in more than one way."""
+"""The page "What the paper left open", and every table of sentences with several readings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page "Pooling": Table 1 here and in the paper (Section 3.3, Table 1)."""
+"""The page "Poolings": Table 1 here and in the paper (Section 3.3, Table 1)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def listeners(corpus: str) -> Markdown | None:
     if corpus != "emodb":
         return None
     return Markdown(
-        "People do well on EmoDB because it was made so: its makers published the utterances whose "
+        "EmoDB was made to be recognised by people: its makers published the utterances whose "
         f"emotion more than {emodb.LISTENERS_RECOGNISED}% of their listeners recognised and that "
         f"more than {emodb.LISTENERS_NATURAL}% judged natural (Burkhardt et al., Interspeech 2005)."
     )

@@ -1,4 +1,4 @@
-"""The page "How sure": what intervals hold, and what gain an experiment can find."""
+"""The page "How sure are we?": what intervals hold, and what gain an experiment can find."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
 
 def simulated() -> Markdown:
     """Say how far a share of simulated experiments can be off by chance."""
-    error = 196 * (metrics.LEVEL * (1 - metrics.LEVEL) / simulation.RUNS) ** 0.5
+    near, half = (196 * (p * (1 - p) / simulation.RUNS) ** 0.5 for p in (metrics.LEVEL, 0.5))
     return Markdown(
-        f"Each share is counted from {simulation.RUNS} experiments, and so up to {error:.0f} "
-        "points off by chance."
+        f"Each share is counted from {simulation.RUNS} experiments, and so off by chance: up to "
+        f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and more below, up to {half:.0f} "
+        "points at a half."
     )
 
 
@@ -71,16 +72,22 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     """
     enough = 80
     ours, plain = held["bootstrap over speakers (%)"], held["Wilson (%)"]
-    sentences = []
+    needed: dict[str, list[str]] = {}
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"]
         most = f"larger than {rows['gain'].max():g} points, the largest tried,"
         least = f"{at_least.min():g} points" if len(at_least) else most
-        sentences.append(f"{least} with the speakers and utterances of {name}")
+        needed.setdefault(least, []).append(str(name))
+    sentences = [
+        f"{least} with the speakers and utterances of {' or of '.join(names)}"
+        for least, names in needed.items()
+    ]
+    fewest = held.loc[ours.idxmin(), "speakers"]
     return Markdown(
         f"Of the intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a hundred hold "
-        f"the truth; of those that take utterances as independent, {plain.min():.0f} to "
-        f"{plain.max():.0f}. To be found {enough} times in a hundred a gain must be "
+        f"the truth, the fewest with {fewest} speakers; of those that take utterances as "
+        f"independent, {plain.min():.0f} to {plain.max():.0f}. To be found {enough} times in a "
+        "hundred a gain must be "
         f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
         f"{poolings.attention_gain():.1f} points."
     )

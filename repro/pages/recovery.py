@@ -30,9 +30,9 @@ def notice(preset: str) -> Markdown:
             "not swept"
         )
     return Markdown(
-        "> **Planted signals, no speech.** The four classes bear the names of the emotions because "
-        "the network has these four outputs. The numbers on this page are about the method and say "
-        "nothing about emotion.\n>\n"
+        "> **Planted signals, no speech.** In the results the four classes bear the names of the "
+        "emotions, which are the network's four outputs. The numbers on this page are about the "
+        "method and say nothing about emotion.\n>\n"
         f"> **Preset `{preset}`.** In this study: {'; '.join(changes)}."
     )
 
@@ -44,10 +44,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         {
             "planted": found["scale"],
             "recovered": [_recovered(row) for row in found.itertuples()],
-            "recovered / planted": [
-                "–" if pd.isna(row.recovered) else f"{row.recovered / row.planted:.2f}"
-                for row in found.itertuples()
-            ],
+            "recovered / planted": [_ratio(row) for row in found.itertuples()],
             "best WA": [
                 f"{row[0]:.1f} at {row[1]} {row[2]}"
                 for row in zip(found["best WA"], found["best reach"], found["unit"], strict=True)
@@ -99,7 +96,7 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     times = (found["best reach"] / found["planted"]).dropna()
     if len(times):
         sentences.append(
-            "The paper reads its scale from the top of the curve, not from half-way up: the best "
+            "The paper reads its scale from the top of the curve, not from halfway up: the best "
             f"filter here is {times.min():.1f} to {times.max():.1f} times as large as what was "
             "planted."
         )
@@ -118,6 +115,19 @@ def _recovered(row: Any) -> str:
     if pd.isna(row.recovered):
         return "none"
     if row.at_most:
-        high = row.recovered if pd.isna(row.high) else row.high
-        return f"at most {high:.0f} {row.unit}"
+        return f"at most {_bound(row):.0f} {row.unit}"
     return f"{wording.number(row.recovered, row.low, row.high, 0)} {row.unit}"
+
+
+def _ratio(row: Any) -> str:
+    """Give a recovered scale as a share of the planted one."""
+    if pd.isna(row.recovered):
+        return "–"
+    if row.at_most:
+        return f"at most {_bound(row) / row.planted:.2f}"
+    return f"{row.recovered / row.planted:.2f}"
+
+
+def _bound(row: Any) -> float:
+    """Return what a scale lies below that is smaller than the sweep can tell."""
+    return float(row.recovered if pd.isna(row.high) else row.high)

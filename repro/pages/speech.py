@@ -55,5 +55,4 @@ def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     counts = pd.crosstab(held["fold"], held["emotion"], margins=True, margins_name="all")
     columns = [*paper.EMOTIONS, "all"]
     counts = counts.reindex(columns=columns, fill_value=0).rename_axis("speaker").reset_index()
-    shown = common.table(counts.rename_axis(columns=None))
-    return HTML(f"<p>And those of {wording.TITLES[corpus]} that the results hold:</p>{shown.data}")
+    return common.table(counts.rename_axis(columns=None))

@@ -1,4 +1,4 @@
-"""The page "How fast": what `repro bench` measured, and how long the paper's tables would take."""
+"""The page "How fast, and why": what `repro bench` measured, and how long the tables would take."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
             machine,
             found["memory"]["resident_gb"],
             found["memory"]["resident_kept_gb"],
-            found["memory"]["device_gb"],
+            found["memory"]["device_gb"] or None,  # there is no GPU
             *(found["scaling"][f"{times}x"] for times in bench.SCALES),
             found["scaling"]["slope"],
         )
@@ -89,8 +89,8 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
         figure = shapes * steps * mean / 3600
         lines.append(
             f"On **{machine}** the trainer is {found['train']['ratio']:.1f} times as fast as the "
-            f"usual loop. Training Table 1 on a corpus of IEMOCAP's size would take "
-            f"{table:,.1f} hours and Fig. 2 {figure:,.1f} hours: both extrapolated from the rates "
-            "above, neither run."
+            f"usual loop. Training the paper's Table 1 on a corpus of IEMOCAP's size would take "
+            f"{table:,.0f} hours, and the paper's Fig. 2 {figure:,.0f} hours: both extrapolated "
+            "from the rates above, neither run."
         )
     return Markdown("\n\n".join(lines))

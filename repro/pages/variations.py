@@ -33,7 +33,9 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
     """Lay `effects.table` out for the protocol page: what a paper that did this would report."""
     return pd.DataFrame(
         {
-            "a paper that would …": found["variant"].map(changes.TRAPS),
+            "a paper that would …": [
+                f"{changes.TRAPS[name]} ({changes.short_name(name)})" for name in found["variant"]
+            ],
             **{
                 f"… would report of {score}": [
                     f"{row[score]:.1f}%: {_effect(row, score)}" for _, row in found.iterrows()

@@ -81,15 +81,16 @@ def size(summary: pd.DataFrame) -> str:
 
 
 def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
-    """Warn of networks that do no better by WA than always naming the commonest emotion."""
+    """Warn of networks that do no better by WA than always naming the commonest emotion.
+
+    That is, whose interval holds what that would reach; where there are too few speakers for an
+    interval, those that a binomial test cannot tell from it.
+    """
     chance = metrics.majority(predictions) / 100
     guessing = [
-        str(row.Index)
-        for row in summary.itertuples()
-        if binomtest(
-            round(row.WA / 100 * row.utterances), row.utterances, chance, alternative="greater"
-        ).pvalue
-        > 0.05
+        str(variant)
+        for variant, row in summary.iterrows()
+        if row["WA low"] <= 100 * chance or (pd.isna(row["WA low"]) and _by_chance(row, chance))
     ]
     if not guessing:
         return ""
@@ -97,6 +98,12 @@ def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
         "Not distinguishable from always naming the commonest emotion "
         f"({100 * chance:.1f}%), and so of no use for an order: {', '.join(guessing)}. "
     )
+
+
+def _by_chance(row: pd.Series, chance: float) -> bool:
+    """Tell whether utterances recognised at random might reach a WA."""
+    right, of = round(row["WA"] / 100 * row["utterances"]), int(row["utterances"])
+    return bool(binomtest(right, of, chance, alternative="greater").pvalue > 0.05)
 
 
 def _caution(predictions: pd.DataFrame) -> str:
