@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from repro import trainer
+from repro import study, trainer
 from repro.config import Network, Training, preset
 from repro.errors import ReproError
 from repro.model import build_network
@@ -247,6 +247,35 @@ def test_a_compiled_network_trains_like_an_eager_one() -> None:
     eager, compiled = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
     assert len(eager) == 2
     assert compiled == pytest.approx(eager, rel=1e-4)
+
+
+MANY_COMPILED = """
+import torch
+from repro import trainer
+from repro.config import Network, Training
+from repro.model import build_network
+
+compile = torch.compile
+def count(graph, _):
+    compiled.append(graph)
+    return graph.forward
+torch.compile = lambda network, **how: compile(network, backend=count, **how)
+segments, labels = torch.rand(4, 1, 24, 16), torch.arange(4)
+training = Training(epochs=1, batch_size=4, milestones=())
+for height in range(2, 12):
+    compiled = []
+    network = build_network(Network(stems=((height, 2),), stem_channels=2, trunk=()))
+    trainer.fit(network, segments, labels, training, seed=0, compiled=True)
+    print(len(compiled))
+"""
+
+
+@pytest.mark.slow
+def test_every_network_of_a_sweep_is_compiled() -> None:
+    command = [sys.executable, "-c", MANY_COMPILED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert min(map(int, done.stdout.split()), default=0) > 0, done.stdout + done.stderr
+    assert len(study.variants("filter-shapes", "paper")) < trainer.MOST_COMPILED
 
 
 def test_without_a_compiler_training_goes_on_and_says_so_once(
