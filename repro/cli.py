@@ -1,4 +1,8 @@
-"""The `repro` command."""
+"""The `repro` command: `repro --help` lists what it does, `repro COMMAND --help` each option.
+
+Every command calls one function of the library, prints what it returns, and turns a `ReproError`
+into one line on standard error and exit status 1.
+"""
 
 from __future__ import annotations
 

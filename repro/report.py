@@ -42,6 +42,7 @@ class Source(NamedTuple):
 EDITION_CORPUS = "emodb"
 SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
 OTHER_SOURCES = {
+    "05_readings": Source("results/emodb/readings.jsonl", "coarse"),
     "07_recovery": Source("results/planted/quick.jsonl", "quick"),
     "11_how_fast": Source("results/bench/cpu.json", "paper"),
 }

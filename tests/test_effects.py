@@ -254,7 +254,7 @@ def test_the_forest_shows_each_effect_and_fills_what_stands_out() -> None:
     assert fig.get_size_inches()[0] <= plots.WIDTH  # no wider than a page
     for ax, score in zip(fig.axes, effects.SCORES, strict=True):
         lines = {line.get_label(): line for line in ax.lines}
-        filled, hollow = lines["told apart from none"], lines["not told apart"]
+        filled, hollow = lines["differs from 0"], lines["may be 0"]
         assert filled.get_xdata() == pytest.approx([found[f"{score} effect"][0]])
         assert hollow.get_xdata() == pytest.approx([found[f"{score} effect"][1]])
     labels = [text.get_text() for text in fig.axes[0].get_yticklabels()]
@@ -297,7 +297,7 @@ def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     table = study({"default": 0.5, "protocol.folds=random": 0.7, "front_end.short=drop-test": 0.4})
     found = effects.table(table)
     rows = variations.traps(found)
-    assert rows.iloc[0, 0] == changes.TRAPS["protocol.folds=random"]
+    assert rows.iloc[0, 0] == f"{changes.TRAPS['protocol.folds=random']} (folds=random)"
     assert rows.iloc[0, 1].startswith("69.") and ": +" in rows.iloc[0, 1]
     assert "\N{MINUS SIGN}" in rows.iloc[1, 1]
     assert "WA is 5" in str(variations.protocol_answer(found, table).data)
