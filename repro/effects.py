@@ -58,11 +58,13 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
     if settings["variant"].duplicated().any():
         raise ValueError("predictions of more than one corpus, preset or setting: choose one")
     by_variant = dict(list(predictions.groupby("variant", sort=False)))
-    rows = [
-        _row(variant, changed, by_variant[against(variant)])
-        for variant, changed in by_variant.items()
-        if is_change(variant) and _shares_a_seed(changed, by_variant.get(against(variant)))
-    ]
+    rows = []
+    for variant, changed in by_variant.items():
+        default = by_variant.get(against(variant))
+        if is_change(variant) and default is not None:
+            pair = _in_both(changed, default)
+            if not pair[0].empty:
+                rows.append(_row(variant, *pair, of=metrics.speakers(default)))
     found = pd.DataFrame(rows, columns=COLUMNS)
     columns = [f"{score} p" for score in SCORES]
     chances = found[columns].to_numpy(float, copy=True)
@@ -101,15 +103,24 @@ def is_change(variant: str) -> bool:
     return variant not in TO_THE_LETTER and not variant.startswith(BEST)
 
 
-def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame) -> dict[str, object]:
-    """Compare a change with its default, on the seeds that both have."""
-    seeds = set(changed["seed"]) & set(default["seed"])
-    changed, default = (each[each["seed"].isin(seeds)] for each in (changed, default))
+def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the seeds that both have and, where folds are speakers, the folds of each seed."""
+    unit = ["seed"]
+    if metrics.speakers(changed) and metrics.speakers(default):
+        unit = ["seed", "fold"]  # as long as a study runs, one has more of them
+    of_changed, of_default = (pd.MultiIndex.from_frame(each[unit]) for each in (changed, default))
+    return changed[of_changed.isin(of_default)], default[of_default.isin(of_changed)]
+
+
+def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame, of: int) -> dict[str, object]:
+    """Compare a change with its default, which has so many speakers in all."""
     values, _ = _scores(changed)
     default_values, default_draws = _scores(default)
     speakers = metrics.speakers(default)
     paired = _on_speakers_of(default, changed)
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
+    if speakers < of:
+        notes.append(f"unfinished: on {speakers} of {of} speakers")
     if not speakers:
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:
@@ -135,7 +146,7 @@ def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame) -> dict[str
     return row | {
         "utterances": changed["utterance"].nunique(),
         "speakers": speakers,
-        "seeds": len(seeds),
+        "seeds": changed["seed"].nunique(),
         "note": "; ".join(filter(None, notes)),
     }
 
@@ -171,10 +182,6 @@ def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFram
     else:
         return None
     return paired if _units(paired) == _units(default) else None
-
-
-def _shares_a_seed(changed: pd.DataFrame, default: pd.DataFrame | None) -> bool:
-    return default is not None and bool(set(changed["seed"]) & set(default["seed"]))
 
 
 def _units(predictions: pd.DataFrame) -> set[tuple[str, int]]:

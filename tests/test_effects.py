@@ -134,12 +134,23 @@ def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
     default = outcome(table[table["fold"] < "06"], "default", 0.5)
     other = outcome(table[table["fold"] > "02"], "protocol.folds=random", 0.5)
     other = other.assign(fold="part1")
-    unfinished = default[default["fold"] != "03"].assign(variant="network.padding=none", key="k")
-    found = effects.table(pd.concat([default, other, unfinished]))
-    for variant in ("protocol.folds=random", "network.padding=none"):
-        of = row(found, variant)
-        assert np.isfinite(of["WA effect"]) and np.isnan(of["WA effect low"])
-        assert "no interval" in of["note"]
+    of = row(effects.table(pd.concat([default, other])), "protocol.folds=random")
+    assert np.isfinite(of["WA effect"]) and np.isnan(of["WA effect low"])
+    assert "no interval" in of["note"]
+
+
+def test_an_unfinished_change_is_compared_on_the_speakers_that_it_has() -> None:
+    default = outcome(speech(), "default", 0.5)
+    hard = default["fold"] < "04"
+    default.loc[hard, "predicted"] = default.loc[hard, "emotion"].map(
+        dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
+    )
+    unfinished = default[~hard].assign(variant="network.padding=none", key="k")
+    of = row(effects.table(pd.concat([default, unfinished])), "network.padding=none")
+    assert (of["WA effect"], of["WA effect low"], of["WA effect high"]) == (0, 0, 0)
+    assert (of["speakers"], of["note"]) == (6, "unfinished: on 6 of 10 speakers")
+    other_speakers = outcome(speech(), "network.padding=none", 0.5)[~hard]
+    assert effects.table(pd.concat([default[hard], other_speakers])).empty
 
 
 def test_a_default_whose_folds_are_not_speakers_leaves_no_interval() -> None:

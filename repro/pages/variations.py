@@ -56,11 +56,13 @@ def training_losses(data: Results) -> pd.DataFrame:
     """
     first = data.history[data.history["seed"] == 0]
     last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
-    losses = last.groupby("variant")["loss"].mean()
+    losses, folds = (last.groupby("variant")["loss"].agg(how) for how in ("mean", "size"))
     rows: dict[str, dict[str, Any]] = {}
     for variant in losses.index.intersection([*changes.changes(Experiment())]):
         default = losses.get(changes.against(variant))
         if default is None or not changes.eligible(variant):
+            continue
+        if folds[variant] < folds[changes.against(variant)]:  # not finished yet
             continue
         field, _, value = variant.partition("=")
         row: dict[str, Any] = {"field": field, "default": default, "best alternative": value}
