@@ -89,9 +89,9 @@ common.table(variations.change_effects(found))
 common.table(variations.training_losses(data), decimals=3)
 
 # %% [markdown]
-# Table 1 to the letter and with the chosen readings together, on the same folds:
+# The paper's Table 1 to the letter and with the chosen readings together, on the same folds:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "Table 1 with the readings to the letter, and with those of the lowest training loss."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the readings to the letter, and with those of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
 
 # %% [markdown]

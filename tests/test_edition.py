@@ -400,7 +400,7 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     data = collect(path)
     said = common.so_far(data, "emodb", None)
     assert said is not None
-    assert "bilinear none of 10; attention 7 of 10" in said.data
+    assert "Folds so far: `attention` 7 of 10. Not run yet: `bilinear`." in said.data
     assert "gap" not in said.data
     assert common.so_far(data, "emodb", None, only="gap") is None
     assert common.so_far(data, "emodb", "corpus/emodb") is None, "run there, it is finished"

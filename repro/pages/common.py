@@ -85,28 +85,33 @@ def so_far(
         return None
     first = data.folds.iloc[0]
     seeds = data.folds["seed"].max() + 1
-    states = []
+    begun, missing = [], []
     for variant, experiment in study.variants(first["study"], first["preset"]).items():
         if only not in (None, variant):
             continue
         planned = _planned_folds(first["corpus"], experiment.protocol)
         for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
             if len(held) < seeds * planned:
-                states.append(f"{variant} {len(held)} of {seeds * planned}")
+                begun.append(f"`{short_name(variant)}` {len(held)} of {seeds * planned}")
         if planned and variant not in set(data.folds["variant"]):
-            states.append(f"{variant} none of {seeds * planned}")
-    if not states:
+            missing.append(f"`{short_name(variant)}`")
+    if not begun + missing:
         return None
-    return Markdown(f"> **Unfinished.** Folds so far: {'; '.join(states)}.")
+    said = [f"Folds so far: {', '.join(begun)}."] if begun else []
+    said += [f"Not run yet: {', '.join(missing)}."] if missing else []
+    return Markdown(f"> **Unfinished.** {' '.join(said)}")
+
+
+def planned(corpus: str, of: str, preset: str) -> list[str]:
+    """Return the variants of a study that a corpus has names and labels for."""
+    grid = study.variants(of, preset)
+    return [variant for variant, e in grid.items() if _planned_folds(corpus, e.protocol)]
 
 
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     """Name the variants of a study for which a corpus has no names or labels."""
-    names = [
-        f"`{short_name(variant)}`"
-        for variant, experiment in study.variants(of, preset).items()
-        if not _planned_folds(corpus, experiment.protocol)
-    ]
+    run = planned(corpus, of, preset)
+    names = [f"`{short_name(v)}`" for v in study.variants(of, preset) if v not in run]
     if not names:
         return None
     return Markdown(f"{wording.TITLES[corpus]} has no names or labels for {', '.join(names)}.")

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from repro import changes, config, effects, metrics
 from repro.config import READINGS, Experiment
-from repro.pages import poolings, wording
+from repro.pages import common, poolings, wording
 from repro.results import Results
 
 
@@ -106,9 +106,13 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         else "the readings that train best have not been put together yet. "
     )
     shown = ours[[not effects.is_change(str(name)) for name in ours.index]]
+    corpus, preset = predictions[["corpus", "preset"]].iloc[0]
+    grid = common.planned(corpus, "readings", preset.split(",")[0])
+    every = sum(map(effects.is_change, grid))
+    so_far = f"{len(found)} of {every} changes have been measured. " if len(found) < every else ""
     predictions = predictions[predictions["variant"].isin(shown.index)]
     return Markdown(
-        f"{_told_apart(found)}{again}The numbers here come from {wording.size(shown)}. "
+        f"{so_far}{_told_apart(found)}{again}The numbers here come from {wording.size(shown)}. "
         f"{wording.learnt(shown, predictions)}{_no_evidence(predictions)}"
     )
 
