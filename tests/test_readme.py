@@ -181,7 +181,7 @@ def table_of(text: str) -> list[str]:
     """The rows of the table, below which stand what the preset changes and what was not learnt."""
     table, note, caution = text.split("\n\n")
     assert "a single utterance of angry: they have hardly learnt" in caution
-    assert note.startswith("Preset `demo`, not the paper's protocol. Changed: ")
+    assert note.startswith("**Preset `demo`, not the paper's protocol.** Changed: ")
     assert "`network.stride` is (8, 8) instead of (1, 1)" in note
     return table.splitlines()
 
