@@ -29,6 +29,7 @@ import pandas as pd
 from scipy import stats
 
 from repro import config, metrics, paper
+from repro.corpora import BUILT_IN
 
 Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
 
@@ -105,8 +106,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
         note = f"no results of the study {test.study}"
         return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
     try:
-        made = study.corpus == "synthetic" or study.corpus.startswith("planted-")
-        _require(not made, "synthetic speech says nothing about emotion")
+        _require(study.corpus not in BUILT_IN, "synthetic speech says nothing about emotion")
         preset, _, changed = study.preset.partition(", ")
         _require(
             preset not in config.SHOWCASES,

@@ -10,6 +10,7 @@ half a file.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -283,12 +284,11 @@ def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
 
 def _cut_torn_line(file: FileIO, path: Path) -> int:
     """Cut a last line without an end: its fold was not finished. Returns the length left."""
-    if not os.fstat(file.fileno()).st_size:  # a device is no file to be read to its end
+    if not os.fstat(file.fileno()).st_size:
         return 0
-    file.seek(0)
-    content = file.read()
-    end = content.rfind(b"\n") + 1
-    torn = content[end:]
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # reads its end alone
+        end = content.rfind(b"\n") + 1
+        torn = content[end:]
     _refuse_foreign(torn, path)
     if torn:
         file.truncate(end)

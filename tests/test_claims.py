@@ -493,6 +493,7 @@ def test_a_tie_is_rarely_taken_for_the_best_or_the_worst(monkeypatch: pytest.Mon
     ("column", "value", "reason"),
     [
         ("corpus", "synthetic", "says nothing about emotion"),
+        ("corpus", "planted-40ms", "says nothing about emotion"),
         ("preset", "demo, training.epochs=9", "made to show the machinery"),
         ("preset", "smoke", "made to show the machinery"),
         ("preset", "paper, protocol.folds=random", "were changed (protocol.folds=random)"),

@@ -11,7 +11,6 @@ import importlib.util
 import lzma
 import stat
 import struct
-import tempfile
 import textwrap
 import zipfile
 import zlib
@@ -56,8 +55,8 @@ def fetch_emodb(directory: str | Path, url: str = EMODB_URL, expected: str = EMO
         ReproError: the folder is in use, the download failed, or it is not what was expected.
     """
     directory = expand(Path(directory))
-    with filled(directory) as tree, tempfile.TemporaryDirectory() as temporary:
-        archive = _download(url, Path(temporary))
+    with filled(directory) as tree:
+        archive = _download(url, tree.parent)
         _unpack(archive, tree / "wav", url)
         _verify(tree / "wav", url, expected)
     return directory

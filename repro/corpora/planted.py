@@ -29,7 +29,7 @@ import numpy as np
 import soundfile
 
 from repro.corpora import table
-from repro.corpora.table import Utterance, cache_folder, files_in, filled, require_folder
+from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
 
@@ -81,7 +81,7 @@ BY_TEXT = {scale.text: scale for scale in SCALES}
 
 def default_root(name: str) -> Path:
     """Return the folder of one scale in the user's cache, one for each version of the recipe."""
-    return cache_folder(f"{name}-{RECIPE_VERSION}")
+    return table.cache_folder(f"{name}-{RECIPE_VERSION}")
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -118,7 +118,7 @@ def make(
     Raises:
         ReproError: the folder is in use or cannot be written.
     """
-    with filled(directory) as folder:
+    with table.filled(directory) as folder:
         folder.mkdir()
         for speaker in range(speakers):
             for emotion, number in np.ndindex(len(EMOTIONS), per_class):

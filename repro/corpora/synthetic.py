@@ -39,7 +39,6 @@ from scipy.fft import next_fast_len
 from scipy.signal import resample_poly
 
 from repro.corpora import table
-from repro.corpora.table import cache_folder, filled
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
@@ -139,7 +138,7 @@ SENTENCES = (
 
 def default_root() -> Path:
     """Return the corpus's folder in the user's cache, one for each version of the recipe."""
-    return cache_folder(f"synthetic-{RECIPE_VERSION}")
+    return table.cache_folder(f"synthetic-{RECIPE_VERSION}")
 
 
 def ensure(directory: Path) -> Path:
@@ -170,7 +169,7 @@ def make(
         raise ReproError(f"the synthetic corpus has 2 to {SPEAKERS} speakers, not {speakers}")
     if per_emotion < 1:
         raise ReproError(f"at least 1 utterance per speaker and emotion is needed: {per_emotion}")
-    with filled(directory) as tree:
+    with table.filled(directory) as tree:
         _write_tree(tree, speakers, per_emotion, seed)
     return directory
 

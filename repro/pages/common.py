@@ -102,16 +102,16 @@ def so_far(
     return Markdown(f"> **Unfinished.** {' '.join(said)}")
 
 
-def planned(corpus: str, of: str, preset: str) -> list[str]:
-    """Return the variants of a study that a corpus has names and labels for."""
+def available(corpus: str, of: str, preset: str) -> dict[str, bool]:
+    """Tell of each variant of a study whether a corpus has names and labels for it."""
     grid = study.variants(of, preset)
-    return [variant for variant, e in grid.items() if _planned_folds(corpus, e.protocol)]
+    return {variant: _planned_folds(corpus, e.protocol) > 0 for variant, e in grid.items()}
 
 
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     """Name the variants of a study for which a corpus has no names or labels."""
-    run = planned(corpus, of, preset)
-    names = [f"`{short_name(v)}`" for v in study.variants(of, preset) if v not in run]
+    has = available(corpus, of, preset)
+    names = [f"`{short_name(variant)}`" for variant in has if not has[variant]]
     if not names:
         return None
     return Markdown(f"{wording.TITLES[corpus]} has no names or labels for {', '.join(names)}.")

@@ -107,8 +107,8 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     )
     shown = ours[[not effects.is_change(str(name)) for name in ours.index]]
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
-    grid = common.planned(corpus, "readings", preset.split(",")[0])
-    every = sum(map(effects.is_change, grid))
+    has = common.available(corpus, "readings", preset.split(",")[0])
+    every = sum(has[name] and effects.is_change(name) for name in has)
     so_far = f"{len(found)} of {every} changes have been measured. " if len(found) < every else ""
     predictions = predictions[predictions["variant"].isin(shown.index)]
     return Markdown(
