@@ -246,14 +246,14 @@ def measure(
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 
-    def steps(number: int) -> float:
+    def steps(number: int, size: int = batch) -> float:
         # At a rate of 0, which is as fast as any and cannot diverge. An epoch is one step.
         training = replace(experiment.training, epochs=number, learning_rate=0.0)
         start = time.perf_counter()
         trainer.fit(
             network,
-            noise[:batch],
-            labels[:batch],
+            noise[:size],
+            labels[:size],
             training,
             seed=0,
             device=device,
@@ -268,7 +268,7 @@ def measure(
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    steps(1)  # what happens only once in a run is not measured
+    steps(1, 2)  # what happens only once in a run is not measured
     step = steps(1)
     if step < ENOUGH:
         number = int(ENOUGH / step) + 1

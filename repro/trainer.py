@@ -192,14 +192,18 @@ def keep_freed_memory(keep: bool) -> None:
 
     glibc by itself gives every large block back at once, and each training step on a processor
     then spends a third of its time on getting zeroed pages for the same maps again. What is kept
-    does not always fit the next step: the process grows to one and a half times its size.
+    does not always fit the next step: the process grows to one and a half times its size. What is
+    left of an earlier network fits even less, and is given back here in any case.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
-    if mallopt:
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl has none
         # Otherwise, what glibc's limits grow to by themselves when large blocks come and go.
-        mallopt(M_MMAP_MAX, 0 if keep else 65536)
-        mallopt(M_MMAP_THRESHOLD, 2**25)
-        mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**26)
+        libc.mallopt(M_MMAP_MAX, 0 if keep else 65536)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**26)
+        libc.malloc_trim(0)
 
 
 def learning_rate(epoch: int, training: Training) -> float:

@@ -406,3 +406,32 @@ def test_a_gpu_repeats_itself(precision: trainer.Precision) -> None:
         scores.append(trainer.predict(model, segments, device="cuda", precision=precision))
     assert torch.equal(*scores)
     assert scores[0].device.type == "cpu"
+
+
+# Memory ------------------------------------------------------------------------------------------
+
+LEFT_BY_A_NETWORK = """
+import torch
+from repro import trainer
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return 4096 * int(file.read().split()[1])
+
+trainer.keep_freed_memory(True)
+maps = [torch.ones(2**20) for _ in range(64)]
+held = resident()
+del maps[::2]  # pieces between which something lives on
+kept = resident()
+trainer.keep_freed_memory(True)
+print(held - kept, held - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is told nothing elsewhere")
+def test_memory_is_kept_within_a_training_and_given_back_before_the_next() -> None:
+    run = [sys.executable, "-c", LEFT_BY_A_NETWORK]
+    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    within, between = map(int, found.split())
+    assert within < 8 * 2**20
+    assert between > 100 * 2**20
