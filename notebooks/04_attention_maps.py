@@ -15,7 +15,7 @@
 # Attention pooling weighs the positions of the last map before it adds them up. The paper says that
 # this lets the network find the parts of an utterance that carry emotion, and shows no map. This page
 # shows some, and asks whether they follow something simple: the loudness of the speech along time,
-# or how periodic it is, which is where it has a pitch.
+# or how periodic it is, as speech is most where it has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -91,6 +91,12 @@ plots.attention_examples(data.examples, right=False)
 # they have nothing to do with each other. It is averaged over an utterance's segments, and then over
 # utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers and seeds. The
 # top-down map is that of the emotion that the utterance was taken for.
+#
+# The strength of the periodicity has a limit as a measure of pitch: it is taken of soft frames as of
+# loud ones, whereas trackers of pitch have a threshold (Praat's is 3% of the greatest amplitude).
+# What hums in a pause counts as fairly periodic: on EmoDB soft frames without a voice come out
+# between the voiced ones and loud ones without a voice, such as those of an *s*. This pulls the
+# correlation with pitch towards 0, so a weak one is no sign that a map passes over voices.
 #
 # Loud speech is mostly voiced speech, so the two correlations share much. Their difference, taken
 # within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the

@@ -30,14 +30,15 @@ seeds = 1
 import numpy as np
 import torch
 
-from repro import paper, plots, study
+from repro import paper, plots, recovery, study
 from repro.config import FrontEnd
 from repro.corpora import planted
-from repro.pages import common, recovery
+from repro.pages import common
+from repro.pages import recovery as page
 from repro.spectrogram import segments
 
 plots.use_style()
-recovery.notice(preset)
+page.notice(preset)
 
 # %% [markdown]
 # ## What is planted
@@ -104,7 +105,8 @@ data = study.collect(
 common.so_far(data, corpus, root)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted, the cross where accuracy is halfway from chance (dotted) to its best."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
-plots.sweeps(data.predictions)
+found = recovery.recovered(data.predictions)
+plots.sweeps(data.predictions, found)
 # %% [markdown]
 # ## Recovered against planted
 #
@@ -115,13 +117,13 @@ plots.sweeps(data.predictions)
 # none. They do not cover what the coarse steps between sizes leave open.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
-common.table(recovery.recovered(data.predictions))
+common.table(page.recovered(found))
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["hide-input"]
-recovery.answer(data.predictions)
+page.answer(found)
 
 # %% tags=["hide-input"]
 common.provenance("planted", preset, data.folds)

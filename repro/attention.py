@@ -1,8 +1,8 @@
 """Where attention pooling looks in speech that it has not heard (Section 2.4.2).
 
 While a fold's network is at hand, its maps over the held-out speaker's segments are measured: does
-attention follow the loudness of the speech along time, or its periodicity, which is where it has a
-pitch? And how widely is it spread? A few maps are kept as pictures.
+attention follow the loudness of the speech along time, or its periodicity, which is highest where
+it has a pitch? And how widely is it spread? A few maps are kept as pictures.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def periodicity(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]
     """Return how strongly each window of 40 ms repeats itself at a voice's pitch, from 0 to 1.
 
     It is the highest peak of the autocorrelation, divided by that of the window, as in Boersma,
-    "Accurate short-term analysis of the fundamental frequency" (1993).
+    "Accurate short-term analysis of the fundamental frequency" (1993). Unlike there, no window is
+    too soft to count: the hum of a pause is periodic, too.
     """
     window = torch.hann_window(spectrogram.WINDOW, periodic=False)
     frames = _windows(waveform)

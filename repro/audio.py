@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torchaudio.functional
 from torch import Tensor
+from torch.nn import functional as F
 
 from repro import soundfiles
 from repro.errors import ReproError
@@ -45,9 +46,13 @@ def load(path: str | Path) -> Tensor:
 
 def _resample(waveform: Tensor, rate: int) -> Tensor:
     """[frames] at `rate` to [samples] at 16 kHz."""
+    samples = -(-len(waveform) * SAMPLE_RATE // rate)
     gcd = math.gcd(rate, SAMPLE_RATE)
     if (rate // gcd) * (SAMPLE_RATE // gcd) <= LARGEST_FILTER_BANK:
-        return torchaudio.functional.resample(waveform, rate, SAMPLE_RATE)
+        # torchaudio counts in float32, and may leave out some of the last: a millisecond of silence
+        # more, which is 16 samples, makes up for 8 at most.
+        longer = F.pad(waveform, (0, rate // 1000))
+        return torchaudio.functional.resample(longer, rate, SAMPLE_RATE)[:samples]
     from scipy.signal import resample_poly  # takes a second to load, and such rates are rare
 
     return torch.from_numpy(resample_poly(waveform.numpy(), SAMPLE_RATE // gcd, rate // gcd))

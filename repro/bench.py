@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import pandas as pd
 import soundfile
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,7 +40,10 @@ SWEEP = ("10x2", "2x8", "100x2", "2x80")
 SPEECH_SECONDS = 5.0  # length of the utterances of the front end's and prediction's comparisons
 MATRIX = 2048
 COPIED = 2**26  # float32 numbers
+COPIES = 20  # in one measurement: a single one is over too soon for the clock
 SCALES = 1, 2, 4
+PREDICTED = 8  # utterances at once
+RESOLVED = 0.5  # seconds that quick work is repeated for, so that the clock can resolve it
 # Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
 LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
 RATES = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
@@ -79,11 +84,21 @@ def machine(device: torch.device, precision: str) -> dict[str, Any]:
     """Say what was measured on."""
     on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or "cpu",
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
         "threads": torch.get_num_threads(),
         "precision": precision,
         "torch": torch.__version__,
     }
+
+
+def processor() -> str:
+    """Name the processor, and which of its vector instructions torch uses."""
+    try:
+        facts = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:  # not on Linux
+        facts = []
+    name = facts[0] if facts else platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def text(found: dict[str, Any]) -> str:
@@ -153,7 +168,7 @@ def training(
             device=device,
             precision=precision,
             compiled=trainer.compiling_pays(
-                config.Experiment(), trainer.COMPILE_FROM, device, precision
+                config.Experiment(), trainer.COMPILE_FROM[device.type], device, precision
             ),
         )
         return count
@@ -163,7 +178,9 @@ def training(
 
         def one_step() -> int:
             trainer.keep_freed_memory(keep)
-            return next(loop)
+            # As torch has them by itself; the trainer has set them otherwise.
+            with cudnn.flags(enabled=True, deterministic=False, allow_tf32=True):
+                return next(loop)
 
         return one_step
 
@@ -257,13 +274,13 @@ def prediction(device: torch.device, precision: trainer.Precision) -> dict[str, 
     network = build_network(config.Network())
     waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
 
-    def utterances(count: int = 8) -> int:
+    def utterances() -> int:
         parts = [
             spectrogram.segments(waveform.to(device), config.FrontEnd(), paper.TEST_HOP_SECONDS)
-            for _ in range(count)
+            for _ in range(PREDICTED)
         ]
         trainer.predict(network, torch.cat(parts), device=device, precision=precision)
-        return count
+        return PREDICTED
 
     return compare({"utterances": utterances}, device) | {"seconds_each": SPEECH_SECONDS}
 
@@ -312,12 +329,12 @@ def compare(ways: Ways, device: torch.device, unit: float = 1.0) -> dict[str, An
     return found
 
 
-def repeated(work: Callable[[], int], seconds: float = 0.5) -> Callable[[], int]:
+def repeated(work: Callable[[], int]) -> Callable[[], int]:
     """Repeat quick work until the clock can resolve it."""
 
     def repeat() -> int:
         done, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
+        while time.perf_counter() - start < RESOLVED:
             done += work()
         return done
 
@@ -334,24 +351,34 @@ def synchronise(device: torch.device) -> None:
 
 
 def hardware(device: torch.device, precision: trainer.Precision) -> dict[str, float]:
-    """Measure the best rates of a matrix product (operations/s) and of a copy (bytes/s)."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    """Measure the best rates of a matrix product (operations/s) and of a copy (bytes/s).
+
+    Of products in the precision of the network, and in float32, which its first layer is in.
+    """
     size = 4 * MATRIX if device.type == "cuda" else MATRIX
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     source = torch.randn(COPIED, device=device)
     target = torch.empty_like(source)
 
-    def product() -> int:
-        torch.mm(a, b)
-        return 2 * size**3
+    def product(dtype: torch.dtype) -> float:
+        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+        def multiply() -> int:
+            torch.mm(a, b)
+            return 2 * size**3
+
+        return compare({"rate": multiply}, device)["spread"]["rate"][1]
 
     def copy() -> int:
-        target.copy_(source)
-        return 2 * source.nbytes
+        for _ in range(COPIES):
+            target.copy_(source)
+        return COPIES * 2 * source.nbytes
 
-    product_rate = compare({"rate": product}, device)["spread"]["rate"][1]
-    copy_rate = compare({"rate": copy}, device)["spread"]["rate"][1]
-    return {"operations_per_second": product_rate, "bytes_per_second": copy_rate}
+    first = product(torch.float32)
+    return {
+        "operations_per_second": product(torch.bfloat16) if precision == "bf16" else first,
+        "operations_per_second_of_conv1": first,
+        "bytes_per_second": compare({"rate": copy}, device)["spread"]["rate"][1],
+    }
 
 
 def limit(
@@ -361,15 +388,20 @@ def limit(
 
     The operations are those of the forward and backward convolutions and products. The least bytes
     are those of the maps that convolutions write: each is written and read going forward, read
-    again going back, and its gradient written and read.
+    again going back, and its gradient written and read. The first layer is in float32 in any case.
     """
     work = least_work(network)
-    size = 2 if precision == "bf16" else 4
-    arithmetic = peaks["operations_per_second"] / work.operations
-    traffic = peaks["bytes_per_second"] / (5 * size * work.numbers)
+    first = least_work(replace(network, trunk=(), pooling="gap"))
+    rest = Work(work.operations - first.operations, work.numbers - first.numbers)
+    seconds = (
+        first.operations / peaks["operations_per_second_of_conv1"]
+        + rest.operations / peaks["operations_per_second"]
+    )
+    least_bytes = 5 * (4 * first.numbers + (2 if precision == "bf16" else 4) * rest.numbers)
+    arithmetic, traffic = 1 / seconds, peaks["bytes_per_second"] / least_bytes
     return {
         "operations": float(work.operations),
-        "bytes": float(5 * size * work.numbers),
+        "bytes": float(least_bytes),
         "arithmetic_limit": arithmetic,
         "memory_limit": traffic,
         "share": rate / min(arithmetic, traffic),
@@ -457,11 +489,10 @@ def fold_of_iemocap(device: str, precision: str) -> None:
         table["path"] = [str(files[length]) for length in samples]
         features = crossval.extract(table, experiment.front_end, where)
         fold = crossval.make_folds(table, experiment)[0]
-        trainer.ROOM = sys.maxsize  # more than any machine has
-        crossval.run_fold(features, fold, experiment, seed=0, device=where, precision=how)
+        crossval.run_fold(
+            features, fold, experiment, seed=0, device=where, precision=how, keep_memory=False
+        )
     lean = peak()
-    trainer.ROOM = 0
-    trainer.has_room.cache_clear()
     crossval.fit(
         build_network(experiment.network),
         crossval.training_set(features, fold, experiment.training, seed=0),
@@ -469,6 +500,7 @@ def fold_of_iemocap(device: str, precision: str) -> None:
         seed=0,
         device=where,
         precision=how,
+        keep_memory=True,
     )
     on_gpu = where.type == "cuda"
     found = {

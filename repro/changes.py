@@ -75,7 +75,7 @@ def changes(base: Experiment) -> dict[str, Change]:
             if reading.field == "training.milestones":
                 value = tuple(m + 1 for m in base.training.milestones)
                 name = "training.milestones=+1"
-            if base.override(f"{reading.field}={value}") != base:
+            if base.with_field(reading.field, value) != base:
                 found[name] = Change(reading, value, meaning)
     return found
 
@@ -88,7 +88,7 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
     grid = _with_default(base)
     for name, (reading, value, _) in changes(grid[DEFAULT]).items():
         if preset not in config.SHOWCASES or name in FEW_READINGS:
-            grid[name] = grid[against(name)].override(f"{reading.field}={value}")
+            grid[name] = grid[against(name)].with_field(reading.field, value)
     return grid
 
 
@@ -118,9 +118,9 @@ def best_readings(base: Experiment, losses: Mapping[str, float]) -> dict[str, Ex
     """
     best = base
     for reading, value in chosen(base, losses).items():
-        best = best.override(f"{reading}={value}")
+        best = best.with_field(reading, value)
     return {
-        name: best.override(f"network.pooling={pooling}") for name, pooling in AT_ITS_BEST.items()
+        name: best.with_field("network.pooling", pooling) for name, pooling in AT_ITS_BEST.items()
     }
 
 
@@ -143,7 +143,7 @@ def eligible(variant: str) -> bool:
 
 def poolings(base: Experiment) -> dict[str, Experiment]:
     """Return the same network under each pooling."""
-    return {name: base.override(f"network.pooling={name}") for name in get_args(config.Pooling)}
+    return {name: base.with_field("network.pooling", name) for name in get_args(config.Pooling)}
 
 
 def _with_default(base: Experiment) -> dict[str, Experiment]:

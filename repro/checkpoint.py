@@ -87,7 +87,7 @@ class Checkpoint:
             tensors, state = _read(self.path)
             if state["made_by"] != self.made_by:
                 raise ValueError("from another version, device or fold")
-            extra = {name: tensors.pop(name) for name in list(tensors) if name[:6] == "extra."}
+            extra = {name: tensors.pop(name) for name in list(tensors) if name.startswith("extra.")}
             if not same_form(tensors, _expected(network, optimiser, order)):
                 raise ValueError("of another network")
         except FileNotFoundError:
@@ -96,7 +96,11 @@ class Checkpoint:
             self._put_aside(fault)
             return []
         network.load_state_dict(
-            {name[8:]: t for name, t in tensors.items() if name.startswith("network.")}
+            {
+                name.removeprefix("network."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith("network.")
+            }
         )
         for name, parameter in network.named_parameters():
             if (momentum := tensors.get(f"momentum.{name}")) is not None:
@@ -104,7 +108,7 @@ class Checkpoint:
                 buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
                 optimiser.state[parameter]["momentum_buffer"] = buffer
         order.set_state(tensors["order"])
-        self.extra.update({name[6:]: tensor for name, tensor in extra.items()})
+        self.extra.update({name.removeprefix("extra."): t for name, t in extra.items()})
         self.earlier = state["seconds"]
         return state["history"]
 

@@ -194,10 +194,7 @@ def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
         raise ReproError(f"{results}: holds {held}, not {study}")
     predictions = predictions[predictions["study"] == study]
     compares = study in ("readings", "protocol")
-    try:
-        rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
-    except ValueError as error:
-        raise ReproError(f"{results}: {error}; look with `repro results check`") from error
+    rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
     if as_json:
         print(json.dumps(json.loads(rows.to_json(orient="records")), indent=2))
     else:

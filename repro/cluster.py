@@ -123,8 +123,6 @@ def run(
     Raises:
         ReproError: the cluster cannot be reached or lacks what was asked for, or a fold failed.
     """
-    if not tasks:
-        return
     with _connected(address):
         import ray
 
@@ -183,12 +181,13 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
 def _train(task: study.Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
     """Train and test one fold on a worker and return its line of the results file."""
     device, precision = worker.prepare()
-    features = crossval.Features(
-        corpus.table,
-        task.experiment.front_end,
-        lambda row: torch.from_numpy(corpus.waveforms[row]),
-        *(torch.from_numpy(array).to(device) for array in inputs),
-    )
+    with trainer.enough_memory(device, "the segments of the corpus"):
+        features = crossval.Features(
+            corpus.table,
+            task.experiment.front_end,
+            lambda row: torch.from_numpy(corpus.waveforms[row]),
+            *(torch.from_numpy(array).to(device) for array in inputs),
+        )
     return study.run_task(task, features, device, precision)
 
 
@@ -199,7 +198,6 @@ def _connected(address: str) -> Iterator[None]:
     Raises:
         ReproError: the cluster cannot be reached.
     """
-    require_ray()
     import ray
 
     local = address == "local"

@@ -1,6 +1,6 @@
 """What an experiment is: frozen settings, the presets, and a key made from the content.
 
-The defaults are the paper's protocol to the letter. Where the paper can be read in more than one
+The defaults are the paper's protocol. Where the paper can be read in more than one
 way the reading is a field here, and `READINGS` lists it with the words that leave it open.
 """
 
@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from repro import paper
@@ -103,19 +103,25 @@ class Experiment:
             ReproError: there is no such field, or the value does not fit it.
         """
         name, equals, text = assignment.partition("=")
-        section, _, leaf = name.strip().partition(".")
-        part = getattr(self, section, None)
-        if not equals or not is_dataclass(part) or leaf not in {f.name for f in fields(part)}:
+        if not equals or name.strip() not in FIELDS:
             raise ReproError(
                 f"--set {assignment}: no such field; FIELD=VALUE with one of {', '.join(FIELDS)}"
             )
-        hint = get_type_hints(type(part))[leaf]
-        value = _parse(text.strip())
-        if not _fits(value, hint) or (leaf == "stems" and not value):
-            raise ReproError(f"--set {assignment}: {name.strip()} takes {_describe(hint)}")
-        value = float(value) if hint is float else value  # 1 and 1.0 share a key
-        changed: Any = replace(part, **{leaf: value})  # type: ignore[type-var]
-        return replace(self, **{section: changed})
+        try:
+            return self.with_field(name.strip(), _parse(text.strip()))
+        except ValueError as fault:
+            raise ReproError(f"--set {assignment}: {fault}") from fault
+
+    def with_field(self, name: str, value: Any) -> Experiment:
+        """Return a copy with one of `FIELDS` changed.
+
+        Raises:
+            ValueError: the value does not fit the field.
+        """
+        section, leaf = name.split(".")
+        part = getattr(self, section)
+        value = _checked(name, value, get_type_hints(type(part))[leaf])
+        return replace(self, **{section: replace(part, **{leaf: value})})
 
 
 FIELDS = tuple(
@@ -125,25 +131,30 @@ FIELDS = tuple(
 )
 
 
-def from_dict(data: dict[str, Any]) -> Experiment:
+def from_dict(data: Any) -> Experiment:
     """Rebuild an experiment from `dataclasses.asdict`, as files store it.
 
     Raises:
         ValueError: a field is missing or unknown, or a value does not fit.
     """
+    sections = get_type_hints(Experiment)
+    if not isinstance(data, dict) or data.keys() != sections.keys():
+        raise ValueError(f"not the parts of an experiment: {', '.join(sections)}")
     parts = {}
-    for name, part in get_type_hints(Experiment).items():
-        values = _tuples(data[name]) if name in data else None
-        hints = get_type_hints(part)
-        if not isinstance(values, dict) or values.keys() != hints.keys() or len(data) != 4:
+    for name, part in sections.items():
+        values, hints = _tuples(data[name]), get_type_hints(part)
+        if not isinstance(values, dict) or values.keys() != hints.keys():
             raise ValueError(f"not the fields of an experiment: {name}")
-        for leaf, hint in hints.items():
-            if not _fits(values[leaf], hint):
-                raise ValueError(f"{name}.{leaf} takes {_describe(hint)}")
-            if hint is float:
-                values[leaf] = float(values[leaf])
-        parts[name] = part(**values)
+        checked = {leaf: _checked(f"{name}.{leaf}", values[leaf], hints[leaf]) for leaf in hints}
+        parts[name] = part(**checked)
     return Experiment(**parts)
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """Return a field's value as its type has it; ValueError if it does not fit."""
+    if not _fits(value, hint) or (name == "network.stems" and not value):
+        raise ValueError(f"{name} takes {_describe(hint)}")
+    return float(value) if hint is float else value  # 1 and 1.0 share a key
 
 
 def _tuples(value: Any) -> Any:
@@ -198,7 +209,7 @@ def scaled_milestones(epochs: int) -> tuple[int, ...]:
 def preset(name: str) -> Experiment:
     """Return the experiment called `paper`, `quick`, `coarse`, `demo` or `smoke`.
 
-    `paper` is the paper's protocol to the letter, `quick` the same with 12 epochs, and `coarse`
+    `paper` is the paper's protocol, `quick` the same with 12 epochs, and `coarse`
     the same with a Conv1 that steps over four rows and four frames: a sixteenth of the arithmetic,
     and another network. `demo` and `smoke` show and test the machinery: fewer folds and segments,
     and a Conv1 that takes larger steps. Their numbers say nothing about the paper.
@@ -315,7 +326,8 @@ READINGS = (
         "network.attention_average",
         "3.3",
         "softmax on the bottom-up map, product “spatially averaged”",
-        "sum over positions, as the softmax already averages",
+        "sum over positions, as the softmax already averages; divided once more, scores would "
+        "be smaller by the number of positions",
         (("mean", "divide by the number of positions as well"),),
     ),
     Reading(
@@ -329,7 +341,7 @@ READINGS = (
         "network.attention_bn",
         "3.1",
         "batch normalisation “after each convolutional layer”",
-        "not after the 1×1 attention maps",
+        "not after the 1×1 attention maps, which stand for the last linear layer",
         ((True, "after the attention maps too"),),
     ),
     Reading(
@@ -357,7 +369,7 @@ READINGS = (
         "protocol.score",
         "2.1",
         "“averaging the score for each segment”; in Section 2.4 a score is the linear output",
-        "mean of the softmax",
+        "mean of the softmax, so that every segment has the same weight",
         (("logits", "mean of the logits"),),
     ),
     Reading(

@@ -105,23 +105,33 @@ def extract(
         front_end: how a waveform becomes segments.
         device: where the segments are kept.
         waveforms: those of the table, if they are at hand; by default they are read from its paths.
+
+    Raises:
+        ReproError: a file cannot be read, or is no longer as long as the table says, or the device
+            has too little memory.
     """
 
     def waveform(row: int) -> Tensor:
-        return audio.load(table["path"].iloc[row]) if waveforms is None else waveforms[row]
+        path, samples = table["path"].iloc[row], table["samples"].iloc[row]
+        found = audio.load(path) if waveforms is None else waveforms[row]
+        if len(found) != samples:
+            raise ReproError(
+                f"{path}: {len(found)} samples at 16 kHz, but {samples} when the corpus was "
+                "listed; run again, and leave its files alone meanwhile"
+            )
+        return found
 
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
-    # Read twice, to count and to compute: all at once would fill memory.
-    rows = range(len(table))
-    counts = [spectrogram.segment_count(len(waveform(row)), hop, front_end) for row in rows]
+    counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]
     utterance = torch.arange(len(table)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
-    # One tensor from the start: parts to be joined would need the memory twice.
-    shape = make(waveform(0).to(device), front_end, hop).shape[1:]
-    segments = torch.empty(sum(counts), *shape, device=device)
-    for row, part in zip(rows, segments.split(counts), strict=True):
-        part[:] = make(waveform(row).to(device), front_end, hop)
+    with trainer.enough_memory(device, "the segments of the corpus"):
+        # One tensor from the start: parts to be joined would need the memory twice.
+        shape = make(waveform(0).to(device), front_end, hop).shape[1:]
+        segments = torch.empty(sum(counts), *shape, device=device)
+        for row, part in enumerate(segments.split(counts)):
+            part[:] = make(waveform(row).to(device), front_end, hop)
     return Features(
         table,
         front_end,
@@ -140,6 +150,7 @@ def run_fold(
     seed: int,
     device: torch.device | str = "cpu",
     precision: trainer.Precision = "fp32",
+    keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
     on_scored: OnScored | None = None,
@@ -191,6 +202,7 @@ def run_fold(
         seed=seed,
         device=device,
         precision=precision,
+        keep_memory=keep_memory,
         on_epoch=epoch_done,
         checkpoint=checkpoint,
     )
@@ -233,6 +245,7 @@ def fit(
     seed: int,
     device: torch.device | str,
     precision: trainer.Precision,
+    keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
@@ -249,6 +262,7 @@ def fit(
         compiled=trainer.compiling_pays(
             experiment, len(training.rows), torch.device(device), precision
         ),
+        keep_memory=keep_memory,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
     )
@@ -288,10 +302,8 @@ def _test_segments(
 def _utterance_scores(
     logits: Sequence[Tensor], fold: Fold, protocol: Protocol
 ) -> Float[Tensor, "utterances 4"]:
-    """Average the scores of the segments of each utterance."""
-    if protocol.score == "softmax":
-        logits = [part.softmax(1) for part in logits]
-    scores = torch.stack([part.mean(0) for part in logits])
+    """Give the scores of each utterance, if they are any."""
+    scores = trainer.utterance_scores(logits, protocol)
     if not scores.isfinite().all():
         raise ReproError(
             f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "

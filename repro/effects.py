@@ -22,6 +22,7 @@ from scipy import stats
 
 from repro import metrics
 from repro.changes import BEST, TO_THE_LETTER, against
+from repro.errors import ReproError
 
 SCORES = ("WA", "UA")
 WHAT = ("", " effect", " effect low", " effect high", " p")
@@ -50,13 +51,16 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
         speakers, seeds, note.
 
     Raises:
-        ValueError: there are several corpora or presets, or settings of one variant.
+        ReproError: there are several corpora or presets, or settings of one variant.
     """
     settings = predictions[
         ["corpus", "corpus_hash", "preset", "variant", "average", "key"]
     ].drop_duplicates()
     if settings["variant"].duplicated().any():
-        raise ValueError("predictions of more than one corpus, preset or setting: choose one")
+        raise ReproError(
+            "predictions of more than one corpus, preset or setting of a variant: choose one "
+            "(`repro results check` lists what a file holds)"
+        )
     by_variant = dict(list(predictions.groupby("variant", sort=False)))
     rows = []
     for variant, changed in by_variant.items():
@@ -82,7 +86,7 @@ def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     What is compared with comes first, then the changes from the most influential on.
 
     Raises:
-        ValueError: there are several settings of one variant.
+        ReproError: there are several settings of one variant.
     """
     found = [
         table(group).assign(corpus=corpus, preset=preset)

@@ -24,7 +24,6 @@ import torch
 
 from repro import audio, crossval, paper, results, spectrogram, study, trainer
 from repro.config import Experiment, FrontEnd, Network
-from repro.errors import ReproError
 from repro.study import Source, Task
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
@@ -195,15 +194,10 @@ class Meter:
         key = task.experiment.network, batch
         if key not in self.speeds:
             self.say("measuring {study} {variant}".format(**task.heading))
-            try:
+            with trainer.enough_memory(self.device, task.label):
                 self.speeds[key] = measure(
                     task.experiment, min(batch, segments), self.device, self.precision
                 )
-            except torch.OutOfMemoryError as error:
-                raise ReproError(
-                    f"{self.device} has too little memory for {task.label}; "
-                    "lower training.batch_size"
-                ) from error
         return self.speeds[key]
 
     def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:

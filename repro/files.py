@@ -1,4 +1,4 @@
-"""Files that outlive a killed run: written whole or not at all, and held by one run at a time."""
+"""Files that outlive a killed run: written whole or not at all, and locked by one run at a time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a file, made if it is missing, so that a second run on it is refused.
+def locked(path: Path) -> Iterator[None]:
+    """Lock a file, made if it is missing, so that a second run on it is refused.
 
     The system lets go of it when the process ends, however it ends.
 

@@ -35,7 +35,6 @@ COLOURS = dict(
     zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
 )
 MARKERS = dict(zip((*paper.EMOTIONS, "WA"), "osD^X", strict=True))
-CHANCE = 100 / len(paper.EMOTIONS)
 
 
 def use_style() -> None:
@@ -261,34 +260,11 @@ def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
     return set(named)
 
 
-def table_1(summary: pd.DataFrame, majority: float) -> Figure:
-    """Draw WA and UA of each pooling beside the paper's, with what guessing would reach."""
-    fig, axes = _subplots(1, 2, sharey=True, figsize=(WIDTH, 2.8))
-    for ax, score, guess in zip(axes, ("WA", "UA"), (majority, CHANCE), strict=True):
-        x = np.arange(len(summary))
-        ax.bar(x - 0.2, summary[score], 0.4, label="here, with 95% interval", color="C0")
-        bounds = summary[f"{score} low"], summary[f"{score} high"]
-        ax.vlines(x - 0.2, *bounds, color="black", lw=1.5)
-        ax.bar(x + 0.2, summary[f"paper {score}"], 0.4, label="paper, IEMOCAP", color="0.75")
-        if f"paper {score} low" in summary:
-            bounds = summary[f"paper {score} low"], summary[f"paper {score} high"]
-            ax.vlines(x + 0.2, *bounds, color="black", lw=1.5)
-        ax.axhline(guess, color="0.4", ls=":")
-        for place, row in zip(x, summary.to_dict("records"), strict=True):
-            _tip_of(ax, place - 0.2, row[score], row, score, f"{row['variant']}, here")
-            _tip_of(ax, place + 0.2, row[f"paper {score}"], row, f"paper {score}", row["variant"])
-        ax.set_xticks(x, summary["variant"])
-        ax.set(title=score, ylim=(0, 100))
-    axes[0].set_ylabel("accuracy (%)")
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
-    fig.data = summary
-    return fig
-
-
 def poolings(rows: pd.DataFrame, here: str) -> Figure:
     """Draw WA and UA of each pooling as points with intervals: here, if known, and in the paper.
+
+    Dotted lines in the colours of the two show what always naming the commonest emotion reaches in
+    WA on either corpus, and what guessing reaches in UA.
 
     Args:
         rows: a row per pooling, from `repro.pages.poolings.beside_paper`, or with the paper's
@@ -305,6 +281,7 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
             name = f"{prefix}{score}"
             if name in rows:
                 ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
+                ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":")
             if f"{name} low" in rows:
                 ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
             for place, row in zip(y + shift, rows.to_dict("records"), strict=True):
@@ -351,13 +328,17 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
     return fig
 
 
-def sweeps(predictions: pd.DataFrame) -> Figure:
+def sweeps(predictions: pd.DataFrame, found: pd.DataFrame) -> Figure:
     """Draw WA by filter size, a panel for each planted scale, with the planted and recovered one.
 
     The upright line is the planted scale, the cross where accuracy is halfway up, with its 95%
     interval, the dotted line chance.
+
+    Args:
+        predictions: of the recovery study, on one set of settings.
+        found: from `repro.recovery.recovered`.
     """
-    table, found = recovery.sweeps(predictions), recovery.recovered(predictions)
+    table = recovery.sweeps(predictions)
     units = list(dict.fromkeys(found["unit"]))
     columns = int(found["unit"].value_counts().max())
     fig, axes = _subplots(

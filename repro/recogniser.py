@@ -71,7 +71,6 @@ def train(
     table: DataFrame,
     experiment: Experiment,
     *,
-    seed: int = 0,
     device: torch.device | str = "cpu",
     precision: trainer.Precision = "fp32",
     on_epoch: Callable[[int], None] | None = None,
@@ -83,7 +82,6 @@ def train(
     Args:
         table: the corpus, from `corpora.load_corpus`.
         experiment: which network, and how it is trained.
-        seed: decides the initial weights and the order of the segments.
         device: where to train.
         precision: `fp32` or `bf16`.
         on_epoch: called with the number of each finished epoch, from 1.
@@ -96,19 +94,20 @@ def train(
     _expected(experiment.network)
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
-    seed = crossval.fold_seed(seed, everybody)
+    seed = crossval.fold_seed(0, everybody)
     features = crossval.extract(table, experiment.front_end, device)
     training = crossval.training_set(features, everybody, experiment.training, seed)
     network = crossval.initial_network(experiment.network, seed)
-    crossval.fit(
-        network,
-        training,
-        experiment,
-        seed=seed,
-        device=device,
-        precision=precision,
-        on_epoch=on_epoch,
-    )
+    with trainer.enough_memory(device, "training"):
+        crossval.fit(
+            network,
+            training,
+            experiment,
+            seed=seed,
+            device=device,
+            precision=precision,
+            on_epoch=on_epoch,
+        )
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
         "speakers": int(table["speaker"].nunique()),
@@ -297,24 +296,23 @@ def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) 
     Raises:
         ReproError: the network pools in another way.
     """
+    from repro import attention
+
     network = recogniser.network
     if not isinstance(network.pooling, AttentionPooling):
         raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
     front_end = recogniser.experiment.front_end
     magnitudes = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)
     inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
-    with torch.no_grad():
-        probabilities = trainer.predict(network, inputs).softmax(1)
-        chosen = int(probabilities.amax(1).argmax())
-        features = network.features(inputs[chosen : chosen + 1])
-        top_down, bottom_up = network.pooling.maps(features)
+    seen = attention.look(network, inputs)
+    chosen = int(seen.scores.amax(1).argmax())
     return Attention(
         chosen * paper.TRAIN_HOP_SECONDS,
         magnitudes[chosen, 0],
         inputs[chosen, 0],
-        top_down[0],
-        bottom_up[0, 0],
-        probabilities[chosen],
+        seen.top_down[chosen],
+        seen.bottom_up[chosen],
+        seen.scores[chosen],
     )
 
 
@@ -323,7 +321,6 @@ def scores(
     waveform: Float[Tensor, " samples"],
     *,
     device: torch.device | str = "cpu",
-    precision: trainer.Precision = "fp32",
 ) -> dict[str, float]:
     """Return the score of each emotion for one utterance: the mean over its test segments.
 
@@ -331,7 +328,6 @@ def scores(
         recogniser: from `load`.
         waveform: mono at 16 kHz, of any length.
         device: where to compute.
-        precision: `fp32` or `bf16`.
 
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.
@@ -339,15 +335,15 @@ def scores(
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
     hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
     count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
-    total = torch.zeros(len(paper.EMOTIONS))
+    logits = []
     block = max(1, BLOCK // _widest(recogniser.experiment.network))
     for first in range(0, count, block):
         last = min(first + block, count) - 1
         # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
         stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
         inputs = spectrogram.segments(stretch, front_end, paper.TEST_HOP_SECONDS, recogniser.limits)
-        logits = trainer.predict(recogniser.network, inputs, device=device, precision=precision)
-        total += (logits.softmax(1) if protocol.score == "softmax" else logits).sum(0)
-    if not total.isfinite().all():
+        logits.append(trainer.predict(recogniser.network, inputs, device=device))
+    [found] = trainer.utterance_scores([torch.cat(logits)], protocol)
+    if not found.isfinite().all():
         raise ReproError("the model gives no score: its weights overflow; train it again")
-    return dict(zip(paper.EMOTIONS, (total / count).tolist(), strict=True))
+    return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))

@@ -29,14 +29,10 @@ from repro.corpora.planted import Scale
 
 BATCH_SIZE = 16
 WA = metrics.SCORES.index("WA")
-LEVEL = 0.05  # of the test whether a filter does better than chance
 STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
-# What a filter touches of the signal beyond its size: a frame looks at a whole window, and a window
-# by Hamming spreads a tone over four times the inverse of its length, from null to null.
-SMEAR = {
-    "ms": round(1000 * (paper.WINDOW_SECONDS - paper.SHIFT_SECONDS)),
-    "Hz": round(4 / paper.WINDOW_SECONDS) - paper.BIN_HZ,
-}
+# By how much a filter touches more of the signal than its size says: what the window smears, less
+# the step that its size counts already.
+BEYOND_SIZE = {unit: round(planted.SMEAR[unit]) - step for unit, step in STEP.items()}
 VARIANT = re.compile(r"(?P<size>\d+) (?P<unit>ms|Hz), (?P<height>\d+)x(?P<width>\d+)")
 
 
@@ -96,7 +92,19 @@ def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
 
 def corpus_of(variant: str) -> str | None:
     """Return the corpus of a variant, such as `planted-40ms`; None for those of other studies."""
-    return _scale(variant).corpus if VARIANT.fullmatch(variant) else None
+    return scale_of(variant).corpus if VARIANT.fullmatch(variant) else None
+
+
+def scale_of(variant: str) -> Scale:
+    """Return what is planted for a variant of this study."""
+    name = _parts(variant)
+    return planted.BY_TEXT[f"{name['size']} {name['unit']}"]
+
+
+def reach_of(variant: str) -> int:
+    """Return how far the filter of a variant of this study reaches, in ms or Hz, see `sweeps`."""
+    name = _parts(variant)
+    return STEP[name["unit"]] * int(name["width" if name["unit"] == "ms" else "height"])
 
 
 def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -106,12 +114,12 @@ def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:
     same unit: its size times the step of 10 ms or 10 Hz, as the paper counts).
     """
     table = metrics.summary(predictions)
-    scales = [_scale(variant) for variant in table["variant"]]
+    scales = [scale_of(variant) for variant in table["variant"]]
     return table.assign(
         scale=[scale.text for scale in scales],
         unit=[scale.unit for scale in scales],
         planted=[scale.size for scale in scales],
-        reach=[_reach(variant) for variant in table["variant"]],
+        reach=[reach_of(variant) for variant in table["variant"]],
     )
 
 
@@ -129,15 +137,16 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per planted scale, with scale, unit, planted, recovered, low, high (ms or Hz),
-        at_most; best reach and best WA; half reach and half WA, those of the largest filter that
+        at_most; best reach and best WA, and at_least, whether that is the largest size, so that a
+        larger one might do better still; half reach and half WA, those of the largest filter that
         reaches no further than half of what is planted, and early, whether even that one does
         better than chance by the same test; chance (per cent), speakers, seeds.
     """
     rows = []
-    name_of = predictions["variant"].map({v: _scale(v).text for v in set(predictions["variant"])})
+    name_of = predictions["variant"].map({v: scale_of(v).text for v in set(predictions["variant"])})
     for name in dict.fromkeys(name_of):
         scale, of_scale = planted.BY_TEXT[name], predictions[name_of == name]
-        by_reach = {_reach(v): p for v, p in of_scale.groupby("variant", sort=False)}
+        by_reach = {reach_of(v): p for v, p in of_scale.groupby("variant", sort=False)}
         reaches = np.array(sorted(by_reach))
         counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
@@ -155,6 +164,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             row
             | {"best reach": reaches[best], "best WA": accuracy[best]}
+            | {"at_least": best == len(reaches) - 1}
             | {"half reach": reaches[half] if half >= 0 else np.nan}
             | {"half WA": accuracy[half] if half >= 0 else np.nan}
             | {"early": half >= 0 and above[half], "chance": chance}
@@ -182,17 +192,7 @@ def _above_chance(counts: np.ndarray, chance: float, tests: int) -> bool:
     confusion = counts[0].sum(0)  # the first seed's: utterances count once
     right, total = int(np.trace(confusion)), int(confusion.sum())
     p = binomtest(right, total, chance / 100, alternative="greater").pvalue
-    return bool(p < LEVEL / tests)
-
-
-def _scale(variant: str) -> Scale:
-    name = _parts(variant)
-    return planted.BY_TEXT[f"{name['size']} {name['unit']}"]
-
-
-def _reach(variant: str) -> int:
-    name = _parts(variant)
-    return STEP[name["unit"]] * int(name["width" if name["unit"] == "ms" else "height"])
+    return bool(p < (1 - metrics.LEVEL) / tests)
 
 
 def _parts(variant: str) -> re.Match[str]:

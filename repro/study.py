@@ -185,7 +185,7 @@ def run(
         raise ReproError("baselines take a minute on one machine: leave --ray away")
     results_file = Path(results_file)
     if os.path.exists(results_file):
-        with files.held(results_file):
+        with files.locked(results_file):
             pass  # a second run is refused here, before the corpus is read
     if ray:
         from repro import cluster  # which imports this module: its workers run the same tasks
@@ -239,7 +239,7 @@ def run(
                 del features  # the next ones need the room
         return trained
 
-    with files.held(results_file):
+    with files.locked(results_file):
         trained = train(grid)
         if only is None:
             trained += train(second_stage(study, grid, tables, results_file))
@@ -352,8 +352,8 @@ def trained_alike(task: Task) -> set[Training]:
     if task.experiment.protocol.epoch != "last":  # who is tested decides which epoch counts
         alike = (drops,)
     return {
-        training_of(task.heading | {"key": other.override(f"protocol.average={average}").key})
-        for other in (task.experiment.override(f"front_end.short={short}") for short in alike)
+        training_of(task.heading | {"key": other.with_field("protocol.average", average).key})
+        for other in (task.experiment.with_field("front_end.short", short) for short in alike)
         for average in ("pooled", "folds")
     }
 
@@ -440,28 +440,29 @@ def collect(
 
     A corpus that needs a folder and has none (`root` is None) is not at hand: then what the results
     file holds under the name of the preset is all there is, finished or not. Without a results
-    file, results go to a temporary folder. The other arguments are those of `run`.
+    file, results go to a folder that is removed again. The other arguments are those of `run`.
 
     Raises:
         NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
         ReproError: something in the corpus, the settings or the results file is wrong; or, without
             the corpus, the file holds the study on two states of it or with two settings.
     """
-    if results_file is None or at_hand(corpus, root):
-        if study == "recovery":
-            corpus, root = "synthetic", None
-        results_file = results_file or Path(tempfile.mkdtemp()) / "results.jsonl"
-        run(
-            study,
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            results_file=results_file,
-            device=device,
-            seeds=seeds,
-            only=only,
-        )
-    found = held(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
+    with tempfile.TemporaryDirectory() as folder:
+        if results_file is None or at_hand(corpus, root):
+            if study == "recovery":
+                corpus, root = "synthetic", None
+            results_file = results_file or Path(folder) / "results.jsonl"
+            run(
+                study,
+                corpus=corpus,
+                root=root,
+                preset=preset,
+                results_file=results_file,
+                device=device,
+                seeds=seeds,
+                only=only,
+            )
+        found = held(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
     return found if only is None else found.where(variant=only)
 
 
@@ -526,7 +527,7 @@ def run_task(
         waveforms = [features.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
-    try:
+    with trainer.enough_memory(device, task.label):
         history, predictions = crossval.run_fold(
             features,
             task.fold,
@@ -538,10 +539,6 @@ def run_task(
             checkpoint=kept,
             on_scored=look if keeps_maps(task) else None,
         )
-    except torch.OutOfMemoryError as error:
-        raise ReproError(
-            f"{device} has too little memory for {task.label}; lower training.batch_size"
-        ) from error
     seconds = kept.seconds if kept else time.perf_counter() - start
     return task.heading | {
         "history": [round(loss, 6) for loss in history],

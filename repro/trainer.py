@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Literal
 
@@ -19,7 +21,7 @@ from torch.nn import functional as F
 
 from repro import paper
 from repro.checkpoint import Checkpoint
-from repro.config import Experiment, Training
+from repro.config import Experiment, Protocol, Training
 from repro.errors import ReproError
 from repro.model import CLASSES
 from repro.shapes import Float, Int
@@ -29,30 +31,50 @@ PREDICT_BATCH = 64
 ROOM = 8 * 2**30  # bytes of free memory
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
 # Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
-# its network, which takes half a minute or more, can pay.
-COMPILE_FROM = 5_000
+# its network, which takes half a minute or more, can pay. A GPU trains on thousands of them in a
+# second; its number is not measured but taken from that.
+COMPILE_FROM = {"cpu": 5_000, "cuda": 100_000}
 MOST_COMPILED = 64  # networks in one process: more than any study has
 
 # Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 torch.backends.cudnn.deterministic = True
-# By default cuDNN rounds the inputs of float32 convolutions to 11 bits; fp32 means float32 here.
+# By default cuDNN rounds the inputs of float32 convolutions to 11 bits, and so may products of
+# matrices, where the environment asks for it; fp32 means float32 here.
 torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
+    """Return the device called `auto`, `cpu` or `cuda`; `auto` takes a GPU that torch can use.
 
     Raises:
         ReproError: `cuda` was asked for and there is no GPU that torch can use.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ReproError("--device cuda: torch sees no GPU here; use --device cpu or auto")
     if name not in {"auto", "cpu", "cuda"}:
         raise ReproError(f"no device {name!r}: choose auto, cpu or cuda")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device(name)
+    fault = _fault_of_gpu()
+    if name == "cuda" and fault:
+        raise ReproError(f"--device cuda: {fault}; use --device cpu or auto")
+    return torch.device("cpu" if fault else "cuda")
+
+
+def _fault_of_gpu() -> str:
+    """Say why torch cannot use a GPU here; empty if it can."""
+    if not torch.cuda.is_available():
+        need = f" (this torch needs a driver for CUDA {torch.version.cuda})"
+        return f"torch sees no GPU here{need if torch.version.cuda else ''}"
+    built_for = [int(re.sub(r"\D", "", name)) for name in torch.cuda.get_arch_list()]
+    major, minor = torch.cuda.get_device_capability()
+    if built_for and 10 * major + minor < min(built_for):
+        name = torch.cuda.get_device_name()
+        return (
+            f"this torch has no code for {name}, of compute capability {major}.{minor} "
+            f"(it begins at {min(built_for) / 10})"
+        )
+    return ""
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:
@@ -78,7 +100,7 @@ def compiling_pays(
     """
     height, width = experiment.network.stride
     work = segments * experiment.training.epochs / (height * width)
-    return work >= COMPILE_FROM and (device.type == "cuda" or precision == "bf16")
+    return work >= COMPILE_FROM[device.type] and (device.type == "cuda" or precision == "bf16")
 
 
 def fit(
@@ -92,6 +114,7 @@ def fit(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
     compiled: bool = False,
+    keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
@@ -107,6 +130,7 @@ def fit(
         device: where to train.
         precision: `bf16` runs the convolutions in bfloat16, with weights kept in float32.
         compiled: compile the network, if there is a compiler; see `compiling_pays`.
+        keep_memory: on the CPU, see `keep_freed_memory`; by default where there is room.
         on_epoch: called with the number of each finished epoch, from 1.
         checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
 
@@ -122,7 +146,7 @@ def fit(
         raise ReproError("there is no segment to train on")
     device = torch.device(device)
     if device.type == "cpu":
-        keep_freed_memory(has_room())
+        keep_freed_memory(has_room() if keep_memory is None else keep_memory)
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     weights = _class_weights(labels[rows], training)
@@ -187,6 +211,36 @@ def predict(
     return torch.cat(scores).cpu()
 
 
+def utterance_scores(
+    logits: Sequence[Float[Tensor, "_ 4"]], protocol: Protocol
+) -> Float[Tensor, "utterances 4"]:
+    """Average the scores of the segments of each utterance (Section 2.1).
+
+    Args:
+        logits: of the segments of each utterance, from `predict`.
+        protocol: says whether a segment's scores are its logits or their softmax.
+    """
+    if protocol.score == "softmax":
+        logits = [of_utterance.softmax(1) for of_utterance in logits]
+    return torch.stack([of_utterance.mean(0) for of_utterance in logits])
+
+
+@contextmanager
+def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
+    """Say in one line that a GPU has too little memory for what is done within.
+
+    Raises:
+        ReproError: it has.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ReproError(
+            f"{device} has too little memory for {what}: end what else uses it, use --device cpu, "
+            "or, with --ray, raise --gpus-per-fold"
+        ) from error
+
+
 def keep_freed_memory(keep: bool) -> None:
     """Let the C library keep what is freed, or give large blocks back to the system as it likes.
 
@@ -217,6 +271,8 @@ def _compiler_works(device: str) -> bool:
     """Compile something small; where that fails, say so once."""
     # torch gives up compiling after 8 networks; a sweep holds 22, each of which counts as one.
     torch._dynamo.config.recompile_limit = MOST_COMPILED
+    # On a GPU it would choose between kernels by timing them, and so round by luck.
+    torch._inductor.config.deterministic = True
     try:
         x = torch.ones(2, 2, device=device, requires_grad=True)
         torch.compile(lambda x: (x @ x).relu().sum(), dynamic=False)(x).backward()

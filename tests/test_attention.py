@@ -15,6 +15,7 @@ import torch
 from repro import attention, crossval, paper, results, spectrogram, study
 from repro.config import Experiment, FrontEnd, Network, Training
 from repro.model import build_network
+from repro.pages import attention as page
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
@@ -64,6 +65,12 @@ def test_a_tone_in_the_range_of_voices_is_periodic(hertz: float) -> None:
 def test_noise_and_silence_have_no_pitch() -> None:
     assert inner(attention.periodicity(noise(1))).mean() < 0.5
     assert attention.periodicity(torch.zeros(8000)).abs().max() == 0
+
+
+def test_a_soft_tone_is_as_periodic_as_a_loud_one() -> None:
+    """The page says so: pauses count."""
+    soft, loud = attention.periodicity(0.001 * tone(1)), attention.periodicity(tone(1))
+    torch.testing.assert_close(soft, loud, atol=1e-3, rtol=0)
 
 
 def test_energy_is_that_of_the_window() -> None:
@@ -249,3 +256,23 @@ def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(
     assert task.heading["variant"] == "attention" and study.keeps_maps(task)
     best = task.experiment.override("protocol.epoch=best-on-test")
     assert not study.keeps_maps(task._replace(experiment=best))
+
+
+# Pages -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speakers", [2, 5])
+def test_the_answer_says_what_its_intervals_are_worth(speakers: int) -> None:
+    rows = [
+        {"fold": f"s{speaker}", "seed": 0, "utterance": f"u{speaker}{emotion}", "corpus": "emodb"}
+        | {"emotion": emotion, "predicted": "sad", "spread": 0.5, "held_out": "speaker"}
+        | dict.fromkeys(("bottom_up_energy", "top_down_energy"), 0.3 + speaker / 100)
+        | dict.fromkeys(("bottom_up_pitch", "top_down_pitch"), 0.0)
+        for speaker in range(speakers)
+        for emotion in EMOTIONS
+    ]
+    measured = pd.DataFrame(rows)
+    said = page.answer(page.averages(measured), measured).data
+    clear = "the bottom-up map correlates positively with energy (0.32 [0.3" in said
+    warned = "not corrected for their number. Periodicity is measured in pauses" in said
+    assert clear == warned == (speakers >= 5)

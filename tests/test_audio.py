@@ -26,6 +26,15 @@ def test_any_rate_becomes_16_khz_with_the_same_tone(tmp_path, rate):
     assert np.abs(waveform.numpy()[middle] - want[middle]).max() < 5e-3
 
 
+@pytest.mark.parametrize("frames", [200_101, 441 * 2**17 + 1])
+def test_the_last_sample_is_kept_where_float32_would_round_it_away(tmp_path, frames):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.full(frames, 0.5, np.float32), 44_100, subtype="PCM_16")
+    waveform = load(path)
+    assert len(waveform) == -(-frames * 16_000 // 44_100)
+    assert waveform[-1] != 0
+
+
 def test_channels_are_averaged(tmp_path):
     path = tmp_path / "stereo.flac"
     soundfile.write(path, np.stack([tone(16_000), np.zeros(16_000)], axis=1), 16_000)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from repro import bench, config, paper, spectrogram
+from repro.pages import speed
 
 CPU = torch.device("cpu")
 
@@ -54,11 +57,62 @@ def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
 def test_a_limit_is_the_tighter_of_arithmetic_and_memory() -> None:
     network = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
     work = bench.least_work(network)
-    peaks = {"operations_per_second": 10.0 * work.operations, "bytes_per_second": 1e15}
+    peaks = {
+        "operations_per_second": 1e15,
+        "operations_per_second_of_conv1": 10.0 * work.operations,
+        "bytes_per_second": 1e15,
+    }
     assert bench.limit(network, peaks, "fp32", rate=5.0)["share"] == pytest.approx(0.5)
-    peaks = {"operations_per_second": 1e15, "bytes_per_second": 5.0 * 4 * work.numbers}
+    peaks |= {"operations_per_second_of_conv1": 1e15, "bytes_per_second": 20.0 * work.numbers}
     assert bench.limit(network, peaks, "fp32", rate=0.5)["share"] == pytest.approx(0.5)
-    assert bench.limit(network, peaks, "bf16", rate=0.5)["share"] == pytest.approx(0.25)
+
+
+def test_only_what_follows_the_first_layer_gains_from_bfloat16() -> None:
+    peaks = {
+        "operations_per_second": 2e12,
+        "operations_per_second_of_conv1": 1e12,
+        "bytes_per_second": 1e9,
+    }
+    full, alone = config.Network(), config.Network(pooling="gap", trunk=())
+    found = {
+        (network, precision): bench.limit(network, peaks, precision, rate=1.0)
+        for network in (full, alone)
+        for precision in ("fp32", "bf16")
+    }
+    assert found[alone, "fp32"] == found[alone, "bf16"]
+    first, of_alone = bench.least_work(full), bench.least_work(alone)
+    saved = found[full, "fp32"]["bytes"] - found[full, "bf16"]["bytes"]
+    assert saved == 5 * 2 * (first.numbers - of_alone.numbers) > 0
+    seconds = 1 / found[full, "bf16"]["arithmetic_limit"]
+    rest = first.operations - of_alone.operations
+    assert seconds == pytest.approx(of_alone.operations / 1e12 + rest / 2e12)
+
+
+def test_memory_is_measured_given_back_and_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(bench.trainer, "keep_freed_memory", kept.append)
+    small = config.Experiment(network=config.Network(stride=(8, 8)))
+    monkeypatch.setattr(
+        bench.config, "Experiment", lambda training: replace(small, training=training)
+    )
+    monkeypatch.setattr(bench, "LENGTHS", {2.0: 10, 3.0: 10})
+    bench.fold_of_iemocap("cpu", "fp32")
+    assert kept == [False, True]
+    found = json.loads(capsys.readouterr().out)
+    assert found["training_segments"] == 10 + 2 * 10
+    assert 0 < found["resident_gb"] <= found["resident_kept_gb"] and found["device_gb"] == 0
+
+
+def test_the_processor_has_a_name() -> None:
+    found = bench.machine(CPU, "fp32")
+    name, _, instructions = found["device"].partition(" (")
+    assert name and instructions == f"{torch.backends.cpu.get_cpu_capability()})"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and "model name" in cpuinfo.read_text():
+        assert name in cpuinfo.read_text()
+    assert name in speed.measured_on({"here": {"machine": found}}).data
 
 
 @pytest.mark.slow
@@ -77,6 +131,5 @@ def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     ]
     json.dumps(found)
     assert {"textbook", "repro", "ratio", "channels last", "memory kept"} < set(found["train"])
-    assert found["front_end"]["test"]["ratio"] > 1
     assert set(found["limit"]) > {"train", "10x2"}
     assert "attention network, training" in bench.text(found)

@@ -14,7 +14,7 @@ import pytest
 import tiny_corpus
 
 import repro
-from repro import cli, config, results, study
+from repro import cli, config, metrics, results, study
 from repro.corpora import NAMES
 
 FAST = [
@@ -333,6 +333,28 @@ def test_a_model_is_no_folder(name: str, tmp_path: Path, command: Command) -> No
     (tmp_path / "folder").mkdir()
     outcome = command("train", "--out", tmp_path / name)
     assert_one_line(outcome, "is a folder; name a file in it")
+
+
+def test_settings_that_no_table_can_mix(
+    pooling_results: Path, tmp_path: Path, command: Command
+) -> None:
+    path = tmp_path / "r.jsonl"
+    [first, *_] = results.read_lines(pooling_results)
+    for key in ("one", "other"):
+        results.append(path, first | {"study": "readings", "variant": "default", "key": key})
+    outcome = command("table", "readings", "--results", path)
+    assert_one_line(outcome, "more than one", "choose one", "repro results check")
+
+
+def test_a_bug_in_the_scores_is_not_told_as_a_fault_of_the_file(
+    pooling_results: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(metrics, "beside_paper", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        command("table", "pooling", "--results", pooling_results)
 
 
 def test_a_results_file_of_another_study(

@@ -61,7 +61,7 @@ class Pair:
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        small = {"num_cpus": 1, "object_store_memory": 100 * MEGABYTES}
+        small = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 100 * MEGABYTES}
         self.cluster = Cluster(
             initialize_head=True, head_node_args=small | {"include_dashboard": False}
         )

@@ -236,6 +236,29 @@ def test_override_takes_any_text_or_explains(field: str, text: str) -> None:
     assert config.from_dict(json.loads(json.dumps(asdict(experiment)))) == experiment
 
 
+def test_a_field_takes_a_value_as_it_is() -> None:
+    changed = Experiment().with_field("network.trunk", (8,)).with_field("training.momentum", 1)
+    assert changed.network.trunk == (8,)
+    assert (
+        changed.key
+        == Experiment().override("network.trunk=(8,)").override("training.momentum=1.0").key
+    )
+    for name, value in (("network.trunk", "(8,)"), ("network.stems", ()), ("training.epochs", "3")):
+        with pytest.raises(ValueError, match=f"{name} takes"):
+            Experiment().with_field(name, value)
+
+
+@pytest.mark.parametrize("wrong", [[], 4, {"more": {}}, {"network": None}, {"network": {}}])
+def test_a_file_that_holds_no_experiment_is_refused(wrong: Any) -> None:
+    data = asdict(Experiment()) | wrong if isinstance(wrong, dict) else wrong
+    with pytest.raises(ValueError, match=r"not the (parts|fields) of an experiment"):
+        config.from_dict(data)
+    less = asdict(Experiment())
+    del less["protocol"]
+    with pytest.raises(ValueError, match="not the parts"):
+        config.from_dict(less)
+
+
 # Presets -----------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,30 @@ def test_features_are_the_training_segments_in_the_order_of_the_table(
     for row in (0, 5, 35):
         expected = spectrogram.segments(audio.load(table["path"][row]), FrontEnd(), 1.0)
         assert torch.equal(features.segments[features.utterance == row], expected)
+
+
+def test_each_file_is_read_once_beyond_the_first(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = audio.load
+    monkeypatch.setattr(audio, "load", lambda path: read.append(path) or load(path))
+    crossval.extract(table, TINY.front_end)
+    assert read == [table["path"][0], *table["path"]]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_a_file_that_changed_since_the_corpus_was_listed_is_a_fault(
+    tmp_path: Path, seconds: float, write_wav: Callable[..., Path]
+) -> None:
+    table = tiny_corpus.table(tiny_corpus.write(tmp_path / "emodb"))
+    features = crossval.extract(table, TINY.front_end)
+    path = write_wav(Path(table["path"][1]), seconds)
+    reason = f"{path}: {round(16_000 * seconds)} samples at 16 kHz, but 24000 when"
+    with pytest.raises(ReproError, match=reason):
+        crossval.extract(table, TINY.front_end)
+    with pytest.raises(ReproError, match=reason):  # while a study runs
+        crossval.run_fold(features, crossval.make_folds(table, TINY)[0], TINY, seed=0)
 
 
 # One fold ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from repro import changes, effects, metrics, paper, plots
+from repro.errors import ReproError
 from repro.pages import variations
 
 EMOTIONS = list(paper.EMOTIONS)
@@ -233,7 +234,7 @@ def test_several_settings_are_refused() -> None:
     other = table.assign(key=table["key"] + " changed")
     elsewhere = [{"preset": "quick"}, {"corpus": "iemocap"}, {"corpus_hash": "f" * 12}]
     for mixed in (other, *(table.assign(**change) for change in elsewhere)):
-        with pytest.raises(ValueError, match="choose one"):
+        with pytest.raises(ReproError, match="choose one"):
             effects.table(pd.concat([table, mixed]))
 
 
@@ -251,7 +252,7 @@ def test_scores_and_effects_stand_side_by_side_for_every_preset() -> None:
         of = rows[rows["preset"] == preset]
         assert list(of["variant"]) == ["default", "front_end.scale=b", "front_end.scale=a"]
         assert of["WA effect"].isna().to_list() == [True, False, False]
-    with pytest.raises(ValueError, match="choose one"):
+    with pytest.raises(ReproError, match="choose one"):
         effects.beside_scores(pd.concat([table, table.assign(key="other")]))
 
 

@@ -209,11 +209,12 @@ def test_any_bytes_are_a_waveform_or_refused(tmp_path: Path, rng: random.Random)
 @given(
     rate=st.integers(8_000, 96_000),
     channels=st.integers(1, 8),
-    frames=st.integers(1, 3_000),
+    frames=st.integers(1, 3_000) | st.integers(190_000, 210_000),
     shape=st.sampled_from(["noise", "DC", "silence", "clipping"]),
 )
 @example(rate=96_000, channels=8, frames=96_000 * 20, shape="noise")
 @example(rate=44_100, channels=1, frames=44_100 * 120, shape="clipping")
+@example(rate=44_100, channels=1, frames=200_101, shape="noise")  # not quite a whole number
 @example(rate=95_989, channels=1, frames=95_989 * 30, shape="noise")  # a prime
 def test_any_rate_and_channels_are_read(
     tmp_path: Path, rate: int, channels: int, frames: int, shape: str

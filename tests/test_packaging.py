@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -102,3 +104,19 @@ def test_book_configuration_is_a_relative_link() -> None:
     link = ROOT / "book" / "_config.yml"
     assert link.is_symlink()
     assert link.readlink() == Path("../_config.yml")
+
+
+def test_a_machine_that_only_trains_needs_neither_jupyter_nor_plots() -> None:
+    program = """
+import sys
+for name in ("IPython", "beartype", "jaxtyping", "jupyter_book", "jupytext", "librosa",
+             "matplotlib", "nbclient", "nbformat", "papermill", "parselmouth", "pooch", "ray",
+             "seaborn", "statsmodels"):
+    sys.modules[name] = None
+import repro.cli, repro.cluster, repro.study
+assert repro.study.variants("pooling", "smoke")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

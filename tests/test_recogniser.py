@@ -83,6 +83,10 @@ def test_attention_maps_belong_to_the_segment_that_is_shown(trained: Recogniser)
     torch.testing.assert_close(again[0, 0], seen.segment)
     scores = (seen.top_down * seen.bottom_up).sum((1, 2)).softmax(0)
     assert torch.allclose(scores, seen.scores, atol=1e-5)
+    with torch.no_grad():
+        every = trained.network(network_input).softmax(1)
+    assert round(seen.start) == every.amax(1).argmax(), "the segment that is most decided"
+    assert torch.allclose(every[round(seen.start)], seen.scores, atol=1e-5)
 
 
 def test_another_pooling_has_no_attention_maps(corpus: Path) -> None:
@@ -140,7 +144,8 @@ def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) 
 
     model = tmp_path / "m.safetensors"
     done = repro(
-        "train", "--corpus", "emodb", "--root", corpus, "--preset", "smoke", "--out", model
+        *("train", "--corpus", "emodb", "--root", corpus, "--preset", "smoke", "--out", model),
+        *("--device", "cpu"),
     )
     assert done.returncode == 0, done.stderr
     assert "on held-out speakers the same settings reach WA" in done.stdout

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from repro import config, paper, plots, recovery, results, study
 from repro.corpora import planted
@@ -27,7 +29,7 @@ def predictions(
     """Made-up results: of each class and speaker, a share of the utterances is right."""
     rows = []
     for variant, experiment in study.variants("recovery", preset).items():
-        scale = recovery._scale(variant)
+        scale = recovery.scale_of(variant)
         of_variant = {
             "study": "recovery",
             "variant": variant,
@@ -39,7 +41,7 @@ def predictions(
             "average": "pooled",
             "held_out": "speaker",
         }
-        share = accuracy(scale, recovery._reach(variant))
+        share = accuracy(scale, recovery.reach_of(variant))
         for speaker in range(speakers):
             for k, emotion in enumerate(paper.EMOTIONS):
                 others = [paper.EMOTIONS[(k + shift) % 4] for shift in (1, 2, 3)]
@@ -118,7 +120,10 @@ def test_a_sweep_that_learns_nothing_gives_no_scale() -> None:
     table = recovery.recovered(predictions(never))
     assert table[["recovered", "low", "high"]].isna().all(axis=None)
     assert not table["early"].any()
-    assert "the best filter does no better than chance" in page.answer(predictions(never)).data
+    said = page.answer(table).data
+    assert "the best filter does no better than chance" in said
+    # Nothing is said of scales that were not found, and five speakers are not too few.
+    assert not re.search("larger|interval|times", said)
 
 
 def test_few_speakers_give_no_interval() -> None:
@@ -141,6 +146,10 @@ def test_a_variant_of_another_study_has_no_planted_corpus() -> None:
     assert recovery.corpus_of("40 ms, 2x8") == "planted-40ms"
 
 
+def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> None:
+    assert recovery.BEYOND_SIZE == {"ms": 40 - 10, "Hz": 100 - 10}
+
+
 # Grids -------------------------------------------------------------------------------------------
 
 
@@ -148,7 +157,7 @@ def test_a_variant_of_another_study_has_no_planted_corpus() -> None:
 def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: str) -> None:
     grid = study.variants("recovery", preset)
     for variant, experiment in grid.items():
-        scale = recovery._scale(variant)
+        scale = recovery.scale_of(variant)
         ((height, width),) = experiment.network.stems
         down, along = experiment.network.stride
         if scale.unit == "ms":
@@ -159,7 +168,7 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
         assert experiment.network.trunk == () and experiment.network.pooling == "gap"
         assert experiment.training.max_segments is None
         assert experiment.front_end == config.FrontEnd()
-    swept = {(recovery._scale(variant), recovery._reach(variant)) for variant in grid}
+    swept = {(recovery.scale_of(variant), recovery.reach_of(variant)) for variant in grid}
     assert len(swept) == len(grid)
     for scale in {scale for scale, _ in swept}:
         reaches = [reach for each, reach in swept if each == scale]
@@ -167,12 +176,12 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
 
 
 def _reaches(grid: dict[str, config.Experiment]) -> set[int]:
-    return {recovery._reach(variant) for variant in grid}
+    return {recovery.reach_of(variant) for variant in grid}
 
 
 def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:
     grid = study.variants("recovery", "quick")
-    scales = {recovery._scale(variant).text for variant in grid}
+    scales = {recovery.scale_of(variant).text for variant in grid}
     assert scales == {"40 ms", "80 ms", "160 ms", "50 Hz", "100 Hz", "200 Hz"}
     assert {experiment.protocol.max_folds for experiment in grid.values()} == {5}
 
@@ -224,16 +233,40 @@ def test_every_variant_is_trained_on_its_own_signals(
 
 
 def test_the_page_sets_recovered_beside_planted() -> None:
-    data = predictions(sharp)
-    table = page.recovered(data)
+    found = recovery.recovered(predictions(sharp))
+    table = page.recovered(found)
     assert table["planted"].to_list() == [scale.text for scale in planted.SCALES]
     assert table["recovered"].str.match(r"\d+ \[\d+, \d+\] (ms|Hz)").all()
-    text = page.answer(data).data
+    text = page.answer(found).data
     assert "At no scale does a filter" in text and "always give larger" in text
     assert all(scale.text in text for scale in planted.SCALES)
-    text = page.answer(predictions(early)).data
+    text = page.answer(recovery.recovered(predictions(early))).data
     assert "claims more than it can see" in text and "at most" in text
-    assert "too few for intervals" in page.answer(predictions(sharp, speakers=2)).data
+    assert "do not always give larger" in text, "all are the same"
+    assert "The 95% interval holds the planted scale at none of them." in text
+    bounds = {"low": 0.9 * found["planted"], "high": [30, *(1.1 * found["planted"][1:])]}
+    others = ", ".join(scale.text for scale in planted.SCALES[1:])
+    assert f"holds the planted scale at {others}." in page.answer(found.assign(**bounds)).data
+    text = page.answer(recovery.recovered(predictions(sharp, speakers=2))).data
+    assert "too few for intervals" in text and "95% interval" not in text
+
+
+def peaked(scale: planted.Scale, reach: int) -> float:
+    return 0.9 - abs(np.log2(reach / (2 * scale.size))) / 10 if reach >= scale.size else 0.25
+
+
+def test_the_best_size_is_set_beside_what_was_planted_for_each_side() -> None:
+    found = recovery.recovered(predictions(peaked))
+    assert found["best reach"].to_list() == [80, 150, 300, 100, 200, 400]
+    assert found.loc[found["at_least"], "scale"].to_list() == ["160 ms", "200 Hz"]
+    said = page.answer(found).data
+    for side, times in (
+        ("width", "2.0 (40 ms), 1.9 (80 ms), at least 1.9 (160 ms, no larger one tried)"),
+        ("height", "2.0 (50 Hz), 2.0 (100 Hz), at least 2.0 (200 Hz, no larger one tried)"),
+    ):
+        assert f"the best {side} here is {times} times as large as what was planted." in said
+    assert "For width the paper reads its scale at the top" in said
+    assert "For height the paper reads its scale where the curve flattens" in said
 
 
 def test_the_notice_says_what_the_study_changes() -> None:
@@ -243,7 +276,7 @@ def test_the_notice_says_what_the_study_changes() -> None:
 
 
 def test_the_figure_has_a_panel_for_each_scale() -> None:
-    fig = plots.sweeps(predictions(sharp))
+    fig = sweeps(sharp)
     panels = [ax for ax in fig.axes if ax.get_visible()]
     assert [ax.get_title() for ax in panels] == [f"planted: {s.text}" for s in planted.SCALES]
     for ax, scale in zip(panels, planted.SCALES, strict=True):
@@ -251,11 +284,16 @@ def test_the_figure_has_a_panel_for_each_scale() -> None:
         assert len(upright) == 1
         chance = [line for line in ax.lines if list(line.get_ydata()) == [CHANCE] * 2]
         assert len(chance) == 1
-    assert len(plots.sweeps(predictions(sharp, "smoke", speakers=2)).axes) == 2
+    assert len(sweeps(sharp, "smoke", speakers=2).axes) == 2
+
+
+def sweeps(*made_up: Any, **settings: Any) -> Figure:
+    data = predictions(*made_up, **settings)
+    return plots.sweeps(data, recovery.recovered(data))
 
 
 def test_what_the_smear_of_the_spectrogram_explains_is_no_fault_of_the_method() -> None:
-    said = page.answer(predictions(early)).data
+    said = page.answer(recovery.recovered(predictions(early))).data
     smeared = re.search(r"At ([^.]*) even a filter", said)
     unseen = re.search(r"At ([^.]*) a filter that touches less", said)
     assert smeared and unseen

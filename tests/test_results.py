@@ -226,17 +226,17 @@ def test_a_write_in_pieces_is_a_whole_line(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_file_is_held_by_one(tmp_path: Path) -> None:
     path = tmp_path / "new" / "r.jsonl"
-    with files.held(path):
+    with files.locked(path):
         results.append(path, record())  # the holder writes
         fault = pytest.raises(ReproError, match=r"r\.jsonl: another run is writing")
-        with fault as error, files.held(path):
+        with fault as error, files.locked(path):
             pass
         assert "\n" not in str(error.value)
-        with files.held(tmp_path / "other.jsonl"):
+        with files.locked(tmp_path / "other.jsonl"):
             pass
-    with files.held(path):
+    with files.locked(path):
         pass
-    with pytest.raises(ReproError, match="cannot write results"), files.held(tmp_path):
+    with pytest.raises(ReproError, match="cannot write results"), files.locked(tmp_path):
         pass
 
 
@@ -245,10 +245,10 @@ def test_systems_without_locks_still_run(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(files.fcntl, "flock", none)
-    with files.held(tmp_path / "r.jsonl"), files.held(tmp_path / "r.jsonl"):
+    with files.locked(tmp_path / "r.jsonl"), files.locked(tmp_path / "r.jsonl"):
         pass
     monkeypatch.setattr(files, "fcntl", None)
-    with files.held(tmp_path / "r.jsonl"), files.held(tmp_path / "r.jsonl"):
+    with files.locked(tmp_path / "r.jsonl"), files.locked(tmp_path / "r.jsonl"):
         pass
 
 
@@ -432,7 +432,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(ReproError, match=r"r\.jsonl: cannot read results"):
         results.read_lines(path)
-    with pytest.raises(ReproError, match=r"r\.jsonl: cannot write results"), files.held(path):
+    with pytest.raises(ReproError, match=r"r\.jsonl: cannot write results"), files.locked(path):
         pass
 
 

@@ -184,12 +184,12 @@ def test_a_second_run_on_a_file_is_refused_at_once(
     assert second.exitcode == 1
     [line] = other.read_text().splitlines()  # before it read the corpus
     assert line.startswith(f"repro: {path}: another run is writing to it")
-    with pytest.raises(ReproError, match="another run"), files.held(path):
+    with pytest.raises(ReproError, match="another run"), files.locked(path):
         pass
     assert first.exitcode is None
     first.kill()
     first.join()
-    with files.held(path):  # the dead let go
+    with files.locked(path):  # the dead let go
         pass
     last = interrupted.start(command(corpus, path), log, interrupted.nothing)
     last.join(300)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -319,6 +320,19 @@ def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> Non
 # EmoDB -------------------------------------------------------------------------------------------
 
 
+def test_results_without_a_file_leave_nothing_behind(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = study.variants("pooling", "smoke", SMALL)
+    monkeypatch.setattr(study, "variants", lambda *_: grid)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = study.collect(
+        "pooling", corpus="emodb", root=corpus, preset="smoke", device="cpu", only="gap"
+    )
+    assert set(found.predictions["variant"]) == {"gap"}
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_the_smoke_study_of_emodb(
     emodb_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -332,9 +346,7 @@ def test_the_smoke_study_of_emodb(
 
     monkeypatch.setattr(crossval.trainer, "fit", spy)
     path = tmp_path / "r.jsonl"
-    begun = time.monotonic()
     assert study.run("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
-    assert time.monotonic() - begun < 120
     assert sizes == [48] * 6
     tables = results.read(path, study={"pooling"})
     assert set(tables.folds["fold"]) == {"03", "16"}

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -301,7 +303,8 @@ def test_without_a_compiler_training_goes_on_and_says_so_once(
 def test_compiling_pays_for_long_trainings_on_fast_units() -> None:
     full = preset("paper")
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    assert trainer.compiling_pays(full, 460, gpu, "fp32")
+    assert trainer.compiling_pays(full, 6300, gpu, "fp32")
+    assert not trainer.compiling_pays(full, 460, gpu, "bf16")  # a few seconds of work
     assert trainer.compiling_pays(full, 460, cpu, "bf16")
     assert not trainer.compiling_pays(full, 460, cpu, "fp32")
     for name in ("smoke", "demo"):
@@ -368,11 +371,31 @@ def test_cuda_without_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trainer.choose_device("cpu") == torch.device("cpu")
 
 
-def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+@pytest.fixture
+def gpu_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Let torch, as if it were built for 7.5 and more, find a GPU of some compute capability."""
+
+    def found(*capability: int) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90a", "compute_120"])
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla")
+
+    return found
+
+
+def test_auto_takes_a_gpu_if_there_is_one(gpu_of: Callable[[int, int], None]) -> None:
+    gpu_of(7, 5)
     assert trainer.choose_device("auto").type == "cuda"
     assert trainer.choose_device("cuda").type == "cuda"
     assert trainer.choose_device("cpu").type == "cpu"
+
+
+def test_a_gpu_that_torch_has_no_code_for_is_not_taken(gpu_of: Callable[[int, int], None]) -> None:
+    gpu_of(7, 0)
+    assert trainer.choose_device("auto").type == "cpu"
+    with pytest.raises(ReproError, match=r"no code for Tesla.* 7\.0 \(it begins at 7\.5\)"):
+        trainer.choose_device("cuda")
 
 
 def test_unknown_names_are_faults() -> None:
@@ -380,6 +403,14 @@ def test_unknown_names_are_faults() -> None:
         trainer.choose_device("tpu")
     with pytest.raises(ReproError, match="auto, fp32 or bf16"):
         trainer.choose_precision("fp16", torch.device("cpu"))
+
+
+def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do() -> None:
+    with (
+        pytest.raises(ReproError, match=r"^cuda has too little memory for a fold: .*--device cpu"),
+        trainer.enough_memory("cuda", "a fold"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory and a long story")
 
 
 @pytest.mark.parametrize("has_units", [True, False])
@@ -396,13 +427,15 @@ def test_auto_precision_follows_the_device(
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_gpu_repeats_itself(precision: trainer.Precision) -> None:
+def test_a_gpu_repeats_itself(precision: trainer.Precision, compiled: bool) -> None:
     segments, labels = data()
     scores = []
     for _ in range(2):
         model = network()
-        trainer.fit(model, segments, labels, SHORT, seed=1, device="cuda", precision=precision)
+        how: Any = {"device": "cuda", "precision": precision, "compiled": compiled}
+        trainer.fit(model, segments, labels, SHORT, seed=1, **how)
         scores.append(trainer.predict(model, segments, device="cuda", precision=precision))
     assert torch.equal(*scores)
     assert scores[0].device.type == "cpu"

@@ -91,5 +91,5 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
     elif name in planted.BY_NAME:
         folder = planted.ensure(name)
     else:
-        folder = expand(synthetic.ensure(synthetic.default_root()))
+        folder = synthetic.ensure(synthetic.default_root())
     return READERS[name](folder, labels)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from repro import soundfiles
 from repro.corpora import list_utterances
-from repro.corpora.table import Utterance
+from repro.corpora.table import Utterance, faults
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE, TEST_HOP_SECONDS, TRAIN_HOP_SECONDS
 from repro.spectrogram import SEGMENT, segment_count
@@ -130,15 +130,15 @@ def check(name: str, root: str | Path) -> Report:
         ReproError: the name is unknown, or the folder is not that corpus at all.
     """
     utterances = list_utterances(name, root)
-    lengths, problems = [], []
+    lengths, problems = [], faults(utterances)
     for utterance in utterances:
         try:
-            length, faults = _inspect(utterance.path, name)
+            length, of_file = _inspect(utterance.path, name)
         except ReproError as error:
             problems.append(str(error))
         else:
             lengths.append(length)
-            problems += faults
+            problems += of_file
     counts = _counts(utterances)
     return Report(
         name,

@@ -16,9 +16,9 @@ from pathlib import Path
 from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
-# How well people do, as far as the abstract of the article above says it: the published utterances
-# are those whose emotion more than so many per cent of the listeners recognised, and which more
-# than so many judged natural.
+# How well people do, as far as the abstract of the article above says it: its makers chose, for
+# phonetic labelling, the utterances whose emotion more than so many per cent of the listeners
+# recognised, and which more than so many judged natural. The release holds those.
 LISTENERS_RECOGNISED, LISTENERS_NATURAL = 80, 60
 EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
 NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav", re.ASCII)

@@ -48,7 +48,8 @@ ARRANGEMENTS = {
 }
 PAIRS = 4
 CLASS_OF = dict(zip(EMOTIONS, ARRANGEMENTS, strict=True))
-# What the 40 ms window smears a click and a tone over: its length; its main lobe, null to null.
+# What the 40 ms window by Hamming smears a click and a tone over: its length; its main lobe, which
+# is four times the inverse of that, from null to null.
 SMEAR = {"ms": 1000 * WINDOW_SECONDS, "Hz": 4 / WINDOW_SECONDS}
 LENGTH = {"ms": 1000 * SEGMENT_SECONDS, "Hz": float(HIGHEST_HZ)}
 NOISE = 10 ** (-30 / 20)  # of a loud event, both as they appear in a frame's spectrum

@@ -14,6 +14,7 @@ import pandas as pd
 
 from repro import soundfiles
 from repro.errors import ReproError
+from repro.paper import EMOTIONS
 
 
 class Utterance(NamedTuple):
@@ -72,9 +73,12 @@ def length(path: Path) -> int:
 
 
 def cache_folder(name: str) -> Path:
-    """Return a folder in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "repro" / name
+    """Return a folder in the user's cache.
+
+    Raises:
+        ReproError: the cache is in the home folder of nobody.
+    """
+    return expand(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "repro" / name
 
 
 @contextmanager
@@ -126,12 +130,40 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
-        ReproError: a file is missing, unreadable or empty.
+        ReproError: a row is one of `faults`, or a file is missing, unreadable or empty.
     """
+    utterances = list(utterances)
+    if found := faults(utterances):
+        raise ReproError(found[0])
     rows = [(*u[:3], str(u.path), length(u.path)) for u in sorted(utterances)]
     table = pd.DataFrame(rows, columns=["utterance", "speaker", "emotion", "path", "samples"])
     table.attrs["corpus"] = name
     return table
+
+
+def faults(utterances: Iterable[Utterance]) -> list[str]:
+    """Say of each row of a reader why it could not be trained on, or its scores not be kept."""
+    found = []
+    first: dict[str, Path] = {}
+    for utterance, speaker, emotion, path in utterances:
+        if not _is_text(utterance) or not _is_text(speaker):
+            found.append(
+                f"{path}: {utterance!r} by {speaker!r} cannot be written to a results file; "
+                "give both names as text"
+            )
+        if emotion not in EMOTIONS:
+            found.append(
+                f"{path}: {utterance!r} is labelled {emotion!r}; "
+                f"leave it out, or label it {', '.join(EMOTIONS[:-1])} or {EMOTIONS[-1]}"
+            )
+        if (other := first.setdefault(utterance, path)) is not path:
+            found.append(f"{path}: {utterance!r} is also the name of {other}; remove one of them")
+    return found
+
+
+def _is_text(name: object) -> bool:
+    """Tell whether a name is a string without half characters, which have no code."""
+    return isinstance(name, str) and name.encode(errors="ignore").decode() == name
 
 
 def corpus_hash(table: pd.DataFrame) -> str:

@@ -102,6 +102,10 @@ def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
             )
             for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down"))
         )
+        verdict += (
+            ". These intervals are not corrected for their number. Periodicity is measured in "
+            "pauses too, which can weaken the agreement with pitch"
+        )
     spread = every.loc["spread", "value"]
     size = (
         f"{wording.many(attention['fold'].nunique(), 'speaker')} and "

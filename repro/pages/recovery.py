@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import config, recovery, study
+from repro import config, metrics, recovery, study
 from repro.corpora import planted
 from repro.pages import wording
 
@@ -37,9 +38,8 @@ def notice(preset: str) -> Markdown:
     )
 
 
-def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Set the scale that each sweep gives away beside the one that was planted."""
-    found = recovery.recovered(predictions)
+def recovered(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay `recovery.recovered` out: the scale that each sweep gives away beside the planted one."""
     return pd.DataFrame(
         {
             "planted": found["scale"],
@@ -55,59 +55,114 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def answer(predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the recovery page."""
-    found = recovery.recovered(predictions)
-    sentences = []
-    for unit, axis in (("ms", "time"), ("Hz", "frequency")):
-        rows = list(found[found["unit"] == unit].itertuples())
-        if rows:
-            pairs = ", ".join(f"{_recovered(row)} where {row.scale} was planted" for row in rows)
-            sentences.append(f"Along {axis} the sweep points to {pairs}.")
+def answer(found: pd.DataFrame) -> Markdown:
+    """Answer the question of the recovery page from `recovery.recovered`."""
+    by_unit = [rows for _, rows in found.groupby("unit", sort=False)]
+    sentences = [
+        *map(_pointed, by_unit),
+        *_early(found),
+        _lost(found),
+        _ordered(by_unit),
+        _held(found),
+        *map(_best, by_unit),
+        _size(found),
+    ]
+    return Markdown(" ".join(filter(None, sentences)))
+
+
+def _pointed(rows: pd.DataFrame) -> str:
+    """Say which scales the sweeps along one axis point to."""
+    axis = {"ms": "time", "Hz": "frequency"}[rows["unit"].iloc[0]]
+    pairs = (f"{_recovered(row)} where {row.scale} was planted" for row in rows.itertuples())
+    return f"Along {axis} the sweep points to {', '.join(pairs)}."
+
+
+def _early(found: pd.DataFrame) -> list[str]:
+    """Say where a filter does better than chance that counts as too small, and why."""
     early = found[found["early"]]
-    touched = early["half reach"] + early["unit"].map(recovery.SMEAR)
-    smeared, unseen = early[touched >= early["planted"]], early[touched < early["planted"]]
-    if len(smeared):
-        sentences.append(
-            f"At {', '.join(smeared['scale'])} even a filter that reaches no further than half of "
-            "what was planted does better than chance: with the smear of the spectrogram it "
-            "touches all of it."
-        )
-    if len(unseen):
-        sentences.append(
-            f"At {', '.join(unseen['scale'])} a filter that touches less than what was planted "
-            "does better than chance: there the method claims more than it can see."
-        )
     if early.empty:
-        sentences.append(
+        return [
             "At no scale does a filter that reaches no further than half of what was planted do "
             "better than chance."
-        )
+        ]
+    touched = early["half reach"] + early["unit"].map(recovery.BEYOND_SIZE)
+    whole = touched >= early["planted"]
+    verdicts = (
+        (
+            whole,
+            "even a filter that reaches no further than half of what was planted does better than "
+            "chance: with the smear of the spectrogram it touches all of it.",
+        ),
+        (
+            ~whole,
+            "a filter that touches less than what was planted does better than chance: there the "
+            "method claims more than it can see.",
+        ),
+    )
+    return [
+        f"At {', '.join(early.loc[there, 'scale'])} {said}"
+        for there, said in verdicts
+        if any(there)
+    ]
+
+
+def _lost(found: pd.DataFrame) -> str:
+    """Say where nothing was learnt."""
     lost = list(found.loc[found["recovered"].isna(), "scale"])
-    if lost:
-        sentences.append(f"At {', '.join(lost)} the best filter does no better than chance.")
-    ordered = found.dropna(subset="recovered").groupby("unit", sort=False)["recovered"]
-    monotone = all(group.is_monotonic_increasing for _, group in ordered)
-    held = [row.scale for row in found.itertuples() if row.low <= row.planted <= row.high]
-    sentences.append(
+    return f"At {', '.join(lost)} the best filter does no better than chance." if lost else ""
+
+
+def _ordered(by_unit: Sequence[pd.DataFrame]) -> str:
+    """Say whether a larger planted scale gives a larger recovered one."""
+    sequences = [rows["recovered"].dropna() for rows in by_unit]
+    if all(len(sequence) < 2 for sequence in sequences):
+        return ""
+    monotone = all((sequence.diff().dropna() > 0).all() for sequence in sequences)
+    return (
         f"Larger planted scales {'always' if monotone else 'do not always'} give larger recovered "
-        f"ones. The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}."
+        "ones."
     )
-    times = (found["best reach"] / found["planted"]).dropna()
-    if len(times):
-        sentences.append(
-            "The paper reads its scale from the top of the curve, not from halfway up: the best "
-            f"filter here is {times.min():.1f} to {times.max():.1f} times as large as what was "
-            "planted."
-        )
-    speakers, seeds = found["speakers"].min(), found["seeds"].min()
-    sentences.append(
-        f"The numbers come from {speakers} held-out draws of the signals and "
-        f"{wording.many(int(seeds), 'seed')} at each scale."
-    )
+
+
+def _held(found: pd.DataFrame) -> str:
+    """Say which intervals hold what was planted, if there are any."""
     if found["low"].isna().all():
-        sentences.append("That is too few for intervals.")
-    return Markdown(" ".join(sentences))
+        return ""
+    held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
+    return f"The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}."
+
+
+def _best(rows: pd.DataFrame) -> str:
+    """Set the best size along one axis, which the paper looks at, beside what was planted."""
+    rows = rows.dropna(subset="recovered")
+    if rows.empty:
+        return ""
+    side, reads = {
+        "ms": ("width", "at the top of the curve, not halfway up"),
+        "Hz": ("height", "where the curve flattens, which is not halfway up either"),
+    }[rows["unit"].iloc[0]]
+    times = ", ".join(
+        f"at least {best / planted:.1f} ({scale}, no larger one tried)"
+        if at_least
+        else f"{best / planted:.1f} ({scale})"
+        for scale, planted, best, at_least in rows[
+            ["scale", "planted", "best reach", "at_least"]
+        ].itertuples(index=False)
+    )
+    return (
+        f"For {side} the paper reads its scale {reads}: the best {side} here is {times} times as "
+        "large as what was planted."
+    )
+
+
+def _size(found: pd.DataFrame) -> str:
+    """Say what the numbers rest on."""
+    speakers, seeds = int(found["speakers"].min()), int(found["seeds"].min())
+    few = " That is too few for intervals." if speakers < metrics.FEWEST_SPEAKERS else ""
+    return (
+        f"The numbers come from {speakers} held-out draws of the signals and "
+        f"{wording.many(seeds, 'seed')} at each scale.{few}"
+    )
 
 
 def _recovered(row: Any) -> str:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from repro.corpora import corpus_hash, load_corpus
+from repro import corpora
+from repro.corpora import corpus_hash, load_corpus, planted
+from repro.corpora.check import check
+from repro.corpora.table import Utterance, to_table
 from repro.errors import ReproError
 
 
@@ -49,3 +53,61 @@ def test_a_corpus_hash_depends_on_content_and_not_on_place(tmp_path, write_wav):
     renamed = first.copy()
     renamed.attrs["corpus"] = "other"
     assert len(seen | {corpus_hash(renamed)}) == 6
+
+
+# What a reader may get wrong ---------------------------------------------------------------------
+
+
+def assert_refused_and_reported(name, root, reason):
+    """The corpus is not read, and `check` does not say that it is in order."""
+    with pytest.raises(ReproError, match=reason) as caught:
+        load_corpus(name, root)
+    assert "\n" not in str(caught.value)
+    report = check(name, root)
+    assert not report.ok
+    assert str(caught.value) in report.problems
+
+
+def test_an_emotion_outside_the_four_is_refused(tmp_path):
+    root = tmp_path / "planted"
+    planted.make(planted.SCALES[0], root, speakers=2, per_class=1)
+    odd = (root / "v1_p00_angry_00.wav").rename(root / "v1_p00_anger_00.wav")
+    reason = f"{odd}: 'v1_p00_anger_00' is labelled 'anger'; leave it out, or label it neutral"
+    assert_refused_and_reported("planted-40ms", root, reason)
+
+
+def test_two_utterances_of_one_name_are_refused(tmp_path, write_wav):
+    name = "03-01-01-01-01-01-01.wav"
+    first, second = (write_wav(tmp_path / copy / "Actor_01" / name, rate=48_000) for copy in "ab")
+    reason = f"{second}: '{name[:-4]}' is also the name of {first}; remove one of them"
+    assert_refused_and_reported("ravdess", tmp_path, reason)
+
+
+@pytest.mark.parametrize("names", [(7, "ada"), ("one", 7), ("half \udcff", "ada")])
+def test_names_that_results_cannot_hold_are_refused(tmp_path, write_wav, monkeypatch, names):
+    utterance = Utterance(*names, "sad", write_wav(tmp_path / "one.wav"))
+    monkeypatch.setitem(corpora.READERS, "mine", lambda *_: [utterance])
+    assert_refused_and_reported("mine", tmp_path, "one.wav: .*cannot be written to a results file")
+
+
+def test_names_of_any_script_are_read(tmp_path, write_wav):
+    path = write_wav(tmp_path / "one.wav")
+    [row] = to_table("mine", [Utterance("早い", "Zoë\u00a0Ω", "sad", path)]).itertuples()
+    assert (row.utterance, row.speaker) == ("早い", "Zoë\u00a0Ω")
+
+
+# Where built-in corpora are made -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["synthetic", "planted-40ms"])
+def test_a_cache_in_the_home_folder_is_found_there(name, tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+    real = corpora.synthetic._write_tree
+    monkeypatch.setattr(corpora.synthetic, "_write_tree", lambda tree, *_: real(tree, 2, 1, 0))
+    folder = Path(load_corpus(name)["path"][0])
+    assert folder.is_relative_to(home / "cache" / "repro")
+    assert list(here.iterdir()) == []
