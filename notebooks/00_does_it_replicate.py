@@ -29,9 +29,9 @@ from contextlib import suppress
 import pandas as pd
 from IPython.display import display
 
-from repro import metrics, plots, simulation, study
+from repro import plots, simulation, study
 from repro.errors import NoResultsError
-from repro.pages import common, filter_shapes, first, poolings
+from repro.pages import common, filter_shapes, first, poolings, wording
 
 plots.use_style()
 found = {}
@@ -60,10 +60,10 @@ filter_shapes.unlearnt(predictions)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that this book tests, with what the results say of each."}}
 first.marks(predictions)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion (WA) and guessing (UA) would reach."}, "image": {"alt": "Bar chart of weighted and unweighted accuracy for each pooling, here and in the paper."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion of either corpus (WA) and guessing (UA) would reach."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 if "pooling" in found:
     pooling = found["pooling"].predictions
-    display(plots.table_1(poolings.beside_paper(pooling), metrics.majority(pooling)))
+    display(plots.poolings(poolings.beside_paper(pooling), wording.run(pooling)))
 
 # %% tags=["remove-input"]
 if "pooling" in found:
@@ -117,13 +117,16 @@ for data in found.values():
 #
 # ## How to read the verdicts
 #
-# Every claim has a test that was fixed before any result of its study on real speech was looked at;
-# the pages state it. A claim is *supported* when every 95% interval that it rests on lies where the
+# Every claim has a test that was fixed before any result of its study on real speech was looked at,
+# but for what {doc}`09_how_sure` lists; the pages state it. A claim is *supported* when every 95% interval that it rests on lies where the
 # claim puts it, *contradicted* when one of its effects lies significantly elsewhere, and *undecided*
-# otherwise. Where many shapes are compared, a contradiction must also survive Holm's correction. A
-# claim about WA and UA is supported by both, and contradicted by either. The intervals come from a
+# otherwise. Where many shapes are compared, a contradiction must also survive Holm's correction, so
+# that an interval may lie elsewhere and the claim still be undecided. A claim about WA and UA is
+# supported by both, and contradicted by either. The intervals come from a
 # bootstrap that draws whole speakers (and seeds, where there are several), because utterances of one
-# speaker are not independent. A verdict is about the corpus and the preset at the top of the page;
+# speaker are not independent. Beside the difference of two poolings stands the p-value of an exact
+# test that exchanges the two speaker by speaker: it enters no verdict, and tells which are close
+# calls. A verdict is about the corpus and the preset at the top of the page;
 # what ten speakers can show at all is said in {doc}`09_how_sure`.
 #
 # Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
@@ -136,8 +139,8 @@ for data in found.values():
 # ## Where the paper leaves a choice
 #
 # Wherever the words leave a choice, the setting is a field of the configuration, so that each reading
-# can be tried with `repro run ... --set`; the default is the reading closest to the words.
-# {doc}`10_left_open` lists every choice, and where the paper contradicts itself.
+# can be tried with `repro run ... --set`; the default is the reading closest to the words, but for
+# three that {doc}`10_left_open` gives reasons for. That page lists every choice, and where the paper contradicts itself.
 
 # %% tags=["remove-input"]
 for data in found.values():

@@ -77,10 +77,11 @@ common.table(in_brief.published(), decimals=2)
 common.table(in_brief.claimed())
 
 # %% [markdown]
-# What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`. Three more are
-# not tested here: that bilinear pooling loses by over-fitting (Section 2.4.2), that the µ-law makes
-# training stabler than a logarithm would (2.1), and that attention pooling is better than max-pooling
-# (abstract), for which the paper shows no experiment.
+# What becomes of these claims stands on the first page, {doc}`00_does_it_replicate`. Among those that
+# are not tested here are that bilinear pooling loses by over-fitting (Section 3.3), that the µ-law
+# makes training stabler than a logarithm would (2.1), that fully connected layers on the maps would
+# have too many parameters (2.4), that filters chosen by emotion would do better (3.3), and what the
+# abstract says of max-pooling: the paper shows no experiment for any of them.
 
 # %% tags=["hide-input"]
 common.provenance("none", "paper")

@@ -36,8 +36,14 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # Five hundred utterances of ten speakers are therefore not five hundred independent trials. The
 # intervals of this book come from a bootstrap that draws whole speakers with replacement and, where
 # there are several, whole seeds, which decide the initial weights and the order of the segments. Two
-# systems are compared on the same draws. With few speakers such an interval is too narrow; its levels are widened as for a t-interval
-# {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there is none.
+# systems are compared on the same draws. With few speakers such an interval is too narrow; its levels
+# are widened as for a t-interval {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there
+# is none.
+#
+# Beside the difference of two poolings stands the p-value of another test. If the two were alike, then
+# everything that they say of a speaker might as well be exchanged; of all such exchanges, how many give
+# a difference as large? It enters no verdict. Where it is not small and a verdict is definite, the
+# call is close.
 #
 # ## Do they keep their word?
 #
@@ -67,6 +73,15 @@ power.supposed(measured, corpus, preset)
 plots.power(found, poolings.attention_gain(), "the paper's gain")
 # %% tags=["hide-input"]
 poolings.gain_needed(measured)
+
+# %% [markdown]
+# ## What was changed after results were seen
+#
+# The tests of claims were written before any result of their studies on real speech was looked at, but
+# for the following:
+
+# %% tags=["remove-input"]
+power.changed_later()
 
 # %% [markdown]
 # ## What the intervals leave out

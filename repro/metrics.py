@@ -24,6 +24,7 @@ EMOTIONS = list(paper.EMOTIONS)
 SCORES = ["WA", "UA", *EMOTIONS]
 RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
 LEVEL = 0.95
+POWER = 0.8  # chance of seeing a difference that an experiment should have
 RESAMPLES = 20_000  # the ends lie so far out that with fewer they would depend on luck
 FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
 TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
@@ -128,6 +129,33 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     return Estimate(float(value), *interval(draws, min(speakers(ours), speakers(theirs))))
 
 
+def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
+    """Return the two-sided p-value of exchanging two variants at random, speaker by speaker.
+
+    If the two are alike, every exchange of all that they say of a speaker is as likely as what was
+    found. Up to 13 speakers every combination counts, and the test is exact; of more, a sample
+    does. Seeds count together.
+
+    Args:
+        predictions: of one study on one corpus with one preset, both variants on the same folds.
+        one: a variant.
+        other: the variant it is compared with.
+        score: one of `SCORES`.
+    """
+    both = [predictions[predictions["variant"] == name] for name in (one, other)]
+    counts = np.concatenate([confusion_counts(each).sum(0) for each in both])
+    rows, column = np.arange(len(counts)), SCORES.index(score)
+
+    def gain(of_one: np.ndarray, of_other: np.ndarray, axis: int) -> np.ndarray:
+        sums = (counts[chosen].sum(-3) for chosen in (of_one, of_other))
+        return np.subtract(*map(scores_of, sums))[..., column]
+
+    test = stats.permutation_test(
+        np.split(rows, 2), gain, permutation_type="samples", vectorized=True, axis=-1, rng=0
+    )
+    return float(test.pvalue)
+
+
 def paired(
     predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]] = TABLE_1_PAIRS
 ) -> pd.DataFrame:
@@ -203,39 +231,37 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
     return McNemar(len(of_one), *counts, p)
 
 
-def most_discordant(gain: float, level: float = LEVEL) -> float:
+def most_discordant(gain: int) -> int:
     """Return on how many utterances two systems may differ for a net gain to be significant.
 
-    McNemar's statistic is gain² over the number of utterances that only one of them gets right; a
-    gain of a few utterances stands out only if the systems agree on nearly all others.
+    That is, by McNemar's exact test; 0 if the gain is too small for any number. A gain of a few
+    utterances stands out only if the systems agree on nearly all others.
 
     Args:
         gain: utterances that the better system gets right beyond the other.
-        level: of confidence.
     """
-    return gain**2 / float(stats.chi2.ppf(level, 1))
+    apart = gain  # which only one of them gets right: all of them the better one
+    while stats.binomtest((apart + gain) // 2, apart).pvalue <= 1 - LEVEL:
+        apart += 2
+    return apart - 2 if apart > gain else 0
 
 
-def utterances_needed(
-    points: float, discordant: float, power: float = 0.8, level: float = LEVEL
-) -> float:
+def utterances_needed(points: float, discordant: float) -> float:
     """Return how many utterances McNemar's test needs to see a difference (Connor 1987).
 
     Args:
         points: true difference of the accuracies, in points.
         discordant: share of utterances that only one of the systems gets right, in [0, 1].
-        power: chance of seeing the difference.
-        level: of confidence.
     """
     d = points / 100
-    z_level, z_power = stats.norm.ppf((1 + level) / 2), stats.norm.ppf(power)
+    z_level, z_power = stats.norm.ppf((1 + LEVEL) / 2), stats.norm.ppf(POWER)
     return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
 
 
-def proportion_interval(per_cent: float, utterances: int, level: float = LEVEL) -> Estimate:
+def proportion_interval(per_cent: float, utterances: int) -> Estimate:
     """Return the Wilson interval of a published accuracy, as if utterances were independent."""
     right = round(per_cent / 100 * utterances)
-    low, high = stats.binomtest(right, utterances).proportion_ci(level, method="wilson")
+    low, high = stats.binomtest(right, utterances).proportion_ci(LEVEL, method="wilson")
     return Estimate(per_cent, 100 * low, 100 * high)
 
 

@@ -88,7 +88,10 @@ def verdicts(predictions: pd.DataFrame) -> str:
     columns = {
         "claim of the paper": [v.claim.text for v in judged],
         f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
-        "effect [95% interval]": ["; ".join(map(str, v.parts)) or "–" for v in judged],
+        "effect [95% interval]": [
+            "; ".join(map(str, v.parts)) if v.verdict != "not testable here" else "–"
+            for v in judged
+        ],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     text = "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +286,35 @@ def test_mcnemar_agrees_with_statsmodels(seed: int) -> None:
     assert metrics.mcnemar(with_later, "a", "b") == found
 
 
+@pytest.mark.parametrize("score", ["WA", "UA", "sad"])
+def test_exchanging_two_variants_speaker_by_speaker(score: str) -> None:
+    rng = np.random.default_rng(3)
+    both = [
+        pd.concat(
+            [
+                random_frame(rng, 20, fold=f"{fold:02d}", seed=seed, variant=variant)
+                for fold in range(5)
+                for seed in range(2)
+            ],
+            ignore_index=True,
+        )
+        for variant in ("a", "b")
+    ]
+    table = pd.concat(both, ignore_index=True)
+
+    def gain(exchanged: tuple[bool, ...]) -> float:
+        """Exchange the names of the two for some speakers, and score them anew."""
+        folds = [f"{fold:02d}" for fold, swap in enumerate(exchanged) if swap]
+        other = table["fold"].isin(folds)
+        names = table["variant"].mask(other, table["variant"].map({"a": "b", "b": "a"}))
+        rows = metrics.summary(table.assign(variant=names)).set_index("variant")
+        return rows.loc["a", score] - rows.loc["b", score]
+
+    gains = np.array([gain(each) for each in itertools.product([False, True], repeat=5)])
+    expected = np.mean(np.abs(gains) >= np.abs(gains[0]) - 1e-9)
+    assert metrics.exchange_test(table, "a", "b", score) == pytest.approx(expected)
+
+
 def test_the_wilson_interval_agrees_with_statsmodels() -> None:
     published = metrics.proportion_interval(71.75, 2280)
     expected = statsmodels.stats.proportion.proportion_confint(1636, 2280, method="wilson")
@@ -302,8 +333,15 @@ def test_the_number_of_utterances_needed_gives_the_power_asked_for() -> None:
 
 
 def test_a_small_gain_is_significant_only_between_systems_that_hardly_differ() -> None:
-    limit = metrics.most_discordant(9.0)
-    assert 9**2 / limit == pytest.approx(3.841459, rel=1e-6)
+    limit = metrics.most_discordant(9)
+    p = [
+        statsmodels.stats.contingency_tables.mcnemar(
+            [[0, (apart + 9) // 2], [(apart - 9) // 2, 0]], exact=True
+        ).pvalue
+        for apart in (limit, limit + 2)
+    ]
+    assert p[0] <= 0.05 < p[1]
+    assert metrics.most_discordant(5) == 0  # five of five may well be chance
 
 
 def test_the_majority_is_that_of_the_utterances_not_of_the_rows() -> None:

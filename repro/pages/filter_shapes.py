@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import metrics, paper
+from repro import claims, metrics, paper
 from repro.pages import wording
 
 
@@ -16,14 +16,13 @@ def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
     """
     if predictions.empty or (predictions["study"] != "filter-shapes").all():
         return None
-    scores = metrics.summary(predictions[predictions["study"] == "filter-shapes"])
-    never = [emotion for emotion in paper.EMOTIONS if (scores[emotion] == 0).all()]
+    never = claims.never_recognised(predictions[predictions["study"] == "filter-shapes"])
     if not never:
         return None
     return Markdown(
         f"No network of the sweep of filter shapes recognises a single utterance of "
-        f"{' or '.join(never)}: they have hardly learnt, and what is said of the sweep here says "
-        "little about filter shapes."
+        f"{' or '.join(never)}: they have hardly learnt, so that no claim on filter shapes can be "
+        "judged by them."
     )
 
 

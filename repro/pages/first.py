@@ -7,13 +7,13 @@ from collections import Counter
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import claims
+from repro import claims, effects
 from repro.pages import common, wording
 
 
 def answer(predictions: pd.DataFrame) -> Markdown:
     """Answer the question of the first page in one sentence."""
-    main = "attention-best"
+    main = "attention-above-gap"
     judged = claims.judge(predictions)
     of_main = next(v for v in judged if v.claim.id == main)
     counts: Counter[str] = Counter(v.verdict for v in judged)
@@ -25,6 +25,7 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"**On {corpus} ({wording.run_in_full(predictions)}), of the paper's {len(judged)} claims: "
         f"{listed}.** The main one, that {of_main.claim.text}, is {of_main.verdict} ({evidence})."
+        f"{_close_call(of_main)}"
     )
 
 
@@ -38,6 +39,23 @@ def marks(predictions: pd.DataFrame) -> HTML:
     judged = sorted(claims.judge(predictions), key=lambda v: order.index(v.verdict))
     rows = common.verdict_rows(judged)
     return common.table(rows.assign(**wording.run_column(predictions, judged)))
+
+
+def _close_call(judged: claims.Verdict) -> str:
+    """Warn of a definite verdict that the exact test beside the intervals does not bear out."""
+    decisive = [part.p for part in judged.parts if part.verdict == judged.verdict]
+    if judged.verdict == "contradicted":
+        p = min(decisive)  # one part is enough
+    elif judged.verdict == "supported":
+        p = max(decisive)
+    else:
+        return ""
+    if p < effects.SIGNIFICANT:
+        return ""
+    return (
+        " That is a close call: by an exact test, which exchanges the two speaker by speaker, a "
+        f"difference as large comes about by chance with p = {p:.2f}."
+    )
 
 
 def _why_untested(judged: list[claims.Verdict]) -> str:

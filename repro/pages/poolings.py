@@ -13,6 +13,8 @@ from repro.simulation import ASSUMED, Disagreement
 
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_UTTERANCES = sum(map(sum, IEMOCAP.values()))
+IEMOCAP_MAJORITY = 100 * max(map(sum, zip(*IEMOCAP.values(), strict=True))) / IEMOCAP_UTTERANCES
+CHANCE = 100 / len(paper.EMOTIONS)
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -22,17 +24,16 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     utterances were independent: true ones are wider. Its UA would need the confusion matrix.
     """
     rows = [
+        ("earlier work, as the paper cites it", row.name, f"{row.wa:.2f}", f"{row.ua:.2f}")
+        for row in paper.TABLE_1_EARLIER
+    ] + [
         (
-            source,
+            "the paper, IEMOCAP",
             row.name,
             wording.number(*metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2),
             f"{row.ua:.2f}",
         )
-        for source, published in (
-            ("earlier work, as the paper cites it", paper.TABLE_1_EARLIER),
-            ("the paper, IEMOCAP", paper.TABLE_1.values()),
-        )
-        for row in published
+        for row in paper.TABLE_1.values()
     ]
     summary = metrics.summary(predictions)
     ours = common.with_intervals(summary, ["WA", "UA"])
@@ -42,15 +43,24 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 here and in the paper, with the interval of the paper's WA, see `table_1`."""
-    return with_paper_interval(metrics.beside_paper(predictions))
+    """Return Table 1 here and in the paper, with what `with_paper_interval` adds.
+
+    And `WA guess` and `UA guess`: what naming the commonest emotion and guessing would reach here.
+    """
+    guesses = {"WA guess": metrics.majority(predictions), "UA guess": CHANCE}
+    return with_paper_interval(metrics.beside_paper(predictions).assign(**guesses))
 
 
 def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the interval of the paper's WA, see `table_1`."""
+    """Add the interval of the paper's WA, see `table_1`, and what guessing reaches on IEMOCAP."""
     bounds = [metrics.proportion_interval(wa, IEMOCAP_UTTERANCES) for wa in rows["paper WA"]]
     return rows.assign(
-        **{"paper WA low": [b.low for b in bounds], "paper WA high": [b.high for b in bounds]}
+        **{
+            "paper WA low": [b.low for b in bounds],
+            "paper WA high": [b.high for b in bounds],
+            "paper WA guess": IEMOCAP_MAJORITY,
+            "paper UA guess": CHANCE,
+        }
     )
 
 
@@ -87,14 +97,14 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
         differing: how the two differ, where it has been measured.
     """
     points = attention_gain()
-    gain = points / 100 * IEMOCAP_UTTERANCES
+    gain = round(points / 100 * IEMOCAP_UTTERANCES)
     share = (differing or ASSUMED).discordant
     example = "as they do here" if differing else "say"
     return Markdown(
-        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain:.0f} of "
+        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} of "
         f"{IEMOCAP_UTTERANCES:,} utterances. McNemar's test could tell a net gain of that size "
-        f"from chance only if the two networks disagreed in being right on fewer than "
-        f"{metrics.most_discordant(gain):.0f} utterances in all. If they disagree, {example}, on "
+        "from chance only if the two networks disagreed in being right on no more than "
+        f"{metrics.most_discordant(gain)} utterances in all. If they disagree, {example}, on "
         f"{100 * share:.0f}% of utterances, it takes about "
         f"{_two_digits(metrics.utterances_needed(points, share)):,.0f} utterances to see such a "
         "gain four times out of five."
@@ -125,7 +135,7 @@ def listeners(corpus: str) -> Markdown | None:
     if corpus != "emodb":
         return None
     return Markdown(
-        "EmoDB was made to be recognised by people: its makers published the utterances whose "
+        "EmoDB was made to be recognised by people: its makers chose the utterances whose "
         f"emotion more than {emodb.LISTENERS_RECOGNISED}% of their listeners recognised and that "
         f"more than {emodb.LISTENERS_NATURAL}% judged natural (Burkhardt et al., Interspeech 2005)."
     )

@@ -76,7 +76,7 @@ def training_losses(data: Results) -> pd.DataFrame:
 
 
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 to the letter, and under the readings that train best, see `table_1`."""
+    """Return Table 1 with the defaults, and under the readings that train best, see `table_1`."""
     again = poolings.table_1(_poolings(predictions, changes.TO_THE_LETTER))
     best = _poolings(predictions, changes.AT_ITS_BEST)
     if best.empty:
@@ -99,7 +99,7 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         )
         for names in (changes.TO_THE_LETTER, changes.AT_ITS_BEST)
     )
-    again = f"To the letter the order of the poolings by WA is {letter}; "
+    again = f"With the defaults the order of the poolings by WA is {letter}; "
     again += (
         f"under the readings that train best it is {best}. "
         if best
