@@ -45,7 +45,7 @@ def discard(path: Path) -> None:
         path.parent.rmdir()
 
 
-def sweep(results_file: Path) -> None:
+def discard_finished(results_file: Path) -> None:
     """Remove the checkpoint of a fold whose run was killed right after its line was written."""
     from repro import results  # loads pandas, and recognising needs neither
 

@@ -270,6 +270,7 @@ def train(
 
     from repro import config, recogniser, study, trainer
     from repro.corpora import load_corpus
+    from repro.provenance import made_by
 
     if os.path.isdir(out):
         raise ReproError(f"{out}: is a folder; name a file in it, such as model.safetensors")
@@ -301,7 +302,7 @@ def train(
     tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
     estimate = recogniser.estimate(tested.predictions)
     trained.card["held-out speakers"] = estimate
-    trained.card["made by"] = study.provenance(where, how, perf_counter() - start)
+    trained.card["made by"] = made_by(where, how, perf_counter() - start)
     recogniser.save(trained, out)
     print(
         f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "

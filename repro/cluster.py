@@ -29,6 +29,8 @@ import repro
 from repro import audio, crossval, results, study, trainer
 from repro.config import FrontEnd
 from repro.errors import ReproError
+from repro.progress import Progress
+from repro.tasks import Source, Task, input_of
 
 PATIENCE = 20.0  # seconds that a cluster has to answer
 RETRIES = 10  # of a fold whose machine or process was lost
@@ -98,14 +100,14 @@ def require_ray() -> None:
 
 def run(
     address: str,
-    tasks: Sequence[study.Task],
-    tables: dict[study.Source, pd.DataFrame],
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
     results_file: Path,
     *,
     device: str,
     precision: str,
     gpus_per_fold: float | None,
-    progress: study.Progress,
+    progress: Progress,
 ) -> None:
     """Train folds on a cluster and append each to the results file as it comes back.
 
@@ -113,7 +115,7 @@ def run(
         address: `auto` for the cluster that runs on this machine, `local` for one that lasts as
             long as the command, or HOST:PORT of a cluster's head.
         tasks: the folds.
-        tables: the corpora, by `study.source_of` the variants.
+        tables: the corpora, by `source_of` the variants.
         results_file: JSON Lines file to append to.
         device: `auto`, `cpu` or `cuda`, for the workers to choose from.
         precision: `auto`, `fp32` or `bf16`, likewise.
@@ -145,20 +147,20 @@ def run(
 
 
 def _submit(
-    tasks: Sequence[study.Task],
-    tables: dict[study.Source, pd.DataFrame],
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
     worker: Worker,
     **resources: Any,
-) -> dict[Any, study.Task]:
+) -> dict[Any, Task]:
     """Hand all folds to the cluster; return what each will be, by a reference to its line."""
     import ray
 
     extract, train = ray.remote(**resources)(_extract), ray.remote(**resources)(_train)
-    corpora: dict[study.Source, Any] = {}
-    inputs: dict[tuple[study.Source, FrontEnd], Any] = {}
+    corpora: dict[Source, Any] = {}
+    inputs: dict[tuple[Source, FrontEnd], Any] = {}
     waiting = {}
     for task in tasks:
-        source, front_end = needed = study.input_of(task)
+        source, front_end = needed = input_of(task)
         if source not in corpora:
             waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
             corpora[source] = ray.put(Corpus(tables[source], waveforms))
@@ -178,7 +180,7 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
     return Inputs(*(tensor.cpu().numpy() for tensor in tensors))
 
 
-def _train(task: study.Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
+def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
     """Train and test one fold on a worker and return its line of the results file."""
     device, precision = worker.prepare()
     with trainer.enough_memory(device, "the segments of the corpus"):

@@ -24,7 +24,17 @@ import torch
 
 from repro import audio, crossval, paper, results, spectrogram, study, trainer
 from repro.config import Experiment, FrontEnd, Network
-from repro.study import Source, Task
+from repro.provenance import made_by
+from repro.tasks import (
+    Source,
+    Task,
+    input_of,
+    keeps_maps,
+    missing,
+    plan,
+    trained_alike,
+    training_of,
+)
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 # Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
@@ -110,7 +120,7 @@ def survey(
     meter = Meter(where, trainer.choose_precision(precision, where), say)
     exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
-    trained: set[tuple[Any, ...]] = {study.training_of(line) for line in lines}
+    trained: set[tuple[Any, ...]] = {training_of(line) for line in lines}
     rows, memory, disk = [], 0, 0
     refusals: dict[str, str] = {}
     for name in studies:
@@ -120,21 +130,21 @@ def survey(
         grid, tables, refused = study.applicable(grid, of, folder)
         grid |= study.second_stage(name, grid, tables, results_file)  # if it can be known yet
         refusals |= refused
-        tasks = study.plan(name, preset, grid, tables, seeds)
-        missing = study.missing(tasks, results_file)
-        networks = [] if name == "baselines" else missing
+        tasks = plan(name, preset, grid, tables, seeds)
+        lacking = missing(tasks, results_file)
+        networks = [] if name == "baselines" else lacking
         networks = [task for task in networks if _is_new(task, trained)]
-        left = len(missing if name == "baselines" else networks)
+        left = len(lacking if name == "baselines" else networks)
         seconds = meter.seconds(networks, tables)
         rows.append(Row(name, len(grid), len(tasks), len(tasks) - left, left, seconds))
         memory = max([memory, *(meter.memory(task, tables) for task in networks)])
-        disk += sum(map(_line_bytes, missing))
+        disk += sum(map(_line_bytes, lacking))
     return Estimate(
         rows,
         memory,
         disk,
         refusals,
-        "{device}, {precision}".format(**study.provenance(where, meter.precision, 0.0)),
+        "{device}, {precision}".format(**made_by(where, meter.precision, 0.0)),
         _memory_of(where),
         _free(Path(results_file)),
     )
@@ -161,7 +171,7 @@ class Meter:
     def seconds(self, tasks: Sequence[Task], tables: dict[Source, pd.DataFrame]) -> float:
         """Return what tasks take one after the other, reading the corpus included."""
         total = 0.0
-        for (source, front_end), group in groupby(tasks, study.input_of):
+        for (source, front_end), group in groupby(tasks, input_of):
             samples = tables[source]["samples"]
             read, cut = self.reading(tables[source], front_end)
             total += read * samples.sum()
@@ -180,7 +190,7 @@ class Meter:
         The corpus lies there as segments, and for a moment those of the held-out speaker twice. A
         training set with a scale of its own is a copy. The rest is what the network computes with.
         """
-        source, front_end = study.input_of(task)
+        source, front_end = input_of(task)
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
         train, test = _segments(task, tables[source])
         segments = corpus + 2 * test
@@ -290,9 +300,9 @@ def size(count: int) -> str:
 def _is_new(task: Task, trained: set[tuple[Any, ...]]) -> bool:
     """Tell whether a fold has to be trained, and count it as trained from now on."""
     itself = results.identity(task.heading)
-    # Maps are measured in training: another study's fold has none, see `study.without_twins`.
-    new = trained.isdisjoint({itself} if study.keeps_maps(task) else study.trained_alike(task))
-    trained |= {itself, study.training_of(task.heading)}
+    # Maps are measured in training: another study's fold has none, see `without_twins`.
+    new = trained.isdisjoint({itself} if keeps_maps(task) else trained_alike(task))
+    trained |= {itself, training_of(task.heading)}
     return new
 
 
@@ -313,7 +323,7 @@ def _line_bytes(task: Task) -> int:
     """Return about how long a fold's line of the results file is."""
     line = len(json.dumps(task.heading)) + LOSS_BYTES * task.experiment.training.epochs
     line += UTTERANCE_BYTES * len(task.fold.test)
-    return line + (MAPS_BYTES if study.keeps_maps(task) else 0)
+    return line + (MAPS_BYTES if keeps_maps(task) else 0)
 
 
 def _peak(device: torch.device) -> int:

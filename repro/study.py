@@ -11,26 +11,21 @@ baselines       no network: the commonest emotion, and a plain classifier of pro
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from functools import cache
-from itertools import compress, groupby
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-import repro
 from repro import (
     attention,
     baselines,
@@ -44,14 +39,23 @@ from repro import (
     results,
     trainer,
 )
-from repro.config import Experiment, FrontEnd, Shape
+from repro.config import Experiment, Shape
 from repro.corpora import BUILT_IN, corpus_hash, load_corpus
 from repro.errors import NoResultsError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, check_network
-
-Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
-Training = tuple[str, str, str, int]  # an experiment's key, a corpus's hash, a fold and a seed
-Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
+from repro.progress import LinePerFold, Meter, Progress
+from repro.provenance import made_by
+from repro.tasks import (
+    Source,
+    Task,
+    input_of,
+    keeps_maps,
+    missing,
+    once_each,
+    plan,
+    source_of,
+    without_twins,
+)
 
 # Heights at the fixed width and widths at the fixed height.
 SWEEPS = {
@@ -61,21 +65,6 @@ SWEEPS = {
     "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
     "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
 }
-# Ways with short utterances that train alike and differ in whose scores count.
-SHORT_ALIKE = ("pad", "drop-test"), ("drop-training", "drop")
-
-
-class Task(NamedTuple):
-    """One fold to train."""
-
-    heading: dict[str, Any]  # the start of its line in the results file
-    experiment: Experiment
-    fold: crossval.Fold
-
-    @property
-    def label(self) -> str:
-        """Name the task for the progress bar."""
-        return "{study} {variant}, {fold} held out, seed {seed}".format(**self.heading)
 
 
 def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
@@ -206,7 +195,7 @@ def run(
         tasks = missing(plan(study, name, grid, tables, seeds), results_file)
         if tasks:
             results.require_writable(results_file)
-        checkpoint.sweep(results_file)
+        checkpoint.discard_finished(results_file)
         report = progress or LinePerFold()
         if study == "baselines":
             return fit_baselines(tasks, tables, results_file, report)
@@ -228,15 +217,7 @@ def run(
                     progress=report,
                 )
                 continue
-            meter = Meter(part, report)
-            for (source, front_end), group in groupby(part, input_of):
-                features = crossval.extract(tables[source], front_end, where)
-                for task in group:
-                    partial = checkpoint.path_of(results_file, results.identity(task.heading))
-                    record = run_task(task, features, where, how, meter.start(task.label), partial)
-                    results.append(results_file, record)
-                    checkpoint.discard(partial)
-                del features  # the next ones need the room
+            _train_here(part, tables, results_file, where, how, report)
         return trained
 
     with files.locked(results_file):
@@ -244,6 +225,27 @@ def run(
         if only is None:
             trained += train(second_stage(study, grid, tables, results_file))
         return trained
+
+
+def _train_here(
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
+    results_file: Path,
+    device: torch.device,
+    precision: trainer.Precision,
+    progress: Progress,
+) -> None:
+    """Train folds one after another in this process, and append each to the results file."""
+    meter = Meter(tasks, progress)
+    for (source, front_end), group in groupby(tasks, input_of):
+        features = crossval.extract(tables[source], front_end, device)
+        for task in group:
+            partial = checkpoint.path_of(results_file, results.identity(task.heading))
+            on_epoch = meter.start(task.label)
+            record = run_task(task, features, device, precision, on_epoch, partial)
+            results.append(results_file, record)
+            checkpoint.discard(partial)
+        del features  # the next ones need the room
 
 
 def applicable(
@@ -297,109 +299,6 @@ def second_stage(
     for experiment in best.values():
         check_network(experiment.network)
     return best
-
-
-def once_each(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Part the tasks so that those that train alike come one after another, as twins."""
-    parts: list[list[Task]] = []
-    seen: Counter[frozenset[Training]] = Counter()
-    for task in tasks:
-        same = frozenset(trained_alike(task))
-        if seen[same] == len(parts):
-            parts.append([])
-        parts[seen[same]].append(task)
-        seen[same] += 1
-    return parts
-
-
-def without_twins(
-    tasks: Sequence[Task], tables: dict[Source, pd.DataFrame], results_file: str | Path
-) -> list[Task]:
-    """Return the tasks that have to be trained; give the others the numbers of their twins.
-
-    A fold may stand in a results file under another study or variant: the default of `readings` is
-    the attention network of `pooling`, and leaving short utterances out of the test changes nothing
-    but whose scores count. What is trained alike would come out the same again.
-    """
-    twins: dict[Training, dict[str, Any]] = {}
-    if os.path.exists(results_file):
-        twins = {training_of(record): record for record in results.read_lines(results_file)}
-    left = []
-    for task in tasks:
-        table = tables[source_of(task.heading["variant"], task.experiment)]
-        tested = set(table["utterance"].iloc[task.fold.test])
-        alike = [twins[of] for of in trained_alike(task) if of in twins]
-        twin = next((r for r in alike if tested <= set(r["predictions"]["utterance"])), None)
-        if twin is None or keeps_maps(task):
-            left.append(task)
-            continue
-        counts = [utterance in tested for utterance in twin["predictions"]["utterance"]]
-        predictions = {k: list(compress(v, counts)) for k, v in twin["predictions"].items()}
-        same = {name: twin[name] for name in ("history", "provenance")}
-        results.append(results_file, task.heading | {"predictions": predictions} | same)
-    return left
-
-
-def training_of(heading: dict[str, Any]) -> Training:
-    """Tell which training a fold is, whatever study it is of."""
-    return heading["key"], heading["corpus"]["hash"], heading["fold"], heading["seed"]
-
-
-def trained_alike(task: Task) -> set[Training]:
-    """Return the trainings that give a task's network, as settings of the test may differ."""
-    drops = task.experiment.front_end.short
-    alike = next((pair for pair in SHORT_ALIKE if drops in pair), (drops,))
-    if task.experiment.protocol.epoch != "last":  # who is tested decides which epoch counts
-        alike = (drops,)
-    return {
-        training_of(task.heading | {"key": other.with_field("protocol.average", average).key})
-        for other in (task.experiment.with_field("front_end.short", short) for short in alike)
-        for average in ("pooled", "folds")
-    }
-
-
-def plan(
-    study: str,
-    preset: str,
-    grid: dict[str, Experiment],
-    tables: dict[Source, pd.DataFrame],
-    seeds: int,
-) -> list[Task]:
-    """Return every fold of every variant and seed of a study, seed by seed.
-
-    Args:
-        study: the study's name, for the results file.
-        preset: the preset's name with its overrides, for the results file.
-        grid: an experiment for each variant.
-        tables: the corpus, by `source_of` the variants.
-        seeds: how many seeds, counted from 0.
-    """
-    tasks = []
-    for seed in range(seeds):
-        for variant, experiment in grid.items():
-            table = tables[source_of(variant, experiment)]
-            corpus = {"name": table.attrs["corpus"], "hash": corpus_hash(table)}
-            for fold in crossval.make_folds(table, experiment):
-                heading = {
-                    "key": experiment.key,
-                    "study": study,
-                    "variant": variant,
-                    "preset": preset,
-                    "experiment": asdict(experiment),
-                    "corpus": corpus,
-                    "fold": fold.held_out,
-                    "seed": seed,
-                }
-                tasks.append(Task(heading, experiment, fold))
-    return tasks
-
-
-def missing(tasks: Sequence[Task], results_file: str | Path) -> list[Task]:
-    """Return the tasks that a results file, which need not exist, does not hold."""
-    if not os.path.exists(results_file):
-        return list(tasks)
-    done = {results.identity(record) for record in results.read_lines(results_file)}
-    return [task for task in tasks if results.identity(task.heading) not in done]
 
 
 def read(
@@ -543,7 +442,7 @@ def run_task(
     return task.heading | {
         "history": [round(loss, 6) for loss in history],
         "predictions": predictions.round(6).to_dict("list"),
-        "provenance": provenance(device, precision, seconds),
+        "provenance": made_by(device, precision, seconds),
         **seen,
     }
 
@@ -568,110 +467,16 @@ def fit_baselines(
         record = {
             "history": [],
             "predictions": predictions.round(6).to_dict("list"),
-            "provenance": provenance(torch.device("cpu"), "fp64", seconds),
+            "provenance": made_by(torch.device("cpu"), "fp64", seconds),
         }
         results.append(results_file, task.heading | record)
     return len(tasks)
-
-
-def keeps_maps(task: Task) -> bool:
-    """Tell whether a task's line also says where its network looks."""
-    network, protocol = task.experiment.network, task.experiment.protocol
-    # Scores of the best epoch are not those of the network that is left in the end.
-    return (
-        task.heading["study"] == "pooling"
-        and network.pooling == "attention"
-        and protocol.epoch == "last"
-    )
 
 
 def _checkpoint(
     task: Task, device: torch.device, precision: str, path: Path
 ) -> checkpoint.Checkpoint:
     """Give the checkpoint of a fold: of use only where its line would say the same provenance."""
-    made_by = provenance(device, precision, 0.0) | {"fold": list(results.identity(task.heading))}
-    del made_by["date"], made_by["seconds"]
-    return checkpoint.Checkpoint(path, made_by)
-
-
-def source_of(variant: str, experiment: Experiment) -> Source:
-    """Return which table a variant is trained on; None stands for the corpus that is asked for."""
-    return recovery.corpus_of(variant), experiment.protocol.labels
-
-
-def input_of(task: Task) -> tuple[Source, FrontEnd]:
-    """Return what decides a task's features: the corpus, with its labels, and the front end."""
-    return source_of(task.heading["variant"], task.experiment), task.experiment.front_end
-
-
-class Meter:
-    """Count epochs over all tasks, so that a study has one progress and one time left."""
-
-    def __init__(self, tasks: Sequence[Task], progress: Progress):
-        self.total = sum(task.experiment.training.epochs for task in tasks)
-        self.done = 0
-        self.progress = progress
-
-    def start(self, label: str) -> Callable[[int], None]:
-        """Announce a task; the function returned is called after each of its epochs."""
-        before = self.done
-        self.progress(label, before, self.total)
-
-        def on_epoch(epoch: int) -> None:
-            self.done = before + epoch  # a fold that goes on does not begin with its first
-            self.progress(label, self.done, self.total)
-
-        return on_epoch
-
-
-class LinePerFold:
-    """Progress as plain text: a line on standard error when a fold begins, with the time left."""
-
-    def __init__(self) -> None:
-        self.begun = time.perf_counter()
-        self.label = ""
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Print a line if a new fold begins."""
-        if label == self.label:
-            return
-        self.label = label
-        elapsed = time.perf_counter() - self.begun
-        left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
-        print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
-
-
-def provenance(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
-    """Say what made a result: version, commit, torch, device, precision, threads, seconds."""
-    on_gpu = device.type == "cuda"
-    return {
-        "version": repro.__version__,
-        "commit": _commit(),
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seconds": round(seconds, 2),
-    }
-
-
-@cache
-def _commit() -> str | None:
-    """Return the commit of the source tree, with a + if it has changes; None outside of git."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        top, head = subprocess.run(
-            [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        if Path(top) != Path(__file__).resolve().parents[1]:
-            return None  # installed into an environment that lies in somebody else's repository
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changes else "")
+    facts = made_by(device, precision, 0.0) | {"fold": list(results.identity(task.heading))}
+    del facts["date"], facts["seconds"]
+    return checkpoint.Checkpoint(path, facts)

@@ -16,6 +16,7 @@ from repro import attention, crossval, paper, results, spectrogram, study
 from repro.config import Experiment, FrontEnd, Network, Training
 from repro.model import build_network
 from repro.pages import attention as page
+from repro.tasks import Task, keeps_maps, plan
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
@@ -207,12 +208,12 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
     return crossval.extract(tiny_corpus.table(tiny_corpus.write(root)), TINY.front_end)
 
 
-def tasks(features: crossval.Features, study_name: str = "pooling") -> list[study.Task]:
+def tasks(features: crossval.Features, study_name: str = "pooling") -> list[Task]:
     grid = {
         name: replace(TINY, network=replace(NETWORK, pooling=name)) for name in ("gap", "attention")
     }
     table = {(None, "hap"): features.table}
-    return study.plan(study_name, "tiny", grid, table, seeds=1)
+    return plan(study_name, "tiny", grid, table, seeds=1)
 
 
 def test_a_line_of_the_attention_network_holds_maps_and_others_none(
@@ -253,9 +254,9 @@ def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(
     features: crossval.Features,
 ) -> None:
     task = tasks(features)[-1]
-    assert task.heading["variant"] == "attention" and study.keeps_maps(task)
+    assert task.heading["variant"] == "attention" and keeps_maps(task)
     best = task.experiment.override("protocol.epoch=best-on-test")
-    assert not study.keeps_maps(task._replace(experiment=best))
+    assert not keeps_maps(task._replace(experiment=best))
 
 
 # Pages -------------------------------------------------------------------------------------------

@@ -399,14 +399,14 @@ def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(
     }  # fmt: skip
     monkeypatch.setattr(results, "read_lines", lambda path: [record | {"fold": "03"}])
     file = tmp_path / "r.jsonl"
-    checkpoint.sweep(file)  # without a folder
+    checkpoint.discard_finished(file)  # without a folder
     done, left = (
         checkpoint.path_of(file, results.identity(record | {"fold": fold})) for fold in ("03", "08")
     )
     done.parent.mkdir()
     done.touch()
     left.touch()
-    checkpoint.sweep(file)
+    checkpoint.discard_finished(file)
     assert list(done.parent.iterdir()) == [left]
 
 

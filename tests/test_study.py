@@ -19,6 +19,7 @@ from repro import config, crossval, metrics, paper, results, study
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
+from repro.progress import LinePerFold
 
 SMALL = [
     "network.stem_channels=2",
@@ -203,7 +204,7 @@ def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None
 
 
 def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    report = study.LinePerFold()
+    report = LinePerFold()
     for done, label in enumerate(["a", "a", "b", "b"]):
         report(label, done, 4)
     lines = capsys.readouterr().err.splitlines()

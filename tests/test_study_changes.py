@@ -13,6 +13,7 @@ import tiny_corpus
 from repro import changes, cluster, config, crossval, effects, results, study
 from repro.config import Experiment
 from repro.corpora import load_corpus
+from repro.tasks import Task, plan, without_twins
 
 SMALL = [
     "network.stem_channels=2",
@@ -231,7 +232,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     trained: list[str] = []
     run_task = study.run_task
 
-    def spy(task: study.Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def spy(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
         trained.append(task.heading["variant"])
         return run_task(task, *args, **kwargs)
 
@@ -303,8 +304,8 @@ def test_another_seed_or_corpus_is_no_twin(readings: Path, emodb: Path, tmp_path
     grid, tables, _ = study.applicable(
         {"gap": study.variants("pooling", "coarse", SMALL)["gap"]}, "emodb", emodb
     )
-    tasks = study.plan("pooling", "x", grid, tables, seeds=2)
-    left = study.without_twins(tasks, tables, path)
+    tasks = plan("pooling", "x", grid, tables, seeds=2)
+    left = without_twins(tasks, tables, path)
     assert [task.heading["seed"] for task in left] == [1, 1]
 
 

@@ -18,6 +18,7 @@ from repro.config import Experiment, Protocol
 from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
 from repro.model import build_network
 from repro.pages import wording
+from repro.provenance import made_by
 from repro.results import Results
 
 PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
@@ -157,7 +158,7 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
     """Say at the foot of a page what made it: study, corpus, preset, version, device, date."""
     if folds is None:
         # Not the commit or the day: a page of which nothing was trained is the same on both.
-        here = study.provenance(trainer.choose_device(), "fp32", seconds=0.0)
+        here = made_by(trainer.choose_device(), "fp32", seconds=0.0)
         folds = pd.DataFrame([here])[["version", "torch", "seconds"]]
         seeds = "none, as nothing is trained"
     else:

@@ -1,0 +1,50 @@
+"""What made a result: the version and commit of this package, torch, the device, the day."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import repro
+
+
+def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
+    """Say what made a result: version, commit, torch, device, precision, threads, seconds."""
+    on_gpu = device.type == "cuda"
+    return {
+        "version": repro.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(seconds, 2),
+    }
+
+
+@cache
+def _commit() -> str | None:
+    """Return the commit of the source tree, with a + if it has changes; None outside of git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        top, head = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        if Path(top) != Path(__file__).resolve().parents[1]:
+            return None  # installed into an environment that lies in somebody else's repository
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changes else "")
