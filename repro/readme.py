@@ -84,7 +84,7 @@ def verdicts(predictions: pd.DataFrame) -> str:
         return NOTHING
     judged = claims.judge(predictions)
     run = wording.run_column(predictions, judged)
-    corpus = wording.TITLES[predictions["corpus"].iloc[0]]
+    corpus = wording.title(predictions["corpus"].iloc[0])
     columns = {
         "claim of the paper": [v.claim.text for v in judged],
         f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
@@ -104,5 +104,5 @@ def verdicts(predictions: pd.DataFrame) -> str:
 
 def _run(predictions: pd.DataFrame) -> str:
     """Say in few words what was run."""
-    corpus = wording.TITLES[predictions["corpus"].iloc[0]]
+    corpus = wording.title(predictions["corpus"].iloc[0])
     return f"{corpus}, {wording.run_in_full(predictions)}"

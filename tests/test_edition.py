@@ -415,6 +415,7 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
         ("iemocap", "protocol.folds=session", 5),
         ("iemocap", "protocol.folds=letter", 10),
         ("iemocap", "protocol.labels=hap+exc", 10),
+        ("planted-40ms", "protocol.folds=letter", 0),
         ("ravdess", "protocol.folds=speaker", 24),
         ("ravdess", "protocol.folds=random", 10),
         ("ravdess", "protocol.max_folds=3", 3),

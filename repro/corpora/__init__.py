@@ -19,6 +19,7 @@ from repro.errors import NoSuchReadingError, ReproError
 __all__ = [
     "BUILT_IN",
     "DESCRIPTIONS",
+    "IEMOCAP_SHAPED",
     "LABELS",
     "NAMES",
     "READERS",
@@ -46,6 +47,8 @@ READERS: dict[str, Callable[[Path, str], list[Utterance]]] = {
     "ravdess": lambda folder, _: ravdess.utterances(folder),
     **dict.fromkeys(planted.BY_NAME, lambda folder, _: planted.utterances(folder)),
 }
+# Utterances named as IEMOCAP's are, with its sessions, letters and excited ones.
+IEMOCAP_SHAPED = ("iemocap", "synthetic")
 BUILT_IN = ("synthetic", *planted.BY_NAME)  # made in the cache folder when they are asked for
 LABELS = ("hap", "hap+exc")
 
@@ -80,7 +83,7 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         raise ReproError(f"unknown corpus {name!r}; choose from {', '.join(READERS)}")
     if labels not in LABELS:
         raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
-    if labels != "hap" and name not in ("iemocap", "synthetic"):
+    if labels != "hap" and name not in IEMOCAP_SHAPED:
         raise NoSuchReadingError(f"{name} has no excited utterances to merge; use labels 'hap'")
     if root is None and name not in BUILT_IN:
         hint = ", or get it with `repro corpus fetch emodb DIR`" if name == "emodb" else ""

@@ -15,6 +15,7 @@ from scipy import stats
 from repro import claims, config, paper, study, trainer
 from repro.changes import short_name
 from repro.config import Experiment, Protocol
+from repro.corpora import IEMOCAP_SHAPED
 from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
 from repro.model import build_network
 from repro.pages import wording
@@ -115,7 +116,7 @@ def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     names = [f"`{short_name(variant)}`" for variant in has if not has[variant]]
     if not names:
         return None
-    return Markdown(f"{wording.TITLES[corpus]} has no names or labels for {', '.join(names)}.")
+    return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
 
 
 def fitted(data: Results, corpus: str) -> Markdown | None:
@@ -138,7 +139,7 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
     ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
     theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
     said = (
-        f"{epochs} epochs are about {epochs * ours:,} steps of training on {wording.TITLES[corpus]}"
+        f"{epochs} epochs are about {epochs * ours:,} steps of training on {wording.title(corpus)}"
     )
     if corpus != "iemocap":
         said += (
@@ -266,7 +267,7 @@ def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:
 def _planned_folds(corpus: str, protocol: Protocol) -> int:
     """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
     iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
-    if corpus in ("emodb", "ravdess") and iemocap_only:
+    if iemocap_only and corpus not in IEMOCAP_SHAPED:
         return 0
     speakers = len(PUBLISHED.get(corpus, range(paper.FOLDS)))
     groups = {"speaker": speakers, "session": speakers // 2, "random": paper.FOLDS}

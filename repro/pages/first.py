@@ -20,7 +20,7 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     if counts["not testable here"] == len(judged):
         return Markdown(f"**That is not answered here**: {_why_untested(judged)}.")
     listed = ", ".join(f"{counts[name]} {name}" for name in common.MARKS if counts[name])
-    corpus = wording.TITLES[predictions["corpus"].iloc[0]]
+    corpus = wording.title(predictions["corpus"].iloc[0])
     evidence = "; ".join(map(str, of_main.parts)) or of_main.note
     return Markdown(
         f"**On {corpus} ({wording.run_in_full(predictions)}), of the paper's {len(judged)} claims: "

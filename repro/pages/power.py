@@ -7,7 +7,7 @@ import os
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import claims, metrics, paper, simulation, study
+from repro import claims, metrics, simulation, study
 from repro.corpora.check import EMODB, IEMOCAP
 from repro.errors import NoResultsError
 from repro.pages import poolings, wording
@@ -34,7 +34,7 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
         why = "That is assumed, as no results are at hand to measure it in."
     else:
         why = (
-            f"That is how attention and GAP differ on {wording.TITLES[corpus]} (preset {preset}); "
+            f"That is how attention and GAP differ on {wording.title(corpus)} (preset {preset}); "
             "the spread includes what the initial weights of each fold do."
         )
     return Markdown(
@@ -58,7 +58,7 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
     """Give the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
     sizes = {}
     for name, counts in (("EmoDB", EMODB), ("IEMOCAP", IEMOCAP)):
-        total = sum(sum(row[: len(paper.EMOTIONS)]) for row in counts.values())
+        total = sum(map(sum, counts.values()))
         sizes[name] = (len(counts), round(total / len(counts)))
     return sizes
 

@@ -36,7 +36,7 @@ def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     """Say that a page shows another corpus than the one that the report is about."""
-    title = wording.TITLES[corpus]
+    title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
         f"The {len(shown)} utterances that this page shows and counts were made by a synthesiser; "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy.stats import binomtest
 
-from repro import claims, metrics
+from repro import claims, effects, metrics
 
 TITLES = {
     "synthetic": "synthetic speech",
@@ -15,6 +15,11 @@ TITLES = {
     "emodb": "EmoDB",
     "ravdess": "RAVDESS",
 }
+
+
+def title(corpus: str) -> str:
+    """Give the name of a corpus in prose."""
+    return TITLES.get(corpus, corpus)
 
 
 def many(number: int, noun: str) -> str:
@@ -39,7 +44,7 @@ def ranking(scores: pd.Series) -> str:
 def run(predictions: pd.DataFrame) -> str:
     """Name the corpus and the preset of predictions that share both."""
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
-    return f"{TITLES.get(corpus, corpus)}, {preset}"
+    return f"{title(corpus)}, {preset}"
 
 
 def runs(predictions: pd.DataFrame) -> dict[str, str]:
@@ -103,7 +108,7 @@ def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
 def _by_chance(row: pd.Series, chance: float) -> bool:
     """Tell whether utterances recognised at random might reach a WA."""
     right, of = round(row["WA"] / 100 * row["utterances"]), int(row["utterances"])
-    return bool(binomtest(right, of, chance, alternative="greater").pvalue > 0.05)
+    return bool(binomtest(right, of, chance, alternative="greater").pvalue > effects.SIGNIFICANT)
 
 
 def _caution(predictions: pd.DataFrame) -> str:
