@@ -118,16 +118,16 @@ for data in found.values():
 # ## How to read the verdicts
 #
 # Every claim has a test that was fixed before any result of its study on real speech was looked at,
-# but for what {doc}`09_how_sure` lists; the pages state it. A claim is *supported* when every 95% interval that it rests on lies where the
-# claim puts it, *contradicted* when one of its effects lies significantly elsewhere, and *undecided*
-# otherwise. Where many shapes are compared, a contradiction must also survive Holm's correction, so
-# that an interval may lie elsewhere and the claim still be undecided. A claim about WA and UA is
-# supported by both, and contradicted by either. The intervals come from a
-# bootstrap that draws whole speakers (and seeds, where there are several), because utterances of one
-# speaker are not independent. Beside the difference of two poolings stands the p-value of an exact
-# test that exchanges the two speaker by speaker: it enters no verdict, and tells which are close
-# calls. A verdict is about the corpus and the preset at the top of the page;
-# what ten speakers can show at all is said in {doc}`09_how_sure`.
+# but for what {doc}`09_how_sure` lists; the pages state it. A claim is *supported* when every 95%
+# interval that it rests on lies where the claim puts it, *contradicted* when one of its effects
+# lies significantly elsewhere, and *undecided* otherwise. Where many shapes are compared, a
+# contradiction must also survive Holm's correction, so that an interval may lie elsewhere and the
+# claim still be undecided. A claim about WA and UA is supported by both, and contradicted by
+# either. The intervals come from a bootstrap that draws whole speakers (and seeds, where there are
+# several), because utterances of one speaker are not independent. Beside the difference of two
+# poolings stands the p-value of an exact test that exchanges the two speaker by speaker: it enters
+# no verdict, and tells which are close calls. A verdict is about the corpus and the preset at the
+# top of the page; what ten speakers can show at all is said in {doc}`09_how_sure`.
 #
 # Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
 # recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
@@ -138,9 +138,10 @@ for data in found.values():
 #
 # ## Where the paper leaves a choice
 #
-# Wherever the words leave a choice, the setting is a field of the configuration, so that each reading
-# can be tried with `repro run ... --set`; the default is the reading closest to the words, but for
-# three that {doc}`10_left_open` gives reasons for. That page lists every choice, and where the paper contradicts itself.
+# Wherever the words leave a choice, the setting is a field of the configuration, so that each
+# reading can be tried with `repro run ... --set`; the default is the reading closest to the words,
+# but for three that {doc}`10_left_open` gives reasons for. That page lists every choice, and where
+# the paper contradicts itself.
 
 # %% tags=["remove-input"]
 for data in found.values():

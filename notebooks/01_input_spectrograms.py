@@ -9,7 +9,8 @@
 # %% [markdown]
 # # Input spectrograms
 #
-# *The paper's Section 2.1. What does the network see, and what does each step of the normalisation do to it?*
+# *The paper's Section 2.1. What does the network see, and what does each step of the normalisation
+# do to it?*
 #
 # The network never hears an utterance. It sees pictures of it: stretches of two seconds, each a
 # matrix of 400 frequency bins by 200 frames, squeezed into the range from −1 to 1. This page follows

@@ -9,7 +9,8 @@
 # %% [markdown]
 # # Filter shapes
 #
-# *The paper's Sections 2.3 and 3.2, Fig. 2. How does accuracy change with the shape of the first filters?*
+# *The paper's Sections 2.3 and 3.2, Fig. 2. How does accuracy change with the shape of the first
+# filters?*
 #
 # A filter that is 10 bins high and 2 frames wide compares neighbouring frequencies at one moment; one
 # that is 2 bins high and 8 frames wide follows one frequency through time. The paper asks how large
@@ -46,9 +47,9 @@ common.table(shapes)
 # %% [markdown]
 # ## Training
 #
-# Every shape is trained once for each held-out speaker and seed. Folds that the results file already
-# holds are not trained again; without a file, results go to a temporary folder. Where the corpus is not
-# at hand, the page shows what the file holds.
+# Every shape is trained once for each held-out speaker and seed. Folds that the results file
+# already holds are not trained again; without a file, results go to a temporary folder. Where the
+# corpus is not at hand, the page shows what the file holds.
 
 # %% tags=["remove-output"]
 data = study.collect(
@@ -71,10 +72,11 @@ common.table(common.with_intervals(summary, ["WA", "UA"]))
 # %% [markdown]
 # ## The paper's Fig. 2
 #
-# The band around WA is its 95% interval, from a bootstrap that draws whole speakers; with fewer than
-# five speakers there is none. The dotted line is what always naming the commonest emotion would
-# reach. The paper's figure has WA and three of the four emotions: its caption names neutral, happy and sad,
-# while the text discusses angry and says that happy was left out. All four are drawn here.
+# The band around WA is its 95% interval, from a bootstrap that draws whole speakers; with fewer
+# than five speakers there is none. The dotted line is what always naming the commonest emotion
+# would reach. The paper's figure has WA and three of the four emotions: its caption names neutral,
+# happy and sad, while the text discusses angry and says that happy was left out. All four are drawn
+# here.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))

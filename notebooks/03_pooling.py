@@ -11,9 +11,10 @@
 #
 # *The paper's Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
 #
-# The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions. The four scores
-# have to come out of it somehow. The paper compares three ways: an average that treats all positions
-# alike, second-order statistics of the channels, and attention, which learns where to look.
+# The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions.
+# The four scores have to come out of it somehow. The paper compares three ways: an average that
+# treats all positions alike, second-order statistics of the channels, and attention, which learns
+# where to look.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -33,7 +34,7 @@ from repro import metrics, paper, plots, simulation, study
 from repro.config import preset as get_preset
 from repro.errors import NoResultsError
 from repro.model import build_network
-from repro.pages import common, left_open, poolings
+from repro.pages import common, left_open, poolings, wording
 
 plots.use_style()
 common.notice(corpus, preset)
@@ -158,10 +159,10 @@ plots.poolings(summary, wording.run(data.predictions))
 # ### Two by two
 #
 # The same utterances are tested by each network, so that two of them can be compared utterance by
-# utterance. {numref}`tab-paired` gives the difference of each pair with its interval over speakers. Beside
-# it stands McNemar's exact test of the utterances that only one of the two recognises, on the first
-# seed. It is the usual test, and it promises too much: it takes utterances as independent, and its
-# p-values are not corrected for there being three.
+# utterance. {numref}`tab-paired` gives the difference of each pair with its interval over speakers.
+# Beside it stands McNemar's exact test of the utterances that only one of the two recognises, on
+# the first seed. It is the usual test, and it promises too much: it takes utterances as
+# independent, and its p-values are not corrected for there being three.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings two by two: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
 common.table(poolings.paired(data.predictions))
@@ -174,8 +175,8 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 #
 # Two systems under the same folds. *Majority* always names the commonest emotion of the training
 # speakers. *Prosody+spectrum* is what the field did before networks: statistics of pitch, loudness,
-# voice quality and spectrum, measured by Praat, and a logistic regression. It reads whole utterances and
-# the band up to 8 kHz; the networks read 2 s at a time, up to 4 kHz.
+# voice quality and spectrum, measured by Praat, and a logistic regression. It reads whole
+# utterances and the band up to 8 kHz; the networks read 2 s at a time, up to 4 kHz.
 
 # %% tags=["remove-input", "remove-output"]
 plain = None

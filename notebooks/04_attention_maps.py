@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Attention maps
 #
-# *The paper's Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud or where it has
-# a pitch?*
+# *The paper's Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud
+# or where it has a pitch?*
 #
 # Attention pooling weighs the positions of the last map before it adds them up. The paper says that
 # this lets the network find the parts of an utterance that carry emotion, and shows no map. This page
@@ -35,12 +35,11 @@ common.notice(corpus, preset)
 # %% [markdown]
 # ## Two maps
 #
-# The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for each
-# position, all shares together one. The **top-down map** of an emotion says how much each position
-# speaks for that emotion. The score of an emotion is the sum of their product: {eq}`eq-attention`, with
-# the softmax of $X b$ in place of $X b$.
-# Both maps are shown and measured on speakers that the network has never heard, while the fold that
-# held them out was tested.
+# The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for
+# each position, all shares together one. The **top-down map** of an emotion says how much each
+# position speaks for that emotion. The score of an emotion is the sum of their product:
+# {eq}`eq-attention`, with the softmax of $X b$ in place of $X b$. Both maps are shown and measured
+# on speakers that the network has never heard, while the fold that held them out was tested.
 
 # %% tags=["hide-input"]
 attention.map_size(preset)
@@ -94,9 +93,8 @@ plots.attention_examples(data.examples, right=False)
 #
 # The strength of the periodicity has a limit as a measure of pitch: it is taken of soft frames as of
 # loud ones, whereas trackers of pitch have a threshold (Praat's is 3% of the greatest amplitude).
-# What hums in a pause counts as fairly periodic: on EmoDB soft frames without a voice come out
-# between the voiced ones and loud ones without a voice, such as those of an *s*. This pulls the
-# correlation with pitch towards 0, so a weak one is no sign that a map passes over voices.
+# What hums in a pause may count as periodic. This pulls the correlation with pitch towards 0, so a
+# weak one is no sign that a map passes over voices.
 #
 # Loud speech is mostly voiced speech, so the two correlations share much. Their difference, taken
 # within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the

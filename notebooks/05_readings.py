@@ -78,14 +78,14 @@ common.table(variations.change_effects(found))
 # %% [markdown]
 # ## The readings that train best
 #
-# A reader may want to see the paper at its best, not only as the defaults have it. Choosing the readings by
-# their test results would flatter them. They are chosen by the training speakers alone: for each
-# field the value whose networks end training with the lowest loss, averaged over the folds of the
-# first seed. Only changes that keep the training segments, their labels and the loss as they are can
-# be compared in this way. Those that leave out utterances or keep tails, merge emotions, weigh the
-# classes or fold otherwise are not eligible, nor those that only change how scores are made of a
-# trained network. Each field is chosen by itself, so the combination need not be the best there is,
-# and a low training loss need not mean good results on new speakers.
+# A reader may want to see the paper at its best, not only as the defaults have it. Choosing the
+# readings by their test results would flatter them. They are chosen by the training speakers alone:
+# for each field the value whose networks end training with the lowest loss, averaged over the folds
+# of the first seed. Only changes that keep the training segments, their labels and the loss as they
+# are can be compared in this way. Those that leave out utterances or keep tails, merge emotions,
+# weigh the classes or fold otherwise are not eligible, nor those that only change how scores are
+# made of a trained network. Each field is chosen by itself, so the combination need not be the best
+# there is, and a low training loss need not mean good results on new speakers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest."}}
 common.table(variations.training_losses(data), decimals=3)

@@ -11,11 +11,11 @@
 #
 # *The paper's Section 3.1. By how much can the way of testing alone raise the numbers?*
 #
-# Numbers of two papers can be compared only if they tested alike. The paper holds out one speaker at
-# a time and says nothing of a validation set, of short utterances or of excited ones. Other papers on
-# the same data split it otherwise, some of them so that the network has heard the test speakers
-# before. This page trains the same attention network each time and changes only the rules of the test:
-# which utterances are trained on and tested, and after which epoch.
+# Numbers of two papers can be compared only if they tested alike. The paper holds out one speaker
+# at a time and says nothing of a validation set, of short utterances or of excited ones. Other
+# papers on the same data split it otherwise, some of them so that the network has heard the test
+# speakers before. This page trains the same attention network each time and changes only the rules
+# of the test: which utterances are trained on and tested, and after which epoch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -37,10 +37,11 @@ common.notice(corpus, preset)
 #
 # - **Random split.** Utterances are dealt into ten parts. Each speaker is in the training and in the
 #   test data.
-# - **The letter in the name.** IEMOCAP's `Ses01F_impro04_M003` is said by the man of session 1. The `F`
-#   before the first underscore says who wore the motion-capture markers. Folds built from it hold out
-#   half of what two people said, and train on the other half.
-# - **Sessions.** Two speakers are held out at a time, which leaks nothing, but leaves less to train on.
+# - **The letter in the name.** IEMOCAP's `Ses01F_impro04_M003` is said by the man of session 1. The
+#   `F` before the first underscore says who wore the motion-capture markers. Folds built from it
+#   hold out half of what two people said, and train on the other half.
+# - **Sessions.** Two speakers are held out at a time, which leaks nothing, but leaves less to train
+#   on.
 # - **The best epoch.** Without a validation set the number of epochs has to be fixed beforehand. To
 #   test after each and report the best is to choose on the test speaker.
 # - **Short utterances.** What is shorter than a segment may be harder to recognise. Leaving it out

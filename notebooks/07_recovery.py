@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Recovery
 #
-# *The paper's Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of filter shapes find
-# it?*
+# *The paper's Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of
+# filter shapes find it?*
 #
 # The paper lets one side of a filter grow, watches accuracy rise and level off, and reads from the
 # turn how much time, or how wide a band, emotion needs to show itself. On speech nobody can check

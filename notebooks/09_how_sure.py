@@ -35,15 +35,15 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # Utterances of one speaker resemble each other: a voice that is easy to recognise is easy all day.
 # Five hundred utterances of ten speakers are therefore not five hundred independent trials. The
 # intervals of this book come from a bootstrap that draws whole speakers with replacement and, where
-# there are several, whole seeds, which decide the initial weights and the order of the segments. Two
-# systems are compared on the same draws. With few speakers such an interval is too narrow; its levels
-# are widened as for a t-interval {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there
-# is none.
+# there are several, whole seeds, which decide the initial weights and the order of the segments.
+# Two systems are compared on the same draws. With few speakers such an interval is too narrow; its
+# levels are widened as for a t-interval {cite:p}`hesterberg2015bootstrap`. With fewer than five
+# speakers there is none.
 #
-# Beside the difference of two poolings stands the p-value of another test. If the two were alike, then
-# everything that they say of a speaker might as well be exchanged; of all such exchanges, how many give
-# a difference as large? It enters no verdict. Where it is not small and a verdict is definite, the
-# call is close.
+# Beside the difference of two poolings stands the p-value of another test. If the two were alike,
+# then everything that they say of a speaker might as well be exchanged; of all such exchanges, how
+# many give a difference as large? It enters no verdict. Where it is not small and a verdict is
+# definite, the call is close.
 #
 # ## Do they keep their word?
 #
@@ -62,9 +62,9 @@ power.simulated()
 # %% [markdown]
 # ## What could be found?
 #
-# An interval that keeps its word may still be too wide to tell anything. {numref}`fig-power` shows how
-# often a true gain of one system over another is found, in experiments of the size of EmoDB and of
-# IEMOCAP. The dotted line is the paper's gain of attention over average pooling.
+# An interval that keeps its word may still be too wide to tell anything. {numref}`fig-power` shows
+# how often a true gain of one system over another is found, in experiments of the size of EmoDB and
+# of IEMOCAP. The dotted line is the paper's gain of attention over average pooling.
 
 # %% tags=["remove-input"]
 power.supposed(measured, corpus, preset)
@@ -77,8 +77,8 @@ poolings.gain_needed(measured)
 # %% [markdown]
 # ## What was changed after results were seen
 #
-# The tests of claims were written before any result of their studies on real speech was looked at, but
-# for the following:
+# The tests of claims were written before any result of their studies on real speech was looked at,
+# but for the following:
 
 # %% tags=["remove-input"]
 power.changed_later()

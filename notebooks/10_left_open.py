@@ -12,10 +12,10 @@
 # *Which decisions does a reader have to make who wants to build the experiment from the paper alone?*
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
-# the reading closest to the words, but for three where the list says why: `network.attention_average`,
-# `network.attention_bn` and `protocol.score`. The others can be tried with `repro run ... --set`, one at
-# a time.
-# {doc}`05_readings` is the page that measures what each does, where that study has been run.
+# the reading closest to the words, but for three where the list says why:
+# `network.attention_average`, `network.attention_bn` and `protocol.score`. The others can be tried
+# with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures what each
+# does, where that study has been run.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -35,23 +35,25 @@ left_open.choices()
 #
 # - The caption of Fig. 2 names neutral, happy and sad; the text says that happy was left out, and
 #   speaks of angry.
-# - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the layer
-#   of Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it weighs
-#   positions, and is no longer second-order pooling of rank one.
+# - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the
+#   layer of Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
+#   weighs positions, and is no longer second-order pooling of rank one.
 # - Section 3.2 finds that heights above 10 bring no significant improvement, and calls 10×2 the best.
 # - The introduction gives UA as 68.0, where Table 1 has 68.06.
 #
-# One word is wrong without doing harm: Eq. 1 is called an expansion, and is the compression of the µ-law.
+# One word is wrong without doing harm: Eq. 1 is called an expansion, and is the compression of the
+# µ-law.
 #
 # ## What cannot be told at all
 #
-# - *The filter shapes of Fig. 2.* The paper gives both ranges and speaks of dozens of shapes, without a
-#   list. {doc}`02_filter_shapes` tries a selection within them.
-# - *The widths of three layers.* The text gives 80 channels for the last layer, through the size of the
-#   bilinear feature. Those of Conv2 to Conv4 are taken from public programs that build the same network.
+# - *The filter shapes of Fig. 2.* The paper gives both ranges and speaks of dozens of shapes,
+#   without a list. {doc}`02_filter_shapes` tries a selection within them.
+# - *The widths of three layers.* The text gives 80 channels for the last layer, through the size of
+#   the bilinear feature. Those of Conv2 to Conv4 are taken from public programs that build the same
+#   network.
 # - *The utterances.* The paper gives no number, and its WA does not settle it; see below.
-# - *The spread of the results.* There is neither an interval nor a number of runs behind the published
-#   numbers; {doc}`09_how_sure` says what an experiment of that size can tell.
+# - *The spread of the results.* There is neither an interval nor a number of runs behind the
+#   published numbers; {doc}`09_how_sure` says what an experiment of that size can tell.
 #
 # ## Was WA counted as it says?
 #
@@ -64,16 +66,17 @@ left_open.counted()
 # %% [markdown]
 # ## Decided here without a setting
 #
-# Where a choice seemed unlikely to matter, or nobody would read the paper otherwise, there is no field
-# to turn:
+# Where a choice seemed unlikely to matter, or nobody would read the paper otherwise, there is no
+# field to turn:
 #
-# - Initial weights are those that PyTorch gives its layers. Convolutions have a bias, as in Eq. 2, and so
-#   have the last layers, though Eqs. 3, 4 and 9 write none.
-# - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even side, the
-#   one zero more comes at the end.
-# - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention maps.
-# - Weight decay acts on all parameters, those of batch normalisation and biases included, as PyTorch's
-#   optimiser does it.
+# - Initial weights are those that PyTorch gives its layers. Convolutions have a bias, as in Eq. 2,
+#   and so have the last layers, though Eqs. 3, 4 and 9 write none.
+# - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even
+#   side, the one zero more comes at the end.
+# - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention
+#   maps.
+# - Weight decay acts on all parameters, those of batch normalisation and biases included, as
+#   PyTorch's optimiser does it.
 # - The last batch of an epoch, which is smaller, is trained on like the others.
 #
 # ## Answer

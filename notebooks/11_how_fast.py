@@ -11,10 +11,10 @@
 #
 # *How long does it take to find out, and what does the time go into?*
 #
-# Behind every page of this book stand many small trainings. `repro bench` measures how fast they are
-# on a machine, beside the way in which public programs train such networks, and beside what the
-# machine could do at best. This page shows the measurements that lie in `results/bench/`, one file for
-# each machine.
+# Behind every page of this book stand many small trainings. `repro bench` measures how fast they
+# are on a machine, beside the way in which public programs train such networks, and beside what the
+# machine could do at best. This page shows the measurements that lie in `results/bench/`, one file
+# for each machine.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -62,20 +62,20 @@ common.table(speed.steps(machines), decimals=1)
 # - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
 # - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. The trainer
-#   chooses them without being asked; `repro run --precision fp32` goes without. The first layer always computes in
-#   float32: the scaling of Section 2.1 puts most of a spectrogram so close to −1 that bfloat16 would
-#   make one number of it.
+#   chooses them without being asked; `repro run --precision fp32` goes without. The first layer
+#   always computes in float32: the scaling of Section 2.1 puts most of a spectrogram so close to −1
+#   that bfloat16 would make one number of it.
 #
 # The network of this book is written for speed as well. Both sides of the comparison use it, so that
 # the tables do not show what that brings:
 #
-# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of the
-#   positions to visit.
+# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of
+#   the positions to visit.
 # - **The mean in the order of memory.** The gradient of a global average is the same number at every
 #   position. Written down in the other order than the map lies in, it slows the pass through ReLU
 #   behind it.
-# - **Max-pooling that forgets its input.** For its gradient it is enough to know where the maxima lay.
-#   That saves memory, not time.
+# - **Max-pooling that forgets its input.** For its gradient it is enough to know where the maxima
+#   lay. That saves memory, not time.
 #
 # Tried and left out, as they brought nothing here: compiling in float32 on a processor, where the
 # convolutions take most of the time and stay as they are; large memory pages; and normalising only
@@ -91,9 +91,9 @@ common.table(speed.steps(machines), decimals=1)
 common.table(speed.needs(machines), decimals=2)
 
 # %% [markdown]
-# The memory is the peak of one fold with as many segments as IEMOCAP gives: where memory is short, and
-# where there is plenty, so that the trainer keeps what is freed. The slope is that of the time over
-# the amount of data on logarithmic axes: at 1, twice the data take twice the time.
+# The memory is the peak of one fold with as many segments as IEMOCAP gives: where memory is short,
+# and where there is plenty, so that the trainer keeps what is freed. The slope is that of the time
+# over the amount of data on logarithmic axes: at 1, twice the data take twice the time.
 #
 # ## Answer
 

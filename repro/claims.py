@@ -153,9 +153,10 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
 
 
 def never_recognised(predictions: pd.DataFrame) -> list[str]:
-    """Name the emotions of which no variant recognises a single utterance."""
-    right = predictions.loc[predictions["predicted"] == predictions["emotion"], "emotion"]
-    return [emotion for emotion in paper.EMOTIONS if emotion not in set(right)]
+    """Name the emotions that have utterances, of which no variant recognises a single one."""
+    right = predictions["predicted"] == predictions["emotion"]
+    recognised = right.groupby(predictions["emotion"]).any()
+    return [emotion for emotion in paper.EMOTIONS if not recognised.get(emotion, True)]
 
 
 # What a test reads -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pandas as pd
 
 from repro import claims, paper, plots, results
 from repro.errors import ReproError
-from repro.pages import common, filter_shapes, poolings, wording
+from repro.pages import common, first, poolings, wording
 from repro.report import Source
 
 BEGIN = "<!-- verdicts: written by make edition -->"
@@ -82,24 +82,28 @@ def verdicts(predictions: pd.DataFrame) -> str:
     """Return the verdicts in brief, as Markdown."""
     if predictions.empty:
         return NOTHING
-    judged = claims.judge(predictions)
+    every = claims.judge(predictions)
+    judged = [v for v in every if v.verdict != "not testable here"]
     run = wording.run_column(predictions, judged)
     corpus = wording.title(predictions["corpus"].iloc[0])
     columns = {
         "claim of the paper": [v.claim.text for v in judged],
         f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
-        "effect [95% interval]": [
-            "; ".join(map(str, v.parts)) if v.verdict != "not testable here" else "–"
-            for v in judged
-        ],
+        "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in judged],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    presets = dict.fromkeys(predictions["preset"])
-    notes = [common.about_preset(preset, sweep=True) for preset in presets]
-    if caution := filter_shapes.unlearnt(predictions):
-        notes.append(caution.data)
-    return "\n\n".join([text, *filter(None, notes)])
+    text = [first.answer(predictions).data]
+    if judged:
+        text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    untested: dict[str, list[str]] = {}
+    for v in every:
+        if v not in judged:
+            untested.setdefault(v.note, []).append(v.claim.text)
+    if untested:
+        reasons = (f"- {note}: {'; '.join(texts)}" for note, texts in untested.items())
+        text.append("Not testable here, and why:\n\n" + "\n".join(reasons))
+    text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]
+    return "\n\n".join(filter(None, text))
 
 
 def _run(predictions: pd.DataFrame) -> str:
