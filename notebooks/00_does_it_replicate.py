@@ -31,7 +31,7 @@ from IPython.display import display
 
 from repro import plots, simulation, study
 from repro.errors import NoResultsError
-from repro.pages import common, filter_shapes, first, poolings, wording
+from repro.pages import common, first, poolings, wording
 
 plots.use_style()
 found = {}
@@ -54,11 +54,11 @@ first.answer(predictions)
 # %% tags=["remove-input"]
 common.notice(corpus, preset, sweep=True)
 
-# %% tags=["remove-input"]
-filter_shapes.unlearnt(predictions)
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that this book tests, with what the results say of each."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that can be tested here, with what the results say of each."}}
 first.marks(predictions)
+
+# %% tags=["remove-input"]
+first.untested(predictions)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion of either corpus (WA) and guessing (UA) would reach."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 if "pooling" in found:

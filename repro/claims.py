@@ -84,14 +84,18 @@ class Part:
     remark: str = ""
     p: float = np.nan  # of an exact test beside the interval, where there is one
 
-    def __str__(self) -> str:
-        """Give the effect with its interval, as a page shows it."""
+    @property
+    def number(self) -> str:
+        """Give the effect with its interval and unit."""
         digits = 1 if self.unit == "points" else 2
         effect, low, high = (
             f"{x:+.{digits}f}".replace("-", "−") for x in (self.effect, self.low, self.high)
         )
-        remark = f", {self.remark}" if self.remark else ""
-        return f"{self.what}: {effect} [{low}, {high}] {self.unit}{remark}"
+        return f"{effect} [{low}, {high}] {self.unit}"
+
+    def __str__(self) -> str:
+        """Say what was measured, and the remark."""
+        return f"{self.what}: {self.number}" + (f", {self.remark}" if self.remark else "")
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
         return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
     try:
         _require(
-            study.corpus not in BUILT_IN, "what was made by a program says nothing about emotion"
+            study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion"
         )
         preset, _, changed = study.preset.partition(", ")
         _require(
@@ -148,7 +152,10 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
         note = "; ".join(part.note for part in parts if part.note)
         if test.study == "filter-shapes" and (never := never_recognised(study.predictions)):
             verdict = "not testable here"
-            note = f"no shape recognises a single utterance of {' or '.join(never)}"
+            note = (
+                f"no shape recognises a single utterance of {' or '.join(never)}, so that the "
+                "networks have hardly learnt"
+            )
     return Verdict(claim, verdict, test.statement, parts, study.speakers, study.seeds, note)
 
 

@@ -281,7 +281,8 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
             name = f"{prefix}{score}"
             if name in rows:
                 ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
-                ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":")
+                guess = "guessing" if prefix else None
+                ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
             if f"{name} low" in rows:
                 ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
             for place, row in zip(y + shift, rows.to_dict("records"), strict=True):

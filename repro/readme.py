@@ -82,8 +82,7 @@ def verdicts(predictions: pd.DataFrame) -> str:
     """Return the verdicts in brief, as Markdown."""
     if predictions.empty:
         return NOTHING
-    every = claims.judge(predictions)
-    judged = [v for v in every if v.verdict != "not testable here"]
+    judged = [v for v in claims.judge(predictions) if v.verdict != "not testable here"]
     run = wording.run_column(predictions, judged)
     corpus = wording.title(predictions["corpus"].iloc[0])
     columns = {
@@ -95,13 +94,8 @@ def verdicts(predictions: pd.DataFrame) -> str:
     text = [first.answer(predictions).data]
     if judged:
         text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    untested: dict[str, list[str]] = {}
-    for v in every:
-        if v not in judged:
-            untested.setdefault(v.note, []).append(v.claim.text)
-    if untested:
-        reasons = (f"- {note}: {'; '.join(texts)}" for note, texts in untested.items())
-        text.append("Not testable here, and why:\n\n" + "\n".join(reasons))
+    if untested := first.untested(predictions):
+        text.append(untested.data)
     text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]
     return "\n\n".join(filter(None, text))
 

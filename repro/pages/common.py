@@ -224,16 +224,16 @@ def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
             "verdict": [_mark(v.verdict) for v in judged],
             "claim": [v.claim.text for v in judged],
             "effect [95% interval]": [
-                "<br>".join(map(_unbroken, map(str, v.parts))) or v.note for v in judged
+                "<br>".join(map(_unbroken, v.parts)) or v.note for v in judged
             ],
         }
     )
 
 
-def _unbroken(part: str) -> str:
+def _unbroken(part: claims.Part) -> str:
     """Let a line end behind what was measured, and not within the effect and its interval."""
-    what, _, effect = part.rpartition(": ")
-    return f'{what}: <span style="white-space:nowrap">{effect}</span>'
+    number = part.number
+    return str(part).replace(number, f'<span style="white-space:nowrap">{number}</span>')
 
 
 def _mark(verdict: str) -> str:

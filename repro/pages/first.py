@@ -29,16 +29,31 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     )
 
 
-def marks(predictions: pd.DataFrame) -> HTML:
-    """Show every claim with a coloured mark for its verdict, and the effects that it rests on.
+def marks(predictions: pd.DataFrame) -> HTML | None:
+    """Show every claim that can be tested, with a mark for its verdict and what it rests on.
 
-    Those that the results decide come first, the others in the order of the paper. Where studies
-    were run in different ways, a column says how the one behind each verdict was run.
+    Those that the results decide come first. Where studies were run in different ways, a column
+    says how the one behind each verdict was run. None if no claim can be tested.
     """
     order = list(common.MARKS)
-    judged = sorted(claims.judge(predictions), key=lambda v: order.index(v.verdict))
+    judged = [v for v in claims.judge(predictions) if v.verdict != "not testable here"]
+    judged.sort(key=lambda v: order.index(v.verdict))
+    if not judged:
+        return None
     rows = common.verdict_rows(judged)
     return common.table(rows.assign(**wording.run_column(predictions, judged)))
+
+
+def untested(predictions: pd.DataFrame) -> Markdown | None:
+    """List the claims that cannot be tested, and why. None if there are none."""
+    reasons: dict[str, list[str]] = {}
+    for v in claims.judge(predictions):
+        if v.verdict == "not testable here":
+            reasons.setdefault(v.note, []).append(v.claim.text)
+    if not reasons:
+        return None
+    listed = "\n".join(f"- {note}: {'; '.join(texts)}." for note, texts in reasons.items())
+    return Markdown(f"Not testable here, and why:\n\n{listed}")
 
 
 def _close_call(judged: claims.Verdict) -> str:
