@@ -78,9 +78,9 @@ common.table(common.with_intervals(summary, ["WA", "UA"]))
 # happy and sad, while the text discusses angry and says that happy was left out. All four are drawn
 # here.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history)
 
 # %% tags=["remove-input"]

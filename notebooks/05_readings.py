@@ -87,13 +87,14 @@ common.table(variations.change_effects(found))
 # made of a trained network. Each field is chosen by itself, so the combination need not be the best
 # there is, and a low training loss need not mean good results on new speakers.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)
 
 # %% [markdown]
-# The paper's Table 1 with the defaults and with the chosen readings together, on the same folds:
+# The paper's Table 1 with the defaults and, once every reading has been run, with the chosen ones
+# together, on the same folds:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults, and with the readings of the lowest training loss."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults and, where they have been run, with the readings of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
 
 # %% [markdown]

@@ -88,9 +88,7 @@ class Part:
     def number(self) -> str:
         """Give the effect with its interval and unit."""
         digits = 1 if self.unit == "points" else 2
-        effect, low, high = (
-            f"{x:+.{digits}f}".replace("-", "−") for x in (self.effect, self.low, self.high)
-        )
+        effect, low, high = (metrics.signed(x, digits) for x in (self.effect, self.low, self.high))
         return f"{effect} [{low}, {high}] {self.unit}"
 
     def __str__(self) -> str:
@@ -134,9 +132,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
         note = f"no results of the study {test.study}"
         return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
     try:
-        _require(
-            study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion"
-        )
+        _require(study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion")
         preset, _, changed = study.preset.partition(", ")
         _require(
             preset not in config.SHOWCASES,

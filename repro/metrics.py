@@ -339,6 +339,12 @@ def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
     return corrected.tolist()
 
 
+def signed(value: float, decimals: int = 1) -> str:
+    """Write a difference with its sign, and what rounds to 0 without one."""
+    text = f"{value:+.{decimals}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
 def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
     """Take the percentile interval of bootstrap draws, widened for the number of speakers."""
     if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():

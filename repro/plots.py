@@ -529,7 +529,7 @@ def forest(effects: pd.DataFrame) -> Figure:
             y, effects[f"{score} effect low"], effects[f"{score} effect high"], color="C0", lw=1.5
         )
         told_apart = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
-        for filled, label in ((True, "differs from 0"), (False, "may be 0")):
+        for filled, label in ((True, "differs significantly from 0"), (False, "does not")):
             chosen = told_apart == filled
             ax.plot(
                 effects[f"{score} effect"][chosen],

@@ -266,7 +266,7 @@ def test_the_forest_shows_each_effect_and_fills_what_stands_out() -> None:
     assert fig.get_size_inches()[0] <= plots.WIDTH  # no wider than a page
     for ax, score in zip(fig.axes, effects.SCORES, strict=True):
         lines = {line.get_label(): line for line in ax.lines}
-        filled, hollow = lines["differs from 0"], lines["may be 0"]
+        filled, hollow = lines["differs significantly from 0"], lines["does not"]
         assert filled.get_xdata() == pytest.approx([found[f"{score} effect"][0]])
         assert hollow.get_xdata() == pytest.approx([found[f"{score} effect"][1]])
     labels = [text.get_text() for text in fig.axes[0].get_yticklabels()]

@@ -74,7 +74,7 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
     found = metrics.paired(predictions)
     points = {
         score: [
-            wording.number(*row)
+            wording.difference(*row)
             for row in found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
         ]
         for score in ("WA", "UA")

@@ -135,9 +135,8 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
 def _effect(row: pd.Series, score: str) -> str:
     """Give an effect with its sign, its interval, and a star where it is told apart from none."""
     values = (row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
-    value, low, high = (f"{x:+.1f}".replace("-", "−") for x in values)
-    bounds = "" if pd.isna(row[f"{score} effect low"]) else f" [{low}, {high}]"
-    return f"{value}{bounds}{' *' if row[f'{score} p'] < effects.SIGNIFICANT else ''}"
+    star = " *" if row[f"{score} p"] < effects.SIGNIFICANT else ""
+    return wording.difference(*values) + star
 
 
 def _told_apart(found: pd.DataFrame) -> str:

@@ -36,6 +36,12 @@ def number(value: float, low: float, high: float, decimals: int = 1) -> str:
     return f"{value:.{decimals}f}{bounds}".replace("-", "−")
 
 
+def difference(value: float, low: float, high: float) -> str:
+    """Give a difference with its sign and its interval, where it has one: `+7.4 [+1.1, +14.8]`."""
+    bounds = "" if pd.isna(low) else f" [{metrics.signed(low)}, {metrics.signed(high)}]"
+    return f"{metrics.signed(value)}{bounds}"
+
+
 def ranking(scores: pd.Series) -> str:
     """List scores (%) in the order in which they come, with their names."""
     return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
@@ -114,4 +120,6 @@ def _by_chance(row: pd.Series, chance: float) -> bool:
 def _caution(predictions: pd.DataFrame) -> str:
     if predictions["corpus"].iloc[0] == "synthetic":
         return "On synthetic speech the order means nothing for the paper's claim."
+    if (predictions["study"] == "filter-shapes").all() and claims.never_recognised(predictions):
+        return "An order of these numbers is no evidence, and no claim is judged by them."
     return "An order of these numbers is no evidence yet: the verdicts on this page judge it."
