@@ -86,9 +86,9 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # ## The sweep
 #
 # For a pattern in time the filter is 2 bins high and grows in width; for one in frequency it is 2
-# frames wide and grows in height. The network is that of Section 3.2: 16 filters of one shape, ReLU,
-# the mean over all positions, and a fully connected layer. Folds that the results file already holds
-# are not trained again.
+# frames wide and grows in height. The network is that of the paper's Section 3.2: 16 filters of one
+# shape, ReLU, the mean over all positions, and a fully connected layer. Folds that the results file
+# already holds are not trained again.
 
 # %% tags=["remove-output"]
 data = study.collect(
@@ -104,7 +104,7 @@ data = study.collect(
 # %% tags=["hide-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted, the cross where accuracy is halfway from chance (dotted) to its best."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted. The cross is the recovered scale, where accuracy is halfway from chance (dotted) to its best, with a blue bar for its 95% interval; an arrow is an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 found = recovery.recovered(data.predictions)
 plots.sweeps(data.predictions, found)
 # %% [markdown]

@@ -13,9 +13,9 @@
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
 # the reading closest to the words, but for three where the list says why:
-# `network.attention_average`, `network.attention_bn` and `protocol.score`. The others can be tried
-# with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures what each
-# does, where that study has been run.
+# `network.attention_average`, `network.attention_bn` and `protocol.score`. The other readings can
+# be tried with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures
+# what each does, where that study has been run.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -36,9 +36,10 @@ left_open.choices()
 # - The caption of Fig. 2 names neutral, happy and sad; the text says that happy was left out, and
 #   speaks of angry.
 # - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the
-#   layer of Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
+#   layer of its Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
 #   weighs positions, and is no longer second-order pooling of rank one.
-# - Section 3.2 finds that heights above 10 bring no significant improvement, and calls 10×2 the best.
+# - The paper's Section 3.2 finds that heights above 10 bring no significant improvement, and calls
+#   10×2 the best.
 # - The introduction gives UA as 68.0, where Table 1 has 68.06.
 #
 # One word is wrong without doing harm: Eq. 1 is called an expansion, and is the compression of the

@@ -63,8 +63,8 @@ common.table(speed.steps(machines), decimals=1)
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
 # - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. The trainer
 #   chooses them without being asked; `repro run --precision fp32` goes without. The first layer
-#   always computes in float32: the scaling of Section 2.1 puts most of a spectrogram so close to −1
-#   that bfloat16 would make one number of it.
+#   always computes in float32: the scaling of the paper's Section 2.1 puts most of a spectrogram so
+#   close to −1 that bfloat16 would make one number of it.
 #
 # The network of this book is written for speed as well. Both sides of the comparison use it, so that
 # the tables do not show what that brings:
@@ -87,7 +87,7 @@ common.table(speed.steps(machines), decimals=1)
 # %% [markdown]
 # ## Memory, and more data
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-needs", "caption": "Peak memory of a fold of IEMOCAP's size, and seconds per epoch of a batch of segments (on a GPU sixteen), and of twice and four times as many."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-needs", "caption": "Peak memory of a fold of IEMOCAP's size; and seconds per epoch over one batch of segments (1×; on a GPU sixteen batches), over two and over four."}}
 common.table(speed.needs(machines), decimals=2)
 
 # %% [markdown]

@@ -59,7 +59,11 @@ def measure(
         for each utterance, None where nothing varies, and `examples`. The measures are rank
         correlations over time, averaged over the utterance's segments, of the `bottom_up` map and
         of the `top_down` map of the predicted emotion, both summed over frequency, with `energy`
-        and `pitch`; and the `spread` of the bottom-up map, its entropy as a share of the largest.
+        and with `periodicity`, there called `pitch`; and the `spread` of the bottom-up map, its
+        entropy as a share of the largest.
+
+    Raises:
+        AssertionError: the network pools in another way.
     """
     predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1)
     step = _frames_per_column(network)
@@ -87,6 +91,9 @@ def look(
     """Return the scores and the attention maps of segments, on the CPU.
 
     The network is left in the mode, training or evaluation, that it came in.
+
+    Raises:
+        AssertionError: the network pools in another way.
     """
     assert isinstance(network.pooling, AttentionPooling)
     was_training = network.training
@@ -101,12 +108,14 @@ def look(
 
 
 def energy(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
-    """Return the mean square of each window of 40 ms, one every 10 ms."""
+    """Return the mean square of each window of 40 ms, one every 10 ms, of a signal at 16 kHz."""
     return _windows(waveform).square().mean(1)
 
 
 def periodicity(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
     """Return how strongly each window of 40 ms repeats itself at a voice's pitch, from 0 to 1.
+
+    One window every 10 ms, of a signal at 16 kHz; a voice's pitch is 75 to 500 Hz (`PITCH_HZ`).
 
     It is the highest peak of the autocorrelation, divided by that of the window, as in Boersma,
     "Accurate short-term analysis of the fundamental frequency" (1993). Unlike there, no window is

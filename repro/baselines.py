@@ -1,8 +1,10 @@
 """What the networks have to beat: two systems without any network, under the same folds.
 
-majority            always the commonest emotion of the training speakers
-prosody+spectrum    logistic regression on statistics of pitch, loudness, voice and spectrum, as the
-                    field used them before networks
+`majority`
+    always the commonest emotion of the training speakers
+`prosody+spectrum`
+    logistic regression on statistics of pitch, loudness, voice and spectrum, as the field used them
+    before networks
 
 All that could be chosen was chosen before any result was seen: the statistics are the usual ones,
 measured by Praat with its standard settings, the classifier has scikit-learn's defaults. Both read
@@ -72,7 +74,7 @@ def functionals(table: pd.DataFrame) -> np.ndarray:
 
 
 def statistics(waveform: np.ndarray) -> dict[str, float]:
-    """Return the statistics of one utterance [samples] by name.
+    """Return the statistics of one utterance, [samples] at 16 kHz, by name.
 
     Pitch is in semitones, loudness and harmonicity in dB, formants in Hz, duration in seconds. What
     has no value, such as the pitch of a whisper, is NaN.

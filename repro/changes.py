@@ -1,8 +1,9 @@
 """One change at a time from the default: the grids of the studies `readings` and `protocol`.
 
 `readings` changes what the paper leaves open (every row of `config.READINGS`), `protocol` what
-others do with the same data (Section 3.1). Both start from the attention network. A variant is
-called by what it changes, as on the command line: `front_end.scale=segment-max`.
+others do with the same data (Section 3.1). Changes are made to the attention network, but that of
+the bilinear norm to the bilinear one. A variant is called by what it changes, as on the command
+line: `front_end.scale=segment-max`.
 
 The readings are put together once more: for each field the value whose networks ended with the
 lowest training loss. This is fair to the test speakers as long as nothing but the training loss is
@@ -65,8 +66,8 @@ class Change(NamedTuple):
 def changes(base: Experiment) -> dict[str, Change]:
     """Return every alternative of every reading by the name of its variant.
 
-    The milestones are those of the base, each one epoch later. What the base has already is no
-    change; nor are later milestones where there are none, as in the preset `smoke`.
+    What the base has already is no change. For `training.milestones` the alternative is the base's
+    own, each one epoch later; where the base has none, as in the preset `smoke`, nothing changes.
     """
     found = {}
     for reading in READINGS:
@@ -84,6 +85,10 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
     """Return the three poolings by the default readings, then one change at a time.
 
     The changes are made to the attention network, that of the bilinear norm to the bilinear one.
+
+    Args:
+        preset: name of the preset; those of `config.SHOWCASES` make a few of the changes only.
+        base: the preset's experiment.
     """
     grid = _with_default(base)
     for name, (reading, value, _) in changes(grid[DEFAULT]).items():
@@ -93,7 +98,15 @@ def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
 
 
 def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """Return the default and each trap that is not the default already."""
+    """Return the default and each trap that is not the default already.
+
+    A trap is a way with speakers, epochs or utterances that may make numbers better without a
+    better network: one of `TRAPS`.
+
+    Args:
+        preset: name of the preset; those of `config.SHOWCASES` set a few of the traps only.
+        base: the preset's experiment.
+    """
     names = FEW_TRAPS if preset in config.SHOWCASES else TRAPS
     changed = {name: base.override(name) for name in names}
     return {DEFAULT: base} | {name: e for name, e in changed.items() if e != base}

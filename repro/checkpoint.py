@@ -1,4 +1,6 @@
-"""A fold half trained, kept on disk so that a killed run loses an epoch of it and not 50.
+"""A fold half trained, kept on disk so that a killed run goes on and need not begin it anew.
+
+A killed run loses the epoch it is in and at most `INTERVAL` (5 s) of shorter ones before it.
 
 A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
 the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
@@ -28,7 +30,7 @@ from repro import files
 
 # Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
 # loses the epoch it is in and at most these seconds; a fold that takes less writes nothing.
-INTERVAL = 5.0
+INTERVAL = 5.0  # seconds
 
 
 def path_of(results_file: str | Path, identity: Sequence[object]) -> Path:
@@ -119,7 +121,7 @@ class Checkpoint:
         order: torch.Generator,
         history: list[float],
     ) -> None:
-        """Write the checkpoint, unless the last one was written less than `INTERVAL` ago.
+        """Write the checkpoint, unless the last one was written under `INTERVAL` seconds ago.
 
         A disk that does not take it costs the run nothing but the checkpoint.
         """

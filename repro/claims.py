@@ -4,8 +4,10 @@ Every claim of `paper.CLAIMS` has one function here and, beside it, the sentence
 test; both were fixed before any result of its study on real speech was looked at, but for what
 `CHANGED_LATER` lists. A claim may have several parts, such as WA and UA: it is supported if all of
 them are, contradicted if any of them is, undecided otherwise. Verdicts are for the presets as they
-are: nothing is concluded from results that were made with other folds, epochs or whatever else was
-set, nor of a sweep whose networks have not learnt all emotions.
+are. A claim is not testable here if results that it needs are missing or unfinished, if they come
+from synthetic sound, from a preset made for show, from changed settings or from fewer than five
+speakers, if an emotion has no utterances, if it sets the published numbers beside another corpus
+than IEMOCAP, or if no network of the sweep recognises a single utterance of some emotion.
 
 Accuracies count the utterances of all folds together, and the seeds with equal weight. Intervals
 are the 95% bootstrap intervals of `repro.metrics`; what is compared is drawn from the same speakers
@@ -15,7 +17,7 @@ that one of them contradicts it add up. A part that compares one thing with seve
 all of their intervals say so, which needs no correction; the search for one that contradicts it (a
 better shape, an emotion worse than happy) is corrected by Holm's method over all that are compared.
 Verdicts are not corrected over the claims: where nothing is to be found, expect a definite verdict
-once in about twenty.
+on a claim of one part once in about twenty.
 """
 
 from __future__ import annotations
@@ -113,11 +115,12 @@ def judge(predictions: pd.DataFrame) -> list[Verdict]:
     """Judge every claim, in the order of `paper.CLAIMS`.
 
     Args:
-        predictions: of `filter-shapes`, of `pooling`, or of both, as `repro.results.read` gives
-            them. Rows of other studies are passed over.
+        predictions: of `filter-shapes`, of `pooling`, or of both, as
+            `repro.results.read(...).predictions`. Rows of other studies are judged by no claim.
 
     Raises:
-        ValueError: a study has rows of more than one corpus or preset.
+        ValueError: a study has rows of more than one corpus, state of it or preset, or of several
+            settings of one variant.
     """
     studies = {
         name: Study(group)
@@ -209,7 +212,11 @@ class Study:
         return np.stack([self._counts[name] for name in variants])
 
     def bootstrap(self, variants: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the scores of variants [variants, scores], and draws [draws, variants, scores]."""
+        """Return the scores of variants [variants, scores], and draws [draws, variants, scores].
+
+        Raises:
+            _NotTestableError: as `counts` does.
+        """
         counts = self.counts(variants)
         for name, of_variant in zip(variants, counts, strict=True):
             if name not in self._draws:  # several claims read the same variants
@@ -220,7 +227,11 @@ class Study:
     def estimate(
         self, variants: Sequence[str], statistic: Callable[[np.ndarray], np.ndarray]
     ) -> metrics.Estimate:
-        """Return a number made from scores [..., variants, scores] with its interval."""
+        """Return a number made from scores [..., variants, scores] with its interval.
+
+        Raises:
+            _NotTestableError: as `counts` does, or an emotion that is needed has no utterances.
+        """
         values, draws = self.bootstrap(variants)
         low, high = metrics.interval(statistic(draws), self.speakers)
         _require(not np.isnan(low), "an emotion that the claim is about has no utterances")
@@ -405,7 +416,7 @@ def gap_beats_earlier(study: Study) -> list[Part]:
     "if both bootstrap intervals lie above 0, contradicted if one lies below.",
 )
 def bilinear_below_gap(study: Study) -> list[Part]:
-    """Bilinear pooling is worse than GAP in both rows of Table 1."""
+    """Bilinear pooling is worse than GAP in WA and in UA (Table 1)."""
     return [_difference(study, score, "gap", "bilinear") for score in ("WA", "UA")]
 
 
@@ -416,7 +427,7 @@ def bilinear_below_gap(study: Study) -> list[Part]:
     "if both bootstrap intervals lie above 0, contradicted if one lies below.",
 )
 def attention_above_gap(study: Study) -> list[Part]:
-    """Attention pooling beats GAP in both rows of Table 1."""
+    """Attention pooling beats GAP in WA and in UA (Table 1)."""
     return [_difference(study, score, "attention", "gap") for score in ("WA", "UA")]
 
 
@@ -427,7 +438,7 @@ def attention_above_gap(study: Study) -> list[Part]:
     "seeds; supported if both bootstrap intervals lie above 0, contradicted if one lies below.",
 )
 def attention_above_bilinear(study: Study) -> list[Part]:
-    """Attention pooling beats bilinear pooling in both rows of Table 1."""
+    """Attention pooling beats bilinear pooling in WA and in UA (Table 1)."""
     return [_difference(study, score, "attention", "bilinear") for score in ("WA", "UA")]
 
 

@@ -120,7 +120,8 @@ def run(
         device: `auto`, `cpu` or `cuda`, for the workers to choose from.
         precision: `auto`, `fp32` or `bf16`, likewise.
         gpus_per_fold: what share of a GPU to give to a fold; a quarter if None.
-        progress: called with a fold's name when it has come back.
+        progress: called when a fold has come back, with its label, the epochs done and the epochs
+            in all; once before that with the number of folds and machines for a label.
 
     Raises:
         ReproError: the cluster cannot be reached or lacks what was asked for, or a fold failed.

@@ -25,7 +25,12 @@ Pooling = Literal["gap", "bilinear", "attention"]
 class FrontEnd:
     """From waveform to network input (Section 2.1).
 
-    What each value of a field means, here and in the classes below, stands in `READINGS`.
+    What each value of a field means, here and in the classes below, stands in `READINGS`, unless it
+    is said here.
+
+    Args:
+        short: what becomes of utterances under 2 s; beside what `READINGS` lists, `drop-test`
+            leaves them out of the test alone.
     """
 
     window: Literal["symmetric", "periodic"] = "symmetric"
@@ -39,7 +44,17 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class Network:
-    """The CNN (Sections 2.2 to 2.4, Fig. 1). An empty trunk gives the network of Section 3.2."""
+    """The CNN (Sections 2.2 to 2.4, Fig. 1). An empty trunk gives the network of Section 3.2.
+
+    Args:
+        pooling: global average (`gap`), `bilinear` or `attention`.
+        stems: filter shapes of Conv1, each (height, width) in 10 Hz bins and 10 ms frames.
+        stem_channels: filters of each of these shapes.
+        trunk: channels of Conv2, Conv3 and so on.
+        pools: numbers of the layers of the trunk that 2×2 max-pooling follows; 2 is Conv2.
+        stride: step of Conv1 over (frequency, time). The paper's is (1, 1); `smoke`, `demo` and
+            `coarse` skip most positions, so that a laptop finishes in minutes or hours.
+    """
 
     pooling: Pooling = "attention"
     stems: tuple[Shape, ...] = paper.STEM_SHAPES
@@ -50,14 +65,21 @@ class Network:
     attention_average: Literal["sum", "mean"] = "sum"
     bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
     attention_bn: bool = False
-    # Step of Conv1 over (frequency, time). The paper's is (1, 1); `smoke`, `demo` and `coarse` take
-    # larger steps, which skip most positions, so that a laptop finishes in minutes or hours.
     stride: Shape = (1, 1)
 
 
 @dataclass(frozen=True)
 class Training:
-    """Optimisation of one network (Section 3.1). Epochs count from 1."""
+    """Optimisation of one network (Section 3.1). Epochs count from 1.
+
+    Args:
+        batch_size: segments in one step.
+        learning_rate: of the first epoch.
+        milestones: epochs with which the rate is cut tenfold, each of them the first at the new
+            rate.
+        momentum: Nesterov's; 0 for none.
+        max_segments: train on at most so many segments a fold, drawn at random; None for all.
+    """
 
     epochs: int = paper.EPOCHS
     batch_size: int = paper.BATCH_SIZE
@@ -71,7 +93,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who is held out, and how segments and folds become WA and UA (Section 3.1)."""
+    """Who is held out, and how segments and folds become WA and UA (Section 3.1).
+
+    Args:
+        max_folds: run at most so many folds, evenly spaced over their names; None for all.
+    """
 
     labels: Literal["hap", "hap+exc"] = "hap"
     score: Literal["softmax", "logits"] = "softmax"
@@ -114,6 +140,10 @@ class Experiment:
 
     def with_field(self, name: str, value: Any) -> Experiment:
         """Return a copy with one of `FIELDS` changed.
+
+        Args:
+            name: one of `FIELDS`, such as `training.epochs`; that it is one is not checked here.
+            value: the field's new value.
 
         Raises:
             ValueError: the value does not fit the field.

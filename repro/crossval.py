@@ -163,6 +163,10 @@ def run_fold(
     Returns:
         The loss per epoch, and a table with a row per test utterance, with utterance, emotion
         (true) and one score per class, averaged over the utterance's segments.
+
+    Raises:
+        ReproError: there is nothing to train on, training diverged, or the file of a test utterance
+            cannot be read or has changed.
     """
     seed = fold_seed(seed, fold)
     training = training_set(features, fold, experiment.training, seed)

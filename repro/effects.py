@@ -43,7 +43,7 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
     twenty without a true effect, one lies off 0.
 
     Args:
-        predictions: of one study, corpus and preset, as `repro.results.read` gives them.
+        predictions: of one study, corpus and preset: `repro.results.read(...).predictions`.
 
     Returns:
         A row per change, with variant, against (what it is compared with), WA, UA (per cent), and

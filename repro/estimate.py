@@ -48,6 +48,14 @@ class Row(NamedTuple):
 
     Done is what the results file holds, or an earlier study trains with the very same settings.
     What has no network (`baselines`) takes no time worth measuring.
+
+    Args:
+        study: its name.
+        variants: how many.
+        folds: of all variants and seeds.
+        done: of these.
+        left: of these.
+        seconds: that the rest takes.
     """
 
     study: str
@@ -55,17 +63,27 @@ class Row(NamedTuple):
     folds: int
     done: int
     left: int
-    seconds: float  # that the rest takes
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some studies would train, and what it would take."""
+    """What some studies would train, and what it would take.
+
+    Args:
+        rows: one for each study.
+        memory: bytes on the device, at the most.
+        disk: bytes that the results file grows by.
+        refused: variants that the corpus has no reading for, and why.
+        device: its name, and the precision.
+        memory_there: bytes that the device has in all; 0 if the system does not say.
+        disk_there: bytes that are free where the results file lies.
+    """
 
     rows: list[Row]
-    memory: int  # bytes on the device, at the most
-    disk: int  # bytes that the results file grows by
-    refused: dict[str, str]  # variants that the corpus has no reading for, and why
+    memory: int
+    disk: int
+    refused: dict[str, str]
     device: str
     memory_there: int
     disk_there: int
@@ -97,7 +115,7 @@ def survey(
     precision: str = "auto",
     seeds: int = 1,
     overrides: Sequence[str] = (),
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] | None = None,
 ) -> Estimate:
     """Count what is missing of some studies, and measure what it would take.
 
@@ -107,17 +125,17 @@ def survey(
         root: folder of the corpus.
         preset: name of the preset.
         results_file: file that may hold some of the folds; it need not exist, and is only read.
-        device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32` or `bf16`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16`, or `auto`: bfloat16 where the device has units for it.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
-        say: called with a line about what is being measured.
+        say: called with a line about what is being measured; by default nobody is told.
 
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
     where = trainer.choose_device(device)
-    meter = Meter(where, trainer.choose_precision(precision, where), say)
+    meter = Meter(where, trainer.choose_precision(precision, where), say or (lambda line: None))
     exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
     trained: set[tuple[Any, ...]] = {training_of(line) for line in lines}

@@ -35,12 +35,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock a file, made if it is missing, so that a second run on it is refused.
+    """Context manager: lock a file, made if missing, so that a second run on it is refused.
 
-    The system lets go of it when the process ends, however it ends.
+    The system lets go of the lock when the process ends, however it ends.
 
     Raises:
-        ReproError: another run holds the file, or it cannot be written.
+        ReproError: another run holds the lock, or the file cannot be written.
     """
     if is_no_file(path):
         raise ReproError(f"{path}: cannot write results (not a file); name another")

@@ -1,7 +1,7 @@
 """Weighted and unweighted accuracy (Section 3.1), and how sure one can be of them.
 
-All functions read predictions as `repro.results.read` gives them: a row per utterance with its
-true `emotion`, the `predicted` one, and the columns that name study, variant, fold and seed.
+Predictions are `repro.results.read(...).predictions`: a row per utterance with its true `emotion`,
+the `predicted` one, and the columns that name study, variant, fold and seed.
 
 Utterances of one speaker are not independent, and neither are the folds of one seed. Intervals
 therefore come from a bootstrap that draws whole speakers, and whole seeds, with replacement. With
@@ -31,7 +31,10 @@ TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilin
 
 
 class Estimate(NamedTuple):
-    """A value in per cent (or in points) with its 95% interval; NaN where there is none."""
+    """A value with its 95% interval, in the unit of what is measured (per cent, points, ...).
+
+    The limits are NaN where there is no interval, the value where nothing was measured.
+    """
 
     value: float
     low: float
@@ -137,10 +140,14 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
     does. Seeds count together.
 
     Args:
-        predictions: of one study on one corpus with one preset, both variants on the same folds.
+        predictions: of one study on one corpus with one preset, both variants on the same folds,
+            which is not checked here.
         one: a variant.
         other: the variant it is compared with.
         score: one of `SCORES`.
+
+    Raises:
+        ValueError: a variant has no rows, or there is no such score.
     """
     both = [predictions[predictions["variant"] == name] for name in (one, other)]
     counts = np.concatenate([confusion_counts(each).sum(0) for each in both])
@@ -222,6 +229,9 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
     """Ask by McNemar's exact test whether two variants err on different numbers of utterances.
 
     Of several seeds the first counts: with all of them an utterance would count several times.
+
+    Raises:
+        KeyError: a variant has no rows of the first seed.
     """
     first = predictions[predictions["seed"] == predictions["seed"].min()]
     of_one, of_other = right(first, [one, other]).to_numpy().T
@@ -234,8 +244,8 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
 def most_discordant(gain: int) -> int:
     """Return on how many utterances two systems may differ for a net gain to be significant.
 
-    That is, by McNemar's exact test; 0 if the gain is too small for any number. A gain of a few
-    utterances stands out only if the systems agree on nearly all others.
+    That is, by McNemar's exact test, two-sided at 5%; 0 if the gain is too small for any number. A
+    gain of a few utterances stands out only if the systems agree on nearly all others.
 
     Args:
         gain: utterances that the better system gets right beyond the other.
@@ -248,6 +258,8 @@ def most_discordant(gain: int) -> int:
 
 def utterances_needed(points: float, discordant: float) -> float:
     """Return how many utterances McNemar's test needs to see a difference (Connor 1987).
+
+    Seen means found in 80% of experiments (`POWER`) by a two-sided test at 5% (`LEVEL`).
 
     Args:
         points: true difference of the accuracies, in points.
@@ -346,7 +358,15 @@ def signed(value: float, decimals: int = 1) -> str:
 
 
 def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
-    """Take the percentile interval of bootstrap draws, widened for the number of speakers."""
+    """Take the percentile interval of bootstrap draws, widened for the number of speakers.
+
+    Args:
+        draws: [draws] of one number, from `resample`; NaN counts as not drawn.
+        speakers: how many the draws are made from.
+
+    Returns:
+        The two limits; both NaN with fewer than `FEWEST_SPEAKERS`, or if all draws are NaN.
+    """
     if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():
         return np.nan, np.nan
     widest = np.sqrt(speakers / (speakers - 1)) * stats.t.ppf((1 + LEVEL) / 2, speakers - 1)

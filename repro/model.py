@@ -51,9 +51,10 @@ class Stems(nn.Module):
 
 
 class MaxPooling(torch.autograd.Function):
-    """2×2 max-pooling that keeps for the way back where the maxima lay, and not its input as well.
+    """2×2 max-pooling that stores where the maxima lay for its backward pass, but not its input.
 
-    The input of those of Section 2.2 is 0.9 GB a batch. The numbers are those of `F.max_pool2d`.
+    The inputs of the two poolings of Section 2.2 are 0.9 GB for a batch of 64. The results are
+    those of `F.max_pool2d`.
     """
 
     @staticmethod
@@ -71,7 +72,7 @@ class MaxPooling(torch.autograd.Function):
 
 
 def max_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j"]:
-    """Pool over 2×2; a compiler and a GPU know how to do it best."""
+    """Pool over 2×2: by torch itself on a GPU or when compiled, else by `MaxPooling`."""
     if x.is_cuda or torch.compiler.is_compiling():
         return F.max_pool2d(x, paper.POOL_WINDOW)
     pooled: Tensor = MaxPooling.apply(x)
@@ -115,7 +116,12 @@ class GlobalAveragePooling(nn.Module):
 
 
 class BilinearPooling(nn.Module):
-    """Second-order pooling XᵀX, normalised, then a fully connected layer (Eq. 4, Section 3.3)."""
+    """Second-order pooling XᵀX, normalised, then a fully connected layer (Eq. 4, Section 3.3).
+
+    Args:
+        channels: of the feature map.
+        norm: `l2-sqrt` (l2 norm, then signed square root) or `sqrt-l2` (the other way round).
+    """
 
     def __init__(self, channels: int, norm: str):
         super().__init__()
@@ -134,7 +140,13 @@ class BilinearPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Class-specific top-down map times class-agnostic bottom-up map (Section 2.4.2, Eq. 10)."""
+    """Class-specific top-down map times class-agnostic bottom-up map (Section 2.4.2, Eq. 10).
+
+    Args:
+        channels: of the feature map.
+        average: `sum` over positions, or their `mean`.
+        bn: batch normalisation after the 1×1 convolutions that make the maps.
+    """
 
     def __init__(self, channels: int, average: str, bn: bool):
         super().__init__()
@@ -194,13 +206,16 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
     """Build an untrained network, initialised from torch's current random state.
 
     Returns:
-        A module from [n, 1, 400, 200] to scores [n, 4] in the order of `paper.EMOTIONS`.
+        A module from [n, 1, 400, 200], or 197 frames under `frames="whole"`, to scores [n, 4] in
+        the order of `paper.EMOTIONS`.
     """
     return SpeechEmotionNetwork(network)
 
 
 def check_network(network: Network) -> None:
     """Make sure that a spectrogram passes through a network, without building it.
+
+    It is taken as 400×200, even where `frames="whole"` gives 197 frames.
 
     Raises:
         ReproError: its filters, strides or poolings leave too little of a 400×200 map, or it is

@@ -363,7 +363,8 @@ def sweeps(predictions: pd.DataFrame, found: pd.DataFrame) -> Figure:
             ax.axvline(scale.planted, color="C1", lw=2, label="planted")
             halfway = (scale.chance + sweep["WA"].max()) / 2
             ax.hlines(halfway, scale.low, scale.high, color="C0", lw=2)
-            ax.plot(scale.recovered, halfway, "X", color="C0", ms=8, ls="", label="recovered")
+            sign = "<" if scale.at_most else "X"
+            ax.plot(scale.recovered, halfway, sign, color="C0", ms=8, ls="", label="recovered")
             ax.set_xscale("log")
             shown = sorted(_apart(sweep["reach"].to_list(), share=0.18))
             ax.set_xticks(shown, [str(reach) for reach in shown])
@@ -554,7 +555,11 @@ def forest(effects: pd.DataFrame) -> Figure:
 
 
 def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
-    """Draw filter shapes to scale on one corner of the time-frequency plane."""
+    """Draw filter shapes to scale on one corner of the time-frequency plane.
+
+    Args:
+        shapes: (height, width) of each, in bins of 10 Hz and frames of 10 ms.
+    """
     fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.7))
     palette = sns.color_palette("colorblind", len(shapes))
     for colour, (height, width) in zip(palette, shapes, strict=True):

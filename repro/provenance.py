@@ -15,7 +15,10 @@ import repro
 
 
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
-    """Say what made a result: version, commit, torch, device, precision, threads, seconds."""
+    """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
+
+    The date is the day in UTC, as YYYY-MM-DD.
+    """
     on_gpu = device.type == "cuda"
     return {
         "version": repro.__version__,

@@ -4,7 +4,7 @@ The file is safetensors: numbers and text, nothing that loading could run. Besid
 holds the whole configuration, the corpus, and how well the same settings did on speakers whom they
 were not trained on.
 
-Whoever recognises waits for this module to load: what only training needs is imported there.
+So that recognition starts fast, what it does not need is imported by the functions that do.
 """
 
 from __future__ import annotations
@@ -59,12 +59,21 @@ NOT_FOR = (
 
 
 class Recogniser(NamedTuple):
-    """A trained network with all that is needed to use and to judge it."""
+    """A trained network with all that is needed to use and to judge it.
+
+    Args:
+        network: the network, with its weights.
+        experiment: what it was trained by.
+        limits: lowest and highest magnitude of the training set under `scale="training-set"`; None
+            under any other scale.
+        card: corpus (name and hash), how many speakers and utterances it was trained on, and
+            whatever else the caller adds, such as what `estimate` gives.
+    """
 
     network: SpeechEmotionNetwork
     experiment: Experiment
-    limits: tuple[float, float] | None  # of the training set's magnitudes, where the scale is its
-    card: dict[str, Any]  # corpus, how well it did on held-out speakers, provenance
+    limits: tuple[float, float] | None
+    card: dict[str, Any]
 
 
 def train(
@@ -87,7 +96,9 @@ def train(
         on_epoch: called with the number of each finished epoch, from 1.
 
     Raises:
-        ReproError: the network is one that `load` refuses, or training diverged.
+        ReproError: the network has no stem or leaves too little of a map, or is too large for a
+            model file (over 100 layers, 512 channels or 15 MB, or a filter beyond 400×200); a
+            sound file cannot be read; memory ran out; or training diverged.
     """
     from repro import corpora, crossval
 
@@ -120,7 +131,7 @@ def estimate(predictions: DataFrame) -> dict[str, Any]:
     """Say how well an experiment did on speakers whom it was not trained on, in per cent.
 
     Args:
-        predictions: of the folds of one variant, as `results.read` gives them.
+        predictions: of the folds of one variant, as `repro.results.read(...).predictions`.
     """
     from repro import metrics
 
@@ -176,7 +187,8 @@ def load(path: str | Path) -> Recogniser:
     """Read a recogniser; nothing in the file is run.
 
     Raises:
-        ReproError: the file is missing, is no model that `repro train` wrote, or is damaged.
+        ReproError: the file is missing, is no model that `repro train` wrote, is damaged, or holds
+            a network that `train` refuses.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
@@ -280,18 +292,32 @@ def _widest(network: Network) -> int:
 
 
 class Attention(NamedTuple):
-    """Where a network with attention pooling looks in one segment, and what it makes of it."""
+    """Where a network with attention pooling looks in one segment, and what it makes of it.
 
-    start: float  # of the segment in the utterance, in seconds
-    magnitude: Float[Tensor, "bins frames"]  # of its spectrum
-    segment: Float[Tensor, "bins frames"]  # the network's input, made from that
-    top_down: Float[Tensor, "4 h w"]  # class-specific maps X a_k
-    bottom_up: Float[Tensor, "h w"]  # class-agnostic map X b after its softmax: sums to 1
-    scores: Float[Tensor, " 4"]  # softmax of the segment's scores
+    Args:
+        start: of the segment in the utterance, in seconds.
+        magnitude: of its spectrum, linear, in bins of 10 Hz and frames of 10 ms; a recording's full
+            scale is 1. Its square under `magnitude="power"`.
+        segment: the network's input, made from that.
+        top_down: class-specific maps X a_k, in the unit of logits.
+        bottom_up: class-agnostic map X b after its softmax: sums to 1.
+        scores: softmax of the segment's logits, in [0, 1].
+    """
+
+    start: float
+    magnitude: Float[Tensor, "bins frames"]
+    segment: Float[Tensor, "bins frames"]
+    top_down: Float[Tensor, "4 h w"]
+    bottom_up: Float[Tensor, "h w"]
+    scores: Float[Tensor, " 4"]
 
 
 def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) -> Attention:
     """Return the attention maps of an utterance's most decided segment (Section 2.4.2).
+
+    Args:
+        recogniser: with attention pooling.
+        waveform: mono at 16 kHz.
 
     Raises:
         ReproError: the network pools in another way.
@@ -328,6 +354,10 @@ def scores(
         recogniser: from `load`.
         waveform: mono at 16 kHz, of any length.
         device: where to compute.
+
+    Returns:
+        By emotion the mean of the segments' softmax, in [0, 1], or of their logits, as
+        `protocol.score` says.
 
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.

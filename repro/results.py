@@ -36,13 +36,27 @@ PICTURES = ["segment", "bottom_up", "top_down"]
 
 
 class Results(NamedTuple):
-    """A results file as tidy tables; each row says which fold of which study it belongs to."""
+    """A results file as tidy tables; each row says which fold of which study it belongs to.
 
-    folds: pd.DataFrame  # a row per finished fold, with its experiment and provenance
-    history: pd.DataFrame  # a row per fold and epoch: epoch, loss
-    predictions: pd.DataFrame  # a row per fold and test utterance: emotion, predicted, scores
-    attention: pd.DataFrame  # likewise, where attention maps were measured: `ATTENTION_COLUMNS`
-    examples: pd.DataFrame  # a row per utterance whose maps were kept: `PICTURES`, as arrays
+    All have the columns study, variant, preset, corpus, key, fold, seed, corpus_hash, average and
+    held_out (`protocol.average` and `protocol.folds`). What nothing was read for has none.
+
+    Args:
+        folds: a row per finished fold, with its experiment and what `provenance.made_by` says.
+        history: a row per fold and epoch, with epoch (from 1) and loss.
+        predictions: a row per fold and test utterance, with utterance, emotion (true), predicted,
+            and a score per emotion.
+        attention: likewise, where attention maps were measured, with utterance, emotion, predicted
+            and `ATTENTION_COLUMNS`, see `attention.measure`.
+        examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and
+            `PICTURES`, as arrays [rows, columns].
+    """
+
+    folds: pd.DataFrame
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    attention: pd.DataFrame
+    examples: pd.DataFrame
 
     def where(self, **only: str) -> Results:
         """Keep the rows with these values, such as `variant="attention"`."""

@@ -2,7 +2,7 @@
 
 Python acts on a signal between two of its own steps, and a step of torch can take seconds. The
 usual end is a KeyboardInterrupt, so that whatever is open is closed; if that has not come through
-after `PATIENCE`, a thread ends the process there and then. Nothing is lost by that: files are
+after `PATIENCE` (1 s), a thread ends the process there and then. Nothing is lost by that: files are
 written such that even a kill leaves them whole.
 """
 
@@ -67,7 +67,10 @@ def _line(number: int) -> str:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into one KeyboardInterrupt, followed by the end within seconds."""
+    """Context manager: turn SIGINT and SIGTERM into one KeyboardInterrupt, and end soon after.
+
+    It gives the `Stop` that says which signal came. Outside the main thread it changes nothing.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

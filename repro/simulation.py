@@ -21,10 +21,15 @@ RESAMPLES = 4000  # for each of them; what their luck does to an interval's ends
 
 
 class Disagreement(NamedTuple):
-    """How two systems differ that are tested on the same utterances."""
+    """How two systems differ that are tested on the same utterances.
 
-    discordant: float  # share of utterances, in [0, 1], on which only one of them is right
-    spread: float  # points by which the true gain differs between speakers (standard deviation)
+    Args:
+        discordant: share of utterances, in [0, 1], on which only one of them is right.
+        spread: standard deviation, in points, of the true gain between speakers.
+    """
+
+    discordant: float
+    spread: float
 
 
 ASSUMED = Disagreement(0.1, 2.0)  # where nothing has been measured

@@ -53,7 +53,8 @@ def segments(
         limits: lowest and highest magnitude of the training set; only for `scale="training-set"`.
 
     Returns:
-        [n, 1, 400, 200], values in [-1, 1] ([n, 1, 400, 197] where only whole windows count).
+        [n, 1, 400, 200], or [n, 1, 400, 197] under `frames="whole"`; values in [-1, 1], or in
+        [0, 1] under `scale="segment-max"`.
 
     Raises:
         ValueError: the waveform is empty, the hop is no multiple of 10 ms, or limits are missing.
@@ -64,7 +65,19 @@ def segments(
 def magnitudes(
     waveform: Float[Tensor, " samples"], front_end: FrontEnd, hop_seconds: float
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Return the spectrograms of an utterance's segments before any normalisation."""
+    """Return the spectrograms of an utterance's segments before any normalisation.
+
+    Args:
+        waveform: mono signal at 16 kHz.
+        front_end: which reading of Section 2.1.
+        hop_seconds: from one segment's start to the next.
+
+    Returns:
+        As `segments`, but magnitudes, or their squares under `magnitude="power"`.
+
+    Raises:
+        ValueError: the waveform is empty, or the hop is no multiple of 10 ms.
+    """
     if not len(waveform):
         raise ValueError("the waveform is empty")
     hop = _hop(hop_seconds)
@@ -92,7 +105,7 @@ def normalise(
     front_end: FrontEnd,
     limits: tuple[float, float] | None = None,
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Scale magnitudes to [-1, 1] (or [0, 1], as the reading has it) and apply the µ-law."""
+    """Scale magnitudes to [-1, 1], or [0, 1] by `scale="segment-max"`, and apply the µ-law."""
     return mu_law(scale(x, front_end, limits))
 
 

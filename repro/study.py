@@ -1,11 +1,17 @@
 """The grids of the paper's experiments, and the loop that fills a results file with their folds.
 
-filter-shapes   one stem of one shape, GAP (Section 3.2, Fig. 2)
-pooling         the full network under its three poolings (Section 3.3, Table 1)
-readings        one change at a time of what the paper leaves open, then the best together
-protocol        one change at a time of how speakers, epochs and utterances are chosen (Section 3.1)
-recovery        the sweep of Fig. 2 over signals in which the right answer is planted (Section 3.2)
-baselines       no network: the commonest emotion, and a plain classifier of prosody and spectrum
+`filter-shapes`
+    one stem of one shape, GAP (Section 3.2, Fig. 2)
+`pooling`
+    the full network under its three poolings (Section 3.3, Table 1)
+`readings`
+    one change at a time of what the paper leaves open, then the best together
+`protocol`
+    one change at a time of how speakers, epochs and utterances are chosen (Section 3.1)
+`recovery`
+    the sweep of Fig. 2 over signals in which the right answer is planted (Section 3.2)
+`baselines`
+    no network: the commonest emotion, and a plain classifier of prosody and spectrum
 """
 
 from __future__ import annotations
@@ -153,11 +159,13 @@ def run(
         root: see `corpus`.
         preset: one of `config.PRESETS`.
         results_file: JSON Lines file to append to; a killed run goes on from what it holds.
-        device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32` or `bf16`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16`, or `auto`: bfloat16 where the device has units for it.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
-        progress: called after each epoch; by default a line on standard error for each fold.
+        progress: called as a fold begins and after each of its epochs, with the fold's label, the
+            epochs done and the epochs in all (on a cluster, as each fold comes back; of
+            `baselines`, folds are counted); by default a line on standard error for each fold.
         only: train this variant and no other.
         ray: spread the folds over this cluster, see `cluster.run`; by default they run here.
         gpus_per_fold: on a cluster, the share of a GPU that a fold gets; by default a quarter.
@@ -373,7 +381,13 @@ def at_hand(corpus: str, root: str | Path | None) -> bool:
 def held(
     study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
 ) -> results.Results:
-    """Give what a results file holds of a study, as `collect` does, but train nothing."""
+    """Give what a results file holds of a study, as `collect` does, but train nothing.
+
+    Raises:
+        NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
+        ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
+            holds the study on two states of it or with two settings.
+    """
     if at_hand(corpus, root):
         return read(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
     return _read_alone(study, corpus, preset, Path(results_file))

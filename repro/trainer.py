@@ -49,7 +49,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """Return the device called `auto`, `cpu` or `cuda`; `auto` takes a GPU that torch can use.
 
     Raises:
-        ReproError: `cuda` was asked for and there is no GPU that torch can use.
+        ReproError: the name is unknown, or `cuda` and there is no GPU that torch can use.
     """
     if name not in {"auto", "cpu", "cuda"}:
         raise ReproError(f"no device {name!r}: choose auto, cpu or cuda")
@@ -78,7 +78,11 @@ def _fault_of_gpu() -> str:
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:
-    """Return `fp32` or `bf16`; `auto` takes bfloat16 where the device has units for it."""
+    """Return `fp32` or `bf16`; `auto` takes bfloat16 where the device has units for it.
+
+    Raises:
+        ReproError: the name is unknown.
+    """
     if name == "fp32" or name == "bf16":
         return name  # type: ignore[return-value]
     if name != "auto":
@@ -122,7 +126,7 @@ def fit(
 
     Args:
         network: from `model.build_network`; moved to the device.
-        segments: [n, 1, 400, 200] network inputs.
+        segments: [n, 1, 400, 200] network inputs, or 197 frames under `frames="whole"`.
         labels: [n] indices into `paper.EMOTIONS`.
         training: epochs, batch size, rates and the rest of Section 3.1.
         seed: decides the order of the segments.
@@ -227,10 +231,10 @@ def utterance_scores(
 
 @contextmanager
 def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
-    """Say in one line that a GPU has too little memory for what is done within.
+    """Context manager: say in one line that a GPU has too little memory for what is done within.
 
     Raises:
-        ReproError: it has.
+        ReproError: the device ran out of memory within.
     """
     try:
         yield

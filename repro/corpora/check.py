@@ -58,13 +58,22 @@ TRAINING_SEGMENTS = {"iemocap": 7_039, "emodb": 514}
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found. Utterances whose file cannot be read count, but have no length."""
+    """What `check` found. Utterances whose file cannot be read count, but have no length.
+
+    Args:
+        corpus: its name.
+        root: its folder.
+        counts: utterances by speaker (rows) and emotion (columns).
+        lengths: of the readable utterances, in samples at 16 kHz.
+        differences: of the counts from the published release; None where nothing is published.
+        problems: all that is wrong with the files.
+    """
 
     corpus: str
     root: str
-    counts: pd.DataFrame  # speaker × emotion
-    lengths: np.ndarray  # samples at 16 kHz
-    differences: tuple[str, ...] | None  # from the published release; None: there is none
+    counts: pd.DataFrame
+    lengths: np.ndarray
+    differences: tuple[str, ...] | None
     problems: tuple[str, ...]
 
     @property
@@ -124,7 +133,7 @@ def check(name: str, root: str | Path) -> Report:
 
     Args:
         name: as for `load_corpus`.
-        root: as for `load_corpus`.
+        root: the folder of the corpus, which must be named here, even for one that is built in.
 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus at all.

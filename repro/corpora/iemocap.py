@@ -1,7 +1,9 @@
 """IEMOCAP from its original folders: the improvised dialogues that Section 3.1 uses.
 
-    SessionN/dialog/EmoEvaluation/<dialogue>.txt         [start - end] TAB utterance TAB label TAB …
-    SessionN/sentences/wav/<dialogue>/<utterance>.wav
+`SessionN/dialog/EmoEvaluation/<dialogue>.txt`
+    a line for each turn: `[start - end] TAB utterance TAB label TAB …`
+`SessionN/sentences/wav/<dialogue>/<utterance>.wav`
+    what is said in it
 
 `Ses01F_impro04_M003` is said by the man of session 1: the letter after the dialogue's name tells
 who speaks. The letter before the first underscore tells who wore the motion-capture markers;

@@ -5,10 +5,14 @@ put that method to a test, since here the answer is known. Each is 2 s long, one
 four pairs of events: clicks that lie T ms apart, or steady tones that lie F Hz apart. Of all eight
 events four are loud and four are soft (half the amplitude), and the class is how they are paired:
 
-    falling   loud, then soft (in frequency: the loud tone below the soft one)
-    rising    soft, then loud
-    level     two pairs of loud events, two of soft ones
-    mixed     two falling pairs, two rising ones
+`falling`
+    loud, then soft (in frequency: the loud tone below the soft one)
+`rising`
+    soft, then loud
+`level`
+    two pairs of loud events, two of soft ones
+`mixed`
+    two falling pairs, two rising ones
 
 So every signal of every class holds the same events: neither the spectrum nor the level nor any
 stretch shorter than a pair tells the classes apart. Pairs lie at random, farther from each other
@@ -102,7 +106,11 @@ def utterances(root: Path) -> list[Utterance]:
 
 
 def ensure(name: str) -> Path:
-    """Make a planted corpus in the cache unless it is there; return its folder."""
+    """Make a planted corpus, one of `BY_NAME`, in the cache unless it is there; return its folder.
+
+    Raises:
+        ReproError: it cannot be made there.
+    """
     return table.ensure(default_root(name), lambda folder: make(BY_NAME[name], folder))
 
 
@@ -130,7 +138,13 @@ def make(
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:
-    """Draw one signal of a class: [32000 samples] in [-1, 1]."""
+    """Draw one signal of a class: [32000 samples] at 16 kHz; full scale is 1.
+
+    Args:
+        scale: how far apart the events of a pair are.
+        arrangement: a key of `ARRANGEMENTS`: `falling`, `rising`, `level` or `mixed`.
+        rng: what draws places, signs or phases, and noise.
+    """
     pairs = rng.permutation(ARRANGEMENTS[arrangement])  # [pairs, 2]
     events = _starts(scale, rng)[:, None] + [0, scale.size]  # [pairs, 2], in ms or Hz
     make_events = _clicks if scale.unit == "ms" else _tones

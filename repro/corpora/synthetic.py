@@ -7,10 +7,13 @@ both sides of 2 s. It is no substitute for recorded speech and no result rests o
 eSpeak (through Praat) speaks; the emotions are made from neutral speech by what the phonetics
 literature agrees on (Banse and Scherer 1996; Burkhardt and Sendlmeier 2000; Scherer 2003):
 
-    anger      higher pitch, wider range, faster, louder, much energy in the high frequencies
-    happiness  the highest pitch, the widest range, a little faster and louder, somewhat brighter,
-               formants raised by spread lips
-    sadness    lower pitch, narrow range, slow, quiet, little energy in the high frequencies
+anger
+    higher pitch, wider range, faster, louder, much energy in the high frequencies
+happiness
+    the highest pitch, the widest range, a little faster and louder, somewhat brighter, formants
+    raised by spread lips
+sadness
+    lower pitch, narrow range, slow, quiet, little energy in the high frequencies
 
 Each utterance strays at random from its emotion's recipe, and each speaker has a voice of their
 own, so that neither a single constant nor a single voice gives the emotion away.
@@ -52,36 +55,65 @@ CHILD = Path(__file__).with_name("_speak.py")
 
 @dataclass(frozen=True)
 class Voice:
-    """What is a speaker's own."""
+    """What is a speaker's own.
+
+    Args:
+        accent: eSpeak's name of the language.
+        variant: eSpeak's name of the voice.
+        pitch: a multiple of the variant's own.
+        tract: a multiple of the variant's formants; below 1 it is a longer vocal tract.
+        words_per_minute: in neutral speech.
+        tilt: of the spectrum, in dB an octave.
+    """
 
     accent: str
     variant: str
-    pitch: float  # a multiple of the variant's pitch
-    tract: float  # below 1: a longer vocal tract, lower formants
+    pitch: float
+    tract: float
     words_per_minute: int
-    tilt: float  # dB an octave
+    tilt: float
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an emotion differs from neutral speech."""
+    """How an emotion differs from neutral speech.
+
+    Args:
+        semitones: by which the pitch is higher.
+        pitch_range: a multiple of eSpeak's own.
+        rate: a multiple of the speaker's words per minute.
+        level: dB above neutral speech.
+        tilt: of the spectrum, in dB an octave, on top of the speaker's.
+        formants: a multiple of the speaker's.
+    """
 
     semitones: float
     pitch_range: float
     rate: float
-    level: float  # dB
-    tilt: float  # dB an octave
+    level: float
+    tilt: float
     formants: float
 
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One utterance to be made: its place in the tree, how it is said, and what."""
+    """One utterance to be made: its place in the tree, how it is said, and what.
+
+    Args:
+        dialogue: its name, as IEMOCAP forms it.
+        utterance: likewise.
+        label: IEMOCAP's, a key of `STYLES`.
+        order: the arguments of the text-to-speech child, the sentence among them.
+        formants: a multiple of eSpeak's own.
+        tilt: of the spectrum, in dB an octave.
+        level: dB above `NEUTRAL_LEVEL`.
+        noise_seed: of the background noise.
+    """
 
     dialogue: str
     utterance: str
     label: str
-    order: dict[str, str | float]  # for the text-to-speech child
+    order: dict[str, str | float]
     formants: float
     tilt: float
     level: float
@@ -142,7 +174,11 @@ def default_root() -> Path:
 
 
 def ensure(directory: Path) -> Path:
-    """Make the default corpus in `directory` unless it is there; return `directory`."""
+    """Make the default corpus in `directory` unless it is there; return `directory`.
+
+    Raises:
+        ReproError: it cannot be made there.
+    """
     return table.ensure(directory, make)
 
 

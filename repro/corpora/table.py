@@ -33,10 +33,10 @@ def require_folder(root: Path) -> None:
 
 
 def expand(folder: Path) -> Path:
-    """Return the folder with its `~` replaced.
+    """Return the folder with a `~` or `~user` at its start replaced by that user's home folder.
 
     Raises:
-        ReproError: there is nobody of that name.
+        ReproError: there is no such user, or their home folder is not known.
     """
     try:
         return folder.expanduser()
@@ -73,17 +73,17 @@ def length(path: Path) -> int:
 
 
 def cache_folder(name: str) -> Path:
-    """Return a folder in the user's cache.
+    """Return the path of a folder in the user's cache; the folder is not made.
 
     Raises:
-        ReproError: the cache is in the home folder of nobody.
+        ReproError: the cache lies in a home folder, and which one is not known.
     """
     return expand(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "repro" / name
 
 
 @contextmanager
 def filled(directory: Path) -> Iterator[Path]:
-    """Give a name beside a folder; what was made under it takes the folder's place at the end.
+    """Context manager: give a path beside a folder; what is made there is moved to it at the end.
 
     So an interruption leaves nothing behind.
 
@@ -116,7 +116,11 @@ def occupied(directory: Path) -> bool:
 
 
 def ensure(directory: Path, make: Callable[[Path], object]) -> Path:
-    """Make a built-in corpus in the cache unless it is there; return its folder."""
+    """Make a built-in corpus in the cache unless it is there; return its folder.
+
+    Raises:
+        ReproError: it cannot be made there.
+    """
     if not occupied(directory):
         try:
             make(directory)
@@ -130,7 +134,7 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
-        ReproError: a row is one of `faults`, or a file is missing, unreadable or empty.
+        ReproError: a row has one of `faults`, or a file is missing, unreadable, too long or empty.
     """
     utterances = list(utterances)
     if found := faults(utterances):
@@ -142,7 +146,10 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
 
 
 def faults(utterances: Iterable[Utterance]) -> list[str]:
-    """Say of each row of a reader why it could not be trained on, or its scores not be kept."""
+    """List what is wrong with a reader's rows, a line for each fault; empty if nothing is.
+
+    A row with a fault could not be trained on, or its scores not be kept.
+    """
     found = []
     first: dict[str, Path] = {}
     for utterance, speaker, emotion, path in utterances:

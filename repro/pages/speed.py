@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
             machine,
             found["memory"]["resident_gb"],
             found["memory"]["resident_kept_gb"],
-            found["memory"]["device_gb"] or None,  # there is no GPU
+            found["memory"]["device_gb"] or math.nan,  # there is no GPU
             *(found["scaling"][f"{times}x"] for times in bench.SCALES),
             found["scaling"]["slope"],
         )
@@ -89,8 +90,8 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
         figure = shapes * steps * mean / 3600
         lines.append(
             f"On **{machine}** the trainer is {found['train']['ratio']:.1f} times as fast as the "
-            f"usual loop. Training the paper's Table 1 on a corpus of IEMOCAP's size would take "
-            f"{table:,.0f} hours, and the paper's Fig. 2 {figure:,.0f} hours: both extrapolated "
-            "from the rates above, neither run."
+            f"usual loop. On a corpus of IEMOCAP's size, {table:,.0f} hours would be needed to "
+            f"train all networks of the paper's Table 1, and {figure:,.0f} hours for those of its "
+            "Fig. 2: both extrapolated from the rates above, neither run."
         )
     return Markdown("\n\n".join(lines))

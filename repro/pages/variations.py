@@ -51,8 +51,9 @@ def training_losses(data: Results) -> pd.DataFrame:
     """Compare what each reading's values end the training at: what the best are chosen by.
 
     Returns:
-        A row per field that has an eligible value in the results, with the loss of the last epoch,
-        averaged over the folds of the first seed, under the default and under its best value.
+        A row per field of which the results hold, on all folds, a value that may be chosen by its
+        training loss (`changes.eligible`), with the loss of the last epoch, averaged over the folds
+        of seed 0, under the default and under the best other value, and which of the two is chosen.
     """
     first = data.history[data.history["seed"] == 0]
     last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
@@ -127,7 +128,8 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     predictions = predictions[predictions["variant"] == changes.DEFAULT]
     return Markdown(
         f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
-        f"and UA {default['UA']:.1f}%. {_told_apart(found)}The numbers here come from "
+        f"and UA {default['UA']:.1f}%. {_largest(found)}{_told_apart(found)}The numbers here come "
+        "from "
         f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{_no_evidence(predictions)}"
     )
 
@@ -137,6 +139,17 @@ def _effect(row: pd.Series, score: str) -> str:
     values = (row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
     star = " *" if row[f"{score} p"] < effects.SIGNIFICANT else ""
     return wording.difference(*values) + star
+
+
+def _largest(found: pd.DataFrame) -> str:
+    """Name the change that moves WA or UA most, which is the first."""
+    if found.empty:
+        return ""
+    most = found.iloc[0]
+    return (
+        f"The largest change comes from {changes.short_name(most['variant'])}: "
+        f"WA {_effect(most, 'WA').rstrip(' *')} and UA {_effect(most, 'UA').rstrip(' *')} points. "
+    )
 
 
 def _told_apart(found: pd.DataFrame) -> str:
@@ -156,7 +169,7 @@ def _told_apart(found: pd.DataFrame) -> str:
     listed = f": {', '.join(stand_out)}" if stand_out else ""
     return (
         f"Of {tested} effects, on WA and on UA, {len(stand_out) or 'none'} "
-        f"{'differs' if len(stand_out) == 1 else 'differ'} significantly from zero after Holm's "
+        f"{'differ' if len(stand_out) > 1 else 'differs'} significantly from zero after Holm's "
         f"correction over all of them{listed}. "
     )
 

@@ -72,7 +72,7 @@ def run_in_full(predictions: pd.DataFrame) -> str:
 
 
 def run_column(predictions: pd.DataFrame, judged: Sequence[claims.Verdict]) -> dict[str, list[str]]:
-    """Return a column `run` for a table of verdicts; none if all studies were run alike."""
+    """Return a column `run` for a table of verdicts; empty if all studies were run alike."""
     found = runs(predictions) if len(predictions) else {}
     if len(set(found.values())) < 2:
         return {}
