@@ -121,10 +121,7 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     Raises:
         ValueError: the variants were not run on the same folds and seeds.
     """
-    ours, theirs = (predictions[predictions["variant"] == name] for name in (better, worse))
-    units = [set(zip(p["fold"], p["seed"], strict=True)) for p in (ours, theirs)]
-    if units[0] != units[1]:
-        raise ValueError(f"{better} and {worse} were not run on the same folds and seeds")
+    ours, theirs = _both(predictions, better, worse)
     column = SCORES.index(score)
     a, b = confusion_counts(ours), confusion_counts(theirs)
     value = (scores_of(a.sum((0, 1))) - scores_of(b.sum((0, 1))))[column]
@@ -140,17 +137,16 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
     does. Seeds count together.
 
     Args:
-        predictions: of one study on one corpus with one preset, both variants on the same folds,
-            which is not checked here.
+        predictions: of one study on one corpus with one preset.
         one: a variant.
         other: the variant it is compared with.
         score: one of `SCORES`.
 
     Raises:
-        ValueError: a variant has no rows, or there is no such score.
+        ValueError: the variants were not run on the same folds and seeds.
     """
-    both = [predictions[predictions["variant"] == name] for name in (one, other)]
-    counts = np.concatenate([confusion_counts(each).sum(0) for each in both])
+    both = map(confusion_counts, _both(predictions, one, other))
+    counts = np.concatenate([each.sum(0) for each in both])  # a row for each fold
     rows, column = np.arange(len(counts)), SCORES.index(score)
 
     def gain(of_one: np.ndarray, of_other: np.ndarray, axis: int) -> np.ndarray:
@@ -161,6 +157,15 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
         np.split(rows, 2), gain, permutation_type="samples", vectorized=True, axis=-1, rng=0
     )
     return float(test.pvalue)
+
+
+def _both(predictions: pd.DataFrame, one: str, other: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the predictions of two variants; ValueError if they are not on the same folds."""
+    ours, theirs = (predictions[predictions["variant"] == name] for name in (one, other))
+    units = [set(zip(p["fold"], p["seed"], strict=True)) for p in (ours, theirs)]
+    if units[0] != units[1]:
+        raise ValueError(f"{one} and {other} were not run on the same folds and seeds")
+    return ours, theirs
 
 
 def paired(

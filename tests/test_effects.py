@@ -313,7 +313,8 @@ def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     assert rows.iloc[0, 0] == f"{changes.TRAPS['protocol.folds=random']} (folds=random)"
     assert rows.iloc[0, 1].startswith("69.") and ": +" in rows.iloc[0, 1]
     assert "\N{MINUS SIGN}" in rows.iloc[1, 1]
-    assert "WA is 5" in str(variations.protocol_answer(found, table).data)
+    answer = str(variations.protocol_answer(found, table).data)
+    assert "WA is 5" in answer and "The largest change comes from folds=random: WA +" in answer
 
 
 @pytest.mark.parametrize(

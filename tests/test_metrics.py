@@ -313,6 +313,10 @@ def test_exchanging_two_variants_speaker_by_speaker(score: str) -> None:
     gains = np.array([gain(each) for each in itertools.product([False, True], repeat=5)])
     expected = np.mean(np.abs(gains) >= np.abs(gains[0]) - 1e-9)
     assert metrics.exchange_test(table, "a", "b", score) == pytest.approx(expected)
+    for last in ("a", "b"):
+        lacking = table[(table["variant"] != last) | (table["fold"] != "04")]
+        with pytest.raises(ValueError, match="not run on the same folds"):
+            metrics.exchange_test(lacking, "a", "b", score)
 
 
 def test_the_wilson_interval_agrees_with_statsmodels() -> None:
