@@ -467,7 +467,7 @@ def _difference(study: Study, score: str, better: str, worse: str) -> Part:
     study.counts([better, worse])  # which requires that both are finished
     gain = metrics.difference(study.predictions, better, worse, score)
     p = metrics.exchange_test(study.predictions, better, worse, score)
-    remark = f"p = {p:.2f}" if p >= 0.01 else "p < 0.01"
+    remark = (f"p = {p:.2f}" if p >= 0.01 else "p < 0.01").replace(" ", "\N{NO-BREAK SPACE}")
     return Part(f"{score}, {better} − {worse}", "points", *gain, _above(gain), remark=remark, p=p)
 
 

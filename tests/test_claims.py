@@ -151,7 +151,7 @@ def test_attention_against_gap(attention: float, expected: str) -> None:
     wa, ua = found.parts
     p = metrics.exchange_test(predictions, "attention", "gap")
     assert (wa.p, p < 0.01) == (p, expected != "undecided")
-    shown = "p < 0.01" if p < 0.01 else f"p = {p:.2f}"
+    shown = "p\xa0<\xa00.01" if p < 0.01 else f"p\xa0=\xa0{p:.2f}"
     assert str(wa).startswith("WA, attention − gap: ") and str(wa).endswith(f"] points, {shown}")
     assert str(ua).startswith("UA, attention − gap: ")
     for part in found.parts:
