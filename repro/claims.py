@@ -397,6 +397,14 @@ _PUBLISHED = (
 )
 
 
+def _beats(better: str, worse: str) -> str:
+    """State the test of a claim that one pooling is better than another (Table 1)."""
+    return (
+        f"WA and UA of {better} minus those of {worse}, paired over speakers and seeds; supported "
+        "if both bootstrap intervals lie above 0, contradicted if one lies below."
+    )
+
+
 @_test(
     "gap-beats-earlier",
     "pooling",
@@ -409,34 +417,19 @@ def gap_beats_earlier(study: Study) -> list[Part]:
     return [_over_earlier(study, "gap", score) for score in ("WA", "UA")]
 
 
-@_test(
-    "bilinear-below-gap",
-    "pooling",
-    "WA and UA of GAP minus those of bilinear pooling, paired over speakers and seeds; supported "
-    "if both bootstrap intervals lie above 0, contradicted if one lies below.",
-)
+@_test("bilinear-below-gap", "pooling", _beats("GAP", "bilinear pooling"))
 def bilinear_below_gap(study: Study) -> list[Part]:
     """Bilinear pooling is worse than GAP in WA and in UA (Table 1)."""
     return [_difference(study, score, "gap", "bilinear") for score in ("WA", "UA")]
 
 
-@_test(
-    "attention-above-gap",
-    "pooling",
-    "WA and UA of attention pooling minus those of GAP, paired over speakers and seeds; supported "
-    "if both bootstrap intervals lie above 0, contradicted if one lies below.",
-)
+@_test("attention-above-gap", "pooling", _beats("attention pooling", "GAP"))
 def attention_above_gap(study: Study) -> list[Part]:
     """Attention pooling beats GAP in WA and in UA (Table 1)."""
     return [_difference(study, score, "attention", "gap") for score in ("WA", "UA")]
 
 
-@_test(
-    "attention-above-bilinear",
-    "pooling",
-    "WA and UA of attention pooling minus those of bilinear pooling, paired over speakers and "
-    "seeds; supported if both bootstrap intervals lie above 0, contradicted if one lies below.",
-)
+@_test("attention-above-bilinear", "pooling", _beats("attention pooling", "bilinear pooling"))
 def attention_above_bilinear(study: Study) -> list[Part]:
     """Attention pooling beats bilinear pooling in WA and in UA (Table 1)."""
     return [_difference(study, score, "attention", "bilinear") for score in ("WA", "UA")]

@@ -135,10 +135,15 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
 
 
 def _effect(row: pd.Series, score: str) -> str:
-    """Give an effect with its sign, its interval, and a star where it is told apart from none."""
-    values = (row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
-    star = " *" if row[f"{score} p"] < effects.SIGNIFICANT else ""
-    return wording.difference(*values) + star
+    """Give what `_points` gives, and a star where the effect is told apart from none."""
+    return _points(row, score) + (" *" if row[f"{score} p"] < effects.SIGNIFICANT else "")
+
+
+def _points(row: pd.Series, score: str) -> str:
+    """Give an effect with its sign and its interval."""
+    return wording.difference(
+        *(row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
+    )
 
 
 def _largest(found: pd.DataFrame) -> str:
@@ -148,7 +153,7 @@ def _largest(found: pd.DataFrame) -> str:
     most = found.iloc[0]
     return (
         f"The largest change comes from {changes.short_name(most['variant'])}: "
-        f"WA {_effect(most, 'WA').rstrip(' *')} and UA {_effect(most, 'UA').rstrip(' *')} points. "
+        f"WA {_points(most, 'WA')} and UA {_points(most, 'UA')} points. "
     )
 
 
@@ -161,7 +166,7 @@ def _told_apart(found: pd.DataFrame) -> str:
             f"{metrics.FEWEST_SPEAKERS} speakers. "
         )
     stand_out = [
-        f"{changes.short_name(row['variant'])} ({score} {_effect(row, score).rstrip(' *')})"
+        f"{changes.short_name(row['variant'])} ({score} {_points(row, score)})"
         for _, row in found.iterrows()
         for score in effects.SCORES
         if row[f"{score} p"] < effects.SIGNIFICANT
