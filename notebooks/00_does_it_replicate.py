@@ -29,7 +29,7 @@ from contextlib import suppress
 import pandas as pd
 from IPython.display import display
 
-from repro import plots, simulation, study
+from repro import claims, plots, simulation, study
 from repro.errors import NoResultsError
 from repro.pages import common, first, poolings, wording
 
@@ -47,18 +47,19 @@ for name in ("pooling", "filter-shapes"):
             seeds=seeds,
         )
 predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
+judged = claims.judge(predictions)
 
 # %% tags=["remove-input"]
-first.answer(predictions)
+first.answer(judged, predictions)
 
 # %% tags=["remove-input"]
 common.notice(corpus, preset, sweep=True)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that can be tested here, with what the results say of each."}}
-first.marks(predictions)
+first.marks(judged, predictions)
 
 # %% tags=["remove-input"]
-first.untested(predictions)
+first.untested(judged)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion of either corpus (WA) and guessing (UA) would reach."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 if "pooling" in found:
@@ -118,9 +119,9 @@ for data in found.values():
 # ## How to read the verdicts
 #
 # Every claim has a test that was fixed before any result of its study on real speech was looked at,
-# but for what {doc}`09_how_sure` lists; the pages state it. A claim is *supported* when every 95%
-# interval that it rests on lies where the claim puts it, *contradicted* when one of its effects
-# lies significantly elsewhere, and *undecided* otherwise. Where many shapes are compared, a
+# with the exceptions that {doc}`09_how_sure` lists; the pages state it. A claim is *supported* when
+# every 95% interval that it rests on lies where the claim puts it, *contradicted* when one of its
+# effects lies significantly elsewhere, and *undecided* otherwise. Where many shapes are compared, a
 # contradiction must also survive Holm's correction, so that an interval may lie elsewhere and the
 # claim still be undecided. A claim about WA and UA is supported by both, and contradicted by
 # either. The intervals come from a bootstrap that draws whole speakers (and seeds, where there are
@@ -140,8 +141,8 @@ for data in found.values():
 #
 # Wherever the words leave a choice, the setting is a field of the configuration, so that each
 # reading can be tried with `repro run ... --set`; the default is the reading closest to the words,
-# but for three that {doc}`10_left_open` gives reasons for. That page lists every choice, and where
-# the paper contradicts itself.
+# except for three, which {doc}`10_left_open` gives reasons for. That page lists every choice, and
+# where the paper contradicts itself.
 
 # %% tags=["remove-input"]
 for data in found.values():

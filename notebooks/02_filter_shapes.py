@@ -91,9 +91,9 @@ filter_shapes.unlearnt(data.predictions)
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim that the paper makes of Fig. 2 has a test that was fixed before any result of the
-# study on real speech was looked at, but for what {doc}`09_how_sure` lists. Where no network of the
-# sweep recognises a single utterance of some emotion, nothing is judged.
+# Each claim that the paper makes of Fig. 2 has a test that was fixed before any result of the study
+# on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no network
+# of the sweep recognises a single utterance of some emotion, nothing is judged.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

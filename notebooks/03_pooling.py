@@ -211,9 +211,9 @@ plots.confusions(data.predictions, list(summary["variant"]))
 # ## Verdicts
 #
 # Each claim that the paper makes of Table 1 has a test that was fixed before any result of the
-# study on real speech was looked at, but for what {doc}`09_how_sure` lists. The p-values here are not
-# McNemar's but those of an exact test that exchanges two poolings speaker by speaker; they enter no
-# verdict.
+# study on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. The
+# p-values here are not McNemar's but those of an exact test that exchanges two poolings speaker by
+# speaker; they enter no verdict.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
 common.verdicts(data.predictions)

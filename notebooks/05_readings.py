@@ -12,7 +12,7 @@
 # *The paper's Sections 2.1 to 3.3. How much depends on what the paper leaves open?*
 #
 # Two people who follow the paper to the letter can build two systems. Where its words allow more than
-# one reading, the other pages take the one closest to the words, but for three that
+# one reading, the other pages take the one closest to the words, except for three, which
 # {doc}`10_left_open` gives reasons for. This page takes the others, one at a time, and measures what
 # each does.
 

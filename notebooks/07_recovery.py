@@ -15,7 +15,7 @@
 # The paper lets one side of a filter grow, watches accuracy rise and level off, and reads from the
 # turn how much time, or how wide a band, emotion needs to show itself. On speech nobody can check
 # that reading, since nobody knows the answer. Here the answer is planted: signals are made whose
-# classes differ in a pattern of a known stretch and in nothing else, and the same sweep is made over
+# classes differ in a pattern of a known stretch and in nothing else, and the same sweep is run on
 # them.
 
 # %% tags=["parameters"]

@@ -78,7 +78,7 @@ poolings.gain_needed(measured)
 # ## What was changed after results were seen
 #
 # The tests of claims were written before any result of their studies on real speech was looked at,
-# but for the following:
+# with these exceptions:
 
 # %% tags=["remove-input"]
 power.changed_later()

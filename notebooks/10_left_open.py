@@ -12,7 +12,7 @@
 # *Which decisions does a reader have to make who wants to build the experiment from the paper alone?*
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
-# the reading closest to the words, but for three where the list says why:
+# the reading closest to the words, except for three where the list says why:
 # `network.attention_average`, `network.attention_bn` and `protocol.score`. The other readings can
 # be tried with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures
 # what each does, where that study has been run.

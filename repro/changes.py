@@ -113,8 +113,8 @@ def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
 
 
 def short_name(variant: str) -> str:
-    """Return a variant's name without the section of its field, for where room is short."""
-    return re.sub(r"^[a-z_]+\.", "", variant)
+    """Return a variant's name as pages show it: without the section of its field, 10x2 as 10×2."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", re.sub(r"^[a-z_]+\.", "", variant))
 
 
 def against(variant: str) -> str:

@@ -1,8 +1,8 @@
 """Each claim of the paper against the results: a verdict with its evidence (Sections 3.2 to 4).
 
 Every claim of `paper.CLAIMS` has one function here and, beside it, the sentence that states its
-test; both were fixed before any result of its study on real speech was looked at, but for what
-`CHANGED_LATER` lists. A claim may have several parts, such as WA and UA: it is supported if all of
+test; both were fixed before any result of its study on real speech was looked at, except as
+`CHANGED_LATER` says. A claim may have several parts, such as WA and UA: it is supported if all of
 them are, contradicted if any of them is, undecided otherwise. Verdicts are for the presets as they
 are. A claim is not testable here if results that it needs are missing or unfinished, if they come
 from synthetic sound, from a preset made for show, from changed settings or from fewer than five

@@ -234,7 +234,7 @@ def check_network(network: Network) -> None:
 
 
 def _weights(network: Network) -> int:
-    """Count the weights of a network, but for its biases and norms."""
+    """Count the weights of a network, without its biases and norms."""
     inputs = (network.stem_channels * len(network.stems), *network.trunk)
     stems = sum(network.stem_channels * height * width for height, width in network.stems)
     trunk = sum(i * o * paper.TRUNK_KERNEL**2 for i, o in itertools.pairwise(inputs))

@@ -389,7 +389,7 @@ def histories(history: pd.DataFrame) -> Figure:
         for _, fold in runs.groupby(["fold", "seed"]):
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
-        ax.plot(mean, color=colour, lw=2.2, label=variant)
+        ax.plot(mean, color=colour, lw=2.2, label=short_name(variant))
     ax.axhline(np.log(len(paper.EMOTIONS)), color="0.6", ls=":")
     ax.annotate(
         "guessing",

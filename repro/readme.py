@@ -82,19 +82,20 @@ def verdicts(predictions: pd.DataFrame) -> str:
     """Return the verdicts in brief, as Markdown."""
     if predictions.empty:
         return NOTHING
-    judged = [v for v in claims.judge(predictions) if v.verdict != "not testable here"]
-    run = wording.run_column(predictions, judged)
+    judged = claims.judge(predictions)
+    tested = [v for v in judged if v.verdict != "not testable here"]
+    run = wording.run_column(predictions, tested)
     corpus = wording.title(predictions["corpus"].iloc[0])
     columns = {
-        "claim of the paper": [v.claim.text for v in judged],
-        f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in judged],
-        "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in judged],
+        "claim of the paper": [v.claim.text for v in tested],
+        f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in tested],
+        "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in tested],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = [first.answer(predictions).data]
-    if judged:
+    text = [first.answer(judged, predictions).data]
+    if tested:
         text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    if untested := first.untested(predictions):
+    if untested := first.untested(judged):
         text.append(untested.data)
     text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]
     return "\n\n".join(filter(None, text))

@@ -256,6 +256,10 @@ def collect(path: Path, **changes: Any) -> results.Results:
     return study.collect("pooling", results_file=path, **(how | changes))
 
 
+def first_answer(predictions: pd.DataFrame) -> str:
+    return first.answer(claims.judge(predictions), predictions).data
+
+
 LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
 
 
@@ -273,20 +277,21 @@ def test_the_first_page_s_verdict_changes_with_the_results(
 ) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": attention}, speakers=speakers)
     predictions = collect(path).predictions
-    answer = first.answer(predictions).data
-    marks = first.marks(predictions)
+    judged = claims.judge(predictions)
+    answer = first.answer(judged, predictions).data
+    marks = first.marks(judged, predictions)
     if verdict == "not testable here":
         assert "That is not answered here" in answer and "4 speakers are too few" in answer
         assert marks is None
-        assert "attention pooling beats GAP" in first.untested(predictions).data
+        assert "attention pooling beats GAP" in first.untested(judged).data
     else:
         rows = re.findall(r"<tr>(.*?)</tr>", marks.data, re.DOTALL)
         (row,) = [row for row in rows if "attention pooling beats GAP" in row]
         assert f"{common.MARKS[verdict][0]} {verdict}" in row
-        assert "attention pooling beats GAP" not in first.untested(predictions).data
+        assert "attention pooling beats GAP" not in first.untested(judged).data
         assert f"attention pooling beats GAP in WA and in UA, is {verdict}" in answer
-        judged = [found.verdict for found in claims.judge(predictions)]
-        assert f"{judged.count(verdict)} {verdict}" in answer
+        found = [each.verdict for each in judged]
+        assert f"{found.count(verdict)} {verdict}" in answer
         assert "On EmoDB (preset coarse, 10 speakers, 1 seed)" in answer
     rows = re.findall(r"<tr>(.*?)</tr>", common.verdicts(predictions).data, re.DOTALL)
     (row,) = [row for row in rows if "attention pooling beats GAP" in row]
@@ -300,9 +305,9 @@ def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_cal
     monkeypatch.setattr(metrics, "exchange_test", lambda *_: p)
     for attention in (0.8, 0.4):
         path = write_results(tmp_path / f"{attention}.jsonl", LEVEL | {"attention": attention})
-        assert ("close call" in first.answer(collect(path).predictions).data) == close
+        assert ("close call" in first_answer(collect(path).predictions)) == close
     path = write_results(tmp_path / "level.jsonl", LEVEL)
-    assert "close call" not in first.answer(collect(path).predictions).data
+    assert "close call" not in first_answer(collect(path).predictions)
 
 
 def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> None:
@@ -310,8 +315,9 @@ def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> Non
     write_results(path, {"2x2": 0.6, "10x2": 0.7}, study_name="filter-shapes", speakers=8)
     predictions = results.read(path).predictions
     runs = "pooling: preset coarse, 10 speakers, 1 seed; filter-shapes: preset coarse, 8 speakers"
-    assert f"On EmoDB ({runs}, 1 seed)" in first.answer(predictions).data
-    rows = re.findall(r"<tr>(.*?)</tr>", first.marks(predictions).data, re.DOTALL)
+    assert f"On EmoDB ({runs}, 1 seed)" in first_answer(predictions)
+    marks = first.marks(claims.judge(predictions), predictions).data
+    rows = re.findall(r"<tr>(.*?)</tr>", marks, re.DOTALL)
     assert sum("preset coarse, 8 speakers, 1 seed" in row for row in rows) == 1
     assert sum("preset coarse, 10 speakers, 1 seed" in row for row in rows) == 3
 
@@ -366,13 +372,15 @@ def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
 
 
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
-    assert "not answered here" in first.answer(pd.DataFrame()).data
-    assert first.marks(pd.DataFrame()) is None
-    untested = first.untested(pd.DataFrame()).data
+    nothing = pd.DataFrame()
+    judged = claims.judge(nothing)
+    assert "not answered here" in first.answer(judged, nothing).data
+    assert first.marks(judged, nothing) is None
+    untested = first.untested(judged).data
     assert all(claim.text in untested for claim in paper.CLAIMS)
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
-    answer = first.answer(results.read(path).predictions).data
-    assert "not answered here" in answer and "synthetic sound says nothing about emotion" in answer
+    said = first_answer(results.read(path).predictions)
+    assert "not answered here" in said and "synthetic sound says nothing about emotion" in said
 
 
 def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:

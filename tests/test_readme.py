@@ -18,7 +18,7 @@ import yaml
 from results_line import RECORD
 from test_report import write_notebook
 
-from repro import cli, paper, readme, report
+from repro import claims, cli, paper, readme, report
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
 from repro.pages import first
@@ -185,7 +185,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
 ) -> None:
     found = published(on_speech)
     answer, table, why, reasons, note = readme.verdicts(found).split("\n\n")
-    assert answer == first.answer(found).data
+    assert answer == first.answer(claims.judge(found), found).data
     assert answer.startswith("**On EmoDB (preset coarse, 6 speakers, 1 seed), of the paper's 11 ")
     head, rule, *rows = table.splitlines()
     run = "on EmoDB, preset coarse, 6 speakers, 1 seed"

@@ -201,7 +201,7 @@ def _download(frame: pd.DataFrame) -> str:
 
 def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     """Turn scores and their bounds into text such as `65.0 [58.1, 71.9]`."""
-    table = summary[["variant"]].copy()
+    table = summary["variant"].map(short_name).to_frame()
     for score in scores:
         columns = summary[[score, f"{score} low", f"{score} high"]]
         table[score] = [wording.number(*row) for row in columns.itertuples(index=False)]
@@ -253,7 +253,7 @@ def tests(predictions: pd.DataFrame) -> Markdown:
 def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
     """Count the parameters of each variant's network."""
     counts = {
-        variant: sum(p.numel() for p in build_network(experiment.network).parameters())
+        short_name(variant): sum(p.numel() for p in build_network(experiment.network).parameters())
         for variant, experiment in grid.items()
     }
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])

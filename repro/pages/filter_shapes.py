@@ -6,17 +6,13 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import claims, metrics, paper
+from repro.changes import short_name
 from repro.pages import wording
 
 
 def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
-    """Say which emotions no shape recognises at all.
-
-    None if there is no such emotion, or no result of the sweep among the predictions.
-    """
-    if predictions.empty or (predictions["study"] != "filter-shapes").all():
-        return None
-    never = claims.never_recognised(predictions[predictions["study"] == "filter-shapes"])
+    """Say which emotions no shape of the sweep recognises at all. None if there are none."""
+    never = claims.never_recognised(predictions)
     if not never:
         return None
     return Markdown(
@@ -33,8 +29,8 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     best = {}
     for side, pattern in (("height", rf"^\d+x{fixed}$"), ("width", rf"^{fixed}x\d+$")):
         sweep = ours.loc[ours.index.str.match(pattern), "WA"]
-        best[side] = f"{sweep.idxmax()} ({sweep.max():.1f}%, worst {sweep.min():.1f}%)"
-    paper_height, paper_width = (f"{h}x{w}" for h, w in paper.STEM_SHAPES)
+        best[side] = f"{short_name(sweep.idxmax())} ({sweep.max():.1f}%, worst {sweep.min():.1f}%)"
+    paper_height, paper_width = (f"{h}×{w}" for h, w in paper.STEM_SHAPES)
     return Markdown(
         f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
         f"the width does; the paper chose {paper_height} and {paper_width}. "

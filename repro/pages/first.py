@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -11,10 +12,9 @@ from repro import claims, effects
 from repro.pages import common, wording
 
 
-def answer(predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the first page in one sentence."""
+def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markdown:
+    """Answer the question of the first page in one sentence, from all verdicts on predictions."""
     main = "attention-above-gap"
-    judged = claims.judge(predictions)
     of_main = next(v for v in judged if v.claim.id == main)
     counts: Counter[str] = Counter(v.verdict for v in judged)
     if counts["not testable here"] == len(judged):
@@ -29,25 +29,25 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     )
 
 
-def marks(predictions: pd.DataFrame) -> HTML | None:
+def marks(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> HTML | None:
     """Show every claim that can be tested, with a mark for its verdict and what it rests on.
 
     Those that the results decide come first. Where studies were run in different ways, a column
     says how the one behind each verdict was run. None if no claim can be tested.
     """
     order = list(common.MARKS)
-    judged = [v for v in claims.judge(predictions) if v.verdict != "not testable here"]
-    judged.sort(key=lambda v: order.index(v.verdict))
-    if not judged:
+    tested = [v for v in judged if v.verdict != "not testable here"]
+    tested.sort(key=lambda v: order.index(v.verdict))
+    if not tested:
         return None
-    rows = common.verdict_rows(judged)
-    return common.table(rows.assign(**wording.run_column(predictions, judged)))
+    rows = common.verdict_rows(tested)
+    return common.table(rows.assign(**wording.run_column(predictions, tested)))
 
 
-def untested(predictions: pd.DataFrame) -> Markdown | None:
+def untested(judged: Sequence[claims.Verdict]) -> Markdown | None:
     """List the claims that cannot be tested, and why. None if there are none."""
     reasons: dict[str, list[str]] = {}
-    for v in claims.judge(predictions):
+    for v in judged:
         if v.verdict == "not testable here":
             reasons.setdefault(v.note, []).append(v.claim.text)
     if not reasons:
@@ -73,6 +73,6 @@ def _close_call(judged: claims.Verdict) -> str:
     )
 
 
-def _why_untested(judged: list[claims.Verdict]) -> str:
+def _why_untested(judged: Sequence[claims.Verdict]) -> str:
     notes = list(dict.fromkeys(v.note for v in judged))
     return "; ".join(notes)

@@ -136,7 +136,8 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
 
 def _effect(row: pd.Series, score: str) -> str:
     """Give what `_points` gives, and a star where the effect is told apart from none."""
-    return _points(row, score) + (" *" if row[f"{score} p"] < effects.SIGNIFICANT else "")
+    star = "\N{NO-BREAK SPACE}*" if row[f"{score} p"] < effects.SIGNIFICANT else ""
+    return _points(row, score) + star
 
 
 def _points(row: pd.Series, score: str) -> str:

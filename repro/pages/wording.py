@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from repro import claims, effects, metrics
+from repro.changes import short_name
 
 TITLES = {
     "synthetic": "synthetic speech",
@@ -99,7 +100,7 @@ def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """
     chance = metrics.majority(predictions) / 100
     guessing = [
-        str(variant)
+        short_name(str(variant))
         for variant, row in summary.iterrows()
         if row["WA low"] <= 100 * chance or (pd.isna(row["WA low"]) and _by_chance(row, chance))
     ]
