@@ -82,7 +82,11 @@ common.table(speed.steps(machines), decimals=1)
 # what max-pooling leaves over, which is exact but needs a backward pass of its own.
 #
 # Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
-# on one GPU, are used through `--ray`, see {doc}`../cluster`.
+# on one GPU, are used through `--ray`, see {doc}`../cluster`. To train several networks in one call
+# was tried as well, and is not what the trainer does:
+
+# %% tags=["remove-input"]
+speed.several(machines)
 
 # %% [markdown]
 # ## Memory, and more data

@@ -27,6 +27,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 from torch.backends import cudnn
+from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -54,9 +55,9 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
     """Measure everything.
 
     Returns:
-        `train`, `sweep`, `front_end`, `predict`, `limit`, `memory` and `scaling`, each a dict of
-        numbers, with `machine`. Rates are medians over rounds, with `spread`, the smallest and the
-        largest. A `ratio` is that of the medians.
+        `train`, `sweep`, `several`, `front_end`, `predict`, `limit`, `memory` and `scaling`, each a
+        dict of numbers, with `machine`. Rates are medians over rounds, with `spread`, the smallest
+        and the largest. A `ratio` is that of the medians.
     """
     where = trainer.choose_device(device)
     how = trainer.choose_precision(precision, where)
@@ -71,6 +72,7 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         "machine": machine(where, how),
         "train": train,
         "sweep": sweep,
+        "several": several(where),
         "front_end": front_end(),
         "predict": prediction(where, how),
         "limit": peaks
@@ -105,8 +107,8 @@ def text(found: dict[str, Any]) -> str:
     """Lay out what `run` found as tables."""
     table = rates(found).to_string(index=False, na_rep="–", float_format="{:.2f}".format)
     lines = [", ".join(f"{k} {v}" for k, v in found["machine"].items()), table]
-    between = {k: v for k, v in found["train"].items() if k not in ("spread", "ratio")}
-    for name, facts in (("train", between), *((k, found[k]) for k in ("memory", "scaling"))):
+    for name in ("train", "several", "memory", "scaling"):
+        facts = {k: v for k, v in found[name].items() if k not in ("spread", "ratio")}
         lines.append(f"{name}: " + ", ".join(f"{k} {v:.3g}" for k, v in facts.items()))
     return "\n\n".join(lines)
 
@@ -150,6 +152,7 @@ def training(
     lie channels last, memory that is kept, bfloat16. What the trainer adds after them is to do
     without a loader, and to compile where that pays.
     """
+    trainer.give_back_memory()
     generator = torch.Generator().manual_seed(0)
     count = paper.BATCH_SIZE * (8 if device.type == "cuda" else 1)
     segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) * 2 - 1
@@ -220,6 +223,39 @@ def textbook(
             optimiser.step()
             loss.item()  # as they do, for the running loss
             yield len(segments)
+
+
+def several(device: torch.device) -> dict[str, Any]:
+    """Compare networks of one shape trained in turn and all at once: segments per second.
+
+    At once, `torch.func` takes the gradients of all networks in one call, where their convolutions
+    become one with groups. Folds or seeds of one network could be trained like that.
+    """
+    number = 8 if device.type == "cuda" else 2
+    shape = study.variants("filter-shapes", "paper")[SWEEP[0]].network
+    networks = [
+        build_network(shape).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for _ in range(number)
+    ]
+    segments = torch.rand(number, paper.BATCH_SIZE, 1, paper.BINS, paper.FRAMES, device=device)
+    labels = torch.arange(paper.BATCH_SIZE, device=device) % len(paper.EMOTIONS)
+    state = stack_module_state(networks)
+
+    def loss(parameters: Any, buffers: Any, segments: Tensor) -> Tensor:
+        scores = functional_call(networks[0], (parameters, buffers), (segments,))
+        return F.cross_entropy(scores, labels)
+
+    def in_turn() -> int:
+        for network, own in zip(networks, segments, strict=True):
+            network.zero_grad()
+            F.cross_entropy(network(own), labels).backward()
+        return number * paper.BATCH_SIZE
+
+    def at_once() -> int:
+        vmap(grad(loss))(*state, segments)
+        return number * paper.BATCH_SIZE
+
+    return compare({"in turn": in_turn, "at once": at_once}, device)
 
 
 def front_end() -> dict[str, Any]:
@@ -294,6 +330,7 @@ def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any
         labels = torch.arange(count) % len(paper.EMOTIONS)
         network = build_network(config.Network())
         settings = replace(config.Training(), epochs=1, milestones=())
+        trainer.give_back_memory()
         start = time.perf_counter()
         trainer.fit(network, segments, labels, settings, seed=0, device=device, precision=precision)
         seconds[times] = time.perf_counter() - start

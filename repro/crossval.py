@@ -254,6 +254,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train a network in place on a training set, compiled where that pays; see `trainer.fit`."""
+    trainer.give_back_memory()
     return trainer.fit(
         network,
         training.segments,

@@ -263,6 +263,7 @@ def measure(
     Without compiling it, which takes longer than all the rest: where the trainer finds that this
     pays, training is faster than measured here.
     """
+    trainer.give_back_memory()
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH)
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)

@@ -250,18 +250,25 @@ def keep_freed_memory(keep: bool) -> None:
 
     glibc by itself gives every large block back at once, and each training step on a processor
     then spends a third of its time on getting zeroed pages for the same maps again. What is kept
-    does not always fit the next step: the process grows to one and a half times its size. What is
-    left of an earlier network fits even less, and is given back here in any case.
+    does not always fit the next step: the process grows to one and a half times its size.
     """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # musl has none
+    if libc := _glibc():
         # Otherwise, what glibc's limits grow to by themselves when large blocks come and go.
         libc.mallopt(M_MMAP_MAX, 0 if keep else 65536)
         libc.mallopt(M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**26)
+
+
+def give_back_memory() -> None:
+    """Give back to the system what was kept for an earlier network, and does not fit the next."""
+    if libc := _glibc():
         libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is glibc, as on most Linux systems."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "malloc_trim") else None
 
 
 def learning_rate(epoch: int, training: Training) -> float:

@@ -127,8 +127,10 @@ def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(bench, "memory", lambda *_: {"resident_gb": 1.0})
     found = bench.run("cpu", "fp32")
     assert list(found) == [
-        *("machine", "train", "sweep", "front_end", "predict", "limit", "memory", "scaling")
+        *("machine", "train", "sweep", "several"),
+        *("front_end", "predict", "limit", "memory", "scaling"),
     ]
+    assert found["several"]["at once"] > 0
     json.dumps(found)
     assert {"textbook", "repro", "ratio", "channels last", "memory kept"} < set(found["train"])
     assert set(found["limit"]) > {"train", "10x2"}

@@ -234,8 +234,13 @@ class Spy:
         self.networks: list[torch.nn.Module] = []
         monkeypatch.setattr(trainer, "fit", self._fit)
         monkeypatch.setattr(trainer, "predict", self._predict)
+        monkeypatch.setattr(trainer, "give_back_memory", self._give_back)
+        self.given_back_before: list[int] = []  # numbers of the trainings
         self.scored: list[torch.Tensor] = []
         self.logits: list[torch.Tensor] = []
+
+    def _give_back(self) -> None:
+        self.given_back_before.append(len(self.networks) + 1)
 
     def _fit(self, network: torch.nn.Module, segments: Any, labels: Any, *a: Any, **k: Any) -> Any:
         self.networks.append(network)
@@ -257,6 +262,7 @@ def test_an_utterances_score_is_the_mean_over_its_segments(
     spy = Spy(monkeypatch)
     history, predictions = crossval.run_fold(features, fold, experiment, seed=0)
     [network] = spy.networks
+    assert spy.given_back_before == [1]
     assert len(history) == 2
     assert list(predictions.columns) == ["utterance", "emotion", *EMOTIONS]
     assert predictions["utterance"].to_list() == table["utterance"].iloc[fold.test].to_list()

@@ -456,15 +456,15 @@ maps = [torch.ones(2**20) for _ in range(64)]
 held = resident()
 del maps[::2]  # pieces between which something lives on
 kept = resident()
-trainer.keep_freed_memory(True)
+trainer.give_back_memory()
 print(held - kept, held - resident())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is told nothing elsewhere")
-def test_memory_is_kept_within_a_training_and_given_back_before_the_next() -> None:
+def test_memory_is_kept_until_it_is_given_back() -> None:
     run = [sys.executable, "-c", LEFT_BY_A_NETWORK]
     found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    within, between = map(int, found.split())
-    assert within < 8 * 2**20
-    assert between > 100 * 2**20
+    at_first, then = map(int, found.split())
+    assert at_first < 8 * 2**20
+    assert then > 100 * 2**20

@@ -53,6 +53,18 @@ def steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["machine", "step", "segments per second", "spread"])
 
 
+def several(machines: dict[str, dict[str, Any]]) -> Markdown:
+    """Say what it brings to train several networks at once."""
+    return Markdown(
+        "\n".join(
+            f"- On **{machine}** networks of one shape, trained at once so that their convolutions "
+            f"become one with groups (`torch.func`), take {1 / found['several']['ratio']:.1f} "
+            "times as long as in turn."
+            for machine, found in machines.items()
+        )
+    )
+
+
 def needs(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Give the peak memory of a fold of IEMOCAP's size, and how time grows with data."""
     columns = [
