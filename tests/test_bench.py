@@ -118,11 +118,12 @@ def test_the_processor_has_a_name() -> None:
 @pytest.mark.slow
 def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     small = config.Network(stride=(8, 8))
+    alone = replace(small, pooling="gap", stems=((10, 2),), trunk=())
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench.config, "Network", lambda: small)
     monkeypatch.setattr(bench, "SWEEP", ("10x2",))
     monkeypatch.setattr(
-        bench.study, "variants", lambda *_: {"10x2": config.Experiment(network=small)}
+        bench.study, "variants", lambda *_: {"10x2": config.Experiment(network=alone)}
     )
     monkeypatch.setattr(bench, "memory", lambda *_: {"resident_gb": 1.0})
     found = bench.run("cpu", "fp32")
