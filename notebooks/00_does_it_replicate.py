@@ -134,7 +134,7 @@ for data in found.values():
 # recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
 # emotion counts as much as a common one. Both are measured on speakers that the network has never
 # heard: in each fold one speaker is held out and all others are trained on. The paper used the
-# improvised dialogues of IEMOCAP {cite:p}`busso2008iemocap`; a claim about its very numbers can be
+# improvised dialogues of IEMOCAP {cite:p}`busso2008iemocap`; claims about published numbers can be
 # tested on that corpus alone.
 #
 # ## Where the paper leaves a choice

@@ -91,7 +91,7 @@ filter_shapes.unlearnt(data.predictions)
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim that the paper makes of Fig. 2 has a test that was fixed before any result of the study
+# Each claim the paper makes about Fig. 2 has a test that was fixed before any result of the study
 # on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no network
 # of the sweep recognises a single utterance of some emotion, nothing is judged.
 

@@ -83,7 +83,7 @@ common.table(common.parameters(study.variants("pooling", "paper")))
 # Before the weights, the features are normalised by their l2 norm and a signed square root.
 #
 # **Attention pooling** is what is left of {eq}`eq-bilinear` when $W_k$ is only allowed rank one,
-# $W_k = b_k a_k^\top$. Because a trace does not change when factors are moved around in a circle,
+# $W_k = b_k a_k^\top$. Because a trace does not change when its factors are permuted cyclically,
 #
 # $$
 # \begin{aligned}
@@ -152,19 +152,19 @@ common.fitted(data, corpus)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of earlier systems, of the paper's and of ours: Table 1 of the paper, continued."}}
 common.table(poolings.table_1(data.predictions))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA supposes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 summary = poolings.beside_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
-# ### Two by two
+# ### In pairs
 #
-# The same utterances are tested by each network, so that two of them can be compared utterance by
+# Each network is tested on the same utterances, so that any two can be compared utterance by
 # utterance. {numref}`tab-paired` gives the difference of each pair with its interval over speakers.
 # Beside it stands McNemar's exact test of the utterances that only one of the two recognises, on
 # the first seed. It is the usual test, and it promises too much: it takes utterances as
 # independent, and its p-values are not corrected for there being three.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings two by two: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings in pairs: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
 common.table(poolings.paired(data.predictions))
 
 # %% tags=["hide-input"]
@@ -210,7 +210,7 @@ plots.confusions(data.predictions, list(summary["variant"]))
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim that the paper makes of Table 1 has a test that was fixed before any result of the
+# Each claim that the paper makes about Table 1 has a test that was fixed before any result of the
 # study on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. The
 # p-values here are not McNemar's but those of an exact test that exchanges two poolings speaker by
 # speaker; they enter no verdict.

@@ -15,7 +15,7 @@
 # Attention pooling weighs the positions of the last map before it adds them up. The paper says that
 # this lets the network find the parts of an utterance that carry emotion, and shows no map. This page
 # shows some, and asks whether they follow something simple: the loudness of the speech along time,
-# or how periodic it is, as speech is most where it has a pitch.
+# or its periodicity, which is strongest where speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -36,10 +36,10 @@ common.notice(corpus, preset)
 # ## Two maps
 #
 # The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for
-# each position, all shares together one. The **top-down map** of an emotion says how much each
+# each position, and the shares sum to one. The **top-down map** of an emotion says how much each
 # position speaks for that emotion. The score of an emotion is the sum of their product:
 # {eq}`eq-attention`, with the softmax of $X b$ in place of $X b$. Both maps are shown and measured
-# on speakers that the network has never heard, while the fold that held them out was tested.
+# on speakers that the network has never heard, at the test of the fold that held them out.
 
 # %% tags=["hide-input"]
 attention.map_size(preset)
@@ -65,7 +65,7 @@ common.so_far(data, corpus, root, only="attention")
 # ## Utterances that were recognised
 #
 # For each emotion the first utterance of the corpus that was recognised, and of it the segment that
-# speaks most clearly for the emotion. Rows: what the network saw, in fewer points and on a scale that
+# scores highest for the emotion. Rows: what the network saw, downsampled and on a scale that
 # brings out what is faint; the bottom-up map; the top-down map of the emotion. In the maps a brighter
 # colour means more, and white is the input, laid over them.
 
@@ -91,14 +91,14 @@ plots.attention_examples(data.examples, right=False)
 # utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers and seeds. The
 # top-down map is that of the emotion that the utterance was taken for.
 #
-# The strength of the periodicity has a limit as a measure of pitch: it is taken of soft frames as of
+# The strength of the periodicity has a limit as a measure of pitch: it is taken in soft frames as in
 # loud ones, whereas trackers of pitch have a threshold (Praat's is 3% of the greatest amplitude).
 # What hums in a pause may count as periodic. This pulls the correlation with pitch towards 0, so a
-# weak one is no sign that a map passes over voices.
+# weak one is no sign that a map ignores voiced speech.
 #
 # Loud speech is mostly voiced speech, so the two correlations share much. Their difference, taken
 # within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the
-# bottom-up map as a share of the largest possible: 1 looks everywhere alike, as average pooling does.
+# bottom-up map as a share of the largest possible: 1 is uniform, as average pooling is.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
 averages = attention.averages(data.attention)

@@ -41,14 +41,14 @@ common.table(left_open.readings())
 # ## One change at a time
 #
 # Each change is made to the attention network with all else as it is here; that of the bilinear norm
-# is made to the bilinear network, which alone has one. Later milestones count from those of the
+# is made to the bilinear network, which alone has one. `milestones=+1` is relative to those of the
 # preset. A reading that a corpus has no names or labels for is left out, and so are most of them
 # under a preset that is made to show the machinery.
 #
-# An effect is the difference of WA, or of UA, to the default on the same speakers and seeds; who
-# speaks is what counts, even where a change holds out something else than speakers. Brackets and
+# An effect is the difference in WA, or in UA, from the default on the same speakers and seeds; who
+# speaks is what counts, even where a change holds out something other than speakers. Brackets and
 # lines are 95% intervals of a bootstrap that draws whole speakers and seeds. Among so many effects
-# some intervals lie off 0 by accident. A star, and a filled point, therefore ask for more: a p-value
+# some intervals exclude 0 by chance. A star, and a filled point, therefore ask for more: a p-value
 # under 0.05 after Holm's correction over all effects on this page. Choosing the best epoch cannot
 # lower WA: what it adds is a bias whatever its p-value.
 
@@ -83,7 +83,7 @@ common.table(variations.change_effects(found))
 # for each field the value whose networks end training with the lowest loss, averaged over the folds
 # of the first seed. Only changes that keep the training segments, their labels and the loss as they
 # are can be compared in this way. Those that leave out utterances or keep tails, merge emotions,
-# weigh the classes or fold otherwise are not eligible, nor those that only change how scores are
+# weight the classes or fold differently are not eligible, nor those that only change how scores are
 # made of a trained network. Each field is chosen by itself, so the combination need not be the best
 # there is, and a low training loss need not mean good results on new speakers.
 

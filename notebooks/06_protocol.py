@@ -72,7 +72,7 @@ common.so_far(data, corpus, root)
 # ## Their size
 #
 # Against the default: held-out speakers, the last epoch, every utterance, happy alone. Differences
-# are taken on the same speakers and seeds, utterance by utterance where both test the same, and else
+# are taken on the same speakers and seeds, utterance by utterance if both test the same, otherwise
 # between the two numbers that would be reported. Brackets and lines are 95% intervals of a bootstrap
 # that draws whole speakers and seeds. A star, and a filled point, stand for a p-value under 0.05
 # after Holm's correction over all effects on this page. Choosing the best epoch cannot lower WA: what

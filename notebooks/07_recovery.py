@@ -13,7 +13,7 @@
 # filter shapes find it?*
 #
 # The paper lets one side of a filter grow, watches accuracy rise and level off, and reads from the
-# turn how much time, or how wide a band, emotion needs to show itself. On speech nobody can check
+# bend how much time, or how wide a band, emotion needs to show itself. On speech nobody can check
 # that reading, since nobody knows the answer. Here the answer is planted: signals are made whose
 # classes differ in a pattern of a known stretch and in nothing else, and the same sweep is run on
 # them.
@@ -49,11 +49,11 @@ page.notice(preset)
 #
 # - *falling*: the first is loud, the second soft;
 # - *rising*: the first is soft, the second loud;
-# - *level*: both are loud, or both soft, in as many pairs each;
+# - *level*: both are loud in half of the pairs, both soft in the other half;
 # - *mixed*: as many pairs fall as rise.
 #
 # Each signal of each class thus has the same events, with the same long-term spectrum and the same
-# level. Pairs lie at random places, farther apart than the events of a pair. What reaches less far
+# level. Pairs lie at random places, farther apart than the events of a pair. A filter smaller
 # than a pair sees a loud or a soft event now and then, equally often in all classes.
 
 # %%
@@ -111,7 +111,7 @@ plots.sweeps(data.predictions, found)
 # ## Recovered against planted
 #
 # The recovered scale is where accuracy first stands halfway between chance and the best of its sweep,
-# on straight lines between the sizes that were measured. This was fixed after first trials
+# interpolated linearly between the sizes measured. This was fixed after first trials
 # with single networks, and before the sweep was run. In
 # brackets stand 95% intervals from a bootstrap over the held-out draws; with fewer than five there is
 # none. They do not cover what the coarse steps between sizes leave open.

@@ -54,8 +54,8 @@ plots.network(experiment.network)
 #
 # The last layer gives a map for each of 80 features. Averaging it treats every moment and every
 # frequency alike. *Attention pooling*, which was made for recognising actions in pictures
-# {cite:p}`girdhar2017attentional`, learns two further maps: one for each emotion that says what
-# speaks for it where, and one for all that says where to look. It is the cheap relative of
+# {cite:p}`girdhar2017attentional`, learns further maps: one for each emotion, which says where
+# it shows itself, and one for all, which says where to look. It is the cheap relative of
 # *bilinear pooling* {cite:p}`lin2015bilinear`, which weighs all pairs of features.
 # {doc}`03_pooling` derives the one from the other.
 #

@@ -41,8 +41,8 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # speakers there is none.
 #
 # Beside the difference of two poolings stands the p-value of another test. If the two were alike,
-# then everything that they say of a speaker might as well be exchanged; of all such exchanges, how
-# many give a difference as large? It enters no verdict. Where it is not small and a verdict is
+# all their answers for any speaker could just as well be exchanged; of all such exchanges, how many
+# give a difference at least as large? It enters no verdict. Where p is not small and a verdict is
 # definite, the call is close.
 #
 # ## Do they keep their word?
@@ -51,7 +51,7 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # own around the same mean, and every utterance is recognised or not by chance.
 # {numref}`tab-coverage` counts how many of the intervals hold the mean. It should be 95 of a hundred.
 # Beside it stands what comes of taking utterances as independent (Wilson's interval): the more
-# speakers differ, the more it promises too much.
+# speakers differ, the more it overpromises.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-coverage", "caption": "Share of 95% intervals that hold the truth, from simulated experiments."}}
 common.table(held)
@@ -86,8 +86,8 @@ power.changed_later()
 # %% [markdown]
 # ## What the intervals leave out
 #
-# - *Other corpora.* They speak of other speakers of the same kind, in the same room, saying the same
-#   things. EmoDB has ten sentences; what a network does on an eleventh is not in any interval.
+# - *Other corpora.* Intervals are about other speakers of the same kind, in the same room, saying
+#   the same things. EmoDB has ten sentences; what a network does on an eleventh is in no interval.
 # - *What listeners disagree on.* The labels are taken as true.
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of

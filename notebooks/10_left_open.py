@@ -9,7 +9,7 @@
 # %% [markdown]
 # # What the paper left open
 #
-# *Which decisions does a reader have to make who wants to build the experiment from the paper alone?*
+# *Which decisions must anyone make who builds the experiment from the paper alone?*
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
 # the reading closest to the words, except for three where the list says why:
@@ -42,10 +42,10 @@ left_open.choices()
 #   10×2 the best.
 # - The introduction gives UA as 68.0, where Table 1 has 68.06.
 #
-# One word is wrong without doing harm: Eq. 1 is called an expansion, and is the compression of the
+# One word is wrong without doing harm: Eq. 1 is called an expansion, but is the compression of the
 # µ-law.
 #
-# ## What cannot be told at all
+# ## What cannot be known at all
 #
 # - *The filter shapes of Fig. 2.* The paper gives both ranges and speaks of dozens of shapes,
 #   without a list. {doc}`02_filter_shapes` tries a selection within them.
@@ -73,7 +73,7 @@ left_open.counted()
 # - Initial weights are those that PyTorch gives its layers. Convolutions have a bias, as in Eq. 2,
 #   and so have the last layers, though Eqs. 3, 4 and 9 write none.
 # - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even
-#   side, the one zero more comes at the end.
+#   side, the extra zero comes at the end.
 # - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention
 #   maps.
 # - Weight decay acts on all parameters, those of batch normalisation and biases included, as

@@ -11,7 +11,7 @@
 #
 # *How long does it take to find out, and what does the time go into?*
 #
-# Behind every page of this book stand many small trainings. `repro bench` measures how fast they
+# Behind each page of this book stand many small training runs. `repro bench` measures how fast they
 # are on a machine, beside the way in which public programs train such networks, and beside what the
 # machine could do at best. This page shows the measurements that lie in `results/bench/`, one file
 # for each machine.
@@ -44,7 +44,7 @@ speed.measured_on(machines)
 common.table(speed.rates(machines), decimals=2)
 
 # %% [markdown]
-# ## What brings how much
+# ## What each step brings
 #
 # The steps from the usual loop to the trainer, for the attention network. Each row adds one step to
 # those above it, and the last is the trainer, which also does without a loader. Differences smaller
@@ -79,7 +79,7 @@ common.table(speed.steps(machines), decimals=1)
 #
 # Tried and left out, as they brought nothing here: compiling in float32 on a processor, where the
 # convolutions take most of the time and stay as they are; large memory pages; and normalising only
-# what max-pooling leaves over, which is exact but needs a backward pass of its own.
+# what max-pooling keeps, which is exact but needs a backward pass of its own.
 #
 # Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
 # on one GPU, are used through `--ray`, see {doc}`../cluster`. To train several networks in one call

@@ -152,7 +152,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
         if test.study == "filter-shapes" and (never := never_recognised(study.predictions)):
             verdict = "not testable here"
             note = (
-                f"no shape recognises a single utterance of {' or '.join(never)}, so that the "
+                f"no shape recognises a single utterance of {' or '.join(never)}, a sign that the "
                 "networks have hardly learnt"
             )
     return Verdict(claim, verdict, test.statement, parts, study.speakers, study.seeds, note)

@@ -53,7 +53,7 @@ Corpus = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
 ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to append to.")]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, counted from 0.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool,
@@ -393,7 +393,7 @@ def fetch(name: str, directory: Path) -> None:
     from repro.corpora.fetch import fetch_emodb
 
     if name != "emodb":
-        raise ReproError(f"cannot fetch {name}: only emodb is free to download")
+        raise ReproError(f"cannot fetch {name}: only emodb can be fetched")
     fetch_emodb(directory)
     print(f"EmoDB is in {directory}; look at it with: repro corpus check emodb {directory}")
 

@@ -334,7 +334,7 @@ READINGS = (
     Reading(
         "front_end.tail",
         "2.1",
-        "nothing on what the last whole segment leaves over",
+        "nothing on what is left over after the last whole segment",
         "left out",
         (("pad", "one more segment, zero-padded at the end"),),
     ),
@@ -357,7 +357,7 @@ READINGS = (
         "3.3",
         "softmax on the bottom-up map, product “spatially averaged”",
         "sum over positions, as the softmax already averages; divided once more, scores would "
-        "be smaller by the number of positions",
+        "be smaller by a factor of the number of positions",
         (("mean", "divide by the number of positions as well"),),
     ),
     Reading(
@@ -384,7 +384,7 @@ READINGS = (
     Reading(
         "training.class_weights",
         "3.1",
-        "nothing on unequal classes",
+        "nothing on class imbalance",
         "none",
         (("inverse-frequency", "inverse frequency"),),
     ),

@@ -418,8 +418,8 @@ def test_a_sweep_that_has_not_learnt_all_emotions_is_not_judged() -> None:
         if found.claim.section == "3.2":
             assert found.verdict == "not testable here" and found.parts
             assert found.note == (
-                "no shape recognises a single utterance of happy, so that the networks have hardly "
-                "learnt"
+                "no shape recognises a single utterance of happy, a sign that the networks have "
+                "hardly learnt"
             )
 
 

@@ -149,8 +149,8 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
     losses = ", ".join(f"{loss:.2f} ({variant})" for variant, loss in last.items())
     shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
     return Markdown(
-        f"{said}. The mean training loss of the last epoch is {losses}; to know of an utterance "
-        f"only how common each emotion is gives {stats.entropy(shares):.2f}. What fits its "
+        f"{said}. The mean training loss of the last epoch is {losses}; knowing only "
+        f"how common each emotion is gives {stats.entropy(shares):.2f}. A network that fits its "
         "training data less well might gain more from further steps."
     )
 

@@ -68,8 +68,8 @@ def _close_call(judged: claims.Verdict) -> str:
     if p < effects.SIGNIFICANT:
         return ""
     return (
-        " That is a close call: by an exact test, which exchanges the two speaker by speaker, a "
-        f"difference as large comes about by chance with p = {p:.2f}."
+        " That is a close call: an exact test, which exchanges the two speaker by speaker, gives "
+        f"p = {p:.2f}."
     )
 
 

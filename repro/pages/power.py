@@ -91,8 +91,8 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     return Markdown(
         f"Of the intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a hundred hold "
         f"the truth, the fewest with {fewest} speakers; of those that take utterances as "
-        f"independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as they are "
-        f"supposed to here, a gain that is to be found {enough:.0f} times in a hundred must be "
+        f"independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as is "
+        f"assumed here, a gain that is to be found {enough:.0f} times in a hundred must be "
         f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
         f"{poolings.attention_gain():.1f} points."
     )

@@ -33,11 +33,11 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
     """Lay `effects.table` out for the protocol page: what a paper that did this would report."""
     return pd.DataFrame(
         {
-            "a paper that would …": [
+            "a paper that were to …": [
                 f"{changes.TRAPS[name]} ({changes.short_name(name)})" for name in found["variant"]
             ],
             **{
-                f"… would report of {score}": [
+                f"… would report as {score}": [
                     f"{row[score]:.1f}%: {_effect(row, score)}" for _, row in found.iterrows()
                 ]
                 for score in effects.SCORES

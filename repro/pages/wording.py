@@ -108,7 +108,7 @@ def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
         return ""
     return (
         "Not distinguishable from always naming the commonest emotion "
-        f"({100 * chance:.1f}%), and so of no use for an order: {', '.join(guessing)}. "
+        f"({100 * chance:.1f}%), and so of no use for a ranking: {', '.join(guessing)}. "
     )
 
 
