@@ -146,7 +146,7 @@ def test_a_figure_is_the_same_bytes_again() -> None:
 
 def test_no_letter_of_a_figure_is_too_small_for_a_phone() -> None:
     plots.use_style()
-    losses = [(v, 0, 0, epoch, 1.0) for v in range(22) for epoch in (1, 2)]
+    losses = [(f"{v}x2", 0, 0, epoch, 1.0) for v in range(22) for epoch in (1, 2)]
     history = pd.DataFrame(losses, columns=["variant", "fold", "seed", "epoch", "loss"])
     settings = config.preset("paper").network
     for figure in (plots.network(settings), plots.mu_law_curve(), plots.histories(history)):
