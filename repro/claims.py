@@ -32,6 +32,7 @@ import pandas as pd
 from scipy import stats
 
 from repro import config, metrics, paper
+from repro.changes import short_name
 from repro.corpora import BUILT_IN
 
 Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
@@ -303,7 +304,7 @@ def height_flattens(study: Study) -> list[Part]:
     higher = [name for h, name in heights.items() if h > HEIGHT]
     _require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
     comparison = _Comparison(
-        f"WA, {{}} − {heights[HEIGHT]} (claimed: within ±{LEVEL_WA:g})",
+        f"WA, {{}} − {short_name(heights[HEIGHT])} (claimed: within ±{LEVEL_WA:g})",
         higher,
         [heights[HEIGHT], *higher],
         lambda s: s[..., 1:, WA] - s[..., :1, WA],
@@ -525,7 +526,7 @@ def _ahead(study: Study, name: str, others: Sequence[str], least: float = 0.0) -
     """Compare the WA of one shape with that of others, claimed to be behind it."""
     bound = f" (claimed: above {least:g})".replace("-", "−") if least else ""
     comparison = _Comparison(
-        f"WA, {name} − {{}}{bound}",
+        f"WA, {short_name(name)} − {{}}{bound}",
         others,
         [name, *others],
         lambda s: s[..., :1, WA] - s[..., 1:, WA],
@@ -557,7 +558,7 @@ def _all_within(study: Study, comparison: _Comparison, least: float, most: float
     outside = np.maximum(least - values, values - most)
     t = np.divide(outside, error, out=np.zeros_like(values), where=error > 0)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
-    against = [name for name, p in zip(names, chances, strict=True) if p < WRONG]
+    against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < WRONG]
     verdict: Judgement = "supported" if (reach < 0).all() else "undecided"
     if against:
         verdict = "contradicted"
@@ -566,7 +567,7 @@ def _all_within(study: Study, comparison: _Comparison, least: float, most: float
     note = f"{what.format('…')}: contradicted by {', '.join(against)}" if against else ""
     beyond = estimate.high < least or estimate.low > most
     remark = "not enough after Holm's correction" if beyond and not against else ""
-    return Part(what.format(names[shown]), "points", *estimate, verdict, note, remark)
+    return Part(what.format(short_name(names[shown])), "points", *estimate, verdict, note, remark)
 
 
 # Rules -------------------------------------------------------------------------------------------

@@ -379,8 +379,8 @@ def test_best_shapes(
     found = verdicts(sweep(of_height, of_width))["best-shapes"]
     assert found.verdict == expected
     contradicted = expected == "contradicted"
-    rivals = "WA, 2x8 − … (claimed: above −2)"
-    assert found.note == (f"{rivals}: contradicted by 2x30" if contradicted else "")
+    rivals = "WA, 2×8 − … (claimed: above −2)"
+    assert found.note == (f"{rivals}: contradicted by 2×30" if contradicted else "")
     assert [part.low < part.effect < part.high for part in found.parts] == [True, True]
     assert found.parts[1].what == rivals.replace("…", "2x30") or not contradicted
 

@@ -146,7 +146,7 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
             f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
         )
     last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
-    losses = ", ".join(f"{loss:.2f} ({variant})" for variant, loss in last.items())
+    losses = ", ".join(f"{loss:.2f} ({short_name(variant)})" for variant, loss in last.items())
     shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
     return Markdown(
         f"{said}. The mean training loss of the last epoch is {losses}; knowing only "
