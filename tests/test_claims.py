@@ -382,7 +382,7 @@ def test_best_shapes(
     rivals = "WA, 2×8 − … (claimed: above −2)"
     assert found.note == (f"{rivals}: contradicted by 2×30" if contradicted else "")
     assert [part.low < part.effect < part.high for part in found.parts] == [True, True]
-    assert found.parts[1].what == rivals.replace("…", "2x30") or not contradicted
+    assert found.parts[1].what == rivals.replace("…", "2×30") or not contradicted
 
 
 def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
