@@ -34,11 +34,12 @@ speed.measured_on(machines)
 # %% [markdown]
 # ## Beside the usual way
 #
-# The usual way of training: float32, maps that lie one channel after the other, a `DataLoader` over
-# precomputed features, nothing compiled. The usual front end: librosa, one segment after the other,
-# though test segments overlap by four fifths. All run in one process and in turns; the numbers are
-# medians. The last column says how close the trainer comes to what the machine's arithmetic, or its
-# memory, would allow if nothing else took time.
+# The usual way of training: the network written down layer after layer, float32, maps that lie one
+# channel after the other, a `DataLoader` over precomputed features, nothing compiled. The usual
+# front end: librosa, one segment after the other, though test segments overlap by four fifths. All
+# run in one process and in turns; the numbers are medians. The last column says how close the
+# trainer comes to what the machine's arithmetic, or its memory, would allow if nothing else took
+# time.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-speed", "caption": "Work per second: training in segments, the front end in seconds of speech, prediction in utterances of 5 s."}}
 common.table(speed.rates(machines), decimals=2)
@@ -46,8 +47,9 @@ common.table(speed.rates(machines), decimals=2)
 # %% [markdown]
 # ## What each step brings
 #
-# The steps from the usual loop to the trainer, for the attention network. Each row adds one step to
-# those above it, and the last is the trainer, which also does without a loader. Differences smaller
+# The steps from the usual loop to the trainer, for the attention network. Each row with a plus adds
+# one step to those above it. The trainer has them all, and does without a loader. The last row is
+# the trainer with a compiled network, or on a GPU, where it compiles, without. Differences smaller
 # than the spread mean nothing.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-steps", "caption": "Training the attention network, in segments per second, from the usual loop to the trainer."}}
@@ -61,25 +63,28 @@ common.table(speed.steps(machines), decimals=1)
 #   The trainer asks the C library to keep them, where there is room.
 # - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
-# - **Half precision and compiling** where the machine has units for bfloat16, or a GPU. The trainer
-#   chooses them without being asked; `repro run --precision fp32` goes without. The first layer
-#   always computes in float32: the scaling of the paper's Section 2.1 puts most of a spectrogram so
-#   close to −1 that bfloat16 would make one number of it.
+# - **bfloat16** where the machine has units for it. The trainer chooses it without being asked;
+#   `repro run --precision fp32` goes without. The scaling of the paper's Section 2.1 puts most of a
+#   spectrogram so close to −1 that bfloat16 would make one number of it. The first layer therefore
+#   adds 1 to what it reads, which its batch normalisation takes off again: near 0 bfloat16 tells
+#   small numbers apart.
+# - **The network of this book** gives the same scores as one that is written down in the paper's
+#   order, and does so faster:
+#   - *ReLU after max-pooling.* The maximum is the same, and ReLU and its gradient have a quarter of
+#     the positions to visit.
+#   - *The mean in the order of memory.* The gradient of a global average is the same number at every
+#     position. Written down in the other order than the map lies in, it slows the pass through ReLU
+#     behind it.
+#   - *Max-pooling that forgets its input.* For its gradient it is enough to know where the maxima
+#     lay. That saves memory, not time.
+#   - *Long filters in pieces.* A filter of 80 columns over one channel is one of 10 columns over
+#     eight shifted channels, and the library is made for those. Only the sweep of Fig. 2 has such
+#     filters.
 #
-# The network of this book is written for speed as well. Both sides of the comparison use it, so that
-# the tables do not show what that brings:
-#
-# - **ReLU after max-pooling.** The maximum is the same, and ReLU and its gradient have a quarter of
-#   the positions to visit.
-# - **The mean in the order of memory.** The gradient of a global average is the same number at every
-#   position. Written down in the other order than the map lies in, it slows the pass through ReLU
-#   behind it.
-# - **Max-pooling that forgets its input.** For its gradient it is enough to know where the maxima
-#   lay. That saves memory, not time.
-#
-# Tried and left out, as they brought nothing here: compiling in float32 on a processor, where the
-# convolutions take most of the time and stay as they are; large memory pages; and normalising only
-# what max-pooling keeps, which is exact but needs a backward pass of its own.
+# Tried and left out, as they brought nothing here: compiling on a processor (the last row; what the
+# compiler makes of the gradient of max-pooling is slower than the library's own code); large memory
+# pages; and normalising only what max-pooling keeps, which is exact but needs a backward pass of its
+# own.
 #
 # Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
 # on one GPU, are used through `--ray`, see {doc}`../cluster`. To train several networks in one call

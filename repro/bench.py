@@ -1,8 +1,9 @@
 """How fast the front end, the trainer and prediction are, beside the usual way and the hardware.
 
 Everything compared runs in one process and in turns, so that whatever else the machine does slows
-both sides alike. The textbook way is that of public re-implementations: float32, eager, contiguous
-maps, a DataLoader over precomputed features, and memory as the C library handles it by itself.
+both sides alike. The textbook way is that of public re-implementations: the network written down
+layer after layer, float32, eager, contiguous maps, a DataLoader over precomputed features, and
+memory as the C library handles it by itself.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repro import config, crossval, paper, spectrogram, study, trainer
 from repro.errors import ReproError
-from repro.model import build_network
+from repro.model import GlobalAveragePooling, build_network
 
 ROUNDS = 3
 SWEEP = ("10x2", "2x8", "100x2", "2x80")
@@ -45,6 +46,7 @@ COPIES = 20  # in one measurement: a single one is over too soon for the clock
 SCALES = 1, 2, 4
 PREDICTED = 8  # utterances at once
 RESOLVED = 0.5  # seconds that quick work is repeated for, so that the clock can resolve it
+SETTLED = 3.0  # seconds of training until memory, which the other's turn gave back, is kept again
 # Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
 LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
 RATES = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
@@ -149,8 +151,9 @@ def training(
     """Compare the textbook loop with the trainer: segments per second at the paper's batch size.
 
     With `steps`, also what lies between the two, each with all that stands before it: maps that
-    lie channels last, memory that is kept, bfloat16. What the trainer adds after them is to do
-    without a loader, and to compile where that pays.
+    lie channels last, memory that is kept, bfloat16, our network. What the trainer adds after them
+    is to do without a loader, and to compile where that pays; last, the trainer that compiles where
+    it would not, or the other way round, if there is a compiler.
     """
     trainer.give_back_memory()
     generator = torch.Generator().manual_seed(0)
@@ -160,8 +163,9 @@ def training(
     data = TensorDataset(segments, labels)
     ours, kept = build_network(network), segments.to(device)
     settings = replace(config.Training(), epochs=1, milestones=())
+    pays = trainer.compiling_pays(config.Experiment(), trainer.COMPILE_FROM, device)
 
-    def one_epoch() -> int:
+    def one_epoch(compiled: bool = pays) -> int:
         trainer.fit(
             ours,
             kept,
@@ -170,14 +174,16 @@ def training(
             seed=0,
             device=device,
             precision=precision,
-            compiled=trainer.compiling_pays(
-                config.Experiment(), trainer.COMPILE_FROM[device.type], device, precision
-            ),
+            compiled=compiled,
         )
         return count
 
-    def usual(keep: bool = False, **settings: Any) -> Callable[[], int]:
-        loop = textbook(build_network(network), data, device, **settings)
+    def usual(
+        build: Callable[[config.Network], nn.Module] = TextbookNetwork,
+        keep: bool = False,
+        **settings: Any,
+    ) -> Callable[[], int]:
+        loop = textbook(build(network), data, device, **settings)
 
         def one_step() -> int:
             trainer.keep_freed_memory(keep)
@@ -187,13 +193,40 @@ def training(
 
         return one_step
 
-    ways = {"textbook": usual(), "repro": one_epoch}
+    ways: Ways = {"textbook": usual()}
     if steps:
-        ways["channels last"] = usual(layout=torch.channels_last)
-        ways["memory kept"] = usual(keep=True, layout=torch.channels_last)
-        if precision == "bf16":
-            ways["bfloat16"] = usual(keep=True, layout=torch.channels_last, half=True)
-    return compare(ways, device)
+        last: dict[str, Any] = {"layout": torch.channels_last}
+        ways["channels last"] = usual(**last)
+        ways["memory kept"] = usual(keep=True, **last)
+        if half := precision == "bf16":
+            ways["bfloat16"] = usual(keep=True, half=True, **last)
+        ways["network"] = usual(build_network, keep=True, half=half, **last)
+    ways["repro"] = one_epoch
+    if steps and trainer.compiler_works(device.type):
+        ways["not compiled" if pays else "compiled"] = lambda: one_epoch(not pays)
+    found = compare(ways, device, settle=SETTLED)
+    return found | {"ratio": found["repro"] / found["textbook"]}
+
+
+class TextbookNetwork(nn.Module):
+    """The layers of `build_network` as the paper names them, one after another."""
+
+    def __init__(self, network: config.Network):
+        super().__init__()
+        self.layers = build_network(network)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores that `build_network` gives, up to rounding."""
+        stems, trunk, pooling = self.layers.stems, self.layers.trunk, self.layers.pooling
+        maps = [conv(F.pad(x, pad)) for conv, pad in zip(stems.convs, stems.pads, strict=True)]
+        x = F.relu(stems.norm(torch.cat(maps, 1)))
+        for conv, norm, pooled in zip(trunk.convs, trunk.norms, trunk.pooled, strict=True):
+            x = F.relu(norm(conv(x)))
+            if pooled:
+                x = F.max_pool2d(x, paper.POOL_WINDOW)
+        if isinstance(pooling, GlobalAveragePooling):
+            return pooling.classify(x.mean((2, 3)))
+        return pooling(x)
 
 
 def textbook(
@@ -338,19 +371,25 @@ def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any
     return {f"{times}x": value for times, value in seconds.items()} | {"slope": float(slope)}
 
 
-def compare(ways: Ways, device: torch.device, unit: float = 1.0) -> dict[str, Any]:
+def compare(
+    ways: Ways, device: torch.device, unit: float = 1.0, settle: float = 0.0
+) -> dict[str, Any]:
     """Let ways of doing the same take turns; give work per second of each, and their ratio.
 
-    Each works twice in its turn, and the second time is measured.
+    Each works at least twice in its turn, and the last time is measured.
 
     Args:
         ways: the second is compared with the first.
         device: what to wait for before the clock is read.
         unit: what one piece of work counts as.
+        settle: seconds that must pass in a turn before the measurement.
     """
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for name in [*ways] * ROUNDS:
+        turn = time.perf_counter()
         ways[name]()  # compiles; takes back the memory and caches that the other's turn left
+        while time.perf_counter() - turn < settle:
+            ways[name]()
         gc.collect()
         synchronise(device)
         start = time.perf_counter()
@@ -390,7 +429,7 @@ def synchronise(device: torch.device) -> None:
 def hardware(device: torch.device, precision: trainer.Precision) -> dict[str, float]:
     """Measure the best rates of a matrix product (operations/s) and of a copy (bytes/s).
 
-    Of products in the precision of the network, and in float32, which its first layer is in.
+    Of products in the precision of the network.
     """
     size = 4 * MATRIX if device.type == "cuda" else MATRIX
     source = torch.randn(COPIED, device=device)
@@ -410,10 +449,8 @@ def hardware(device: torch.device, precision: trainer.Precision) -> dict[str, fl
             target.copy_(source)
         return COPIES * 2 * source.nbytes
 
-    first = product(torch.float32)
     return {
-        "operations_per_second": product(torch.bfloat16) if precision == "bf16" else first,
-        "operations_per_second_of_conv1": first,
+        "operations_per_second": product(torch.bfloat16 if precision == "bf16" else torch.float32),
         "bytes_per_second": compare({"rate": copy}, device)["spread"]["rate"][1],
     }
 
@@ -425,17 +462,12 @@ def limit(
 
     The operations are those of the forward and backward convolutions and products. The least bytes
     are those of the maps that convolutions write: each is written and read going forward, read
-    again going back, and its gradient written and read. The first layer is in float32 in any case.
+    again going back, and its gradient written and read.
     """
     work = least_work(network)
-    first = least_work(replace(network, trunk=(), pooling="gap"))
-    rest = Work(work.operations - first.operations, work.numbers - first.numbers)
-    seconds = (
-        first.operations / peaks["operations_per_second_of_conv1"]
-        + rest.operations / peaks["operations_per_second"]
-    )
-    least_bytes = 5 * (4 * first.numbers + (2 if precision == "bf16" else 4) * rest.numbers)
-    arithmetic, traffic = 1 / seconds, peaks["bytes_per_second"] / least_bytes
+    least_bytes = 5 * (2 if precision == "bf16" else 4) * work.numbers
+    arithmetic = peaks["operations_per_second"] / work.operations
+    traffic = peaks["bytes_per_second"] / least_bytes
     return {
         "operations": float(work.operations),
         "bytes": float(least_bytes),
@@ -454,7 +486,7 @@ class Work(NamedTuple):
 
 def least_work(network: config.Network) -> Work:
     """Count the work of one training step on one segment."""
-    module = build_network(network)
+    module = TextbookNetwork(network)
     numbers = 0
 
     def count(_: nn.Module, __: Any, output: Tensor) -> None:

@@ -98,7 +98,7 @@ def extract(
     """Compute the training segments of a corpus, in float32 on the device.
 
     In bfloat16 two thirds of a spectrogram of speech would be the same number, as the scaling of
-    Section 2.1 puts most of it next to -1.
+    Section 2.1 puts most of it next to -1; `model.Stems` moves it to 0 first.
 
     Args:
         table: the corpus's utterances.
@@ -264,9 +264,7 @@ def fit(
         rows=training.rows,
         device=device,
         precision=precision,
-        compiled=trainer.compiling_pays(
-            experiment, len(training.rows), torch.device(device), precision
-        ),
+        compiled=trainer.compiling_pays(experiment, len(training.rows), torch.device(device)),
         keep_memory=keep_memory,
         on_epoch=on_epoch,
         checkpoint=checkpoint,

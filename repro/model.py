@@ -26,6 +26,7 @@ from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000
+PIECE = 10  # rows, or columns, of the pieces that longer filters of Conv1 are cut into
 
 
 class Stems(nn.Module):
@@ -41,13 +42,40 @@ class Stems(nn.Module):
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
-        # Most of a spectrogram lies closer to -1 than bfloat16 can tell apart.
-        with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
-            maps = [conv(F.pad(x, pad)) for conv, pad in zip(self.convs, self.pads, strict=True)]
-            h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
-            maps = [m[:, :, :h, :w] for m in maps]
-            x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, `cat` makes a copy
-            return F.relu(self.norm(x), inplace=True)
+        # Most of a spectrogram lies closer to -1 than bfloat16 can tell apart; closer to 0 it can.
+        # That adds the same number to a map at all positions, as a bias would: the norm takes both
+        # off again, so the bias, in which small numbers would be rounded away, is left out.
+        maps = [
+            convolve(F.pad(x, pad) + 1, conv)  # type: ignore[arg-type]
+            for conv, pad in zip(self.convs, self.pads, strict=True)
+        ]
+        h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
+        maps = [m[:, :, :h, :w] for m in maps]
+        x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, `cat` makes a copy
+        return F.relu(self.norm(x), inplace=True)
+
+
+def convolve(x: Float[Tensor, "n 1 bins frames"], conv: nn.Conv2d) -> Float[Tensor, "n c h w"]:
+    """Apply the filters of a layer that reads one channel, without their bias.
+
+    A filter of 100 rows over x does what ten filters of 10 rows do over x, x moved by 10 rows, by
+    20 and so on. Long filters are cut up in this way, as the libraries behind torch are made for
+    short ones over many channels: the gradient of a long one takes up to eight times as long.
+    """
+    size = conv.kernel_size
+    piece = [min(side, PIECE) for side in size]
+    if piece == list(size):
+        return F.conv2d(x, conv.weight, stride=conv.stride)
+    pieces = [-(-side // part) for side, part in zip(size, piece, strict=True)]
+    # Filters are filled up with zeros to a whole number of pieces, and what they read as well.
+    rows, columns = (n * part - side for n, part, side in zip(pieces, piece, size, strict=True))
+    weight = F.pad(conv.weight, (0, columns, 0, rows))
+    weight = weight.unfold(2, piece[0], piece[0]).unfold(3, piece[1], piece[1]).flatten(1, 3)
+    height, width = (x.shape[d + 2] - size[d] + piece[d] for d in (0, 1))
+    x = F.pad(x, (0, columns, 0, rows))
+    x = x.unfold(2, height, piece[0]).unfold(3, width, piece[1]).flatten(1, 3)
+    x = x.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, weight, stride=conv.stride)
 
 
 class MaxPooling(torch.autograd.Function):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
 
-FORMAT = "repro-recogniser-1"
+FORMAT = "repro-recogniser-2"
 # Segments times channels that are computed at once: an hour of speech needs no more memory than a
 # few seconds, and neither does a wide network.
 BLOCK = 2048

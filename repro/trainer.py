@@ -31,9 +31,9 @@ PREDICT_BATCH = 64
 ROOM = 8 * 2**30  # bytes of free memory
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
 # Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
-# its network, which takes half a minute or more, can pay. A GPU trains on thousands of them in a
-# second; its number is not measured but taken from that.
-COMPILE_FROM = {"cpu": 5_000, "cuda": 100_000}
+# its network, which takes half a minute or more, can pay on a GPU. Not measured, but taken from a
+# GPU's training on thousands of segments in a second.
+COMPILE_FROM = 100_000
 MOST_COMPILED = 64  # networks in one process: more than any study has
 
 # Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
@@ -94,17 +94,16 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if has_units else "fp32"
 
 
-def compiling_pays(
-    experiment: Experiment, segments: int, device: torch.device, precision: Precision
-) -> bool:
+def compiling_pays(experiment: Experiment, segments: int, device: torch.device) -> bool:
     """Tell whether to compile the network for a fold with so many training segments.
 
-    In float32 on a processor the convolutions take most of the time, which compiling leaves as it
-    is. Where they are fast, on a GPU or in bfloat16, what lies between them is worth fusing.
+    On a processor it does not: the convolutions take most of the time and stay as they are, and the
+    library's code between them is as fast (see `repro bench`). On a GPU, where the convolutions are
+    fast, what lies between them is worth fusing.
     """
     height, width = experiment.network.stride
     work = segments * experiment.training.epochs / (height * width)
-    return work >= COMPILE_FROM[device.type] and (device.type == "cuda" or precision == "bf16")
+    return device.type == "cuda" and work >= COMPILE_FROM
 
 
 def fit(
@@ -154,7 +153,7 @@ def fit(
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     weights = _class_weights(labels[rows], training)
-    compiled = compiled and _compiler_works(device.type)
+    compiled = compiled and compiler_works(device.type)
     # The last batch of an epoch is smaller, and would be compiled for its size.
     whole_batch = torch.compile(network, dynamic=False) if compiled else network
     optimiser = torch.optim.SGD(
@@ -278,8 +277,8 @@ def learning_rate(epoch: int, training: Training) -> float:
 
 
 @cache
-def _compiler_works(device: str) -> bool:
-    """Compile something small; where that fails, say so once."""
+def compiler_works(device: str) -> bool:
+    """Tell whether networks can be compiled, by compiling something small; say so once if not."""
     # torch gives up compiling after 8 networks; a sweep holds 22, each of which counts as one.
     torch._dynamo.config.recompile_limit = MOST_COMPILED
     # On a GPU it would choose between kernels by timing them, and so round by luck.

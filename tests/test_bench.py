@@ -57,35 +57,29 @@ def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
 def test_a_limit_is_the_tighter_of_arithmetic_and_memory() -> None:
     network = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
     work = bench.least_work(network)
-    peaks = {
-        "operations_per_second": 1e15,
-        "operations_per_second_of_conv1": 10.0 * work.operations,
-        "bytes_per_second": 1e15,
-    }
+    peaks = {"operations_per_second": 10.0 * work.operations, "bytes_per_second": 1e15}
     assert bench.limit(network, peaks, "fp32", rate=5.0)["share"] == pytest.approx(0.5)
-    peaks |= {"operations_per_second_of_conv1": 1e15, "bytes_per_second": 20.0 * work.numbers}
+    peaks = {"operations_per_second": 1e15, "bytes_per_second": 20.0 * work.numbers}
     assert bench.limit(network, peaks, "fp32", rate=0.5)["share"] == pytest.approx(0.5)
+    assert bench.limit(network, peaks, "bf16", rate=1.0)["share"] == pytest.approx(0.5)
 
 
-def test_only_what_follows_the_first_layer_gains_from_bfloat16() -> None:
-    peaks = {
-        "operations_per_second": 2e12,
-        "operations_per_second_of_conv1": 1e12,
-        "bytes_per_second": 1e9,
-    }
-    full, alone = config.Network(), config.Network(pooling="gap", trunk=())
-    found = {
-        (network, precision): bench.limit(network, peaks, precision, rate=1.0)
-        for network in (full, alone)
-        for precision in ("fp32", "bf16")
-    }
-    assert found[alone, "fp32"] == found[alone, "bf16"]
-    first, of_alone = bench.least_work(full), bench.least_work(alone)
-    saved = found[full, "fp32"]["bytes"] - found[full, "bf16"]["bytes"]
-    assert saved == 5 * 2 * (first.numbers - of_alone.numbers) > 0
-    seconds = 1 / found[full, "bf16"]["arithmetic_limit"]
-    rest = first.operations - of_alone.operations
-    assert seconds == pytest.approx(of_alone.operations / 1e12 + rest / 2e12)
+@pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
+def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
+    """Trained on the same batch, both give the same loss and the same gradients."""
+    network = bench.TextbookNetwork(
+        config.Network(pooling=pooling, stem_channels=2, trunk=(4, 6, 6, 8))
+    ).double()
+    x = torch.rand(4, 1, 40, 24, dtype=torch.float64) * 2 - 1
+    weights = [p for name, p in network.named_parameters() if "stems.convs.0.bias" not in name]
+    found = []
+    for module in (network, network.layers):
+        scores = module(x)
+        loss = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 1, 2, 3]))
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
+        found.append((scores, *gradients))
+    assert max(float(g.abs().max()) for g in found[0][1:]) > 1e-3
+    torch.testing.assert_close(*found, atol=1e-7, rtol=1e-7)
 
 
 def test_memory_is_measured_given_back_and_kept(
@@ -120,6 +114,9 @@ def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     small = config.Network(stride=(8, 8))
     alone = replace(small, pooling="gap", stems=((10, 2),), trunk=())
     monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "SETTLED", 0.0)
+    # The compiler cannot read through the checks of shapes that the tests switch on.
+    monkeypatch.setattr(bench.trainer, "compiler_works", lambda _: False)
     monkeypatch.setattr(bench.config, "Network", lambda: small)
     monkeypatch.setattr(bench, "SWEEP", ("10x2",))
     monkeypatch.setattr(
@@ -133,6 +130,7 @@ def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     ]
     assert found["several"]["at once"] > 0
     json.dumps(found)
-    assert {"textbook", "repro", "ratio", "channels last", "memory kept"} < set(found["train"])
+    assert {"textbook", "repro", "ratio"} < set(found["train"])
+    assert len(speed.steps({"here": found})) >= len(["textbook", "layout", "memory", "ours"])
     assert set(found["limit"]) > {"train", "10x2"}
     assert "attention network, training" in bench.text(found)

@@ -14,6 +14,17 @@ from IPython.display import Markdown
 from repro import bench, paper, study
 from repro.spectrogram import segment_count
 
+STEPS = {
+    "textbook": "the usual loop",
+    "channels last": "+ channels last",
+    "memory kept": "+ memory kept",
+    "bfloat16": "+ bfloat16",
+    "network": "+ network of this book",
+    "repro": "the trainer",
+    "compiled": "the trainer, compiled",
+    "not compiled": "the trainer, not compiled",
+}
+
 
 def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
     """Read what `repro bench --json` found on each machine, by the file's name."""
@@ -46,10 +57,10 @@ def steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for machine, found in machines.items():
         train = found["train"]
-        for name in ("textbook", "channels last", "memory kept", "bfloat16", "repro"):
+        for name in STEPS:
             if name in train:
                 low, high = train["spread"][name]
-                rows.append((machine, name, train[name], f"{low:.1f} to {high:.1f}"))
+                rows.append((machine, STEPS[name], train[name], f"{low:.1f} to {high:.1f}"))
     return pd.DataFrame(rows, columns=["machine", "step", "segments per second", "spread"])
 
 
