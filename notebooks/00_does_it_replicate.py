@@ -75,6 +75,9 @@ if "pooling" in found and (steps := common.fitted(found["pooling"], corpus)):
     display(steps)
 
 # %% tags=["remove-input"]
+first.other_presets(poolings.other_presets(corpus, preset, results))
+
+# %% tags=["remove-input"]
 for data in found.values():
     if unfinished := common.so_far(data, corpus, root):
         display(unfinished)

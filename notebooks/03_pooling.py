@@ -28,7 +28,7 @@ seeds = 1
 from contextlib import suppress
 
 import torch
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from repro import metrics, paper, plots, simulation, study
 from repro.config import preset as get_preset
@@ -169,6 +169,24 @@ common.table(poolings.paired(data.predictions))
 
 # %% tags=["hide-input"]
 poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap"))
+
+# %% [markdown]
+# ### Under other presets
+#
+# What the results file holds of this comparison under other presets, each with its own training. A
+# pair is compared on the speakers that both networks were tested on.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
+others = poolings.other_presets(corpus, preset, results)
+common.table(poolings.by_preset(others), 2) if others else Markdown("It holds none.")
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "The poolings in pairs under other presets: points of difference with 95% intervals over speakers."}}
+common.table(poolings.pairs_by_preset(others)) if others else None
+
+# %% tags=["remove-input"]
+for name, other in others.items():
+    for said in (common.so_far(other, corpus, None), common.provenance(corpus, name, other.folds)):
+        if said:
+            display(said)
 
 # %% [markdown]
 # ## For scale: no network at all

@@ -43,7 +43,7 @@ class Links(SphinxTransform):
         page = Path(self.env.doc2path(self.env.docname))
         if page.suffix != ".ipynb":
             return
-        sources = {"notebook": page, "results": self._results(page)}
+        sources: dict[str, Path | None] = {"notebook": page, **self._results(page)}
         for figure in list(self.document.findall(nodes.figure)):
             cells = next((raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()), 0)
             image = next((i for i in figure.findall(nodes.image) if _is_svg(i)), None)
@@ -57,15 +57,18 @@ class Links(SphinxTransform):
                 continue
             figure.append(self._links(files | sources))
 
-    def _results(self, page: Path) -> Path | None:
-        """Find the results file that a page was made from: in the book, or in the project."""
+    def _results(self, page: Path) -> dict[str, Path | None]:
+        """Find the results files that a page was made from: in the book, or in the project."""
         notebook = json.loads(page.read_text(encoding="utf-8"))
-        stamp = notebook["metadata"].get("repro", {})
-        if not stamp.get("results") or not any(map(_reads_results, notebook["cells"])):
-            return None
+        names = notebook["metadata"].get("repro", {}).get("results", [])
+        if not any(map(_reads_results, notebook["cells"])):
+            return {}
         book = Path(self.env.srcdir)
-        candidates = (folder / stamp["results"] for folder in (book, book.parent))
-        return next((path for path in candidates if path.is_file()), None)
+        paths = [folder / name for name in names for folder in (book, book.parent)]
+        found = {path.name: path for path in reversed(paths) if path.is_file()}
+        if len(found) == 1:
+            return {"results": found.popitem()[1]}
+        return {f"results: {name}": found[name] for name in sorted(found)}
 
     def _as_table(self, figure: nodes.figure) -> Table:
         """Put a `Table` in a figure's place, its caption first."""

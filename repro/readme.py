@@ -45,7 +45,12 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
     predictions = published(project, source, corpus)
     readme_picture(predictions, project / PICTURE)
-    text = f"{before}{begin}\n{verdicts(predictions)}\n{end}{after}"
+    said = verdicts(predictions)
+    for name in source.besides:
+        others = poolings.other_presets(corpus, source.preset, str(project / name))
+        if gains := first.other_presets(others):
+            said += f"\n\n{gains.data}"
+    text = f"{before}{begin}\n{said}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
 

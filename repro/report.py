@@ -37,11 +37,15 @@ class Source(NamedTuple):
 
     results: str  # the file, below the project
     preset: str
+    besides: tuple[str, ...] = ()  # files that the page reads as if they were one with the first
 
 
 EDITION_CORPUS = "emodb"
 SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
+OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl",))
 OTHER_SOURCES = {
+    "00_does_it_replicate": OTHER_PRESETS,
+    "03_pooling": OTHER_PRESETS,
     "05_readings": Source("results/emodb/readings.jsonl", "coarse"),
     "07_recovery": Source("results/planted/quick.jsonl", "quick"),
     "11_how_fast": Source("results/bench/cpu.json", "paper"),
@@ -101,7 +105,7 @@ def build_report(
         page = book / "report" / notebook.name
         with _running(notebook.stem, console):
             run_notebook(notebook, page, parameters, private, console)
-        _stamp(page, {"results": f"results/{results.name}"})
+        _stamp(page, {"results": [f"results/{results.name}"]})
     _enclose(book, f"results/{results.name}", results)
     return build_book(book, out / "jupyter-book.log", console)
 
@@ -121,7 +125,7 @@ def build_edition(console: Console | None = None) -> Path:
 
     def make_page(notebook: Path) -> None:
         source = source_of(notebook)
-        results = Path(os.path.relpath(project / source.results))
+        results = joined(source, project, out / notebook.stem)
         parameters = {
             "corpus": EDITION_CORPUS,
             "root": None,
@@ -138,15 +142,15 @@ def build_edition(console: Console | None = None) -> Path:
     # Nothing is trained, so that no page waits for another; each has a kernel to itself.
     with _running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(make_page, notebooks(project)))
-    for source in {source_of(notebook) for notebook in notebooks(project)}:
-        _enclose(book, source.results, project / source.results)
+    for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
+        _enclose(book, name, project / name)
     index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
     from repro import readme  # which draws
 
-    readme.update(project, SPEECH, corpus=EDITION_CORPUS)
+    readme.update(project, OTHER_PRESETS, corpus=EDITION_CORPUS)
     return index
 
 
@@ -161,7 +165,26 @@ def source_of(notebook: Path) -> Source:
     return OTHER_SOURCES.get(notebook.stem, SPEECH)
 
 
-def made_from(notebook: Path, project: Path) -> dict[str, str | None]:
+def files_of(notebook: Path) -> list[str]:
+    """Return the results files of the published edition's page of a notebook."""
+    source = source_of(notebook)
+    return [source.results, *source.besides]
+
+
+def joined(source: Source, project: Path, folder: Path) -> Path:
+    """Return the results file of a source; of several that are there, one that holds them all."""
+    from repro.audit import merge
+
+    main, *others = (project / name for name in (source.results, *source.besides))
+    if not main.is_file() or not any(path.is_file() for path in others):
+        return Path(os.path.relpath(main))
+    target = folder / main.name
+    target.unlink(missing_ok=True)
+    merge([path for path in (main, *others) if path.is_file()], target)
+    return target
+
+
+def made_from(notebook: Path, project: Path) -> dict[str, Any]:
     """Return checksums of what a published page is made from: its notebook and its results.
 
     Args:
@@ -169,20 +192,22 @@ def made_from(notebook: Path, project: Path) -> dict[str, str | None]:
         project: The folder above `results/`.
 
     Returns:
-        `notebook`, SHA-256 over the cells' kinds, sources and metadata; `results`, the file's name
-        below the project; and `results sha256`, of the file, None if there is none.
+        `notebook`, SHA-256 over the cells' kinds, sources and metadata; `results`, the names of the
+        files below the project; and `results sha256`, of each, None for one that is not there.
     """
     import nbformat
 
     cells = [
         (c.cell_type, c.source, c.metadata) for c in nbformat.read(notebook, as_version=4).cells
     ]
-    results = source_of(notebook).results
-    path = project / results
+    paths = [project / name for name in files_of(notebook)]
     return {
         "notebook": hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest(),
-        "results": results,
-        "results sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        "results": files_of(notebook),
+        "results sha256": [
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+            for path in paths
+        ],
     }
 
 
@@ -355,7 +380,7 @@ def _end_page(path: Path, reason: str) -> None:
     nbformat.write(notebook, path)
 
 
-def _stamp(path: Path, facts: dict[str, str | None]) -> None:
+def _stamp(path: Path, facts: dict[str, Any]) -> None:
     """Keep in an executed page what it was made from."""
     import nbformat
 

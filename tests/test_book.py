@@ -23,6 +23,7 @@ from repro import attention, book, config, model, plots, report
 from repro.pages import common, left_open
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ["results/r.jsonl", "results/s.jsonl", "results/none.jsonl"]
 FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]})
 
 
@@ -45,7 +46,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built page with a figure, a table, and words where a table might have been."""
     folder = tmp_path_factory.mktemp("project") / "book"
     (folder / "results").mkdir(parents=True)
-    (folder / "results" / "r.jsonl").write_text("a fold", encoding="utf-8")
+    for name in ("r", "s"):
+        (folder / "results" / f"{name}.jsonl").write_text(f"a fold of {name}", encoding="utf-8")
     shutil.copy(ROOT / "_config.yml", folder)
     shutil.copy(ROOT / "book" / "references.bib", folder)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n", encoding="utf-8")
@@ -68,7 +70,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "repro": {"results": "results/r.jsonl"}}
+    metadata = {"kernelspec": kernel, "repro": {"results": RESULTS}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
     built = report.build_book(folder, folder.parent / "log", Console(file=io.StringIO()))
     return built.parent / "page.html"
@@ -106,8 +108,9 @@ def test_figures_and_tables_are_numbered_apart_and_referred_to(page: Path) -> No
 
 def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
     files = downloads(page)
-    line = {f"fig-line {kind}" for kind in ("SVG", "CSV", "notebook", "results")}
-    table = {f"tab-two {kind}" for kind in ("CSV", "notebook", "results")}
+    kinds = ("CSV", "notebook", "results: r.jsonl", "results: s.jsonl")
+    line = {f"fig-line {kind}" for kind in ("SVG", *kinds)}
+    table = {f"tab-two {kind}" for kind in kinds}
     assert set(files) == line | table
     for name in ("fig-line CSV", "tab-two CSV"):
         data = pd.read_csv(files[name])
@@ -117,7 +120,9 @@ def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
     assert files["fig-line SVG"].name == "fig-line.svg"
     assert 'class="csv"' not in files["fig-line SVG"].read_text(encoding="utf-8")
     assert json.loads(files["fig-line notebook"].read_text(encoding="utf-8"))["cells"]
-    assert files["fig-line results"].read_text(encoding="utf-8") == "a fold"
+    for name in ("r", "s"):
+        file = files[f"fig-line results: {name}.jsonl"]
+        assert file.read_text(encoding="utf-8") == f"a fold of {name}"
     assert (
         "base64" not in page.read_text(encoding="utf-8").split("<article")[1].split("</article")[0]
     )

@@ -18,11 +18,12 @@ import pandas as pd
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from results_line import RECORD
 from rich.console import Console
 
 from repro import claims, config, metrics, paper, readme, report, results, study
 from repro.errors import NoResultsError, ReproError
-from repro.pages import common, filter_shapes, first
+from repro.pages import common, filter_shapes, first, poolings
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -115,6 +116,53 @@ def test_the_first_page_has_an_answer() -> None:
     assert all(claim.text in text for claim in paper.CLAIMS)
 
 
+# Other presets -----------------------------------------------------------------------------------
+
+
+def write_poolings(path: Path, preset: str, **folds: int) -> None:
+    """Add folds of each variant to a results file; attention is always right, the others never."""
+    corpus = {"name": "emodb", "hash": "ba9876543210"}
+    for variant, number in folds.items():
+        right = [0.9, 0.1] if variant == "attention" else [0.1, 0.9]
+        table = RECORD["predictions"] | {"happy": right, "angry": right[::-1]}
+        for fold in range(number):
+            record = RECORD | {"variant": variant, "key": f"{preset} {variant}", "preset": preset}
+            record |= {"corpus": corpus, "fold": f"{fold:02d}", "predictions": table}
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+
+
+def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    assert poolings.other_presets("emodb", "coarse", None) == {}
+    assert poolings.other_presets("emodb", "coarse", str(file)) == {}
+    write_poolings(file, "coarse", gap=6, attention=6)
+    assert poolings.other_presets("emodb", "coarse", str(file)) == {}
+    assert first.other_presets({}) is None
+    write_poolings(file, "paper", gap=6, attention=5, bilinear=1)
+    write_poolings(file, "quick", gap=6)
+    others = poolings.other_presets("emodb", "coarse", str(file))
+    assert list(others) == ["paper", "quick"]
+
+    rows = poolings.by_preset(others)[["preset", "model", "folds", "training loss"]]
+    assert sorted(rows.itertuples(index=False, name=None)) == [
+        ("paper", "attention", 5, 1.2),
+        ("paper", "bilinear", 1, 1.2),
+        ("paper", "gap", 6, 1.2),
+        ("quick", "gap", 6, 1.2),
+    ]
+    pairs = poolings.pairs_by_preset(others)
+    assert list(pairs[["pair", "WA", "speakers"]].itertuples(index=False, name=None)) == [
+        ("attention − gap", "+100.0 [+100.0, +100.0]", 5),
+        ("gap − bilinear", "0.0", 1),
+        ("attention − bilinear", "+100.0", 1),
+    ]
+    assert first.other_presets(others).data == (
+        "Under the preset `paper` (5 speakers, 1 seed; the paper's protocol) attention − GAP is "
+        "+100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of UA."
+    )
+
+
 # How it is made ----------------------------------------------------------------------------------
 
 
@@ -167,7 +215,7 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
     assert "the end" in shown(first)
     made_from = report.made_from(project / "notebooks" / "00_first.ipynb", project)
     assert first.metadata["repro"] == made_from
-    assert made_from["results sha256"] is None
+    assert made_from["results sha256"] == [None]
 
     second = nbformat.read(published / "01_page.ipynb", as_version=4)
     assert second.cells[-1].id == report.NOT_RUN
@@ -191,6 +239,21 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
     source = project / "notebooks" / "00_first.ipynb"
     source.write_text(source.read_text().replace("It cites", "It names"))
     assert report.made_from(source, project) != made_from
+
+
+def test_a_page_reads_several_results_files_as_one(tmp_path: Path) -> None:
+    source = report.Source("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
+    write_poolings(tmp_path / "coarse.jsonl", "coarse", gap=6)
+    assert report.joined(source, tmp_path, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
+    write_poolings(tmp_path / "paper.jsonl", "paper", gap=5, attention=6)
+    for _ in range(2):  # an earlier one is replaced
+        file = report.joined(source, tmp_path, tmp_path / "out")
+        folds = results.read(file).folds
+        assert folds.groupby(["preset", "variant"]).size().to_dict() == {
+            ("coarse", "gap"): 6,
+            ("paper", "attention"): 6,
+            ("paper", "gap"): 5,
+        }
 
 
 def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:

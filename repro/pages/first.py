@@ -9,7 +9,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from repro import claims, effects
-from repro.pages import common, wording
+from repro.pages import common, poolings, wording
+from repro.results import Results
+
+ATTENTION_GAP = "attention", "gap"
 
 
 def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markdown:
@@ -54,6 +57,25 @@ def untested(judged: Sequence[claims.Verdict]) -> Markdown | None:
         return None
     listed = "\n".join(f"- {note}: {'; '.join(texts)}." for note, texts in reasons.items())
     return Markdown(f"Not testable here, and why:\n\n{listed}")
+
+
+def other_presets(others: dict[str, Results]) -> Markdown | None:
+    """Say what attention gains over GAP under other presets, see `poolings.other_presets`."""
+    pairs = poolings.pairs_by_preset(others)
+    gains = pairs[pairs["pair"] == " − ".join(ATTENTION_GAP)]
+    if gains.empty:
+        return None
+    said = [
+        f"Under the preset `{row.preset}` ({wording.many(row.speakers, 'speaker')}, "
+        f"{wording.many(others[row.preset].folds['seed'].nunique(), 'seed')}"
+        f"{_how_faithful(row.preset)}) attention − GAP is {row.WA} points of WA and {row.UA} of UA."
+        for row in gains.itertuples()
+    ]
+    return Markdown(" ".join(said))
+
+
+def _how_faithful(preset: str) -> str:
+    return "" if common.about_preset(preset) else "; the paper's protocol"
 
 
 def _close_call(judged: claims.Verdict) -> str:

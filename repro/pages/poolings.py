@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import metrics, paper
+from repro import metrics, paper, results
 from repro.corpora import emodb
 from repro.corpora.check import IEMOCAP
 from repro.pages import common, wording
+from repro.results import Results
 from repro.simulation import ASSUMED, Disagreement
 
 # The paper does not say how many utterances it has; the published release does.
@@ -88,6 +91,44 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
             "McNemar's p": found["p"].map("{:.3f}".format),
         }
     )
+
+
+def other_presets(corpus: str, preset: str, results_file: str | None) -> dict[str, Results]:
+    """Read the poolings that a results file holds of a corpus under other presets than a page's."""
+    if results_file is None or not os.path.exists(results_file):
+        return {}
+    found = results.read(results_file, study={"pooling"}, corpus={corpus})
+    names = [] if found.folds.empty else found.folds["preset"].unique()
+    return {name: found.where(preset=name) for name in names if name != preset}
+
+
+def by_preset(others: dict[str, Results]) -> pd.DataFrame:
+    """Show WA and UA of the poolings under each preset, with how the networks were trained."""
+    tables = []
+    for preset, data in others.items():
+        summary = metrics.summary(data.predictions)
+        rows = common.with_intervals(summary, ["WA", "UA"])
+        rows.insert(0, "preset", preset)
+        rows[["folds", "seeds"]] = summary[["folds", "seeds"]]
+        loss = data.history.sort_values("epoch").groupby(["variant", "fold", "seed"]).last()["loss"]
+        rows["training loss"] = summary["variant"].map(loss.groupby("variant").mean()).round(2)
+        tables.append(rows.rename(columns={"variant": "model"}))
+    return pd.concat(tables)
+
+
+def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
+    """Compare the poolings in pairs under each preset, on the speakers that both are tested on."""
+    rows = []
+    for preset, data in others.items():
+        for pair in metrics.TABLE_1_PAIRS:
+            both = data.predictions[data.predictions["variant"].isin(pair)]
+            of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
+            both = both[of_both]
+            if len(both):
+                points = [metrics.difference(both, *pair, score) for score in ("WA", "UA")]
+                found = [wording.difference(*each) for each in points]
+                rows.append((preset, " − ".join(pair), *found, both["fold"].nunique()))
+    return pd.DataFrame(rows, columns=["preset", "pair", "WA", "UA", "speakers"])
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:
