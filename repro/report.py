@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
     results: str  # the file, below the project
     preset: str
-    besides: tuple[str, ...] = ()  # files that the page reads as if they were one with the first
+    besides: tuple[str, ...] = ()  # further files; those of results are read as one with the first
 
 
 EDITION_CORPUS = "emodb"
@@ -48,7 +48,11 @@ OTHER_SOURCES = {
     "03_pooling": OTHER_PRESETS,
     "05_readings": Source("results/emodb/readings.jsonl", "coarse"),
     "07_recovery": Source("results/planted/quick.jsonl", "quick"),
-    "11_how_fast": Source("results/bench/cpu.json", "paper"),
+    "11_how_fast": Source(
+        "results/bench/cpu.json",
+        "paper",
+        besides=("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl"),
+    ),
 }
 
 
@@ -176,7 +180,8 @@ def joined(source: Source, project: Path, folder: Path) -> Path:
     from repro.audit import merge
 
     main, *others = (project / name for name in (source.results, *source.besides))
-    if not main.is_file() or not any(path.is_file() for path in others):
+    lines = main.is_file() and main.suffix == ".jsonl"
+    if not lines or not any(path.is_file() for path in others):
         return Path(os.path.relpath(main))
     target = folder / main.name
     target.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from results_line import RECORD
 
 from repro import bench, config, paper, spectrogram
 from repro.pages import speed
@@ -80,6 +82,37 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
         found.append((scores, *gradients))
     assert max(float(g.abs().max()) for g in found[0][1:]) > 1e-3
     torch.testing.assert_close(*found, atol=1e-7, rtol=1e-7)
+
+
+def test_precisions_are_compared_where_both_were_run(tmp_path: Path) -> None:
+    def write(name: str, precision: str, happy: float, **variants: int) -> Path:
+        path = tmp_path / name
+        scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
+        for variant, seeds in variants.items():
+            for seed, fold in itertools.product(range(seeds), range(6)):
+                record = RECORD | {"variant": variant, "seed": seed, "fold": f"{fold:02d}"}
+                record["provenance"] = RECORD["provenance"] | {"precision": precision}
+                record["predictions"] = RECORD["predictions"] | scores
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(record) + "\n")
+        return path
+
+    single = write("fp32.jsonl", "fp32", 0.9, gap=2, attention=1)
+    assert speed.precisions() is None
+    assert speed.precisions(single, tmp_path / "none.jsonl") is None
+    half = write("bf16.jsonl", "bf16", 0.1, gap=1, bilinear=1)
+    found = speed.precisions(single, half)
+    assert found.to_dict("records") == [
+        {
+            "model": "gap",
+            "score": score,
+            "bf16, seed 0": "50.0 [50.0, 50.0]",
+            "fp32, seed 0": "100.0 [100.0, 100.0]",
+            "fp32, seed 1": "100.0 [100.0, 100.0]",
+            "bf16 − fp32": "−50.0 [−50.0, −50.0]",
+        }
+        for score in ("WA", "UA")
+    ]
 
 
 def test_memory_is_measured_given_back_and_kept(

@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import bench, paper, study
+from repro import bench, metrics, paper, results, study
+from repro.pages import wording
 from repro.spectrogram import segment_count
 
+RUN = ["preset", "variant", "fold", "seed"]
 STEPS = {
     "textbook": "the usual loop",
     "channels last": "+ channels last",
@@ -62,6 +64,37 @@ def steps(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
                 low, high = train["spread"][name]
                 rows.append((machine, STEPS[name], train[name], f"{low:.1f} to {high:.1f}"))
     return pd.DataFrame(rows, columns=["machine", "step", "segments per second", "spread"])
+
+
+def precisions(*files: Path) -> pd.DataFrame | None:
+    """Compare poolings that were trained in float32 and in bfloat16, on the same folds.
+
+    Returns:
+        A row per pooling and score, with a column for each precision and seed, and the difference
+        that bfloat16 makes on the seeds that have both. None if no pooling has both.
+    """
+    found = [results.read(path, study={"pooling"}) for path in files if path.is_file()]
+    runs = [data.predictions.merge(data.folds[[*RUN, "precision"]], on=RUN) for data in found]
+    rows = []
+    tables = pd.concat([pd.DataFrame(columns=RUN), *runs])
+    for (_, model), predictions in tables.groupby(["preset", "variant"]):
+        seeds = [set(of["seed"]) for _, of in predictions.groupby("precision")]
+        if len(seeds) < 2:
+            continue
+        both = predictions[predictions["seed"].isin(set.intersection(*seeds))]
+        both = both.assign(variant=both["precision"])
+        columns = {
+            f"{precision}, seed {seed}": metrics.summary(of).iloc[0]
+            for (precision, seed), of in predictions.groupby(["precision", "seed"], sort=False)
+        }
+        for score in ("WA", "UA"):
+            shown = {
+                name: wording.number(*of[[score, f"{score} low", f"{score} high"]])
+                for name, of in columns.items()
+            }
+            makes = wording.difference(*metrics.difference(both, "bf16", "fp32", score))
+            rows.append({"model": model, "score": score} | shown | {"bf16 − fp32": makes})
+    return pd.DataFrame(rows) if rows else None
 
 
 def several(machines: dict[str, dict[str, Any]]) -> Markdown:
