@@ -152,6 +152,20 @@ def test_a_network_is_measured(corpus: Path) -> None:
     assert 10**8 < speed.memory < 10**11
 
 
+def test_steps_that_fetch_memory_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first step that takes ten times as long as the others does not count."""
+    pending = [0.0, 20.0, 6.0, *[2.0] * 10]  # the first is that of two segments
+    clock = [0.0]
+
+    def fit(*_: object, **__: object) -> None:
+        clock[0] += pending.pop(0)
+
+    monkeypatch.setattr(estimate.trainer, "fit", fit)
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
+    experiment = study.variants("pooling", "smoke", TINY)["gap"]
+    assert estimate.measure(experiment, 8, torch.device("cpu"), "fp32").train == 2.0 / 8
+
+
 def test_reading_is_measured(corpus: Path) -> None:
     [table] = study.applicable(study.variants("pooling", "smoke"), "emodb", corpus)[1].values()
     meter = Meter(torch.device("cpu"), "fp32", print)
