@@ -40,9 +40,9 @@ speed.measured_on(machines)
 # The usual way of training: the network written down layer after layer, float32, maps that lie one
 # channel after the other, a `DataLoader` over precomputed features, nothing compiled. The usual
 # front end: librosa, one segment after the other, though test segments overlap by four fifths. All
-# run in one process and in turns; the numbers are medians. The last column says how close the
-# trainer comes to what the machine's arithmetic, or its memory, would allow if nothing else took
-# time.
+# run in turns; the two ways of training each have a process of their own, as memory that one keeps
+# would speed up the other. The numbers are medians. The last column says how close the trainer comes
+# to what the machine's arithmetic, or its memory, would allow if nothing else took time.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-speed", "caption": "Work per second: training in segments, the front end in seconds of speech, prediction in utterances of 5 s."}}
 common.table(speed.rates(machines), decimals=2)

@@ -1,15 +1,16 @@
 """How fast the front end, the trainer and prediction are, beside the usual way and the hardware.
 
-Everything compared runs in one process and in turns, so that whatever else the machine does slows
-both sides alike. The textbook way is that of public re-implementations: the network written down
-layer after layer, float32, eager, contiguous maps, a DataLoader over precomputed features, and
-memory as the C library handles it by itself.
+Everything compared runs in turns, so that whatever else the machine does slows both sides alike.
+The textbook way is that of public re-implementations: the network written down layer after layer,
+float32, eager, contiguous maps, a DataLoader over precomputed features, and memory as the C library
+handles it by itself.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import platform
 import re
 import statistics
@@ -18,7 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +50,8 @@ COPIES = 20  # in one measurement: a single one is over too soon for the clock
 SCALES = 1, 2, 4
 PREDICTED = 8  # utterances at once
 RESOLVED = 0.5  # seconds that quick work is repeated for, so that the clock can resolve it
-SETTLED = 3.0  # seconds of training until memory, which the other's turn gave back, is kept again
+SETTLED = 4.0  # seconds of training until the memory that it needs is there
+GIVE_BACK = "give back"
 # Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
 LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
 RATES = ["what", "unit", "usual way", "repro", "ratio", "share of limit"]
@@ -154,21 +159,51 @@ def training(
     lie channels last, memory that is kept, bfloat16, our network. What the trainer adds after them
     is to do without a loader, and to compile where that pays; last, the trainer that compiles where
     it would not, or the other way round, if there is a compiler.
+
+    Memory that one side keeps, or gives back, would change how the other gets its own. So each has
+    a process of its own.
     """
     trainer.give_back_memory()
-    generator = torch.Generator().manual_seed(0)
-    count = paper.BATCH_SIZE * (8 if device.type == "cuda" else 1)
-    segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) * 2 - 1
-    labels = torch.arange(count) % len(paper.EMOTIONS)
-    data = TensorDataset(segments, labels)
-    ours, kept = build_network(network), segments.to(device)
+    others = steps and trainer.compiler_works(device.type)
+    common = network, str(device), precision, steps
+    with (
+        elsewhere(usual_ways, *common) as (usual, _),
+        elsewhere(kept_ways, *common, others) as (kept, give_back),
+    ):
+        found = compare(usual | kept, device, settle=SETTLED, rest=give_back)
+    return found | {"ratio": found["repro"] / found["textbook"]}
+
+
+def usual_ways(
+    network: config.Network, device: str, precision: trainer.Precision, steps: bool
+) -> Ways:
+    """Give the ways to train that leave memory to the C library."""
+    ways = {"textbook": loop(network, device)}
+    if steps:
+        ways["channels last"] = loop(network, device, layout=torch.channels_last)
+    return ways
+
+
+def kept_ways(
+    network: config.Network, device: str, precision: trainer.Precision, steps: bool, others: bool
+) -> Ways:
+    """Give the ways to train for which freed memory is kept."""
+    ways: Ways = {}
+    if steps:
+        last: dict[str, Any] = {"layout": torch.channels_last, "keep": True}
+        ways["memory kept"] = loop(network, device, **last)
+        if half := precision == "bf16":
+            ways["bfloat16"] = loop(network, device, half=True, **last)
+        ways["network"] = loop(network, device, build=build_network, half=half, **last)
+    segments, labels = (part.to(device) for part in batches(device))
+    trained = build_network(network)
     settings = replace(config.Training(), epochs=1, milestones=())
-    pays = trainer.compiling_pays(config.Experiment(), trainer.COMPILE_FROM, device)
+    pays = trainer.compiling_pays(config.Experiment(), trainer.COMPILE_FROM, torch.device(device))
 
     def one_epoch(compiled: bool = pays) -> int:
         trainer.fit(
-            ours,
-            kept,
+            trained,
+            segments,
             labels,
             settings,
             seed=0,
@@ -176,36 +211,93 @@ def training(
             precision=precision,
             compiled=compiled,
         )
-        return count
+        synchronise(torch.device(device))
+        return len(labels)
 
-    def usual(
-        build: Callable[[config.Network], nn.Module] = TextbookNetwork,
-        keep: bool = False,
-        **settings: Any,
-    ) -> Callable[[], int]:
-        loop = textbook(build(network), data, device, **settings)
-
-        def one_step() -> int:
-            trainer.keep_freed_memory(keep)
-            # As torch has them by itself; the trainer has set them otherwise.
-            with cudnn.flags(enabled=True, deterministic=False, allow_tf32=True):
-                return next(loop)
-
-        return one_step
-
-    ways: Ways = {"textbook": usual()}
-    if steps:
-        last: dict[str, Any] = {"layout": torch.channels_last}
-        ways["channels last"] = usual(**last)
-        ways["memory kept"] = usual(keep=True, **last)
-        if half := precision == "bf16":
-            ways["bfloat16"] = usual(keep=True, half=True, **last)
-        ways["network"] = usual(build_network, keep=True, half=half, **last)
     ways["repro"] = one_epoch
-    if steps and trainer.compiler_works(device.type):
+    if others:
         ways["not compiled" if pays else "compiled"] = lambda: one_epoch(not pays)
-    found = compare(ways, device, settle=SETTLED)
-    return found | {"ratio": found["repro"] / found["textbook"]}
+    return ways
+
+
+def loop(
+    network: config.Network,
+    device: str,
+    *,
+    build: Callable[[config.Network], nn.Module] | None = None,
+    layout: torch.memory_format = torch.contiguous_format,
+    half: bool = False,
+    keep: bool = False,
+) -> Callable[[], int]:
+    """Give the textbook loop, a step at each call, with some of its parts changed."""
+    where = torch.device(device)
+    module = (build or TextbookNetwork)(network)
+    steps = textbook(module, TensorDataset(*batches(device)), where, layout, half)
+
+    def one_step() -> int:
+        if keep:
+            trainer.keep_freed_memory(True)
+        # As torch has them by itself; the trainer has set them otherwise.
+        with cudnn.flags(enabled=True, deterministic=False, allow_tf32=True):
+            done = next(steps)
+        synchronise(where)
+        return done
+
+    return one_step
+
+
+def batches(device: str) -> tuple[Tensor, Tensor]:
+    """Give noise to train on, and labels: a batch, or eight of them for a GPU."""
+    generator = torch.Generator().manual_seed(0)
+    count = paper.BATCH_SIZE * (8 if device.startswith("cuda") else 1)
+    segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) * 2 - 1
+    return segments, torch.arange(count) % len(paper.EMOTIONS)
+
+
+@contextmanager
+def elsewhere(
+    build: Callable[..., Ways], *arguments: Any
+) -> Iterator[tuple[Ways, Callable[[], int]]]:
+    """Context manager: the ways that `build` makes, in a process of their own.
+
+    And what makes that process give back the memory that it has kept.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, build, arguments), daemon=True)
+    process.start()
+    there.close()
+
+    def answer() -> Any:
+        try:
+            return here.recv()
+        except EOFError as error:
+            raise ReproError("a measurement of training ended early: is memory short?") from error
+
+    def work(name: str) -> int:
+        here.send(name)
+        done: int = answer()
+        return done
+
+    try:
+        yield {name: partial(work, name) for name in answer()}, partial(work, GIVE_BACK)
+    finally:
+        here.close()
+        process.join()
+
+
+def _serve(pipe: Connection, build: Callable[..., Ways], arguments: tuple[Any, ...]) -> None:
+    ways = build(*arguments)
+    pipe.send(list(ways))
+
+    def give_back() -> int:
+        trainer.give_back_memory()
+        return 0
+
+    ways[GIVE_BACK] = give_back
+    with suppress(EOFError):  # nothing more is asked
+        while True:
+            pipe.send(ways[pipe.recv()]())
 
 
 class TextbookNetwork(nn.Module):
@@ -372,7 +464,11 @@ def scaling(device: torch.device, precision: trainer.Precision) -> dict[str, Any
 
 
 def compare(
-    ways: Ways, device: torch.device, unit: float = 1.0, settle: float = 0.0
+    ways: Ways,
+    device: torch.device,
+    unit: float = 1.0,
+    settle: float = 0.0,
+    rest: Callable[[], object] = gc.collect,
 ) -> dict[str, Any]:
     """Let ways of doing the same take turns; give work per second of each, and their ratio.
 
@@ -382,7 +478,8 @@ def compare(
         ways: the second is compared with the first.
         device: what to wait for before the clock is read.
         unit: what one piece of work counts as.
-        settle: seconds that must pass in a turn before the measurement.
+        settle: seconds that each works at least in its turn before it is measured.
+        rest: called after each turn.
     """
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for name in [*ways] * ROUNDS:
@@ -396,6 +493,7 @@ def compare(
         done = ways[name]()
         synchronise(device)
         rates[name].append(unit * done / (time.perf_counter() - start))
+        rest()
     medians = {name: statistics.median(rounds) for name, rounds in rates.items()}
     spread = {name: [min(rounds), max(rounds)] for name, rounds in rates.items()}
     found: dict[str, Any] = medians | {"spread": spread}

@@ -176,7 +176,8 @@ def _expected(
     """Give tensors of the names, shapes and types that a checkpoint of this network holds."""
     expected = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     if optimiser.defaults["momentum"]:
-        expected |= {f"momentum.{name}": p for name, p in network.named_parameters()}
+        trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        expected |= {f"momentum.{name}": p for name, p in trained.items()}
     return expected | {"order": order.get_state()}
 
 

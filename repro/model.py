@@ -38,6 +38,8 @@ class Stems(nn.Module):
             nn.Conv2d(1, network.stem_channels, shape, stride=network.stride)
             for shape in network.stems
         )
+        for conv in self.convs:
+            conv.bias.requires_grad_(False)  # see `forward`
         self.pads = [_pads(network, shape) for shape in network.stems]
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 

@@ -157,6 +157,9 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
         ("gap − bilinear", "0.0", 1),
         ("attention − bilinear", "+100.0", 1),
     ]
+    few = {"paper": others["paper"].where(fold="00")}
+    assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
+    assert first.other_presets(few) is None
     assert first.other_presets(others).data == (
         "Under the preset `paper` (5 speakers, 1 seed; the paper's protocol) attention − GAP is "
         "+100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of UA."

@@ -60,9 +60,13 @@ def untested(judged: Sequence[claims.Verdict]) -> Markdown | None:
 
 
 def other_presets(others: dict[str, Results]) -> Markdown | None:
-    """Say what attention gains over GAP under other presets, see `poolings.other_presets`."""
+    """Say what attention gains over GAP under other presets, see `poolings.other_presets`.
+
+    None where too few speakers are finished for an interval.
+    """
     pairs = poolings.pairs_by_preset(others)
-    gains = pairs[pairs["pair"] == " − ".join(ATTENTION_GAP)]
+    of_both = pairs["pair"] == " − ".join(ATTENTION_GAP)
+    gains = pairs[of_both & pairs["WA"].str.contains("[", regex=False)]
     if gains.empty:
         return None
     said = [
