@@ -178,8 +178,9 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
 others = poolings.other_presets(corpus, preset, results)
-common.table(poolings.by_preset(others), 2) if others else Markdown("It holds none.")
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "The poolings in pairs under other presets: points of difference with 95% intervals over speakers."}}
+nothing = Markdown("It holds none. `repro run pooling --preset NAME --results FILE` adds one.")
+common.table(poolings.by_preset(others), 2) if others else nothing
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "The poolings in pairs under other presets: points of difference with 95% intervals over speakers."}}
 common.table(poolings.pairs_by_preset(others)) if others else None
 
 # %% tags=["remove-input"]

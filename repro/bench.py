@@ -38,6 +38,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro import config, crossval, paper, spectrogram, study, trainer
+from repro.changes import short_name
 from repro.errors import ReproError
 from repro.model import GlobalAveragePooling, build_network
 
@@ -123,7 +124,7 @@ def text(found: dict[str, Any]) -> str:
 def rates(found: dict[str, Any]) -> pd.DataFrame:
     """Set the usual ways and ours side by side, with the share of the machine's limit reached."""
     train = {"attention network": ("train", found["train"])}
-    train |= {f"{shape} alone": (shape, row) for shape, row in found["sweep"].items()}
+    train |= {f"{short_name(shape)} alone": (shape, row) for shape, row in found["sweep"].items()}
     rows = [
         (
             f"{name}, training",
