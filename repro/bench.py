@@ -469,7 +469,7 @@ def compare(
     device: torch.device,
     unit: float = 1.0,
     settle: float = 0.0,
-    rest: Callable[[], object] = gc.collect,
+    rest: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Let ways of doing the same take turns; give work per second of each, and their ratio.
 

@@ -157,6 +157,10 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
         ("gap − bilinear", "0.0", 1),
         ("attention − bilinear", "+100.0", 1),
     ]
+    assert "attention` 5 of " in common.so_far(others["paper"], "emodb", None).data
+    write_poolings(file, "quick, training.epochs=3", gap=1)
+    overridden = poolings.other_presets("emodb", "coarse", str(file))["quick, training.epochs=3"]
+    assert common.so_far(overridden, "emodb", None) is None
     few = {"paper": others["paper"].where(fold="00")}
     assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
     assert first.other_presets(few) is None

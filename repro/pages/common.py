@@ -86,6 +86,8 @@ def so_far(
     if study.at_hand(corpus, root):
         return None
     first = data.folds.iloc[0]
+    if first["preset"] not in config.PRESETS:  # with overrides: what was planned is not known
+        return None
     seeds = data.folds["seed"].max() + 1
     begun, missing = [], []
     for variant, experiment in study.variants(first["study"], first["preset"]).items():
