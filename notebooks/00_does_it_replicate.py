@@ -53,6 +53,9 @@ judged = claims.judge(predictions)
 first.answer(judged, predictions)
 
 # %% tags=["remove-input"]
+first.other_presets(poolings.other_presets(corpus, preset, results))
+
+# %% tags=["remove-input"]
 common.notice(corpus, preset, sweep=True)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that can be tested here, with what the results say of each."}}
@@ -73,9 +76,6 @@ if "pooling" in found:
 # %% tags=["remove-input"]
 if "pooling" in found and (steps := common.fitted(found["pooling"], corpus)):
     display(steps)
-
-# %% tags=["remove-input"]
-first.other_presets(poolings.other_presets(corpus, preset, results))
 
 # %% tags=["remove-input"]
 for data in found.values():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -45,12 +46,12 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
     predictions = published(project, source, corpus)
     readme_picture(predictions, project / PICTURE)
-    said = verdicts(predictions)
-    for name in source.besides:
-        others = poolings.other_presets(corpus, source.preset, str(project / name))
-        if gains := first.other_presets(others):
-            said += f"\n\n{gains.data}"
-    text = f"{before}{begin}\n{said}\n{end}{after}"
+    others = (
+        poolings.other_presets(corpus, source.preset, str(project / name))
+        for name in source.besides
+    )
+    gains = [gain.data for each in others if (gain := first.other_presets(each))]
+    text = f"{before}{begin}\n{verdicts(predictions, gains)}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
 
@@ -83,8 +84,13 @@ def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
         plots.poolings(rows, label).savefig(path, metadata={"Date": None})
 
 
-def verdicts(predictions: pd.DataFrame) -> str:
-    """Return the verdicts in brief, as Markdown."""
+def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
+    """Return the verdicts in brief, as Markdown.
+
+    Args:
+        predictions: that the claims are judged by.
+        gains: what attention gains under other presets, in words.
+    """
     if predictions.empty:
         return NOTHING
     judged = claims.judge(predictions)
@@ -97,7 +103,7 @@ def verdicts(predictions: pd.DataFrame) -> str:
         "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in tested],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = [first.answer(judged, predictions).data]
+    text = [first.answer(judged, predictions).data, *gains]
     if tested:
         text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     if untested := first.untested(judged):

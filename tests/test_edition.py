@@ -119,12 +119,12 @@ def test_the_first_page_has_an_answer() -> None:
 # Other presets -----------------------------------------------------------------------------------
 
 
-def write_poolings(path: Path, preset: str, **folds: int) -> None:
-    """Add folds of each variant to a results file; attention is always right, the others never."""
+def write_poolings(path: Path, preset: str, right: str = "attention", **folds: int) -> None:
+    """Add folds of each variant to a results file; one of them is always right, no other is."""
     corpus = {"name": "emodb", "hash": "ba9876543210"}
     for variant, number in folds.items():
-        right = [0.9, 0.1] if variant == "attention" else [0.1, 0.9]
-        table = RECORD["predictions"] | {"happy": right, "angry": right[::-1]}
+        happy = [0.9, 0.1] if variant == right else [0.1, 0.9]
+        table = RECORD["predictions"] | {"happy": happy, "angry": happy[::-1]}
         for fold in range(number):
             record = RECORD | {"variant": variant, "key": f"{preset} {variant}", "preset": preset}
             record |= {"corpus": corpus, "fold": f"{fold:02d}", "predictions": table}
@@ -157,6 +157,7 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
         ("gap − bilinear", "0.0", 1),
         ("attention − bilinear", "+100.0", 1),
     ]
+    assert set(pairs["is the first better?"]) == {"unfinished"}
     assert "attention` 5 of " in common.so_far(others["paper"], "emodb", None).data
     write_poolings(file, "quick, training.epochs=3", gap=1)
     overridden = poolings.other_presets("emodb", "coarse", str(file))["quick, training.epochs=3"]
@@ -165,9 +166,25 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
     assert first.other_presets(few) is None
     assert first.other_presets(others).data == (
-        "Under the preset `paper` (5 speakers, 1 seed; the paper's protocol) attention − GAP is "
-        "+100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of UA."
+        "Under the preset `paper` (5 speakers, 1 seed; the paper's own protocol) attention − GAP "
+        "is +100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of UA: not judged "
+        "before all folds are there."
     )
+
+
+@pytest.mark.parametrize(
+    ("better", "verdict"), [("attention", "supported"), ("gap", "contradicted")]
+)
+def test_a_finished_pair_of_another_preset_is_judged(
+    tmp_path: Path, better: str, verdict: str
+) -> None:
+    file = tmp_path / "results.jsonl"
+    write_poolings(file, "paper", right=better, gap=10, attention=10, bilinear=9)
+    others = poolings.other_presets("emodb", "coarse", str(file))
+    pairs = poolings.pairs_by_preset(others).set_index("pair")["is the first better?"]
+    assert pairs["attention − gap"] == verdict
+    assert pairs["attention − bilinear"] == "unfinished"
+    assert first.other_presets(others).data.endswith(f": the claim is {verdict}.")
 
 
 # How it is made ----------------------------------------------------------------------------------

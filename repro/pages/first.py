@@ -69,17 +69,21 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
     gains = pairs[of_both & pairs["WA"].str.contains("[", regex=False)]
     if gains.empty:
         return None
-    said = [
-        f"Under the preset `{row.preset}` ({wording.many(row.speakers, 'speaker')}, "
-        f"{wording.many(others[row.preset].folds['seed'].nunique(), 'seed')}"
-        f"{_how_faithful(row.preset)}) attention − GAP is {row.WA} points of WA and {row.UA} of UA."
-        for row in gains.itertuples()
-    ]
+    said = []
+    for row in gains.to_dict("records"):
+        preset, verdict = row["preset"], row["is the first better?"]
+        faithful = "" if common.about_preset(preset) else "; the paper's own protocol"
+        said.append(
+            f"Under the preset `{preset}` ({wording.many(row['speakers'], 'speaker')}, "
+            f"{wording.many(others[preset].folds['seed'].nunique(), 'seed')}{faithful}) "
+            f"attention − GAP is {row['WA']} points of WA and {row['UA']} of UA: "
+            + (
+                "not judged before all folds are there."
+                if verdict == "unfinished"
+                else f"the claim is {verdict}."
+            )
+        )
     return Markdown(" ".join(said))
-
-
-def _how_faithful(preset: str) -> str:
-    return "" if common.about_preset(preset) else "; the paper's protocol"
 
 
 def _close_call(judged: claims.Verdict) -> str:

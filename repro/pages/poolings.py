@@ -7,7 +7,7 @@ import os
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import metrics, paper, results
+from repro import claims, metrics, paper, results
 from repro.corpora import emodb
 from repro.corpora.check import IEMOCAP
 from repro.pages import common, wording
@@ -18,6 +18,11 @@ from repro.simulation import ASSUMED, Disagreement
 IEMOCAP_UTTERANCES = sum(map(sum, IEMOCAP.values()))
 IEMOCAP_MAJORITY = 100 * max(map(sum, zip(*IEMOCAP.values(), strict=True))) / IEMOCAP_UTTERANCES
 CHANCE = 100 / len(paper.EMOTIONS)
+CLAIMED = {  # of each pair of Table 1, that the first is better
+    ("attention", "gap"): "attention-above-gap",
+    ("gap", "bilinear"): "bilinear-below-gap",
+    ("attention", "bilinear"): "attention-above-bilinear",
+}
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -117,9 +122,14 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
 
 
 def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Compare the poolings in pairs under each preset, on the speakers that both are tested on."""
+    """Compare the poolings in pairs under each preset, on the speakers that both are tested on.
+
+    And judge whether the first is better, by the test of `repro.claims`, once no fold of the two
+    is missing.
+    """
     rows = []
     for preset, data in others.items():
+        judged = {v.claim.id: v for v in claims.judge(data.predictions)}
         for pair in metrics.TABLE_1_PAIRS:
             both = data.predictions[data.predictions["variant"].isin(pair)]
             of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
@@ -127,8 +137,11 @@ def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
             if len(both):
                 points = [metrics.difference(both, *pair, score) for score in ("WA", "UA")]
                 found = [wording.difference(*each) for each in points]
-                rows.append((preset, " − ".join(pair), *found, both["fold"].nunique()))
-    return pd.DataFrame(rows, columns=["preset", "pair", "WA", "UA", "speakers"])
+                lacks = [common.so_far(data, both["corpus"].iloc[0], None, v) for v in pair]
+                verdict = "unfinished" if any(lacks) else judged[CLAIMED[pair]].verdict
+                rows.append((preset, " − ".join(pair), *found, both["fold"].nunique(), verdict))
+    columns = ["preset", "pair", "WA", "UA", "speakers", "is the first better?"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:
