@@ -229,7 +229,11 @@ class SpeechEmotionNetwork(nn.Module):
         return self.trunk(self.stems(x))
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n 4"]:
-        return self.pooling(self.features(x))
+        x = self.features(x)
+        # In float32, whatever the convolutions compute in: with eight bits scores tie, and autocast
+        # would take some of them for one pooling and not for another.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.pooling(x.float())
 
 
 def build_network(network: Network) -> SpeechEmotionNetwork:

@@ -131,7 +131,8 @@ def fit(
         seed: decides the order of the segments.
         rows: which of the segments to train on; by default all.
         device: where to train.
-        precision: `bf16` runs the convolutions in bfloat16, with weights kept in float32.
+        precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
+            all weights, stay in float32.
         compiled: compile the network, if there is a compiler; see `compiling_pays`.
         keep_memory: on the CPU, see `keep_freed_memory`; by default where there is room.
         on_epoch: called with the number of each finished epoch, from 1.

@@ -230,6 +230,17 @@ def test_max_pooling_keeps_no_map_of_full_size() -> None:
     assert kept == [4 * 8 * 8]
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_scores_are_made_in_float32_whatever_the_maps_are(pooling: str) -> None:
+    model = build_network(replace(Network(), pooling=pooling)).eval()
+    x = torch.rand(2, 1, 400, 200)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        maps, scores = model.features(x), model(x)
+    assert maps.dtype == torch.bfloat16
+    assert scores.dtype == torch.float32
+    assert torch.equal(scores, model.pooling(maps.float()).detach())
+
+
 def test_in_bfloat16_quiet_parts_are_told_apart() -> None:
     """Numbers so near -1 that bfloat16 cannot tell them apart give the maps of float32."""
     stems = Stems(Network())
