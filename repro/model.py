@@ -46,7 +46,8 @@ class Stems(nn.Module):
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
         # Most of a spectrogram lies closer to -1 than bfloat16 can tell apart; closer to 0 it can.
         # That adds the same number to a map at all positions, as a bias would: the norm takes both
-        # off again, so the bias, in which small numbers would be rounded away, is left out.
+        # off again, so the bias, in which small numbers would be rounded away, is left out. (Where
+        # quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
         maps = [
             convolve(F.pad(x, pad) + 1, conv)  # type: ignore[arg-type]
             for conv, pad in zip(self.convs, self.pads, strict=True)
@@ -230,10 +231,10 @@ class SpeechEmotionNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n 4"]:
         x = self.features(x)
-        # In float32, whatever the convolutions compute in: with eight bits scores tie, and autocast
-        # would take some of them for one pooling and not for another.
+        # In full precision, whatever the convolutions compute in: with eight bits scores tie, and
+        # autocast would give them to one pooling and not to another.
         with torch.autocast(x.device.type, enabled=False):
-            return self.pooling(x.float())
+            return self.pooling(x.to(next(self.pooling.parameters()).dtype))
 
 
 def build_network(network: Network) -> SpeechEmotionNetwork:
