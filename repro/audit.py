@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ def check(path: str | Path) -> Outcome:
     if torn:
         faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
     tallies = _tallies([record for _, record in folds.values()])
+    faults += _mixed_precisions([record for _, record in folds.values()])
     for tally in tallies:
         name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
         faults += [f"{name}: missing {each}" for each in tally.missing]
@@ -161,6 +163,21 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
             settings = len({record["key"] for record in group})
             tallies.append(Tally(*run, variant, len(group), settings, missing))
     return tallies
+
+
+def _mixed_precisions(records: list[dict[str, Any]]) -> list[str]:
+    """Say which studies hold folds that were trained in different precisions."""
+    held: dict[tuple[str, str, str], Counter[str]] = {}
+    for record in records:
+        run = record["study"], record["preset"], record["corpus"]["name"]
+        if precision := record["provenance"].get("precision"):
+            held.setdefault(run, Counter())[precision] += 1
+    return [
+        f"{study} ({preset}, {corpus}): folds of different precisions, "
+        + " and ".join(f"{number} in {precision}" for precision, number in counts.items())
+        for (study, preset, corpus), counts in held.items()
+        if len(counts) > 1
+    ]
 
 
 def _name(record: dict[str, Any]) -> str:

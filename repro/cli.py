@@ -266,11 +266,9 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
-    from time import perf_counter
-
-    from repro import config, recogniser, study, trainer
-    from repro.corpora import load_corpus
-    from repro.provenance import made_by
+    from repro import checkpoint, config, recogniser, study, trainer
+    from repro.corpora import corpus_hash, load_corpus
+    from repro.provenance import lasting, made_by
 
     if os.path.isdir(out):
         raise ReproError(f"{out}: is a folder; name a file in it, such as model.safetensors")
@@ -290,20 +288,26 @@ def train(
         where = trainer.choose_device(device)
         experiment = config.preset(preset)
         epochs = experiment.training.epochs
+        tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
+        precision = tested.folds["precision"].iloc[0]  # its estimate is of the model that is saved
         how = trainer.choose_precision(precision, where)
-        start = perf_counter()
+        table = load_corpus(corpus, root, labels=experiment.protocol.labels)
+        of_this = {"key": experiment.key, "corpus": corpus_hash(table)}
+        partial = checkpoint.path_of(out, ["all speakers"])
+        kept = checkpoint.Checkpoint(partial, lasting(where, how) | of_this)
         trained = recogniser.train(
-            load_corpus(corpus, root, labels=experiment.protocol.labels),
+            table,
             experiment,
             device=where,
             precision=how,
             on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
+            checkpoint=kept,
         )
-    tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
     estimate = recogniser.estimate(tested.predictions)
     trained.card["held-out speakers"] = estimate
-    trained.card["made by"] = made_by(where, how, perf_counter() - start)
+    trained.card["made by"] = made_by(where, how, kept.seconds)
     recogniser.save(trained, out)
+    checkpoint.discard(partial)
     print(
         f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
         f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"

@@ -95,7 +95,9 @@ def require_ray() -> None:
     try:
         import ray  # noqa: F401
     except ImportError as error:
-        raise ReproError("--ray needs Ray, an extra: pip install 'repro[cluster]'") from error
+        raise ReproError(
+            "--ray needs Ray, an extra: pip install '.[cluster]' in a checkout"
+        ) from error
 
 
 def run(
@@ -108,6 +110,7 @@ def run(
     precision: str,
     gpus_per_fold: float | None,
     progress: Progress,
+    failed: list[str],
 ) -> None:
     """Train folds on a cluster and append each to the results file as it comes back.
 
@@ -118,13 +121,14 @@ def run(
         tables: the corpora, by `source_of` the variants.
         results_file: JSON Lines file to append to.
         device: `auto`, `cpu` or `cuda`, for the workers to choose from.
-        precision: `auto`, `fp32` or `bf16`, likewise.
+        precision: `auto`, `fp32` or `bf16`; the first worker to answer chooses for all.
         gpus_per_fold: what share of a GPU to give to a fold; a quarter if None.
         progress: called when a fold has come back, with its label, the epochs done and the epochs
             in all; once before that with the number of folds and machines for a label.
+        failed: what was wrong with folds that could not be trained is added here.
 
     Raises:
-        ReproError: the cluster cannot be reached or lacks what was asked for, or a fold failed.
+        ReproError: the cluster cannot be reached, or lacks what was asked for.
     """
     with _connected(address):
         import ray
@@ -133,16 +137,22 @@ def run(
         # Where the GPU computes, the number of threads changes no result: one lets folds share.
         threads = 1 if gpus else torch.get_num_threads()
         _require_cpus(threads)
+        resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
         worker = Worker(device, precision, threads, _versions())
-        waiting = _submit(
-            tasks, tables, worker, num_cpus=threads, num_gpus=gpus, max_retries=RETRIES
-        )
+        chosen = ray.remote(**resources)(_precision).remote(worker)
+        worker = worker._replace(precision=_get(chosen, "the choice of a precision"))
+        waiting = _submit(tasks, tables, worker, **resources)
         done, total = 0, sum(task.experiment.training.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
         while waiting:
             for reference in ray.wait(list(waiting), timeout=1.0)[0]:  # wake up for Ctrl-C
                 task = waiting.pop(reference)
-                results.append(results_file, _get(reference, task.label))
+                try:
+                    record = _get(reference, task.label)
+                except ReproError as error:  # the others do not wait for it
+                    failed.append(str(error))
+                else:
+                    results.append(results_file, record)
                 done += task.experiment.training.epochs
                 progress(task.label, done, total)
 
@@ -170,6 +180,11 @@ def _submit(
             inputs[needed] = extract.remote(corpora[source], front_end, worker)
         waiting[train.remote(task, corpora[source], inputs[needed], worker)] = task
     return waiting
+
+
+def _precision(worker: Worker) -> trainer.Precision:
+    """Choose a precision, on a worker: if each chose, a study could have folds of both."""
+    return worker.prepare()[1]
 
 
 def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
@@ -273,7 +288,7 @@ def _require_cpus(threads: int) -> None:
         )
 
 
-def _get(reference: Any, label: str) -> dict[str, Any]:
+def _get(reference: Any, label: str) -> Any:
     """Return what a fold came to.
 
     Raises:

@@ -223,6 +223,7 @@ class TrainingSet(NamedTuple):
     segments: Float[Tensor, "n 1 bins frames"]
     labels: Int[Tensor, " n"]
     rows: Int[Tensor, " rows"]  # those of the segments that are trained on
+    utterance: Int[Tensor, " rows"]  # the row of the corpus that each of these is cut from
     limits: tuple[float, float] | None  # of its magnitudes, where one scale serves all
 
 
@@ -232,13 +233,15 @@ def training_set(features: Features, fold: Fold, training: Training, seed: int) 
     if training.max_segments is not None and len(rows) > training.max_segments:
         picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         rows = rows[picked[: training.max_segments].sort().values]
+    utterance = features.utterance.cpu()[rows]
     rows = rows.to(features.segments.device)
     if features.front_end.scale != "training-set":
-        return TrainingSet(features.segments, features.labels, rows, None)  # copies none
+        return TrainingSet(features.segments, features.labels, rows, utterance, None)  # no copies
     segments = features.segments[rows]
     limits = (segments.min().item(), segments.max().item())
     segments = spectrogram.normalise(segments, features.front_end, limits)
-    return TrainingSet(segments, features.labels[rows], torch.arange(len(rows)), limits)
+    renumbered = torch.arange(len(rows))
+    return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits)
 
 
 def fit(

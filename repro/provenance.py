@@ -32,6 +32,12 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
     }
 
 
+def lasting(device: torch.device, precision: str) -> dict[str, Any]:
+    """Return of `made_by` what must stay the same for a training to go on where it stopped."""
+    facts = made_by(device, precision, seconds=0.0)
+    return {name: fact for name, fact in facts.items() if name not in ("date", "seconds")}
+
+
 @cache
 def _commit() -> str | None:
     """Return the commit of the source tree, with a + if it has changes; None outside of git."""

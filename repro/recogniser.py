@@ -27,7 +27,7 @@ from torch import Tensor
 
 import repro
 from repro import files, paper, spectrogram, trainer
-from repro.checkpoint import checksum, same_form
+from repro.checkpoint import Checkpoint, checksum, same_form
 from repro.config import Experiment, Network, from_dict
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
@@ -83,6 +83,7 @@ def train(
     device: torch.device | str = "cpu",
     precision: trainer.Precision = "fp32",
     on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Recogniser:
     """Train one network on every speaker of a corpus.
 
@@ -94,6 +95,7 @@ def train(
         device: where to train.
         precision: `fp32` or `bf16`.
         on_epoch: called with the number of each finished epoch, from 1.
+        checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
 
     Raises:
         ReproError: the network has no stem or leaves too little of a map, or is too large for a
@@ -108,6 +110,7 @@ def train(
     seed = crossval.fold_seed(0, everybody)
     features = crossval.extract(table, experiment.front_end, device)
     training = crossval.training_set(features, everybody, experiment.training, seed)
+    learnt_from = table.iloc[np.unique(training.utterance)]
     network = crossval.initial_network(experiment.network, seed)
     with trainer.enough_memory(device, "training"):
         crossval.fit(
@@ -118,11 +121,12 @@ def train(
             device=device,
             precision=precision,
             on_epoch=on_epoch,
+            checkpoint=checkpoint,
         )
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
-        "speakers": int(table["speaker"].nunique()),
-        "utterances": len(table),
+        "speakers": int(learnt_from["speaker"].nunique()),
+        "utterances": len(learnt_from),
     }
     return Recogniser(network.cpu().eval(), experiment, training.limits, card)
 

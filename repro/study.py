@@ -50,7 +50,7 @@ from repro.corpora import BUILT_IN, corpus_hash, load_corpus
 from repro.errors import NoResultsError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, check_network
 from repro.progress import LinePerFold, Meter, Progress
-from repro.provenance import made_by
+from repro.provenance import lasting, made_by
 from repro.tasks import (
     Source,
     Task,
@@ -60,6 +60,7 @@ from repro.tasks import (
     once_each,
     plan,
     source_of,
+    training_of,
     without_twins,
 )
 
@@ -160,7 +161,8 @@ def run(
         preset: one of `config.PRESETS`.
         results_file: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
-        precision: `fp32`, `bf16`, or `auto`: bfloat16 where the device has units for it.
+        precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
+            holds none, bfloat16 where the device has units for it.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         progress: called as a fold begins and after each of its epochs, with the fold's label, the
@@ -174,7 +176,8 @@ def run(
         How many folds were trained.
 
     Raises:
-        ReproError: something in the corpus, the settings or the results file is wrong.
+        ReproError: something in the corpus, the settings or the results file is wrong; or, after
+            all others were trained, folds that could not be.
     """
     if study == "recovery" and (corpus != "synthetic" or root is not None):
         raise ReproError("recovery makes signals of its own: leave --corpus and --root away")
@@ -189,7 +192,7 @@ def run(
 
         cluster.require_ray()
     where = trainer.choose_device("cpu" if ray else device)  # the workers choose for themselves
-    how = trainer.choose_precision(precision, where)
+    trainer.choose_precision(precision, where)  # an unknown one is refused at once
     grid = variants(study, preset, overrides)
     if only is not None:
         grid = {only: grid[only]}
@@ -198,6 +201,7 @@ def run(
         reasons = "; ".join(f"{variant} ({reason})" for variant, reason in refused.items())
         print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr, flush=True)
     name = ", ".join([preset, *overrides])
+    failed: list[str] = []
 
     def train(grid: dict[str, Experiment]) -> int:
         tasks = missing(plan(study, name, grid, tables, seeds), results_file)
@@ -212,7 +216,7 @@ def run(
             part = without_twins(part, tables, results_file)
             if not part:  # no cluster need be reached for nothing
                 continue
-            trained += len(part)
+            before = len(failed)
             if ray:
                 cluster.run(
                     ray,
@@ -220,19 +224,61 @@ def run(
                     tables,
                     results_file,
                     device=device,
-                    precision=precision,
+                    precision=asked,
                     gpus_per_fold=gpus_per_fold,
                     progress=report,
+                    failed=failed,
                 )
-                continue
-            _train_here(part, tables, results_file, where, how, report)
+            else:
+                how = trainer.choose_precision(asked, where)
+                _train_here(part, tables, results_file, where, how, report, failed)
+            trained += len(part) - (len(failed) - before)
         return trained
 
     with files.locked(results_file):
+        asked = precision
+        if study != "baselines":  # which compute in double precision
+            asked = precision_of(plan(study, name, grid, tables, seeds), results_file, precision)
         trained = train(grid)
         if only is None:
             trained += train(second_stage(study, grid, tables, results_file))
-        return trained
+    if failed:
+        others = f"; {len(failed) - 1} more folds failed" if failed[1:] else ""
+        raise ReproError(f"{failed[0]}{others}; every other fold is in {results_file}")
+    return trained
+
+
+def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) -> str:
+    """Return in which precision to go on with folds of which a results file may hold some.
+
+    Folds are compared with each other, so all have that of the first: `auto` takes it.
+
+    Raises:
+        ReproError: another one is asked for.
+    """
+    if not os.path.exists(results_file):
+        return asked
+    runs, trainings = (
+        {of(task.heading) for task in tasks} for of in (_run_of, lambda r: training_of(r)[:2])
+    )
+    held = {
+        record["provenance"].get("precision")
+        for record in results.read_lines(results_file)
+        if _run_of(record) in runs or training_of(record)[:2] in trainings
+    }
+    if len(held) != 1 or held & {asked, None}:
+        return asked
+    [theirs] = held
+    if asked != "auto":
+        raise ReproError(
+            f"{results_file}: holds folds of this study that were trained in {theirs}: go on with "
+            f"--precision {theirs}, or name another file for {asked}"
+        )
+    return theirs
+
+
+def _run_of(heading: dict[str, Any]) -> tuple[str, str, str]:
+    return heading["study"], heading["preset"], heading["corpus"]["hash"]
 
 
 def _train_here(
@@ -242,15 +288,24 @@ def _train_here(
     device: torch.device,
     precision: trainer.Precision,
     progress: Progress,
+    failed: list[str],
 ) -> None:
-    """Train folds one after another in this process, and append each to the results file."""
+    """Train folds one after another in this process, and append each to the results file.
+
+    A fold that cannot be trained, as when its loss diverges, would fail again, and the others do
+    not wait for it: what was wrong is added to `failed`.
+    """
     meter = Meter(tasks, progress)
     for (source, front_end), group in groupby(tasks, input_of):
         features = crossval.extract(tables[source], front_end, device)
         for task in group:
             partial = checkpoint.path_of(results_file, results.identity(task.heading))
             on_epoch = meter.start(task.label)
-            record = run_task(task, features, device, precision, on_epoch, partial)
+            try:
+                record = run_task(task, features, device, precision, on_epoch, partial)
+            except ReproError as error:
+                failed.append(str(error))
+                continue
             results.append(results_file, record)
             checkpoint.discard(partial)
         del features  # the next ones need the room
@@ -431,6 +486,9 @@ def run_task(
     """Train and test one fold and return its line of the results file.
 
     With a path for its checkpoint, `partial`, a fold that was interrupted goes on from there.
+
+    Raises:
+        ReproError: training diverged, or memory is short; the fold is named.
     """
     start = time.perf_counter()
     kept = _checkpoint(task, device, precision, partial) if partial else None
@@ -440,18 +498,21 @@ def run_task(
         waveforms = [features.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
-    with trainer.enough_memory(device, task.label):
-        history, predictions = crossval.run_fold(
-            features,
-            task.fold,
-            task.experiment,
-            seed=task.heading["seed"],
-            device=device,
-            precision=precision,
-            on_epoch=on_epoch,
-            checkpoint=kept,
-            on_scored=look if keeps_maps(task) else None,
-        )
+    try:
+        with trainer.enough_memory(device, "training"):
+            history, predictions = crossval.run_fold(
+                features,
+                task.fold,
+                task.experiment,
+                seed=task.heading["seed"],
+                device=device,
+                precision=precision,
+                on_epoch=on_epoch,
+                checkpoint=kept,
+                on_scored=look if keeps_maps(task) else None,
+            )
+    except ReproError as error:
+        raise ReproError(f"{task.label}: {error}") from error
     seconds = kept.seconds if kept else time.perf_counter() - start
     return task.heading | {
         "history": [round(loss, 6) for loss in history],
@@ -491,6 +552,5 @@ def _checkpoint(
     task: Task, device: torch.device, precision: str, path: Path
 ) -> checkpoint.Checkpoint:
     """Give the checkpoint of a fold: of use only where its line would say the same provenance."""
-    facts = made_by(device, precision, 0.0) | {"fold": list(results.identity(task.heading))}
-    del facts["date"], facts["seconds"]
-    return checkpoint.Checkpoint(path, facts)
+    fold = {"fold": list(results.identity(task.heading))}
+    return checkpoint.Checkpoint(path, lasting(device, precision) | fold)

@@ -125,6 +125,21 @@ def test_two_settings_under_one_name(tmp_path: Path) -> None:
     assert fault == "pooling gap (smoke, emodb): folds of 2 different settings under one name"
 
 
+def test_folds_of_two_precisions_are_a_mix(tmp_path: Path) -> None:
+    half, full = (
+        {"provenance": RECORD["provenance"] | {"precision": name}} for name in ("bf16", "fp32")
+    )
+    path = file_of(
+        tmp_path / "r.jsonl",
+        *(record(variant=v, key=v, **half) for v in ("gap", "attention")),
+        record(variant="bilinear", key="bilinear", **full),
+        record(preset="demo", key="1", **full),
+    )
+    assert audit.check(path).faults == [
+        "pooling (smoke, emodb): folds of different precisions, 2 in bf16 and 1 in fp32"
+    ]
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "diary.txt"
     path.write_bytes(b"Dear diary")

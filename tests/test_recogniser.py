@@ -107,6 +107,12 @@ def test_the_card_says_what_a_model_is_and_is_not_for(trained: Recogniser) -> No
     assert recogniser.NOT_FOR in " ".join(page.read_text(encoding="utf-8").split())
 
 
+def test_the_card_counts_what_was_learnt_from(corpus: Path) -> None:
+    few = experiment("training.max_segments=3", "front_end.scale=training-set")
+    card = recogniser.train(load_corpus("emodb", corpus), few).card
+    assert 1 <= card["utterances"] <= 3 and 1 <= card["speakers"] <= 2
+
+
 def test_a_card_cannot_play_tricks_on_a_terminal(trained: Recogniser) -> None:
     card = {"corpus\n": "\x1b[2J\nspeakers: 1000"}
     lines = recogniser.model_card(trained._replace(card=card)).splitlines()

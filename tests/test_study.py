@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 import tiny_corpus
+import torch
 
 from repro import config, crossval, metrics, paper, results, study
 from repro.config import Experiment
@@ -392,3 +393,43 @@ def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
         [shape] = experiment.network.stems
         for step, size in zip(experiment.network.stride, shape, strict=True):
             assert step <= size, variant
+
+
+# Faults of one fold, and precision ---------------------------------------------------------------
+
+
+def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = crossval.run_fold
+
+    def diverge(features: Any, fold: Any, experiment: Experiment, **settings: Any) -> Any:
+        if fold.held_out == "03" and experiment.network.pooling != "attention":
+            raise ReproError("training diverged in epoch 1")
+        return whole(features, fold, experiment, **settings)
+
+    path = tmp_path / "r.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(crossval, "run_fold", diverge)
+        with pytest.raises(ReproError) as caught:
+            run(corpus, path)
+    assert str(caught.value) == (
+        "pooling gap, 03 held out, seed 0: training diverged in epoch 1; 1 more folds failed; "
+        f"every other fold is in {path}"
+    )
+    done = [(r["variant"], r["fold"]) for r in results.read_lines(path)]
+    assert done == [("gap", "08"), ("bilinear", "08"), ("attention", "03"), ("attention", "08")]
+    assert run(corpus, path) == 2
+
+
+def test_a_study_goes_on_in_the_precision_that_it_began_in(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.jsonl"
+    assert run(corpus, path, only="gap") == 2
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert run(corpus, path, only="bilinear", precision="auto") == 2
+    with pytest.raises(ReproError, match=r"holds .* fp32: go on with --precision fp32, or name"):
+        run(corpus, path, precision="bf16")
+    assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"fp32"}
+    assert run(corpus, tmp_path / "new.jsonl", only="gap", precision="bf16") == 2
