@@ -11,9 +11,11 @@
 #
 # {cite:t}`li2018attention` trained a small convolutional network to tell from two seconds of a
 # spectrogram whether a speaker is neutral, happy, sad or angry. They reported that the shape of its
-# first filters matters, and that it does best when it learns where in the spectrogram to look:
-# *attention pooling*. This book builds the experiment again from the text of the paper, runs it, and
-# tests each claim.
+# first filters matters, and that it does best when it learns where in the spectrogram to look
+# (*attention pooling*) instead of taking the mean over all of it (*global average pooling*, GAP).
+# This book builds the experiment again from the text of the paper, runs it, and tests the paper's
+# claims. WA is the share of all utterances that are recognised; UA is the mean of that share over the
+# four emotions.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -131,11 +133,11 @@ for data in found.values():
 # several), because utterances of one speaker are not independent. Beside the difference of two
 # poolings stands the p-value of an exact test that exchanges the two speaker by speaker: it enters
 # no verdict, and tells which are close calls. A verdict is about the corpus and the preset at the
-# top of the page; what ten speakers can show at all is said in {doc}`09_how_sure`.
+# top of the page; what ten speakers can show at all is said in {doc}`09_how_sure`, and how a verdict
+# fares when the same networks are trained in another arithmetic in {doc}`11_how_fast`.
 #
-# Two measures run through all pages. *Weighted accuracy* (WA) is the share of all utterances that are
-# recognised; *unweighted accuracy* (UA) is the mean of the four emotions' accuracies, so that a rare
-# emotion counts as much as a common one. Both are measured on speakers that the network has never
+# *Weighted accuracy* (WA) counts utterances, so that common emotions decide; in *unweighted accuracy*
+# (UA) a rare emotion counts as much as a common one. Both are measured on speakers that the network has never
 # heard: in each fold one speaker is held out and all others are trained on. The paper used the
 # improvised dialogues of IEMOCAP {cite:p}`busso2008iemocap`; claims about published numbers can be
 # tested on that corpus alone.

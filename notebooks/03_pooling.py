@@ -45,7 +45,8 @@ common.notice(corpus, preset)
 # Two stems read the spectrogram side by side: eight filters of 10×2 (100 Hz by 20 ms) and eight of
 # 2×8 (20 Hz by 80 ms). Their maps are concatenated to 16 channels. Four layers of 3×3 filters
 # follow, with 2×2 max-pooling after the first two of them. Batch normalisation and ReLU come after
-# each convolution.
+# each convolution. The channels of three layers and the places of max-pooling are not in the text,
+# see {doc}`10_left_open`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
 plots.filters(paper.STEM_SHAPES)
@@ -146,8 +147,9 @@ common.fitted(data, corpus)
 #
 # In brackets stand 95% intervals. Ours come from a bootstrap that draws whole speakers and seeds,
 # because utterances of one speaker are not independent; with fewer than five speakers there is none.
-# The paper gives no intervals. The ones beside its WA follow from the number of its utterances alone
-# and are too narrow, since they take utterances as independent.
+# The paper gives no intervals. The ones beside its WA follow from the number of utterances in the
+# release of IEMOCAP alone ({doc}`10_left_open` says why the paper may have used others) and are too
+# narrow, since they take utterances as independent.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of earlier systems, of the paper's and of ours: Table 1 of the paper, continued."}}
 common.table(poolings.table_1(data.predictions))

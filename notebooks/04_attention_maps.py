@@ -87,9 +87,10 @@ plots.attention_examples(data.examples, right=False)
 # strength of its periodicity between 75 and 500 Hz, the highest peak of the normalised
 # autocorrelation of 40 ms. The measure is Spearman's rank correlation, so that neither the scale of
 # the energy nor the shape of the softmax matters: 1 means that the two rise and fall together, 0 that
-# they have nothing to do with each other. It is averaged over an utterance's segments, and then over
+# neither tends to rise with the other. It is averaged over an utterance's segments, and then over
 # utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers and seeds. The
-# top-down map is that of the emotion that the utterance was taken for.
+# top-down map is that of the emotion that the utterance was taken for. Where there are several seeds,
+# an utterance that is recognised with one and mistaken with another counts in both groups.
 #
 # The strength of the periodicity has a limit as a measure of pitch: it is taken in soft frames as in
 # loud ones, whereas trackers of pitch have a threshold (Praat's is 3% of the greatest amplitude).

@@ -79,9 +79,10 @@ common.table(variations.change_effects(found))
 # ## The readings that train best
 #
 # A reader may want to see the paper at its best, not only as the defaults have it. Choosing the
-# readings by their test results would flatter them. They are chosen by the training speakers alone:
+# readings by their test results would flatter them. They are chosen by training loss alone:
 # for each field the value whose networks end training with the lowest loss, averaged over the folds
-# of the first seed. Only changes that keep the training segments, their labels and the loss as they
+# of the first seed. The choice is not nested: whoever is tested in one fold is a training speaker in
+# the others, and has a part in it. Only changes that keep the training segments, their labels and the loss as they
 # are can be compared in this way. Those that leave out utterances or keep tails, merge emotions,
 # weight the classes or fold differently are not eligible, nor those that only change how scores are
 # made of a trained network. Each field is chosen by itself, so the combination need not be the best

@@ -12,8 +12,9 @@
 # *The paper's Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of
 # filter shapes find it?*
 #
-# The paper lets one side of a filter grow, watches accuracy rise and level off, and reads from the
-# bend how much time, or how wide a band, emotion needs to show itself. On speech nobody can check
+# The paper lets one side of a filter grow, watches accuracy rise and then level off (height) or fall
+# again (width), and reads from the bend, or the peak, how wide a band, or how much time, emotion needs
+# to show itself. On speech nobody can check
 # that reading, since nobody knows the answer. Here the answer is planted: signals are made whose
 # classes differ in a pattern of a known stretch and in nothing else, and the same sweep is run on
 # them.

@@ -88,6 +88,8 @@ power.changed_later()
 #
 # - *Other corpora.* Intervals are about other speakers of the same kind, in the same room, saying
 #   the same things. EmoDB has ten sentences; what a network does on an eleventh is in no interval.
+# - *Other speakers to train on.* Any two networks share all but two of their training speakers. A
+#   bootstrap over those who are held out cannot show what training on other people would do.
 # - *What listeners disagree on.* The labels are taken as true.
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of

@@ -38,20 +38,22 @@ left_open.choices()
 # - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the
 #   layer of its Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
 #   weighs positions, and is no longer second-order pooling of rank one.
-# - The paper's Section 3.2 finds that heights above 10 bring no significant improvement, and calls
-#   10×2 the best.
 # - The introduction gives UA as 68.0, where Table 1 has 68.06.
 #
 # One word is wrong without doing harm: Eq. 1 is called an expansion, but is the compression of the
 # µ-law.
 #
-# ## What cannot be known at all
+# ## What the text does not say
 #
-# - *The filter shapes of Fig. 2.* The paper gives both ranges and speaks of dozens of shapes,
+# This book was made from the text of the paper, without its figures. What they alone show should be
+# checked against them.
+#
+# - *The filter shapes of Fig. 2.* The text gives both ranges and speaks of dozens of shapes,
 #   without a list. {doc}`02_filter_shapes` tries a selection within them.
 # - *The widths of three layers.* The text gives 80 channels for the last layer, through the size of
-#   the bilinear feature. Those of Conv2 to Conv4 are taken from public programs that build the same
-#   network.
+#   the bilinear feature. Those of Conv2 to Conv4, and which layers max-pooling follows, are taken
+#   from public programs that build the same network. The caption of Fig. 1 says that it gives each
+#   layer's channels.
 # - *The utterances.* The paper gives no number, and its WA does not settle it; see below.
 # - *The spread of the results.* There is neither an interval nor a number of runs behind the
 #   published numbers; {doc}`09_how_sure` says what an experiment of that size can tell.
@@ -71,7 +73,8 @@ left_open.counted()
 # field to turn:
 #
 # - Initial weights are those that PyTorch gives its layers. Convolutions have a bias, as in Eq. 2,
-#   and so have the last layers, though Eqs. 3, 4 and 9 write none.
+#   and so have the last layers, though Eqs. 3, 4 and 9 write none. That of Conv1 is left out, as the
+#   batch normalisation behind it would take any away.
 # - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even
 #   side, the extra zero comes at the end.
 # - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention

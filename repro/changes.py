@@ -6,9 +6,10 @@ the bilinear norm to the bilinear one. A variant is called by what it changes, a
 line: `front_end.scale=segment-max`.
 
 The readings are put together once more: for each field the value whose networks ended with the
-lowest training loss. This is fair to the test speakers as long as nothing but the training loss is
-looked at, and that loss is comparable only between networks that learn from the same segments by
-the same measure. So no value is eligible that
+lowest training loss, as a mean over all folds. No test score is looked at; but the choice is not
+nested, as whoever is tested in one fold is a training speaker in the others. That loss is
+comparable only between networks that learn from the same segments by the same measure. So no value
+is eligible that
 
 - changes which segments or labels are trained on (utterances dropped, tails kept, excited merged,
   other folds): a smaller or easier training set has a lower loss for that alone;

@@ -13,8 +13,8 @@ import pandas as pd
 
 from repro import claims, paper, plots, results
 from repro.errors import ReproError
-from repro.pages import common, first, poolings, wording
-from repro.report import Source
+from repro.pages import common, first, poolings, speed, wording
+from repro.report import OTHER_SOURCES, Source
 
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
@@ -51,6 +51,9 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
         for name in source.besides
     )
     gains = [gain.data for each in others if (gain := first.other_presets(each))]
+    files = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
+    if by_precision := speed.judged_by_precision(*files):
+        gains.append(by_precision.data)
     text = f"{before}{begin}\n{verdicts(predictions, gains)}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
@@ -89,7 +92,7 @@ def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
 
     Args:
         predictions: that the claims are judged by.
-        gains: what attention gains under other presets, in words.
+        gains: what attention gains under other presets and precisions, in words.
     """
     if predictions.empty:
         return NOTHING

@@ -138,7 +138,9 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row per planted scale, with scale, unit, planted, recovered, low, high (ms or Hz),
         at_most; best reach and best WA, and at_least, whether that is the largest size, so that a
-        larger one might do better still; half reach and half WA, those of the largest filter that
+        larger one might do better still; level reach, that of the smallest filter that is not
+        significantly worse than the best (95% interval of the difference); half reach and half WA,
+        those of the largest filter that
         reaches no further than half of what is planted, and early, whether even that one does
         better than chance by the same test; chance (per cent), speakers, seeds.
     """
@@ -152,7 +154,8 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
         chance = metrics.majority(of_scale)
         row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
-        row |= dict.fromkeys(("recovered", "low", "high"), np.nan) | {"at_most": False}
+        row |= dict.fromkeys(("recovered", "low", "high", "level reach"), np.nan)
+        row["at_most"] = False
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
         if above[best]:
@@ -161,6 +164,9 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
             row["recovered"] = float(half_rise(reaches, accuracy, chance))
             row["low"], row["high"] = metrics.interval(half_rise(reaches, draws, chance), speakers)
             row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
+            behind = [metrics.interval(draws[:, best] - each, speakers)[0] for each in draws.T]
+            if np.isfinite(behind).all():
+                row["level reach"] = reaches[np.argmax(np.array(behind) <= 0)]
         rows.append(
             row
             | {"best reach": reaches[best], "best WA": accuracy[best]}

@@ -113,23 +113,38 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
     torch.testing.assert_close(*found, atol=1e-7, rtol=1e-7)
 
 
-def test_precisions_are_compared_where_both_were_run(tmp_path: Path) -> None:
-    def write(name: str, precision: str, happy: float, **variants: int) -> Path:
-        path = tmp_path / name
-        scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
-        for variant, seeds in variants.items():
-            for seed, fold in itertools.product(range(seeds), range(6)):
-                record = RECORD | {"variant": variant, "seed": seed, "fold": f"{fold:02d}"}
-                record["provenance"] = RECORD["provenance"] | {"precision": precision}
-                record["predictions"] = RECORD["predictions"] | scores
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(record) + "\n")
-        return path
+def write_poolings(path: Path, precision: str, happy: float, **variants: int) -> Path:
+    """Add folds of six speakers to a results file; the happy one gets this score for happy."""
+    scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
+    for variant, seeds in variants.items():
+        for seed, fold in itertools.product(range(seeds), range(6)):
+            record = RECORD | {"variant": variant, "seed": seed, "fold": f"{fold:02d}"}
+            record |= {"preset": "coarse", "key": variant}
+            record["provenance"] = RECORD["provenance"] | {"precision": precision}
+            record["predictions"] = RECORD["predictions"] | scores
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+    return path
 
-    single = write("fp32.jsonl", "fp32", 0.9, gap=2, attention=1)
+
+def test_the_main_claim_is_judged_by_each_precision(tmp_path: Path) -> None:
+    single, half = tmp_path / "fp32.jsonl", tmp_path / "bf16.jsonl"
+    write_poolings(single, "fp32", 0.1, gap=1)
+    write_poolings(single, "fp32", 0.9, attention=2)
+    write_poolings(half, "bf16", 0.1, attention=1)
+    assert speed.judged_by_precision(single) is None
+    write_poolings(half, "bf16", 0.9, gap=1)
+    said = speed.judged_by_precision(single, half).data
+    assert "contradicted in bfloat16 (WA, attention − gap: −50.0" in said
+    assert "supported in float32 (WA, attention − gap: +50.0" in said
+    assert "1 seed that both have" in said
+
+
+def test_precisions_are_compared_where_both_were_run(tmp_path: Path) -> None:
+    single = write_poolings(tmp_path / "fp32.jsonl", "fp32", 0.9, gap=2, attention=1)
     assert speed.precisions() is None
     assert speed.precisions(single, tmp_path / "none.jsonl") is None
-    half = write("bf16.jsonl", "bf16", 0.1, gap=1, bilinear=1)
+    half = write_poolings(tmp_path / "bf16.jsonl", "bf16", 0.1, gap=1, bilinear=1)
     found = speed.precisions(single, half)
     assert found.to_dict("records") == [
         {

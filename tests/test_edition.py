@@ -112,7 +112,7 @@ def test_table_1_shows_the_wa_that_the_results_give() -> None:
 def test_the_first_page_has_an_answer() -> None:
     page = nbformat.read(ROOT / "book" / "report" / "00_does_it_replicate.ipynb", as_version=4)
     text = shown(page)
-    assert re.search(r"of the paper's \d+ claims|That is not answered here", text)
+    assert re.search(r"of \d+ claims of the paper|That is not answered here", text)
     assert all(claim.text in text for claim in paper.CLAIMS)
 
 

@@ -186,7 +186,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
     found = published(on_speech)
     answer, table, why, reasons, note = readme.verdicts(found).split("\n\n")
     assert answer == first.answer(claims.judge(found), found).data
-    assert answer.startswith("**On EmoDB (preset coarse, 6 speakers, 1 seed), of the paper's 11 ")
+    assert answer.startswith("**On EmoDB (preset coarse, 6 speakers, 1 seed), of 11 claims of the ")
     head, rule, *rows = table.splitlines()
     run = "on EmoDB, preset coarse, 6 speakers, 1 seed"
     assert head == f"| claim of the paper | {run} | effect [95% interval] |"

@@ -259,12 +259,13 @@ def test_the_best_size_is_set_beside_what_was_planted_for_each_side() -> None:
     found = recovery.recovered(predictions(peaked))
     assert found["best reach"].to_list() == [80, 150, 300, 100, 200, 400]
     assert found.loc[found["at_least"], "scale"].to_list() == ["160 ms", "200 Hz"]
+    assert found["level reach"].to_list() == found["best reach"].to_list()
     said = page.answer(found).data
     for side, times in (
         ("width", "2.0 (40 ms), 1.9 (80 ms), at least 1.9 (160 ms, no larger one tried)"),
         ("height", "2.0 (50 Hz), 2.0 (100 Hz), at least 2.0 (200 Hz, no larger one tried)"),
     ):
-        assert f"the best {side} here is {times} times as large as what was planted." in said
+        assert f"the best {side} here is {times} times as large as what was planted, and" in said
     assert "For width the paper reads its scale at the top" in said
     assert "For height the paper reads its scale where the curve flattens" in said
 

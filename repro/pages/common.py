@@ -195,7 +195,8 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
 
 def _download(frame: pd.DataFrame) -> str:
     """Link to a table's data as CSV, which are in the link itself."""
-    plain = frame.replace(r"<[^>]*>", "", regex=True)  # cells may hold markup
+    # Cells may hold markup, and p < 0.01 is none.
+    plain = frame.replace({r"<br>": "; ", r"</?[a-z][^>]*>": ""}, regex=True)
     data = base64.b64encode(plain.to_csv(index=False, float_format="%.6g").encode()).decode()
     link = f'<a download="table.csv" href="data:text/csv;base64,{data}">CSV</a>'
     return f'<p class="csv">{link}</p>'

@@ -26,9 +26,9 @@ def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markd
     corpus = wording.title(predictions["corpus"].iloc[0])
     evidence = "; ".join(map(str, of_main.parts)) or of_main.note
     return Markdown(
-        f"**On {corpus} ({wording.run_in_full(predictions)}), of the paper's {len(judged)} claims: "
-        f"{listed}.** The main one, that {of_main.claim.text}, is {of_main.verdict} ({evidence})."
-        f"{_close_call(of_main)}"
+        f"**On {corpus} ({wording.run_in_full(predictions)}), of {len(judged)} claims of the "
+        f"paper: {listed}.** The main one, that {of_main.claim.text}, is {of_main.verdict} "
+        f"({evidence}).{_close_call(of_main)}"
     )
 
 

@@ -155,8 +155,9 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
     share = (differing or ASSUMED).discordant
     example = "as they do here" if differing else "say"
     return Markdown(
-        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} of "
-        f"{IEMOCAP_UTTERANCES:,} utterances. McNemar's test could tell a net gain of that size "
+        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} utterances, "
+        f"if it used the {IEMOCAP_UTTERANCES:,} of the release. McNemar's test could tell a net "
+        "gain of that size "
         "from chance only if the two networks disagreed in being right on no more than "
         f"{metrics.most_discordant(gain)} utterances in all. If they disagree, {example}, on "
         f"{100 * share:.0f}% of utterances, it takes about "

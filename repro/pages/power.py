@@ -79,9 +79,10 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     ours, plain = held["bootstrap over speakers (%)"], held["Wilson (%)"]
     needed: dict[str, list[str]] = {}
     for name, rows in found.groupby("experiment", sort=False):
-        at_least = rows.loc[rows["found"] >= enough, "gain"]
-        most = f"larger than {rows['gain'].max():g} points, the largest tried,"
-        least = f"{at_least.min():g} points" if len(at_least) else most
+        at_least = rows.loc[rows["found"] >= enough, "gain"].min()
+        too_small = rows.loc[rows["gain"].lt(at_least) | pd.isna(at_least), "gain"].max()
+        most = f"larger than {too_small:g} points, the largest tried,"
+        least = most if pd.isna(at_least) else f"{too_small:g} to {at_least:g} points"
         needed.setdefault(least, []).append(str(name))
     sentences = [
         f"{least} with the speakers and utterances of {' or of '.join(names)}"
@@ -89,9 +90,9 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     ]
     fewest = held.loc[ours.idxmin(), "speakers"]
     return Markdown(
-        f"Of the intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a hundred hold "
-        f"the truth, the fewest with {fewest} speakers; of those that take utterances as "
-        f"independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as is "
+        f"Of the simulated intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a "
+        f"hundred hold the truth, the fewest with {fewest} speakers; of those that take utterances "
+        f"as independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as is "
         f"assumed here, a gain that is to be found {enough:.0f} times in a hundred must be "
         f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
         f"{poolings.attention_gain():.1f} points."

@@ -74,7 +74,7 @@ def _pointed(rows: pd.DataFrame) -> str:
     """Say which scales the sweeps along one axis point to."""
     axis = {"ms": "time", "Hz": "frequency"}[rows["unit"].iloc[0]]
     pairs = (f"{_recovered(row)} where {row.scale} was planted" for row in rows.itertuples())
-    return f"Along {axis} the sweep points to {', '.join(pairs)}."
+    return f"Read halfway up, along {axis} the sweep points to {', '.join(pairs)}."
 
 
 def _early(found: pd.DataFrame) -> list[str]:
@@ -91,7 +91,7 @@ def _early(found: pd.DataFrame) -> list[str]:
         (
             whole,
             "even a filter that reaches no further than half of what was planted does better than "
-            "chance: with the smear of the spectrogram it touches all of it.",
+            "chance; as the spectrogram smears, it touches all of it.",
         ),
         (
             ~whole,
@@ -133,7 +133,10 @@ def _held(found: pd.DataFrame) -> str:
 
 
 def _best(rows: pd.DataFrame) -> str:
-    """Set the best size along one axis, which the paper looks at, beside what was planted."""
+    """Set the best size along one axis beside what was planted, and the first that is as good.
+
+    Those are what the paper looks at.
+    """
     rows = rows.dropna(subset="recovered")
     if rows.empty:
         return ""
@@ -149,10 +152,20 @@ def _best(rows: pd.DataFrame) -> str:
             ["scale", "planted", "best reach", "at_least"]
         ].itertuples(index=False)
     )
-    return (
+    said = (
         f"For {side} the paper reads its scale {reads}: the best {side} here is {times} times as "
-        "large as what was planted."
+        "large as what was planted"
     )
+    level = rows.dropna(subset="level reach")
+    if level.empty:
+        return f"{said}."
+    firsts = ", ".join(
+        f"{reach / planted:.1f} ({scale})"
+        for scale, planted, reach in level[["scale", "planted", "level reach"]].itertuples(
+            index=False
+        )
+    )
+    return f"{said}, and the first that is not significantly worse than the best {firsts}."
 
 
 def _size(found: pd.DataFrame) -> str:

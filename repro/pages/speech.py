@@ -39,8 +39,8 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
-        f"The {len(shown)} utterances that this page shows and counts were made by a synthesiser; "
-        f"the other pages are about {title}."
+        f"The {len(shown)} utterances that this page shows, and counts in its first table, were "
+        f"made by a synthesiser; the pages with results on speech are about {title}."
     )
 
 

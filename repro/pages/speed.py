@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import bench, metrics, paper, results, study
+from repro import bench, claims, metrics, paper, results, study
 from repro.pages import wording
 from repro.spectrogram import segment_count
 
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 RUN = ["preset", "variant", "fold", "seed"]
 STEPS = {
     "textbook": "the usual loop",
@@ -73,15 +75,11 @@ def precisions(*files: Path) -> pd.DataFrame | None:
         A row per pooling and score, with a column for each precision and seed, and the difference
         that bfloat16 makes on the seeds that have both. None if no pooling has both.
     """
-    found = [results.read(path, study={"pooling"}) for path in files if path.is_file()]
-    runs = [data.predictions.merge(data.folds[[*RUN, "precision"]], on=RUN) for data in found]
     rows = []
-    tables = pd.concat([pd.DataFrame(columns=RUN), *runs])
-    for (_, model), predictions in tables.groupby(["preset", "variant"]):
-        seeds = [set(of["seed"]) for _, of in predictions.groupby("precision")]
-        if len(seeds) < 2:
+    for (_, model), predictions in _runs(files).groupby(["preset", "variant"]):
+        both = _on_common_seeds(predictions)
+        if both["precision"].nunique() < 2:
             continue
-        both = predictions[predictions["seed"].isin(set.intersection(*seeds))]
         both = both.assign(variant=both["precision"])
         columns = {
             f"{precision}, seed {seed}": metrics.summary(of).iloc[0]
@@ -95,6 +93,41 @@ def precisions(*files: Path) -> pd.DataFrame | None:
             makes = wording.difference(*metrics.difference(both, "bf16", "fp32", score))
             rows.append({"model": model, "score": score} | shown | {"bf16 − fp32": makes})
     return pd.DataFrame(rows) if rows else None
+
+
+def judged_by_precision(*files: Path) -> Markdown | None:
+    """Judge the main claim by each precision, on the seeds that both have.
+
+    None if the two poolings were not trained in two precisions.
+    """
+    pairs = _runs(files)
+    pairs = _on_common_seeds(pairs[pairs["variant"].isin(("attention", "gap"))])
+    said = []
+    for precision, predictions in pairs.groupby("precision"):
+        [main] = [v for v in claims.judge(predictions) if v.claim.id == "attention-above-gap"]
+        shown = "; ".join(map(str, main.parts)) or main.note
+        said.append(f"{main.verdict} in {PRECISIONS[precision]} ({shown})")
+    if len(said) < 2:
+        return None
+    corpus, preset = pairs[["corpus", "preset"]].iloc[0]
+    seeds = wording.many(pairs["seed"].nunique(), "seed")
+    return Markdown(
+        f"That attention pooling beats GAP is, on {wording.title(corpus)} (preset {preset}, "
+        f"{seeds} that both have), {' and '.join(said)}."
+    )
+
+
+def _runs(files: Sequence[Path]) -> pd.DataFrame:
+    """Read what results files hold of the poolings, with the precision of each training."""
+    found = [results.read(path, study={"pooling"}) for path in files if path.is_file()]
+    runs = [data.predictions.merge(data.folds[[*RUN, "precision"]], on=RUN) for data in found]
+    return pd.concat([pd.DataFrame(columns=[*RUN, "precision"]), *runs])
+
+
+def _on_common_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Keep the seeds that every pooling and precision has."""
+    seeds = [set(of["seed"]) for _, of in predictions.groupby(["variant", "precision"])]
+    return predictions[predictions["seed"].isin(set.intersection(*seeds) if seeds else ())]
 
 
 def several(machines: dict[str, dict[str, Any]]) -> Markdown:
@@ -144,10 +177,15 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
         mean = statistics.mean(1 / row["repro"] for row in found["sweep"].values())
         shapes = len(study.variants("filter-shapes", "paper"))
         figure = shapes * steps * mean / 3600
+        train = found["train"]
+        halved = ""
+        if "bfloat16" in train:
+            gain = train["bfloat16"] / train["memory kept"]
+            halved = f", {gain:.1f} times of it by bfloat16, where the usual loop has float32"
         lines.append(
-            f"On **{machine}** the trainer is {found['train']['ratio']:.1f} times as fast as the "
-            f"usual loop. On a corpus of IEMOCAP's size, {table:,.0f} hours would be needed to "
-            f"train all networks of the paper's Table 1, and {figure:,.0f} hours for those of its "
-            "Fig. 2: both extrapolated from the rates above, neither run."
+            f"On **{machine}** the trainer is {train['ratio']:.1f} times as fast as the "
+            f"usual loop{halved}. On a corpus of IEMOCAP's size, {table:,.0f} hours would be "
+            f"needed to train all networks of the paper's Table 1, and {figure:,.0f} hours for "
+            "those of its Fig. 2: both extrapolated from the rates above, neither run."
         )
     return Markdown("\n\n".join(lines))

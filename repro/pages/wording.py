@@ -49,9 +49,9 @@ def ranking(scores: pd.Series) -> str:
 
 
 def run(predictions: pd.DataFrame) -> str:
-    """Name the corpus and the preset of predictions that share both."""
+    """Name the corpus and the preset of predictions that share both, and count their seeds."""
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
-    return f"{title(corpus)}, {preset}"
+    return f"{title(corpus)}, {preset}, {many(predictions['seed'].nunique(), 'seed')}"
 
 
 def runs(predictions: pd.DataFrame) -> dict[str, str]:
