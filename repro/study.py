@@ -201,6 +201,7 @@ def run(
         reasons = "; ".join(f"{variant} ({reason})" for variant, reason in refused.items())
         print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr, flush=True)
     name = ", ".join([preset, *overrides])
+    planned = [] if study == "baselines" else plan(study, name, grid, tables, seeds)
     failed: list[str] = []
 
     def train(grid: dict[str, Experiment]) -> int:
@@ -217,6 +218,7 @@ def run(
             if not part:  # no cluster need be reached for nothing
                 continue
             before = len(failed)
+            asked = precision_of(planned, results_file, precision)
             if ray:
                 cluster.run(
                     ray,
@@ -236,14 +238,12 @@ def run(
         return trained
 
     with files.locked(results_file):
-        asked = precision
-        if study != "baselines":  # which compute in double precision
-            asked = precision_of(plan(study, name, grid, tables, seeds), results_file, precision)
+        precision_of(planned, results_file, precision)  # another one is refused at once
         trained = train(grid)
         if only is None:
             trained += train(second_stage(study, grid, tables, results_file))
     if failed:
-        others = f"; {len(failed) - 1} more folds failed" if failed[1:] else ""
+        others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {results_file}")
     return trained
 

@@ -119,7 +119,7 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
     monkeypatch.setattr(cluster, "_knock", lambda address: None)  # seconds, and seen to above
     path = tmp_path / "r.jsonl"
     hot = [*SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
-    with pytest.raises(ReproError, match=r"diverged.* more folds failed") as caught:
+    with pytest.raises(ReproError, match=r"diverged.* more failed") as caught:
         run(corpus, path, ray=pair.address, overrides=hot)
     assert type(caught.value) is ReproError
     with pytest.raises(ReproError, match="no machine of the cluster has a GPU"):

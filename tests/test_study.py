@@ -414,7 +414,7 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
         with pytest.raises(ReproError) as caught:
             run(corpus, path)
     assert str(caught.value) == (
-        "pooling gap, 03 held out, seed 0: training diverged in epoch 1; 1 more folds failed; "
+        "pooling gap, 03 held out, seed 0: training diverged in epoch 1; 1 more failed; "
         f"every other fold is in {path}"
     )
     done = [(r["variant"], r["fold"]) for r in results.read_lines(path)]
