@@ -51,6 +51,11 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
         for name in source.besides
     )
     gains = [gain.data for each in others if (gain := first.other_presets(each))]
+    for name in source.besides:
+        wanted = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
+        readings = _read(project / name, **wanted)
+        if best := first.at_its_best(readings):
+            gains.append(best.data)
     files = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
     if by_precision := speed.judged_by_precision(*files):
         gains.append(by_precision.data)
@@ -60,12 +65,14 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
 
 def published(project: Path, source: Source, corpus: str) -> pd.DataFrame:
     """Read the predictions that the claims are judged by; an empty table if there are none."""
-    file = project / source.results
-    if not file.is_file():
-        return pd.DataFrame()
     studies = {"pooling", "filter-shapes"}
     wanted = {"study": studies, "corpus": {corpus}, "preset": {source.preset}}
-    return results.read(file, **wanted).predictions
+    return _read(project / source.results, **wanted)
+
+
+def _read(file: Path, **wanted: set[str]) -> pd.DataFrame:
+    """Read predictions from a results file; an empty table if it is not there."""
+    return results.read(file, **wanted).predictions if file.is_file() else pd.DataFrame()
 
 
 def readme_picture(predictions: pd.DataFrame, path: Path) -> None:

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from repro import claims, config, metrics, paper, readme, report, results, study
 from repro.errors import NoResultsError, ReproError
-from repro.pages import common, filter_shapes, first, poolings
+from repro.pages import common, filter_shapes, first, poolings, variations
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -185,6 +185,24 @@ def test_a_finished_pair_of_another_preset_is_judged(
     assert pairs["attention − gap"] == verdict
     assert pairs["attention − bilinear"] == "unfinished"
     assert first.other_presets(others).data.endswith(f": the claim is {verdict}.")
+
+
+def test_the_readings_that_train_best_are_judged_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    write_poolings(file, "coarse", right="gap", gap=6, bilinear=6, attention=6)
+    plain = results.read(file).predictions
+    best = plain.assign(study="readings", variant="best readings, " + plain["variant"])
+    said = first.at_its_best(best).data
+    assert (
+        "that attention pooling beats GAP in WA and in UA is contradicted (attention − gap" in said
+    )
+    assert "that bilinear pooling is worse than GAP in WA and in UA is supported" in said
+    assert "order by WA is gap (100.0%)" in said
+    assert first.at_its_best(pd.DataFrame()) is None
+    assert first.at_its_best(plain) is None, "they have not been run"
+    assert first.at_its_best(best.assign(preset="demo")) is None, "made for show"
+    pairs = variations.pairs_again(best)
+    assert list(pairs["readings"]) == ["best readings"] * 3
 
 
 # How it is made ----------------------------------------------------------------------------------

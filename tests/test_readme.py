@@ -121,10 +121,11 @@ def test_every_notebook_has_its_papermill_command() -> None:
 # The picture and the verdicts ---------------------------------------------------------------------
 
 
-def update(project: Path, results: Path = ROOT) -> None:
-    """Write the README of `project` from what is published below the folder `results`."""
-    source = report.SPEECH._replace(results=str(results / report.SPEECH.results))
-    readme.update(project, source, corpus=report.EDITION_CORPUS)
+def update(project: Path, *, published: bool = True) -> None:
+    """Write the README of `project` from the published results, or without any."""
+    if published and not (project / "results").exists():
+        (project / "results").symlink_to(ROOT / "results")
+    readme.update(project, report.FIRST, corpus=report.EDITION_CORPUS)
 
 
 def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
@@ -137,10 +138,10 @@ def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path)
 
 def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
-    update(tmp_path, tmp_path / "none")
+    update(tmp_path, published=False)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"{readme.BEGIN}\n{readme.NOTHING}\n{readme.END}" in text
-    update(tmp_path, tmp_path / "none")
+    update(tmp_path, published=False)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
 

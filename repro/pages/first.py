@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import claims, effects
-from repro.pages import common, poolings, wording
+from repro import claims, effects, metrics, paper
+from repro.pages import common, poolings, variations, wording
 from repro.results import Results
 
-ATTENTION_GAP = "attention", "gap"
+ATTENTION_GAP = poolings.VERSUS.join(("attention", "gap"))
 
 
 def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markdown:
@@ -65,13 +65,13 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
     None where too few speakers are finished for an interval.
     """
     pairs = poolings.pairs_by_preset(others)
-    of_both = pairs["pair"] == " − ".join(ATTENTION_GAP)
+    of_both = pairs["pair"] == ATTENTION_GAP
     gains = pairs[of_both & pairs["WA"].str.contains("[", regex=False)]
     if gains.empty:
         return None
     said = []
     for row in gains.to_dict("records"):
-        preset, verdict = row["preset"], row["is the first better?"]
+        preset, verdict = row["preset"], row[poolings.JUDGED]
         faithful = "" if common.about_preset(preset) else "; the paper's own protocol"
         said.append(
             f"Under the preset `{preset}` ({wording.many(row['speakers'], 'speaker')}, "
@@ -84,6 +84,35 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
             )
         )
     return Markdown(" ".join(said))
+
+
+def at_its_best(readings: pd.DataFrame) -> Markdown | None:
+    """Say what becomes of the claims on poolings under the readings that train best.
+
+    None where they have not been run, or where nothing is judged by what was.
+
+    Args:
+        readings: predictions of that study.
+    """
+    if readings.empty or (best := variations.at_its_best(readings)).empty:
+        return None
+    pairs = poolings.judged_pairs(best)
+    pairs = pairs[pairs[poolings.JUDGED] != "not testable here"]
+    if pairs.empty:
+        return None
+    texts = {claim.id: claim.text for claim in paper.CLAIMS}
+    claimed = {poolings.VERSUS.join(pair): texts[name] for pair, name in poolings.CLAIMED.items()}
+    said = [
+        f"that {claimed[row['pair']]} is {row[poolings.JUDGED]} ({row['pair']}: {row['WA']} points "
+        f"of WA, {row['UA']} of UA)"
+        for row in pairs.to_dict("records")
+    ]
+    accuracies = metrics.summary(best).set_index("variant")["WA"].sort_values(ascending=False)
+    return Markdown(
+        "Where the paper can be read in several ways, the readings that train best, put together "
+        f"({wording.run(best)}), give another experiment: there the order by WA is "
+        f"{wording.ranking(accuracies)}; {'; '.join(said)}."
+    )
 
 
 def _close_call(judged: claims.Verdict) -> str:

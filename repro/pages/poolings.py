@@ -23,6 +23,9 @@ CLAIMED = {  # of each pair of Table 1, that the first is better
     ("gap", "bilinear"): "bilinear-below-gap",
     ("attention", "bilinear"): "attention-above-bilinear",
 }
+VERSUS = " − "
+JUDGED = "is the first better?"
+PAIRS = ["pair", "WA", "UA", "speakers", JUDGED]
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -122,26 +125,36 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
 
 
 def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Compare the poolings in pairs under each preset, on the speakers that both are tested on.
+    """Compare the poolings as `judged_pairs` does under each preset; judge no unfinished pair."""
+    tables = []
+    for preset, data in others.items():
+        rows = judged_pairs(data.predictions)
+        corpus = data.predictions["corpus"].iloc[0]
+        for number, pair in rows["pair"].items():
+            if any(common.so_far(data, corpus, None, only=name) for name in pair.split(VERSUS)):
+                rows.loc[number, JUDGED] = "unfinished"
+        rows.insert(0, "preset", preset)
+        tables.append(rows)
+    return pd.concat(tables) if tables else pd.DataFrame(columns=["preset", *PAIRS])
 
-    And judge whether the first is better, by the test of `repro.claims`, once no fold of the two
-    is missing.
+
+def judged_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Compare the poolings in pairs, on the speakers that both are tested on.
+
+    And judge whether the first is better, by the test of `repro.claims`.
     """
     rows = []
-    for preset, data in others.items():
-        judged = {v.claim.id: v for v in claims.judge(data.predictions)}
-        for pair in metrics.TABLE_1_PAIRS:
-            both = data.predictions[data.predictions["variant"].isin(pair)]
-            of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
-            both = both[of_both]
-            if len(both):
-                points = [metrics.difference(both, *pair, score) for score in ("WA", "UA")]
-                found = [wording.difference(*each) for each in points]
-                lacks = [common.so_far(data, both["corpus"].iloc[0], None, v) for v in pair]
-                verdict = "unfinished" if any(lacks) else judged[CLAIMED[pair]].verdict
-                rows.append((preset, " − ".join(pair), *found, both["fold"].nunique(), verdict))
-    columns = ["preset", "pair", "WA", "UA", "speakers", "is the first better?"]
-    return pd.DataFrame(rows, columns=columns)
+    judged = {v.claim.id: v for v in claims.judge(predictions.assign(study="pooling"))}
+    for pair, claim in CLAIMED.items():
+        both = predictions[predictions["variant"].isin(pair)]
+        of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
+        both = both[of_both]
+        if len(both):
+            points = [metrics.difference(both, *pair, score) for score in ("WA", "UA")]
+            found = [wording.difference(*each) for each in points]
+            verdict = judged[claim].verdict
+            rows.append((VERSUS.join(pair), *found, both["fold"].nunique(), verdict))
+    return pd.DataFrame(rows, columns=PAIRS)
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:

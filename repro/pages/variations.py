@@ -79,7 +79,7 @@ def training_losses(data: Results) -> pd.DataFrame:
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 with the defaults, and under the readings that train best, see `table_1`."""
     again = poolings.table_1(_poolings(predictions, changes.TO_THE_LETTER))
-    best = _poolings(predictions, changes.AT_ITS_BEST)
+    best = at_its_best(predictions)
     if best.empty:
         return again
     more = poolings.table_1(best)
@@ -87,6 +87,25 @@ def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(
         [again, more.assign(source=f"{more['source'].iloc[0]}, {changes.BEST}")], ignore_index=True
     )
+
+
+def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Compare the poolings in pairs with the defaults, and under the readings that train best."""
+    tables = {
+        "defaults": _poolings(predictions, changes.TO_THE_LETTER),
+        changes.BEST: at_its_best(predictions),
+    }
+    found = [
+        poolings.judged_pairs(each).assign(readings=name)
+        for name, each in tables.items()
+        if len(each)
+    ]
+    return pd.concat(found)[["readings", *poolings.PAIRS]]
+
+
+def at_its_best(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return what the poolings predict under the readings that train best."""
+    return _poolings(predictions, changes.AT_ITS_BEST)
 
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
