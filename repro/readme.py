@@ -113,9 +113,10 @@ def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
         "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in tested],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = [first.answer(judged, predictions).data, *gains]
+    text = [first.answer(judged, predictions).data]
     if tested:
         text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    text += gains
     if untested := first.untested(judged):
         text.append(untested.data)
     text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]

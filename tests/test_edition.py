@@ -201,8 +201,12 @@ def test_the_readings_that_train_best_are_judged_as_well(tmp_path: Path) -> None
     assert first.at_its_best(pd.DataFrame()) is None
     assert first.at_its_best(plain) is None, "they have not been run"
     assert first.at_its_best(best.assign(preset="demo")) is None, "made for show"
-    pairs = variations.pairs_again(best)
-    assert list(pairs["readings"]) == ["best readings"] * 3
+    defaults = plain.assign(
+        study="readings", variant=plain["variant"].replace("attention", "default")
+    )
+    pairs = variations.pairs_again(pd.concat([defaults, best]))
+    assert list(pairs["readings"]) == ["defaults"] * 3 + ["best readings"] * 3
+    assert common.table(pairs).data, "the index is unique"
 
 
 # How it is made ----------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
         loss = data.history.sort_values("epoch").groupby(["variant", "fold", "seed"]).last()["loss"]
         rows["training loss"] = summary["variant"].map(loss.groupby("variant").mean()).round(2)
         tables.append(rows.rename(columns={"variant": "model"}))
-    return pd.concat(tables)
+    return pd.concat(tables, ignore_index=True)
 
 
 def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
@@ -135,7 +135,8 @@ def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
                 rows.loc[number, JUDGED] = "unfinished"
         rows.insert(0, "preset", preset)
         tables.append(rows)
-    return pd.concat(tables) if tables else pd.DataFrame(columns=["preset", *PAIRS])
+    columns = ["preset", *PAIRS]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def judged_pairs(predictions: pd.DataFrame) -> pd.DataFrame:

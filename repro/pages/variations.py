@@ -100,7 +100,7 @@ def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
         for name, each in tables.items()
         if len(each)
     ]
-    return pd.concat(found)[["readings", *poolings.PAIRS]]
+    return pd.concat(found, ignore_index=True)[["readings", *poolings.PAIRS]]
 
 
 def at_its_best(predictions: pd.DataFrame) -> pd.DataFrame:
