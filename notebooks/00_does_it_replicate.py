@@ -58,18 +58,18 @@ first.answer(judged, predictions)
 first.other_presets(poolings.other_presets(corpus, preset, results))
 
 # %% tags=["remove-input"]
+common.notice(corpus, preset, sweep=True)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that can be tested here, with what the results say of each."}}
+first.marks(judged, predictions)
+
+# %% tags=["remove-input"]
 readings = pd.DataFrame()
 with suppress(NoResultsError):
     if results is not None:
         settings = {"corpus": corpus, "root": root, "preset": preset, "results_file": results}
         readings = study.held("readings", **settings).predictions
 first.at_its_best(readings)
-
-# %% tags=["remove-input"]
-common.notice(corpus, preset, sweep=True)
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The claims of the paper that can be tested here, with what the results say of each."}}
-first.marks(judged, predictions)
 
 # %% tags=["remove-input"]
 first.untested(judged)

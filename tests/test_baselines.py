@@ -174,7 +174,9 @@ def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     table = poolings.baselines(predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
-    assert table["source"].unique() == ["here: EmoDB, quick"] and table["WA"].iloc[0] == "25.0"
+    assert (
+        table["source"].unique() == ["here: EmoDB, quick, 1 seed"] and table["WA"].iloc[0] == "25.0"
+    )
 
 
 def test_listeners_are_quoted_for_emodb_alone() -> None:

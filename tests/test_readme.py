@@ -229,10 +229,10 @@ def test_the_picture_has_the_same_bytes_for_the_same_results(on_speech: Path) ->
 def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Mine\n", encoding="utf-8")
     with pytest.raises(ReproError, match=r"README\.md: .*put them back"):
-        update(tmp_path)
+        update(tmp_path, published=False)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_a_project_without_a_readme_gets_none(tmp_path: Path) -> None:
-    update(tmp_path)
+    update(tmp_path, published=False)
     assert list(tmp_path.iterdir()) == []

@@ -109,8 +109,8 @@ def at_its_best(readings: pd.DataFrame) -> Markdown | None:
     ]
     accuracies = metrics.summary(best).set_index("variant")["WA"].sort_values(ascending=False)
     return Markdown(
-        "Where the paper can be read in several ways, the readings that train best, put together "
-        f"({wording.run(best)}), give another experiment: there the order by WA is "
+        "That is the paper as this book reads it. Its sentences can be read in other ways, and "
+        f"under the readings that train best ({wording.run(best)}) the order by WA is "
         f"{wording.ranking(accuracies)}; {'; '.join(said)}."
     )
 
