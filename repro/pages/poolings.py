@@ -18,11 +18,9 @@ from repro.simulation import ASSUMED, Disagreement
 IEMOCAP_UTTERANCES = sum(map(sum, IEMOCAP.values()))
 IEMOCAP_MAJORITY = 100 * max(map(sum, zip(*IEMOCAP.values(), strict=True))) / IEMOCAP_UTTERANCES
 CHANCE = 100 / len(paper.EMOTIONS)
-CLAIMED = {  # of each pair of Table 1, that the first is better
-    ("attention", "gap"): "attention-above-gap",
-    ("gap", "bilinear"): "bilinear-below-gap",
-    ("attention", "bilinear"): "attention-above-bilinear",
-}
+# Of each pair of Table 1, the claim that the first is better.
+CLAIMS = "attention-above-gap", "bilinear-below-gap", "attention-above-bilinear"
+CLAIMED = dict(zip(metrics.TABLE_1_PAIRS, CLAIMS, strict=True))
 VERSUS = " − "
 JUDGED = "is the first better?"
 PAIRS = ["pair", "WA", "UA", "speakers", JUDGED]
