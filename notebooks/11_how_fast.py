@@ -42,10 +42,19 @@ speed.measured_on(machines)
 # front end: librosa, one segment after the other, though test segments overlap by four fifths. All
 # run in turns; the two ways of training each have a process of their own, as memory that one keeps
 # would speed up the other. The numbers are medians. The last column says how close the trainer comes
-# to what the machine's arithmetic, or its memory, would allow if nothing else took time.
+# to what the machine's arithmetic, or its memory, would allow if nothing else took time, and how
+# close the front end comes to its Fourier transforms alone.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-speed", "caption": "Work per second: training in segments, the front end in seconds of speech, prediction in utterances of 5 s."}}
 common.table(speed.rates(machines), decimals=2)
+
+# %% [markdown]
+# The front end computes the spectrum of an utterance once and cuts the segments from it, where they
+# overlap as where they do not. What it cannot share is the µ-law: each segment is scaled by its own
+# extremes first, so each needs logarithms of its own.
+
+# %% tags=["remove-input"]
+speed.front_end(machines)
 
 # %% [markdown]
 # ## What each step brings

@@ -121,6 +121,8 @@ def extract(
             )
         return found
 
+    # From here on, what one utterance frees is there for the next.
+    trainer.keep_freed_memory(False)
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]
