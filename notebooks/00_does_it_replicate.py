@@ -64,11 +64,11 @@ common.notice(corpus, preset, sweep=True)
 first.marks(judged, predictions)
 
 # %% tags=["remove-input"]
-readings = pd.DataFrame()
+readings = None
 with suppress(NoResultsError):
     if results is not None:
         settings = {"corpus": corpus, "root": root, "preset": preset, "results_file": results}
-        readings = study.held("readings", **settings).predictions
+        readings = study.held("readings", **settings)
 first.at_its_best(readings)
 
 # %% tags=["remove-input"]
@@ -137,12 +137,13 @@ for data in found.values():
 # effects lies significantly elsewhere, and *undecided* otherwise. Where many shapes are compared, a
 # contradiction must also survive Holm's correction, so that an interval may lie elsewhere and the
 # claim still be undecided. A claim about WA and UA is supported by both, and contradicted by
-# either. The intervals come from a bootstrap that draws whole speakers (and seeds, where there are
-# several), because utterances of one speaker are not independent. Beside the difference of two
+# either. The intervals come from a bootstrap that draws whole speakers (and seeds within them, where
+# there are several), because utterances of one speaker are not independent. Beside the difference of two
 # poolings stands the p-value of an exact test that exchanges the two speaker by speaker: it enters
 # no verdict, and tells which are close calls. A verdict is about the corpus and the preset at the
-# top of the page; what ten speakers can show at all is said in {doc}`09_how_sure`, and how a verdict
-# fares when the same networks are trained in another arithmetic in {doc}`11_how_fast`.
+# top of the page, and to the readings and the arithmetic that it was trained with. What other
+# readings give ({doc}`05_readings`), or another arithmetic ({doc}`11_how_fast`), is shown with its
+# intervals and without a verdict. What ten speakers can show at all is said in {doc}`09_how_sure`.
 #
 # *Weighted accuracy* (WA) counts utterances, so that common emotions decide; in *unweighted accuracy*
 # (UA) a rare emotion counts as much as a common one. Both are measured on speakers that the network has never

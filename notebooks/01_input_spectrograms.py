@@ -93,6 +93,7 @@ plots.lengths(table)
 # %%
 segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
+print(f"entries at 0 or above: {100 * (segment >= 0).float().mean():.1f}%")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of the paper's Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(waveform, front_end)
@@ -103,6 +104,11 @@ plots.normalisation(waveform, front_end)
 # value, where speech spends little of its time, and the quiet detail that a logarithm would bring
 # out is squeezed further. The µ-law does what one expects of it only when silence sits at zero, as
 # with a scale from 0 to 1. That is one of the readings below, and its effect can be measured.
+#
+# Another one is easily overlooked. Zero is what libraries put around the input of a convolution. Here
+# that is no silence but louder than nearly everything, so that the first layer sees a bright frame
+# around each segment. Read so, the paper has it too, unless it padded with −1
+# (`network.padding=silence`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve()

@@ -38,6 +38,12 @@ common.notice(corpus, preset, of="filter-shapes")
 # One convolution with 16 filters of one shape, batch normalisation, ReLU, the mean over the whole
 # map, and a fully connected layer from 16 numbers to 4 scores. One side of the filter is held at 2
 # while the other grows.
+#
+# Where a filter reaches over the edge of a segment it reads zeros, as the paper says nothing else. On
+# the scale of its Section 2.1 they are louder than nearly all of the speech
+# ({doc}`01_input_spectrograms`), and the longer the filter, the more of its map they touch: what the
+# sweep finds of long filters may in part be that. `network.padding` has other values to tell; no
+# sweep has been run with them.
 
 # %% mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
 grid = study.variants("filter-shapes", preset)
@@ -93,7 +99,7 @@ filter_shapes.unlearnt(data.predictions)
 #
 # Each claim the paper makes about Fig. 2 has a test that was fixed before any result of the study
 # on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no network
-# of the sweep recognises a single utterance of some emotion, nothing is judged.
+# of the sweep recognises a single utterance of some emotion other than happy, nothing is judged.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -84,12 +84,12 @@ common.table(common.parameters(study.variants("pooling", "paper")))
 # Before the weights, the features are normalised by their l2 norm and a signed square root.
 #
 # **Attention pooling** is what is left of {eq}`eq-bilinear` when $W_k$ is only allowed rank one,
-# $W_k = b_k a_k^\top$. Because a trace does not change when its factors are permuted cyclically,
+# $W_k = a_k b_k^\top$. Because a trace does not change when its factors are permuted cyclically,
 #
 # $$
 # \begin{aligned}
-# s_k &= \operatorname{Tr}(X^\top X\, a_k b_k^\top) \\
-#     &= b_k^\top X^\top X\, a_k = (X a_k)^\top (X b_k).
+# s_k &= \operatorname{Tr}(X^\top X\, b_k a_k^\top) \\
+#     &= a_k^\top X^\top X\, b_k = (X a_k)^\top (X b_k).
 # \end{aligned}
 # $$ (eq-rank)
 #
@@ -111,7 +111,7 @@ common.table(common.parameters(study.variants("pooling", "paper")))
 generator = torch.Generator().manual_seed(0)
 X = torch.randn(50, 80, dtype=torch.float64, generator=generator)
 a, b = torch.randn(2, 80, 1, dtype=torch.float64, generator=generator)
-trace_form = torch.trace(X.T @ X @ (b @ a.T).T)
+trace_form = torch.trace(X.T @ X @ (a @ b.T).T)
 attention_form = ((X @ a) * (X @ b)).sum()
 print("the two forms agree:", torch.allclose(trace_form, attention_form))
 
@@ -145,9 +145,9 @@ common.fitted(data, corpus)
 # %% [markdown]
 # ## The paper's Table 1
 #
-# In brackets stand 95% intervals. Ours come from a bootstrap that draws whole speakers and seeds,
-# because utterances of one speaker are not independent; with fewer than five speakers there is none.
-# The paper gives no intervals. The ones beside its WA follow from the number of utterances in the
+# In brackets stand 95% intervals. Ours come from a bootstrap that draws whole speakers, and seeds
+# within them, because utterances of one speaker are not independent; with fewer than five speakers
+# there is none. The paper gives no intervals. The ones beside its WA follow from the number of utterances in the
 # release of IEMOCAP alone ({doc}`10_left_open` says why the paper may have used others) and are too
 # narrow, since they take utterances as independent.
 

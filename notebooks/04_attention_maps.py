@@ -88,7 +88,7 @@ plots.attention_examples(data.examples, right=False)
 # autocorrelation of 40 ms. The measure is Spearman's rank correlation, so that neither the scale of
 # the energy nor the shape of the softmax matters: 1 means that the two rise and fall together, 0 that
 # neither tends to rise with the other. It is averaged over an utterance's segments, and then over
-# utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers and seeds. The
+# utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers, and seeds within them. The
 # top-down map is that of the emotion that the utterance was taken for. Where there are several seeds,
 # an utterance that is recognised with one and mistaken with another counts in both groups.
 #

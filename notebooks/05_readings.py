@@ -25,6 +25,8 @@ device = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
+from IPython.display import Markdown
+
 from repro import effects, plots, study
 from repro.pages import common, left_open, variations
 
@@ -47,10 +49,12 @@ common.table(left_open.readings())
 #
 # An effect is the difference in WA, or in UA, from the default on the same speakers and seeds; who
 # speaks is what counts, even where a change holds out something other than speakers. Brackets and
-# lines are 95% intervals of a bootstrap that draws whole speakers and seeds. Among so many effects
+# lines are 95% intervals of a bootstrap that draws whole speakers, and seeds within them. Among so many effects
 # some intervals exclude 0 by chance. A star, and a filled point, therefore ask for more: a p-value
 # under 0.05 after Holm's correction over all effects on this page. Choosing the best epoch cannot
-# lower WA: what it adds is a bias whatever its p-value.
+# lower WA: what it adds is a bias whatever its p-value. Every change is trained anew, so that its
+# effect holds what training again does by itself; `score=logits`, which only tests in another way,
+# shows how large that can be.
 
 # %% tags=["remove-output"]
 data = study.collect(
@@ -82,14 +86,19 @@ common.table(variations.change_effects(found))
 # readings by their test results would flatter them. They are chosen by training loss alone:
 # for each field the value whose networks end training with the lowest loss, averaged over the folds
 # of the first seed. The choice is not nested: whoever is tested in one fold is a training speaker in
-# the others, and has a part in it. Only changes that keep the training segments, their labels and the loss as they
-# are can be compared in this way. Those that leave out utterances or keep tails, merge emotions,
-# weight the classes or fold differently are not eligible, nor those that only change how scores are
-# made of a trained network. Each field is chosen by itself, so the combination need not be the best
-# there is, and a low training loss need not mean good results on new speakers.
+# the others, and has a part in it. Only changes that keep the training segments, their labels and the
+# loss as they are can be compared in this way. Those that leave out utterances or keep tails, merge
+# emotions, weight the classes or fold differently are not eligible, nor those that only change how
+# scores are made of a trained network; nor is `padding=silence`, which was added afterwards. Each field
+# is chosen by itself, so the combination need not be the best there is, and a low training loss need
+# not mean good results on new speakers. The losses are those of the attention network, and the other
+# poolings have to take what suits it. All this is exploratory: no claim is judged by it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)
+
+# %% tags=["remove-input"]
+Markdown(variations.luck(data))
 
 # %% [markdown]
 # The paper's Table 1 with the defaults and, once every reading has been run, with the chosen ones

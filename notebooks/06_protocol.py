@@ -74,7 +74,7 @@ common.so_far(data, corpus, root)
 # Against the default: held-out speakers, the last epoch, every utterance, happy alone. Differences
 # are taken on the same speakers and seeds, utterance by utterance if both test the same, otherwise
 # between the two numbers that would be reported. Brackets and lines are 95% intervals of a bootstrap
-# that draws whole speakers and seeds. A star, and a filled point, stand for a p-value under 0.05
+# that draws whole speakers, and seeds within them. A star, and a filled point, stand for a p-value under 0.05
 # after Holm's correction over all effects on this page. Choosing the best epoch cannot lower WA: what
 # it adds is a bias whatever its p-value, and only its size is in question.
 

@@ -34,9 +34,10 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 #
 # Utterances of one speaker resemble each other: a voice that is easy to recognise is easy all day.
 # Five hundred utterances of ten speakers are therefore not five hundred independent trials. The
-# intervals of this book come from a bootstrap that draws whole speakers with replacement and, where
-# there are several, whole seeds, which decide the initial weights and the order of the segments.
-# Two systems are compared on the same draws. With few speakers such an interval is too narrow; its
+# intervals of this book come from a bootstrap that draws whole speakers with replacement and, for each
+# time that a speaker is drawn, from the seeds with which the fold of that speaker was trained. (A seed
+# decides the initial weights and the order of the segments, for every fold anew; folds that share a
+# seed have no luck in common.) Two systems are compared on the same draws. With few speakers such an interval is too narrow; its
 # levels are widened as for a t-interval {cite:p}`hesterberg2015bootstrap`. With fewer than five
 # speakers there is none.
 #
@@ -48,7 +49,8 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # ## Do they keep their word?
 #
 # A computer can make up experiments whose truth is known. In each, speakers have accuracies of their
-# own around the same mean, and every utterance is recognised or not by chance.
+# own around the same mean, each training adds some luck to the accuracy on its speaker, and every
+# utterance is recognised or not by chance.
 # {numref}`tab-coverage` counts how many of the intervals hold the mean. It should be 95 of a hundred.
 # Beside it stands what comes of taking utterances as independent (Wilson's interval): the more
 # speakers differ, the more it overpromises.
@@ -93,7 +95,8 @@ power.changed_later()
 # - *What listeners disagree on.* The labels are taken as true.
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
-#   twenty without any truth in them, one would be expected to come out definite.
+#   twenty without any truth in them, one would be expected to come out definite. Verdicts come from one
+#   analysis, that of the first page; what other readings and another arithmetic give has none.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
 #   lists them; {doc}`05_readings` is where they are measured.
 

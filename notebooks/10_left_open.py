@@ -13,8 +13,9 @@
 #
 # Every paper leaves something out. Each place below is a field of the configuration. The default is
 # the reading closest to the words, except for three where the list says why:
-# `network.attention_average`, `network.attention_bn` and `protocol.score`. The other readings can
-# be tried with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures
+# `network.attention_average`, `network.attention_bn` and `protocol.score`. For
+# `network.bilinear_norm` the words disagree: they give one order, and cite a program that has the
+# other. The other readings can be tried with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures
 # what each does, where that study has been run.
 
 # %% tags=["parameters"]
@@ -39,6 +40,16 @@ left_open.choices()
 #   layer of its Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
 #   weighs positions, and is no longer second-order pooling of rank one.
 # - The introduction gives UA as 68.0, where Table 1 has 68.06.
+# - The abstract speaks of “the” state-of-the-art method, which attention pooling beats by about 3% WA
+#   and 4% UA. There is no such method: the best earlier WA and the best earlier UA of Table 1 are of
+#   two different systems, each well below the other on the other measure.
+# - Section 2.4 announces two pooling methods, Section 3.3 compares three.
+#
+# Two more places are easily missed. Libraries pad convolutions with zeros; on the scale of Section 2.1
+# silence is −1, and 0 is louder than nearly all of a spectrogram ({doc}`01_input_spectrograms`). Conv1
+# then sees a bright frame around every segment, the wider the filter the more of it. And Section 2.1
+# sets the µ-law against taking logarithms; the reading `front_end.scale=segment-log`, which does both,
+# has the words against it.
 #
 # One word is wrong without doing harm: Eq. 1 is called an expansion, but is the compression of the
 # µ-law.

@@ -112,7 +112,7 @@ precisions = speed.precisions(*both)
 Markdown("Not run yet.") if precisions is None else common.table(precisions)
 
 # %% tags=["remove-input"]
-speed.judged_by_precision(*both)
+speed.gain_by_precision(*both)
 
 # %% [markdown]
 # ## Many at once

@@ -60,7 +60,7 @@ class Network:
     stems: tuple[Shape, ...] = paper.STEM_SHAPES
     stem_channels: int = paper.STEM_CHANNELS
     trunk: tuple[int, ...] = paper.TRUNK_CHANNELS
-    padding: Literal["same", "none"] = "same"
+    padding: Literal["same", "silence", "none"] = "same"
     pools: tuple[int, ...] = (2, 3)
     attention_average: Literal["sum", "mean"] = "sum"
     bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
@@ -302,7 +302,7 @@ READINGS = (
         "each segment, its minimum to −1 and its maximum to 1",
         (
             ("segment-max", "divide by the segment's maximum, to [0, 1]"),
-            ("segment-log", "logarithm first, then minimum and maximum to [−1, 1]"),
+            ("segment-log", "logarithm first, down to 80 dB below the maximum, then to [−1, 1]"),
             ("training-set", "one scale for the whole training set"),
         ),
     ),
@@ -342,8 +342,11 @@ READINGS = (
         "network.padding",
         "2.3",
         "nothing; the maps of the two stems must be equal",
-        "same size as the input",
-        (("none", "no padding in Conv1, both cropped to the smaller map"),),
+        "zeros around the input of Conv1, as libraries pad, so that its maps have the size of it",
+        (
+            ("silence", "−1 around it, which is silence on the scale of Section 2.1"),
+            ("none", "no padding in Conv1, both cropped to the smaller map"),
+        ),
     ),
     Reading(
         "network.pools",
@@ -363,9 +366,9 @@ READINGS = (
     Reading(
         "network.bilinear_norm",
         "3.3",
-        "“l2-normalization and signed square-root”",
+        "“l2-normalization and signed square-root”, “using the original implementation in [20]”",
         "in the order written",
-        (("sqrt-l2", "signed square root, then l2, as in the work cited"),),
+        (("sqrt-l2", "signed square root, then l2, as the original has it"),),
     ),
     Reading(
         "network.attention_bn",

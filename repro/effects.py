@@ -1,14 +1,13 @@
 """What each change does to WA and UA, for the studies `readings` and `protocol`.
 
 A change is compared with the default on the same speakers: they are what a bootstrap may draw,
-since utterances of one speaker are not independent, nor are the folds of one seed
-(`repro.metrics`). Who speaks an utterance is what the default's folds say. So changes that hold
-out something else than speakers (a random tenth, a session, a wrong name) are still paired with the
-default, utterance by utterance. Where a change tests other utterances (short ones left out, excited
-ones counted as happy) the difference is that of the two numbers that would be reported, on the same
-speakers. A change that speaks of utterances whose speaker the default does not tell, as where only
-a few folds are run, has a difference but no interval; nor has any change where the default's own
-folds are not speakers.
+since utterances of one speaker are not independent (`repro.metrics`). Who speaks an utterance is
+what the default's folds say. So changes that hold out something else than speakers (a random tenth,
+a session, a wrong name) are still paired with the default, utterance by utterance. Where a change
+tests other utterances (short ones left out, excited ones counted as happy) the difference is that
+of the two numbers that would be reported, on the same speakers. A change that speaks of utterances
+whose speaker the default does not tell, as where only a few folds are run, has a difference but no
+interval; nor has any change where the default's own folds are not speakers.
 
 With one seed, differences hold what the initial weights of each fold happen to do as well; as every
 fold has weights of its own, the interval over speakers accounts for that.

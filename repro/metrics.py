@@ -3,10 +3,12 @@
 Predictions are `repro.results.read(...).predictions`: a row per utterance with its true `emotion`,
 the `predicted` one, and the columns that name study, variant, fold and seed.
 
-Utterances of one speaker are not independent, and neither are the folds of one seed. Intervals
-therefore come from a bootstrap that draws whole speakers, and whole seeds, with replacement. With
-ten speakers a plain percentile interval is too narrow; its levels are widened as for a t-interval
-(Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015).
+Utterances of one speaker are not independent. Intervals therefore come from a bootstrap that draws
+whole speakers with replacement and, for each time that a speaker is drawn, from the seeds of that
+fold: a seed gives every fold weights of its own (`crossval.fold_seed`), so seeds are nested in
+speakers. With ten speakers a plain percentile interval is too narrow; its levels are widened as for
+a t-interval (Hesterberg, "What teachers should know about the bootstrap", The American Statistician
+69, 2015). `repro.simulation` counts how often such intervals hold the truth.
 """
 
 from __future__ import annotations
@@ -122,11 +124,26 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
         ValueError: the variants were not run on the same folds and seeds.
     """
     ours, theirs = _both(predictions, better, worse)
+    return contrast([ours], [theirs], score)
+
+
+def contrast(
+    plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str = "WA"
+) -> Estimate:
+    """Return a score summed over some predictions minus that over others, in points.
+
+    Args:
+        plus: predictions whose score counts as positive, each of one variant.
+        minus: likewise, as negative; all of the same speakers and seeds.
+        score: one of `SCORES`.
+    """
     column = SCORES.index(score)
-    a, b = confusion_counts(ours), confusion_counts(theirs)
-    value = (scores_of(a.sum((0, 1))) - scores_of(b.sum((0, 1))))[column]
-    draws = (scores_of(resample(a)) - scores_of(resample(b)))[:, column]  # the same draws for both
-    return Estimate(float(value), *interval(draws, min(speakers(ours), speakers(theirs))))
+    value, draws = 0.0, np.zeros(RESAMPLES)
+    for sign, each in [*((1, p) for p in plus), *((-1, p) for p in minus)]:
+        counts = confusion_counts(each)
+        value += sign * scores_of(counts.sum((0, 1)))[column]
+        draws += sign * scores_of(resample(counts))[:, column]  # the same draws for all
+    return Estimate(float(value), *interval(draws, min(map(speakers, [*plus, *minus]))))
 
 
 def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
@@ -334,17 +351,16 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
 
 
 def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
-    """Draw seeds and speakers with replacement and add up: [seeds, speakers, ...] to [draws, ...].
+    """Draw speakers, and seeds within them, and add up: [seeds, speakers, ...] to [draws, ...].
 
     The draws are the same in every call, so that differences of variants are paired.
     """
     rng = np.random.default_rng(0)
-    of_seeds, of_speakers = (
-        rng.multinomial(n, np.full(n, 1 / n), resamples or RESAMPLES) for n in values.shape[:2]
-    )
+    seeds, speakers = values.shape[:2]
+    drawn = rng.multinomial(speakers, np.full(speakers, 1 / speakers), resamples or RESAMPLES)
+    weights = rng.multinomial(seeds * drawn, np.full(seeds, 1 / seeds))  # [draws, speakers, seeds]
     # In float64, where sums of counts are exact and fast.
-    parts = (x.astype(float) for x in (of_seeds, of_speakers, values))
-    return np.einsum("rs,rk,sk...->r...", *parts, optimize=True)
+    return np.tensordot(weights.astype(float), values.astype(float), ((2, 1), (0, 1)))
 
 
 def holm(chances: Sequence[float] | np.ndarray) -> list[float]:

@@ -6,7 +6,7 @@ read as a matrix of H·W positions by C channels, into one score per emotion:
 
     GAP         score_k = mean over positions of X, times W_k                     Eq. 3
     bilinear    score_k = Tr(XᵀX W_kᵀ), the features XᵀX normalised               Eq. 4
-    attention   score_k = (X a_k)ᵀ (X b), a rank-1 W_k = b a_kᵀ shared in b       Eqs. 5 to 10
+    attention   score_k = (X a_k)ᵀ (X b), a rank-1 W_k = a_k bᵀ shared in b       Eqs. 5 to 10
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Stems(nn.Module):
         for conv in self.convs:
             conv.bias.requires_grad_(False)  # see `forward`
         self.pads = [_pads(network, shape) for shape in network.stems]
+        self.around = -1.0 if network.padding == "silence" else 0.0
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
@@ -49,7 +50,7 @@ class Stems(nn.Module):
         # off again, so the bias, in which small numbers would be rounded away, is left out. (Where
         # quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
         maps = [
-            convolve(F.pad(x, pad) + 1, conv)  # type: ignore[arg-type]
+            convolve(F.pad(x, pad, value=self.around) + 1, conv)  # type: ignore[arg-type]
             for conv, pad in zip(self.convs, self.pads, strict=True)
         ]
         h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding

@@ -51,13 +51,16 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
         for name in source.besides
     )
     gains = [gain.data for each in others if (gain := first.other_presets(each))]
+    if steps := _steps(project / source.results, source.preset, corpus):
+        gains.insert(0, steps)
     for name in source.besides:
         wanted = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
-        readings = _read(project / name, **wanted)
-        if best := first.at_its_best(readings):
+        if (project / name).is_file() and (
+            best := first.at_its_best(results.read(project / name, **wanted))
+        ):
             gains.append(best.data)
     files = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
-    if by_precision := speed.judged_by_precision(*files):
+    if by_precision := speed.gain_by_precision(*files):
         gains.append(by_precision.data)
     text = f"{before}{begin}\n{verdicts(predictions, gains)}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
@@ -73,6 +76,15 @@ def published(project: Path, source: Source, corpus: str) -> pd.DataFrame:
 def _read(file: Path, **wanted: set[str]) -> pd.DataFrame:
     """Read predictions from a results file; an empty table if it is not there."""
     return results.read(file, **wanted).predictions if file.is_file() else pd.DataFrame()
+
+
+def _steps(file: Path, preset: str, corpus: str) -> str:
+    """Say how far the networks that the main claim is judged by were trained."""
+    if not file.is_file():
+        return ""
+    trained = results.read(file, study={"pooling"}, corpus={corpus}, preset={preset})
+    said = None if trained.folds.empty else common.fitted(trained, corpus)
+    return said.data if said else ""
 
 
 def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
@@ -99,7 +111,8 @@ def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
 
     Args:
         predictions: that the claims are judged by.
-        gains: what attention gains under other presets and precisions, in words.
+        gains: what a reader must know beside them, and what attention gains under other presets,
+            readings and precisions, in words.
     """
     if predictions.empty:
         return NOTHING

@@ -130,7 +130,8 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
     the first such point, on straight lines between the sizes measured, over the logarithm of size.
     A sweep that is halfway up at its smallest size gives that size, `at_most` being true; one whose
     best size does no better than chance (one-sided binomial test on the first seed, corrected for
-    the number of sizes) gives none. The interval comes from the bootstrap over speakers and seeds.
+    the number of sizes) gives none. The interval comes from the bootstrap over speakers, and seeds
+    within them.
 
     Args:
         predictions: of the study, on one set of settings.

@@ -16,6 +16,8 @@ import pandas as pd
 from repro import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
+UTTERANCES = 50  # of each speaker
+LUCK = 5.0  # points: what initial weights and the order of segments do to the WA of one fold
 RUNS = 500  # experiments per row
 RESAMPLES = 4000  # for each of them; what their luck does to an interval's ends averages out
 
@@ -38,7 +40,7 @@ ASSUMED = Disagreement(0.1, 2.0)  # where nothing has been measured
 def coverage(
     speakers: Sequence[int] = (5, 10, 20),
     spreads: Sequence[float] = (0.0, 5.0, 10.0),
-    utterances: int = 50,
+    seeds: Sequence[int] = (1, 2),
     runs: int = RUNS,
 ) -> pd.DataFrame:
     """Count how often 95% intervals of WA hold the truth.
@@ -46,29 +48,30 @@ def coverage(
     Args:
         speakers: how many there are.
         spreads: by how many points speakers differ (standard deviation).
-        utterances: of each speaker.
+        seeds: how often everything is trained. Each training of a fold adds luck of its own, with a
+            standard deviation of `LUCK` points.
         runs: experiments per row.
 
     Returns:
         A row for each number of speakers and spread, with the share, in per cent, of intervals that
-        hold the truth, from the bootstrap over speakers and from the utterances alone.
+        hold the truth: from the bootstrap, a column for each number of seeds, and from the
+        utterances of one seed alone.
     """
     rows = []
     for count in speakers:
         for spread in spreads:
-            rng = np.random.default_rng(0)
-            chances = ACCURACY + spread / 100 * rng.standard_normal((runs, count))
-            right = rng.binomial(utterances, chances.clip(0, 1))
-            by_speakers = _intervals(right, utterances)
-            by_utterances = _wilson(right.sum(1), count * utterances)
-            held = (_share_holding(100 * ACCURACY, kind) for kind in (by_speakers, by_utterances))
-            rows.append((count, spread, *held))
-    columns = [
-        "speakers",
-        "SD between speakers (points)",
-        "bootstrap over speakers (%)",
-        "Wilson (%)",
-    ]
+            held = []
+            for trainings in seeds:
+                rng = np.random.default_rng(0)
+                chances = ACCURACY + spread / 100 * rng.standard_normal((runs, 1, count))
+                luck = LUCK / 100 * rng.standard_normal((runs, trainings, count))
+                right = rng.binomial(UTTERANCES, (chances + luck).clip(0, 1))
+                held.append(_share_holding(100 * ACCURACY, _intervals(right, UTTERANCES)))
+                of_one = right[:, 0].sum(1)
+            by_utterances = _wilson(of_one, count * UTTERANCES)
+            rows.append((count, spread, *held, _share_holding(100 * ACCURACY, by_utterances)))
+    by_seeds = [f"bootstrap, {n} seed{'' if n == 1 else 's'} (%)" for n in seeds]
+    columns = ["speakers", "SD between speakers (points)", *by_seeds, "Wilson (%)"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -130,17 +133,17 @@ def power(
             discordant = np.maximum(np.abs(gains_of), max(differing.discordant, 1e-9))
             apart = rng.binomial(utterances, discordant)
             better = rng.binomial(apart, (1 + gains_of / discordant) / 2)
-            bounds = np.array(_intervals(2 * better - apart, utterances))
+            bounds = np.array(_intervals((2 * better - apart)[:, None], utterances))
             found, wrong = (bounds[:, 0] > 0).mean(), (bounds[:, 1] < 0).mean()
             rows.append((name, gain, 100 * found, 100 * wrong))
     return pd.DataFrame(rows, columns=["experiment", "gain", "found", "wrong"])
 
 
 def _intervals(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:
-    """Return the bootstrap's interval, in per cent, for each experiment [runs, speakers]."""
-    speakers = right.shape[1]
-    drawn = metrics.resample(right.T[None], RESAMPLES)  # [draws, runs]
-    draws = 100 * drawn / (speakers * utterances)
+    """Return the bootstrap's interval, in per cent, for each experiment [runs, seeds, speakers]."""
+    seeds, speakers = right.shape[1:]
+    drawn = metrics.resample(right.transpose(1, 2, 0), RESAMPLES)  # [draws, runs]
+    draws = 100 * drawn / (seeds * speakers * utterances)
     return [metrics.interval(each, speakers) for each in draws.T]
 
 

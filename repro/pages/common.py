@@ -255,10 +255,10 @@ def tests(predictions: pd.DataFrame) -> Markdown:
 
 def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
     """Count the parameters of each variant's network."""
-    counts = {
-        short_name(variant): sum(p.numel() for p in build_network(experiment.network).parameters())
-        for variant, experiment in grid.items()
-    }
+    counts = {}
+    for variant, experiment in grid.items():
+        learnt = (p for p in build_network(experiment.network).parameters() if p.requires_grad)
+        counts[short_name(variant)] = sum(p.numel() for p in learnt)
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
 
 

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import claims, effects, metrics, paper
+from repro import claims, effects, metrics
 from repro.pages import common, poolings, variations, wording
 from repro.results import Results
 
-ATTENTION_GAP = poolings.VERSUS.join(("attention", "gap"))
+MAIN = "attention-above-gap"
 
 
 def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markdown:
     """Answer the question of the first page in one sentence, from all verdicts on predictions."""
-    main = "attention-above-gap"
-    of_main = next(v for v in judged if v.claim.id == main)
+    of_main = _main(judged)
     counts: Counter[str] = Counter(v.verdict for v in judged)
     if counts["not testable here"] == len(judged):
         return Markdown(f"**That is not answered here**: {_why_untested(judged)}.")
@@ -28,7 +27,7 @@ def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markd
     return Markdown(
         f"**On {corpus} ({wording.run_in_full(predictions)}), of {len(judged)} claims of the "
         f"paper: {listed}.** The main one, that {of_main.claim.text}, is {of_main.verdict} "
-        f"({evidence}).{_close_call(of_main)}"
+        f"({evidence}).{_close_call(of_main)}{_first_seed(predictions)}"
     )
 
 
@@ -64,55 +63,72 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
 
     None where too few speakers are finished for an interval.
     """
-    pairs = poolings.pairs_by_preset(others)
-    of_both = pairs["pair"] == ATTENTION_GAP
-    gains = pairs[of_both & pairs["WA"].str.contains("[", regex=False)]
-    if gains.empty:
-        return None
     said = []
-    for row in gains.to_dict("records"):
-        preset, verdict = row["preset"], row[poolings.JUDGED]
-        faithful = "" if common.about_preset(preset) else "; the paper's own protocol"
+    for preset, data in others.items():
+        found = poolings.compared(data.predictions)
+        found = found[found["better"].eq("attention") & found["worse"].eq("gap")]
+        if found["WA low"].isna().all():
+            continue
+        [gain] = poolings.in_pairs(found).to_dict("records")
+        verdict = poolings.judged(data, ("attention", "gap"))
+        settings = "" if common.about_preset(preset) else "the paper's own settings, "
         said.append(
-            f"Under the preset `{preset}` ({wording.many(row['speakers'], 'speaker')}, "
-            f"{wording.many(others[preset].folds['seed'].nunique(), 'seed')}{faithful}) "
-            f"attention − GAP is {row['WA']} points of WA and {row['UA']} of UA: "
+            f"Under the preset `{preset}` ({settings}{wording.precision(data.folds)}, "
+            f"{wording.many(gain['speakers'], 'speaker')}, "
+            f"{wording.many(data.folds['seed'].nunique(), 'seed')}) "
+            f"attention − GAP is {gain['WA']} points of WA and {gain['UA']} of UA: "
             + (
                 "not judged before all folds are there."
                 if verdict == "unfinished"
                 else f"the claim is {verdict}."
             )
         )
-    return Markdown(" ".join(said))
+    return Markdown(" ".join(said)) if said else None
 
 
-def at_its_best(readings: pd.DataFrame) -> Markdown | None:
-    """Say what becomes of the claims on poolings under the readings that train best.
+def at_its_best(readings: Results | None) -> Markdown | None:
+    """Say how the poolings compare under the readings that train best.
 
-    None where they have not been run, or where nothing is judged by what was.
+    None where they have not been run on enough speakers, or are no evidence.
 
     Args:
-        readings: predictions of that study.
+        readings: results of that study on one corpus with one preset.
     """
-    if readings.empty or (best := variations.at_its_best(readings)).empty:
+    if readings is None or readings.folds.empty:
         return None
-    pairs = poolings.judged_pairs(best)
-    pairs = pairs[pairs[poolings.JUDGED] != "not testable here"]
-    if pairs.empty:
+    best = variations.at_its_best(readings.predictions)
+    if best.empty:
         return None
-    texts = {claim.id: claim.text for claim in paper.CLAIMS}
-    claimed = {poolings.VERSUS.join(pair): texts[name] for pair, name in poolings.CLAIMED.items()}
+    found = poolings.compared(best)
+    if variations.no_evidence(best) or found["WA low"].isna().any():
+        return None
     said = [
-        f"that {claimed[row['pair']]} is {row[poolings.JUDGED]} ({row['pair']}: {row['WA']} points "
-        f"of WA, {row['UA']} of UA)"
-        for row in pairs.to_dict("records")
+        f"{row['pair']} is {row['WA']} points of WA and {row['UA']} of UA"
+        for row in poolings.in_pairs(found).to_dict("records")
     ]
     accuracies = metrics.summary(best).set_index("variant")["WA"].sort_values(ascending=False)
     return Markdown(
-        "That is the paper as this book reads it. Its sentences can be read in other ways, and "
-        f"under the readings that train best ({wording.run(best)}) the order by WA is "
-        f"{wording.ranking(accuracies)}; {'; '.join(said)}."
+        "That is the paper as this book reads it. Its sentences can be read in other ways. An "
+        "exploratory look, which no claim is judged by, takes those under which the attention "
+        f"network ends training with the lowest loss ({wording.run(best)}: "
+        f"{', '.join(variations.chosen(readings))}). The order by WA is then "
+        f"{wording.ranking(accuracies)}; {'; '.join(said)}. {variations.luck(readings)}"
     )
+
+
+def _main(judged: Sequence[claims.Verdict]) -> claims.Verdict:
+    return next(v for v in judged if v.claim.id == MAIN)
+
+
+def _first_seed(predictions: pd.DataFrame) -> str:
+    """Say what the first of several seeds gives alone: the others may have been added later."""
+    pooling = predictions[predictions["study"] == claims.TESTS[MAIN].study]
+    if pooling["seed"].nunique() < 2:
+        return ""
+    alone = _main(claims.judge(pooling[pooling["seed"] == pooling["seed"].min()]))
+    if not alone.parts:
+        return ""
+    return f" By the first seed alone it is {alone.verdict} ({'; '.join(map(str, alone.parts))})."
 
 
 def _close_call(judged: claims.Verdict) -> str:

@@ -21,9 +21,9 @@ CHANCE = 100 / len(paper.EMOTIONS)
 # Of each pair of Table 1, the claim that the first is better.
 CLAIMS = "attention-above-gap", "bilinear-below-gap", "attention-above-bilinear"
 CLAIMED = dict(zip(metrics.TABLE_1_PAIRS, CLAIMS, strict=True))
-VERSUS = " − "
 JUDGED = "is the first better?"
-PAIRS = ["pair", "WA", "UA", "speakers", JUDGED]
+POINTS = [f"{score}{end}" for score in ("WA", "UA") for end in ("", " low", " high")]
+PAIRS = ["better", "worse", *POINTS, "speakers"]
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -81,17 +81,9 @@ def attention_gain() -> float:
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compare the poolings two by two, see `metrics.paired`."""
     found = metrics.paired(predictions)
-    points = {
-        score: [
-            wording.difference(*row)
-            for row in found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
-        ]
-        for score in ("WA", "UA")
-    }
-    return pd.DataFrame(
-        {
-            "pair": found["one"] + " − " + found["other"],
-            **points,
+    shown = in_pairs(found.rename(columns={"one": "better", "other": "worse"}).assign(speakers=""))
+    return shown.drop(columns="speakers").assign(
+        **{
             "only the first right": found["only one"],
             "only the second right": found["only other"],
             "McNemar's p": found["p"].map("{:.3f}".format),
@@ -115,6 +107,7 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
         summary = metrics.summary(data.predictions)
         rows = common.with_intervals(summary, ["WA", "UA"])
         rows.insert(0, "preset", preset)
+        rows["precision"] = wording.precision(data.folds)
         rows[["folds", "seeds"]] = summary[["folds", "seeds"]]
         loss = data.history.sort_values("epoch").groupby(["variant", "fold", "seed"]).last()["loss"]
         rows["training loss"] = summary["variant"].map(loss.groupby("variant").mean()).round(2)
@@ -123,37 +116,53 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
 
 
 def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Compare the poolings as `judged_pairs` does under each preset; judge no unfinished pair."""
+    """Show how the poolings compare in pairs under each preset, with what `judged` says."""
     tables = []
     for preset, data in others.items():
-        rows = judged_pairs(data.predictions)
-        corpus = data.predictions["corpus"].iloc[0]
-        for number, pair in rows["pair"].items():
-            if any(common.so_far(data, corpus, None, only=name) for name in pair.split(VERSUS)):
-                rows.loc[number, JUDGED] = "unfinished"
+        found = compared(data.predictions)
+        rows = in_pairs(found)
         rows.insert(0, "preset", preset)
+        rows[JUDGED] = [
+            judged(data, pair) for pair in zip(found["better"], found["worse"], strict=True)
+        ]
         tables.append(rows)
-    columns = ["preset", *PAIRS]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True)
 
 
-def judged_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
+def judged(data: Results, pair: tuple[str, str]) -> str:
+    """Judge whether the first of a pair is better, by the claim on them, if both are finished."""
+    corpus = data.predictions["corpus"].iloc[0]
+    if any(common.so_far(data, corpus, None, only=name) for name in pair):
+        return "unfinished"
+    verdicts = {v.claim.id: v.verdict for v in claims.judge(data.predictions)}
+    return verdicts[CLAIMED[pair]]
+
+
+def compared(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compare the poolings in pairs, on the speakers that both are tested on.
 
-    And judge whether the first is better, by the test of `repro.claims`.
+    Returns:
+        A row per pair of Table 1 of which both are there, with better, worse, speakers, and by how
+        many points the first is ahead: WA, WA low, WA high, UA, UA low, UA high.
     """
     rows = []
-    judged = {v.claim.id: v for v in claims.judge(predictions.assign(study="pooling"))}
-    for pair, claim in CLAIMED.items():
+    for pair in CLAIMED:
         both = predictions[predictions["variant"].isin(pair)]
         of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
         both = both[of_both]
         if len(both):
-            points = [metrics.difference(both, *pair, score) for score in ("WA", "UA")]
-            found = [wording.difference(*each) for each in points]
-            verdict = judged[claim].verdict
-            rows.append((VERSUS.join(pair), *found, both["fold"].nunique(), verdict))
+            points = [x for score in ("WA", "UA") for x in metrics.difference(both, *pair, score)]
+            rows.append([*pair, *points, both["fold"].nunique()])
     return pd.DataFrame(rows, columns=PAIRS)
+
+
+def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
+    """Show what `compared` found: pair, WA, UA, speakers."""
+    shown = pd.DataFrame({"pair": found["better"] + " − " + found["worse"]})
+    for score in ("WA", "UA"):
+        points = found[[score, f"{score} low", f"{score} high"]]
+        shown[score] = [wording.difference(*row) for row in points.itertuples(index=False)]
+    return shown.assign(speakers=found["speakers"])
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:

@@ -76,7 +76,8 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
         found: from `simulation.power`.
     """
     enough = 100 * metrics.POWER
-    ours, plain = held["bootstrap over speakers (%)"], held["Wilson (%)"]
+    ours, plain = held.filter(like="bootstrap"), held["Wilson (%)"]
+    fewest = held.loc[ours.min(axis=1).idxmin(), "speakers"]
     needed: dict[str, list[str]] = {}
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
@@ -88,9 +89,9 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
         f"{least} with the speakers and utterances of {' or of '.join(names)}"
         for least, names in needed.items()
     ]
-    fewest = held.loc[ours.idxmin(), "speakers"]
     return Markdown(
-        f"Of the simulated intervals over speakers, {ours.min():.0f} to {ours.max():.0f} in a "
+        f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
+        f"{ours.max(axis=None):.0f} in a "
         f"hundred hold the truth, the fewest with {fewest} speakers; of those that take utterances "
         f"as independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as is "
         f"assumed here, a gain that is to be found {enough:.0f} times in a hundred must be "

@@ -12,11 +12,10 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import bench, claims, metrics, paper, results, study
+from repro import bench, metrics, paper, results, study
 from repro.pages import wording
 from repro.spectrogram import segment_count
 
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 RUN = ["preset", "variant", "fold", "seed"]
 STEPS = {
     "textbook": "the usual loop",
@@ -108,25 +107,36 @@ def precisions(*files: Path) -> pd.DataFrame | None:
     return pd.DataFrame(rows) if rows else None
 
 
-def judged_by_precision(*files: Path) -> Markdown | None:
-    """Judge the main claim by each precision, on the seeds that both have.
+def gain_by_precision(*files: Path) -> Markdown | None:
+    """Give what attention gains over GAP in each precision, on the seeds that both have.
 
     None if the two poolings were not trained in two precisions.
     """
     pairs = _runs(files)
     pairs = _on_common_seeds(pairs[pairs["variant"].isin(("attention", "gap"))])
-    said = []
-    for precision, predictions in pairs.groupby("precision"):
-        [main] = [v for v in claims.judge(predictions) if v.claim.id == "attention-above-gap"]
-        shown = "; ".join(map(str, main.parts)) or main.note
-        said.append(f"{main.verdict} in {PRECISIONS[precision]} ({shown})")
-    if len(said) < 2:
+    of = {key: rows for key, rows in pairs.groupby(["precision", "variant"])}
+    if len(of) < 4:
         return None
+    found = {
+        name: " and ".join(
+            f"{wording.difference(*metrics.contrast(*sides, score))} points of {score}"
+            for score in ("WA", "UA")
+        )
+        for name, sides in {
+            "bf16": ([of["bf16", "attention"]], [of["bf16", "gap"]]),
+            "fp32": ([of["fp32", "attention"]], [of["fp32", "gap"]]),
+            "apart": (
+                [of["bf16", "attention"], of["fp32", "gap"]],
+                [of["bf16", "gap"], of["fp32", "attention"]],
+            ),
+        }.items()
+    }
     corpus, preset = pairs[["corpus", "preset"]].iloc[0]
     seeds = wording.many(pairs["seed"].nunique(), "seed")
     return Markdown(
-        f"That attention pooling beats GAP is, on {wording.title(corpus)} (preset {preset}, "
-        f"{seeds} that both have), {' and '.join(said)}."
+        f"In another arithmetic (preset {preset}, {seeds} that both have), attention − GAP on "
+        f"{wording.title(corpus)} is {found['fp32']} in float32, and {found['bf16']} in bfloat16. "
+        f"The second minus the first is {found['apart']}."
     )
 
 

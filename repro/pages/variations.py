@@ -55,9 +55,7 @@ def training_losses(data: Results) -> pd.DataFrame:
         training loss (`changes.eligible`), with the loss of the last epoch, averaged over the folds
         of seed 0, under the default and under the best other value, and which of the two is chosen.
     """
-    first = data.history[data.history["seed"] == 0]
-    last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
-    losses, folds = (last.groupby("variant")["loss"].agg(how) for how in ("mean", "size"))
+    losses, folds = _last_losses(data)
     rows: dict[str, dict[str, Any]] = {}
     for variant in losses.index.intersection([*changes.changes(Experiment())]):
         default = losses.get(changes.against(variant))
@@ -89,18 +87,46 @@ def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def chosen(data: Results) -> list[str]:
+    """Name the readings that end training with a lower loss than the default, and were chosen."""
+    found = training_losses(data)
+    found = found[found["chosen"] == "alternative"]
+    return [
+        changes.short_name(f"{field}={value}")
+        for field, value in zip(found["field"], found["best alternative"], strict=True)
+    ]
+
+
+def luck(data: Results) -> str:
+    """Say how many of the choices are smaller than what training again does to the loss.
+
+    Empty where what is trained as the default is has not been run.
+    """
+    losses, _ = _last_losses(data)
+    if not {changes.DEFAULT, changes.TRAINED_AS_DEFAULT} <= set(losses.index):
+        return ""
+    again = abs(losses[changes.TRAINED_AS_DEFAULT] - losses[changes.DEFAULT])
+    found = training_losses(data)
+    found = found[found["chosen"] == "alternative"]
+    small = int((found["default"] - found["its loss"] < again).sum())
+    return (
+        f"When the default was trained again, the loss changed by {again:.3f}: {small} of these "
+        f"{len(found)} readings lower it by less, and may have been chosen by luck."
+    )
+
+
 def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compare the poolings in pairs with the defaults, and under the readings that train best."""
     tables = {
         "defaults": _poolings(predictions, changes.TO_THE_LETTER),
         changes.BEST: at_its_best(predictions),
     }
-    found = [
-        poolings.judged_pairs(each).assign(readings=name)
-        for name, each in tables.items()
-        if len(each)
-    ]
-    return pd.concat(found, ignore_index=True)[["readings", *poolings.PAIRS]]
+    found = []
+    for name, each in tables.items():
+        rows = poolings.in_pairs(poolings.compared(each))
+        rows.insert(0, "readings", name)
+        found.append(rows)
+    return pd.concat(found, ignore_index=True)
 
 
 def at_its_best(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +159,7 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     predictions = predictions[predictions["variant"].isin(shown.index)]
     return Markdown(
         f"{so_far}{_told_apart(found)}{again}The numbers here come from {wording.size(shown)}. "
-        f"{wording.learnt(shown, predictions)}{_no_evidence(predictions)}"
+        f"{wording.learnt(shown, predictions)}{no_evidence(predictions)}"
     )
 
 
@@ -149,8 +175,16 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
         f"and UA {default['UA']:.1f}%. {_largest(found)}{_told_apart(found)}The numbers here come "
         "from "
-        f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{_no_evidence(predictions)}"
+        f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{no_evidence(predictions)}"
     )
+
+
+def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
+    """Return the loss of the last epoch by variant, averaged over the folds of seed 0; how many."""
+    first = data.history[data.history["seed"] == 0]
+    last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
+    losses, folds = (last.groupby("variant")["loss"].agg(how) for how in ("mean", "size"))
+    return losses, folds
 
 
 def _effect(row: pd.Series, score: str) -> str:
@@ -207,7 +241,8 @@ def _poolings(predictions: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     return taken.assign(variant=taken["variant"].map(names))
 
 
-def _no_evidence(predictions: pd.DataFrame) -> str:
+def no_evidence(predictions: pd.DataFrame) -> str:
+    """Say why results are no evidence, where they come from synthetic sound or a showcase."""
     if predictions["corpus"].iloc[0] == "synthetic":
         return "On synthetic speech this says nothing about emotion."
     preset = predictions["preset"].iloc[0].split(",")[0]

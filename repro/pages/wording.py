@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from repro import claims, effects, metrics
 from repro.changes import short_name
 
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 TITLES = {
     "synthetic": "synthetic speech",
     "iemocap": "IEMOCAP",
@@ -41,6 +42,11 @@ def difference(value: float, low: float, high: float) -> str:
     """Give a difference with its sign and its interval, where it has one: `+7.4 [+1.1, +14.8]`."""
     bounds = "" if pd.isna(low) else f" [{metrics.signed(low)}, {metrics.signed(high)}]"
     return f"{metrics.signed(value)}{bounds}"
+
+
+def precision(folds: pd.DataFrame) -> str:
+    """Name the precision in which the folds of `repro.results.read(...).folds` were trained."""
+    return " and ".join(PRECISIONS[name] for name in folds["precision"].unique())
 
 
 def ranking(scores: pd.Series) -> str:
