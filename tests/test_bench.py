@@ -127,16 +127,18 @@ def write_poolings(path: Path, precision: str, happy: float, **variants: int) ->
     return path
 
 
-def test_the_main_claim_is_judged_by_each_precision(tmp_path: Path) -> None:
+def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) -> None:
     single, half = tmp_path / "fp32.jsonl", tmp_path / "bf16.jsonl"
     write_poolings(single, "fp32", 0.1, gap=1)
     write_poolings(single, "fp32", 0.9, attention=2)
     write_poolings(half, "bf16", 0.1, attention=1)
-    assert speed.judged_by_precision(single) is None
+    assert speed.gain_by_precision(single) is None
+    assert speed.gain_by_precision(single, half) is None
     write_poolings(half, "bf16", 0.9, gap=1)
-    said = speed.judged_by_precision(single, half).data
-    assert "contradicted in bfloat16 (WA, attention − gap: −50.0" in said
-    assert "supported in float32 (WA, attention − gap: +50.0" in said
+    said = speed.gain_by_precision(single, half).data
+    assert "is +50.0 [+50.0, +50.0] points of WA" in said
+    assert "in float32, and −50.0 [−50.0, −50.0] points of WA" in said
+    assert "The second minus the first is −100.0 [−100.0, −100.0] points of WA" in said
     assert "1 seed that both have" in said
 
 

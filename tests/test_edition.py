@@ -166,9 +166,9 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
     assert first.other_presets(few) is None
     assert first.other_presets(others).data == (
-        "Under the preset `paper` (5 speakers, 1 seed; the paper's own protocol) attention − GAP "
-        "is +100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of UA: not judged "
-        "before all folds are there."
+        "Under the preset `paper` (the paper's own settings, float32, 5 speakers, 1 seed) "
+        "attention − GAP is +100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of "
+        "UA: not judged before all folds are there."
     )
 
 
@@ -187,26 +187,52 @@ def test_a_finished_pair_of_another_preset_is_judged(
     assert first.other_presets(others).data.endswith(f": the claim is {verdict}.")
 
 
-def test_the_readings_that_train_best_are_judged_as_well(tmp_path: Path) -> None:
+def under(data: results.Results, name: str) -> results.Results:
+    """Say that the poolings of results were trained under the readings of a name."""
+    tables = {
+        field: (table := getattr(data, field)).assign(
+            study="readings", variant=name + table["variant"]
+        )
+        for field in ("folds", "history", "predictions")
+    }
+    return data._replace(**tables)
+
+
+def test_the_readings_that_train_best_are_shown_without_a_verdict(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     write_poolings(file, "coarse", right="gap", gap=6, bilinear=6, attention=6)
-    plain = results.read(file).predictions
-    best = plain.assign(study="readings", variant="best readings, " + plain["variant"])
+    plain = results.read(file)
+    best = under(plain, "best readings, ")
     said = first.at_its_best(best).data
-    assert (
-        "that attention pooling beats GAP in WA and in UA is contradicted (attention − gap" in said
-    )
-    assert "that bilinear pooling is worse than GAP in WA and in UA is supported" in said
-    assert "order by WA is gap (100.0%)" in said
-    assert first.at_its_best(pd.DataFrame()) is None
+    assert "attention − gap is −100.0 [−100.0, −100.0] points of WA" in said
+    assert "gap − bilinear is +100.0" in said
+    assert "order by WA is then gap (100.0%)" in said
+    assert not any(verdict in said for verdict in ("supported", "contradicted", "undecided"))
+    assert first.at_its_best(None) is None
     assert first.at_its_best(plain) is None, "they have not been run"
-    assert first.at_its_best(best.assign(preset="demo")) is None, "made for show"
-    defaults = plain.assign(
-        study="readings", variant=plain["variant"].replace("attention", "default")
-    )
-    pairs = variations.pairs_again(pd.concat([defaults, best]))
+    shown = best._replace(predictions=best.predictions.assign(preset="demo"))
+    assert first.at_its_best(shown) is None, "made for show"
+    defaults = under(plain, "").predictions.replace({"variant": {"attention": "default"}})
+    pairs = variations.pairs_again(pd.concat([defaults, best.predictions]))
     assert list(pairs["readings"]) == ["defaults"] * 3 + ["best readings"] * 3
     assert common.table(pairs).data, "the index is unique"
+
+
+def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
+    losses = {
+        "default": 0.30,
+        "protocol.score=logits": 0.36,
+        "front_end.window=periodic": 0.29,
+        "front_end.scale=segment-max": 0.10,
+        "front_end.bins=1-400": 0.40,
+    }
+    rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
+    history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
+    data = results.Results(*[history] * len(results.Results._fields))
+    assert variations.chosen(data) == ["window=periodic", "scale=segment-max"]
+    assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
+    alone = history[history["variant"] != "protocol.score=logits"]
+    assert variations.luck(data._replace(history=alone)) == ""
 
 
 # How it is made ----------------------------------------------------------------------------------

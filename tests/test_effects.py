@@ -283,7 +283,7 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     assert "Of 4 effects, on WA and on UA, 2 differ significantly from zero" in text
     assert "scale=segment-log (WA +" in text and "padding=none" not in text
     assert "have not been put together yet" in text
-    assert "2 of 22 changes have been measured" in text
+    assert "2 of 23 changes have been measured" in text
     shown = variations.change_effects(found).set_index("change")
     assert shown.loc["scale=segment-log", "WA"].endswith("*")
     assert not shown.loc["padding=none", "WA"].endswith("*")

@@ -72,7 +72,7 @@ SIDES = st.integers(1, 450)
             "pooling": st.sampled_from(POOLINGS),
             "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
             "trunk": st.lists(st.just(1), max_size=4).map(tuple),
-            "padding": st.sampled_from(["same", "none"]),
+            "padding": st.sampled_from(["same", "silence", "none"]),
             "pools": st.lists(st.integers(1, 6), max_size=4).map(tuple),
             "attention_bn": st.booleans(),
             "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
@@ -187,6 +187,18 @@ def test_each_stem_sees_the_input_through_its_own_filters() -> None:
         after = stems(x)
     assert torch.equal(before[:, :2], after[:, :2])
     assert not torch.equal(before[:, 2:], after[:, 2:])
+
+
+def test_padding_with_silence_is_zeros_around_what_silence_is_zero_in() -> None:
+    stems = Stems(Network(stems=((10, 2),), stem_channels=2, padding="silence")).double()
+    x = torch.rand(2, 1, 400, 200, dtype=torch.float64) * 2 - 1
+    conv = stems.convs[0]
+    above_silence = F.conv2d(F.pad(x + 1, (0, 1, 4, 5)), conv.weight)
+    torch.testing.assert_close(stems(x), F.relu(stems.norm(above_silence)))
+    with_zeros = Stems(Network(stems=((10, 2),), stem_channels=2)).double()
+    with_zeros.load_state_dict(stems.state_dict())
+    difference = (with_zeros(x) - stems(x)).abs().amax((0, 1))
+    assert difference[0].max() > 0.01  # at the edge
 
 
 def test_without_padding_both_maps_are_cropped_to_the_smaller() -> None:
