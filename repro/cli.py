@@ -214,6 +214,7 @@ def report(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
     device: Device = "auto",
+    precision: Precision = "auto",
     seeds: Seeds = 1,
     dry_run: DryRun = False,
 ) -> None:
@@ -226,6 +227,7 @@ def report(
             preset=preset,
             results_file=results or out / "results.jsonl",
             device=device,
+            precision=precision,
             seeds=seeds,
         )
         return
@@ -238,6 +240,7 @@ def report(
         results=results,
         out=out,
         device=device,
+        precision=precision,
         seeds=seeds,
     )
     print(f"The report is at {page}")

@@ -395,6 +395,7 @@ def collect(
     preset: str,
     results_file: str | Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
     seeds: int = 1,
     only: str | None = None,
 ) -> results.Results:
@@ -421,6 +422,7 @@ def collect(
                 preset=preset,
                 results_file=results_file,
                 device=device,
+                precision=precision,
                 seeds=seeds,
                 only=only,
             )

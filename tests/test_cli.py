@@ -15,7 +15,7 @@ import pytest
 import tiny_corpus
 
 import repro
-from repro import cli, config, metrics, results, study
+from repro import cli, config, metrics, report, results, study
 from repro.corpora import NAMES
 
 FAST = [
@@ -121,6 +121,15 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert [row["variant"] for row in rows] == ["gap", "bilinear", "attention"]
     assert [row["paper UA"] for row in rows] == [67.54, 64.16, 68.06]
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
+
+
+def test_a_report_is_made_in_the_precision_that_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(report, "build_report", lambda **how: asked.append(how["precision"]))
+    assert command("report").status == command("report", "--precision=fp32").status == 0
+    assert asked == ["auto", "fp32"]
 
 
 def test_results_have_a_place_of_their_own_by_default(

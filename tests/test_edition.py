@@ -226,7 +226,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     toc = {"format": "jb-book", "root": "report/00_first", "chapters": chapters}
     (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     (folder / "notebooks").mkdir()
-    names = ["corpus", "root", "preset", "results", "device", "seeds"]
+    names = ["corpus", "root", "preset", "results", "device", "precision", "seeds"]
     parameters = "\n".join(f"{name} = None" for name in names)
     first = "print(corpus, root, preset, results)"
     second = (
@@ -311,6 +311,7 @@ def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:
             results=None,
             out=Path("build/report"),
             device="cpu",
+            precision="auto",
             seeds=1,
             console=Console(file=io.StringIO()),
         )

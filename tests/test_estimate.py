@@ -186,24 +186,29 @@ def test_size() -> None:
     assert [estimate.size(n) for n in (900, 2_500_000, 3 * 10**9)] == ["1 kB", "2.5 MB", "3.0 GB"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("command", [["run", "pooling", "--results"], ["report", "--out"]])
 def test_a_dry_run_says_what_and_writes_nothing(
     command: list[str],
     corpus: Path,
     tmp_path: Path,
+    precision: str,
     fixed: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = str(tmp_path / "new" / "place")
     arguments = [*command, place, "--corpus=emodb", f"--root={corpus}", "--preset=smoke"]
-    monkeypatch.setattr(sys, "argv", ["repro", *arguments, "--device=cpu", "--dry-run"])
+    arguments += ["--device=cpu", f"--precision={precision}", "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["repro", *arguments])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     assert re.search(r"pooling +3 +6 +0 +6 ", shown)
-    assert re.search(r"[\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown)
+    assert re.search(
+        rf", {precision}: [\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown
+    )
     assert ("recovery" in shown) == (command[0] == "report")
     assert list(tmp_path.iterdir()) == []
 
