@@ -147,6 +147,9 @@ def run(
     """Train every fold of a study that its results file does not hold yet."""
     from repro import study as studies
 
+    studies.check_options(study, corpus, root, ray, gpus_per_fold)
+    if ray and dry_run:
+        raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     folder = "planted" if study == "recovery" else corpus
     path = results or Path("results") / folder / f"{study}.jsonl"
     _refuse_other_study(path, study)

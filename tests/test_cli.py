@@ -397,6 +397,30 @@ def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Comman
     assert_one_line(command("table", "pooling", "--results", path), "no finished fold")
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["recovery", "--corpus=emodb"], ["recovery", "omit --corpus and --root"]),
+        (["recovery", "--root=x"], ["recovery", "omit --corpus and --root"]),
+        (["baselines", "--ray=local"], ["baselines", "omit --ray"]),
+        (["pooling", "--gpus-per-fold=0.5"], ["--gpus-per-fold", "give --ray as well"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_options_that_would_be_ignored(
+    arguments: list[str], words: list[str], dry: list[str], tmp_path: Path, command: Command
+) -> None:
+    outcome = command("run", *arguments, *dry, "--results", tmp_path / "r.jsonl")
+    assert_one_line(outcome, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_knows_nothing_of_a_cluster(tmp_path: Path, command: Command) -> None:
+    outcome = command("run", "pooling", "--ray=auto", "--dry-run", "--results", tmp_path / "r")
+    assert_one_line(outcome, "--dry-run", "omit --ray")
+
+
 def test_cuda_without_a_gpu(
     corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
