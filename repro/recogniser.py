@@ -369,6 +369,8 @@ def scores(
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
     hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
     count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
+    # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
+    waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
     logits = []
     block = max(1, BLOCK // _widest(recogniser.experiment.network))
     for first in range(0, count, block):

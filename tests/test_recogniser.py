@@ -61,6 +61,19 @@ def test_scores_are_the_mean_over_all_test_segments(
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_blocks_give_the_scores_of_the_whole_utterance(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rest of under 2 s, alone in the last block, is not taken for an utterance under 2 s."""
+    fills = experiment("front_end.short=repeat", "front_end.tail=pad")
+    model = recogniser.train(load_corpus("emodb", corpus), fills)
+    speech = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    assert spectrogram.segment_count(len(speech), 0.4, fills.front_end) == 3
+    whole = recogniser.scores(model, speech)
+    monkeypatch.setattr(recogniser, "BLOCK", 2 * 80)
+    assert recogniser.scores(model, speech) == pytest.approx(whole, abs=1e-5)
+
+
 def test_one_scale_for_the_training_set_travels_with_the_model(
     corpus: Path, tmp_path: Path
 ) -> None:
