@@ -188,6 +188,6 @@ def _held(group: list[dict[str, Any]]) -> set[tuple[str, int]]:
     return {(record["fold"], record["seed"]) for record in group}
 
 
-def _setting(group: list[dict[str, Any]], name: str) -> str | None:
-    value: str | None = group[0]["experiment"]["protocol"].get(name)
+def _setting(group: list[dict[str, Any]], name: str) -> str:
+    value: str = group[0]["experiment"]["protocol"][name]
     return value

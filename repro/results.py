@@ -193,7 +193,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
         protocol = record["experiment"]["protocol"]
-        where |= {"average": protocol["average"], "held_out": protocol.get("folds", "speaker")}
+        where |= {"average": protocol["average"], "held_out": protocol["folds"]}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
         folds.append(where | {"experiment": record["experiment"]} | record["provenance"] | where)
@@ -229,6 +229,12 @@ def _is_text(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Tell whether a value is a number that float64 holds."""
     return isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**53
+
+
+def _is_protocol(value: Any) -> bool:
+    """Tell whether a protocol says what decides how its folds are put together and compared."""
+    named = _is_text(value["folds"]) and _is_text(value["labels"])
+    return named and value["average"] in ("pooled", "folds")
 
 
 def _is_table(value: Any) -> bool:
@@ -268,7 +274,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "study": _is_text,
     "variant": _is_text,
     "preset": _is_text,
-    "experiment": lambda value: value["protocol"]["average"] in ("pooled", "folds"),
+    "experiment": lambda value: _is_protocol(value["protocol"]),
     "corpus": lambda value: _is_text(value["name"]) and _is_text(value["hash"]),
     "fold": _is_text,
     "seed": lambda value: type(value) is int and 0 <= value < 2**63,

@@ -482,7 +482,7 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
             f"The study `{study}` has not been run{on} with the preset `{preset}`: {command} runs "
             f"it, and `repro results merge` puts it together with {results_file}"
         )
-    labels = [each["protocol"].get("labels", "") for each in found.folds["experiment"]]
+    labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
     for what, run in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):
         if (folds.groupby(run)[what].nunique() > 1).any():

@@ -347,6 +347,7 @@ def predictions(**changes: Any) -> dict[str, Any]:
     return {"predictions": RECORD["predictions"] | changes}
 
 
+PROTOCOL = RECORD["experiment"]["protocol"]
 MISSHAPEN: list[dict[str, Any]] = [
     {"key": 1},
     {"study": None},
@@ -363,7 +364,10 @@ MISSHAPEN: list[dict[str, Any]] = [
     {"corpus": {"name": 1, "hash": "x"}},
     {"corpus": []},
     {"experiment": {}},
-    {"experiment": {"protocol": {"average": "median"}}},
+    {"experiment": {"protocol": PROTOCOL | {"average": "median"}}},
+    {"experiment": {"protocol": PROTOCOL | {"folds": None}}},
+    {"experiment": {"protocol": {k: v for k, v in PROTOCOL.items() if k != "folds"}}},
+    {"experiment": {"protocol": {k: v for k, v in PROTOCOL.items() if k != "labels"}}},
     {"experiment": 1},
     {"provenance": []},
     {"history": 1.0},
