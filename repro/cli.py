@@ -52,7 +52,7 @@ Corpus = Annotated[
     str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
-ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to append to.")]
+ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to read.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[

@@ -191,8 +191,8 @@ def load(path: str | Path) -> Recogniser:
     """Read a recogniser; nothing in the file is run.
 
     Raises:
-        ReproError: the file is missing, is no model that `repro train` wrote, is damaged, or holds
-            a network that `train` refuses.
+        ReproError: the file is missing, is not a model that `repro train` wrote, is damaged, or
+            holds a network that `train` refuses.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
@@ -200,14 +200,14 @@ def load(path: str | Path) -> Recogniser:
     try:
         weights, metadata = _read(path)
         if metadata["sha256"] != _checksum(weights, metadata):
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         experiment = from_dict(json.loads(metadata["experiment"]))
         limits = _limits(json.loads(metadata["limits"]), experiment)
         card = json.loads(metadata["card"])
         if json.loads(metadata["emotions"]) != list(paper.EMOTIONS):
             raise ValueError(f"trained on other emotions than {', '.join(paper.EMOTIONS)}")
         if not isinstance(card, dict):
-            raise ValueError("its card is no table")
+            raise ValueError("its card is not an object")
         network = _rebuild(experiment.network, weights)
     except (
         safetensors.SafetensorError,
@@ -247,25 +247,25 @@ def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
-    """Check the limits of the training set's magnitudes; ValueError unless they are some."""
+    """Check the limits of the training set's magnitudes; ValueError unless they are valid."""
     if experiment.front_end.scale != "training-set":
         if value is not None:
-            raise ValueError("limits of a training set that its front end does not use")
+            raise ValueError("training-set limits that its front end does not use")
         return None
     low, high = value
     if not (type(low) is type(high) is float and 0 <= low <= high < math.inf):
-        raise ValueError("no limits of a training set")
+        raise ValueError("invalid training-set limits")
     return low, high
 
 
 def _rebuild(network: Network, weights: dict[str, Tensor]) -> SpeechEmotionNetwork:
-    """Put weights into their network; ValueError if they are none for it."""
+    """Put weights into their network; ValueError if they do not belong to it."""
     if not same_form(weights, _expected(network)):
-        raise ValueError("its settings and its weights do not fit together")
+        raise ValueError("its settings and its weights do not match")
     for name, tensor in weights.items():
         least = 0 if name.endswith("running_var") else -math.inf
         if not (tensor.isfinite().all() and tensor.min() >= least):
-            raise ValueError("its weights are no numbers to compute with")
+            raise ValueError("its weights are not all finite, or a variance is negative")
     built = build_network(network)
     built.load_state_dict(weights)
     return built

@@ -162,7 +162,7 @@ def fill(
         hop_seconds: from one segment's start to the next.
 
     Raises:
-        ValueError: the hop is no multiple of 10 ms.
+        ValueError: the hop is not a multiple of 10 ms.
     """
     last = segment_count(len(waveform), hop_seconds, front_end) - 1
     missing = last * _hop(hop_seconds) + SEGMENT - len(waveform)

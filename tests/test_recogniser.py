@@ -151,7 +151,7 @@ def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path)
     path = tmp_path / "m.safetensors"
     other = trained._replace(experiment=experiment("network.trunk=(8,8)"))
     recogniser.save(other, path)
-    with pytest.raises(ReproError, match=r"m\.safetensors: .*weights do not fit together"):
+    with pytest.raises(ReproError, match=r"m\.safetensors: .*weights do not match"):
         recogniser.load(path)
 
 
