@@ -35,6 +35,8 @@ from repro.shapes import Float
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from repro.progress import Progress
 else:
     DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
 
@@ -129,6 +131,81 @@ def train(
         "utterances": len(learnt_from),
     }
     return Recogniser(network.cpu().eval(), experiment, training.limits, card)
+
+
+def train_and_save(
+    path: str | Path,
+    *,
+    corpus: str = "synthetic",
+    root: str | Path | None = None,
+    preset: str = "demo",
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+) -> Recogniser:
+    """Train the attention network on all speakers of a corpus and save it with its estimate.
+
+    The folds of the same settings are trained first, and kept beside the model under the ending
+    `.folds.jsonl`. The same call goes on where an interrupted one stopped.
+
+    Args:
+        path: model file to write.
+        corpus: name of the corpus.
+        root: its folder; None for the built-in corpus.
+        preset: one of `config.PRESETS`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16` or `auto`, as in `study.run`; the model has that of its folds.
+        progress: as in `study.run`.
+
+    Returns:
+        What is saved; its card also has `estimate` of the folds, as `held-out speakers`, and what
+        `provenance.made_by` says, as `made by`.
+
+    Raises:
+        ReproError: something in the corpus, the settings or the file of the folds is wrong, a
+            network could not be trained, see `train`, or the model cannot be written.
+    """
+    from repro import checkpoint, config, corpora, study
+    from repro.provenance import lasting, made_by
+
+    path = Path(path)
+    if os.path.isdir(path):
+        raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
+    folds = path.with_suffix(".folds.jsonl")
+    study.run(
+        "pooling",
+        corpus=corpus,
+        root=root,
+        preset=preset,
+        results_file=folds,
+        device=device,
+        precision=precision,
+        progress=progress,
+        only="attention",
+    )
+    tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
+    where = trainer.choose_device(device)
+    # That of the folds, since their estimate is of the model that is saved.
+    how = trainer.choose_precision(tested.folds["precision"].iloc[0], where)
+    experiment = config.preset(preset)
+    epochs = experiment.training.epochs
+    table = corpora.load_corpus(corpus, root, labels=experiment.protocol.labels)
+    of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
+    partial = checkpoint.path_of(path, ["all speakers"])
+    kept = Checkpoint(partial, lasting(where, how) | of_this)
+    trained = train(
+        table,
+        experiment,
+        device=where,
+        precision=how,
+        on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
+        checkpoint=kept,
+    )
+    trained.card["held-out speakers"] = estimate(tested.predictions)
+    trained.card["made by"] = made_by(where, how, kept.seconds)
+    save(trained, path)
+    checkpoint.discard(partial)
+    return trained
 
 
 def estimate(predictions: DataFrame) -> dict[str, Any]:

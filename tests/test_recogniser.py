@@ -155,6 +155,25 @@ def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path)
         recogniser.load(path)
 
 
+def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps: list[tuple[str, int, int]] = []
+    made = recogniser.train_and_save(
+        path,
+        corpus="emodb",
+        root=corpus,
+        preset="smoke",
+        device="cpu",
+        precision="fp32",
+        progress=lambda *step: steps.append(step),
+    )
+    assert recogniser.load(path).card == made.card
+    assert made.card["held-out speakers"]["folds"] == 2
+    assert made.card["made by"]["precision"] == "fp32"
+    assert steps[-1] == ("all speakers", 2, 2)
+    assert {p.name for p in tmp_path.iterdir()} == {"m.safetensors", "m.folds.jsonl"}
+
+
 @pytest.mark.slow
 def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
     def repro(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
