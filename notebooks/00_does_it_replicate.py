@@ -23,6 +23,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["remove-cell", "remove-output"]
@@ -46,6 +47,7 @@ for name in ("pooling", "filter-shapes"):
             preset=preset,
             results_file=results,
             device=device,
+            precision=precision,
             seeds=seeds,
         )
 predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])

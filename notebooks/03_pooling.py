@@ -22,6 +22,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
@@ -131,6 +132,7 @@ data = study.collect(
     preset=preset,
     results_file=results,
     device=device,
+    precision=precision,
     seeds=seeds,
 )
 
@@ -209,6 +211,7 @@ with suppress(NoResultsError):  # where they have not been run the rest of the p
         preset=preset,
         results_file=results,
         device=device,
+        precision=precision,
     )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}

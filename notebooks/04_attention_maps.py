@@ -23,6 +23,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
@@ -53,6 +54,7 @@ data = attention.with_maps(
         preset=preset,
         results_file=results,
         device=device,
+        precision=precision,
         seeds=seeds,
         only="attention",
     )

@@ -23,6 +23,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
@@ -59,6 +60,7 @@ data = study.collect(
     preset=preset,
     results_file=results,
     device=device,
+    precision=precision,
     seeds=seeds,
 )
 

@@ -25,6 +25,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
@@ -99,6 +100,7 @@ data = study.collect(
     preset=preset,
     results_file=results,
     device=device,
+    precision=precision,
     seeds=seeds,
 )
 

@@ -22,6 +22,7 @@ root = None
 preset = "smoke"
 results = None
 device = "auto"
+precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]

@@ -80,7 +80,7 @@ def check(path: str | Path) -> Outcome:
         try:
             record = results.parse(line)
         except ValueError as fault:
-            faults.append(f"line {number}: no finished fold ({fault}); move it out of the file")
+            faults.append(f"line {number}: not a finished fold ({fault}); move it out of the file")
             continue
         first, same = folds.setdefault(results.identity(record), (number, record))
         if first != number:
@@ -109,12 +109,12 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
         How many folds it holds.
 
     Raises:
-        ReproError: a file is no results file, two of them hold the same fold with different
+        ReproError: a file is not a results file, two of them hold the same fold with different
             predictions, or the target exists or cannot be written.
     """
     target = Path(target)
     if os.path.exists(target):
-        raise ReproError(f"{target}: is there already; name a new file to merge into")
+        raise ReproError(f"{target}: already exists; name a new file to merge into")
     content = []
     seen: dict[tuple[Any, ...], tuple[str | Path, dict[str, Any]]] = {}
     for source in sources:
@@ -188,6 +188,6 @@ def _held(group: list[dict[str, Any]]) -> set[tuple[str, int]]:
     return {(record["fold"], record["seed"]) for record in group}
 
 
-def _setting(group: list[dict[str, Any]], name: str) -> str | None:
-    value: str | None = group[0]["experiment"]["protocol"].get(name)
+def _setting(group: list[dict[str, Any]], name: str) -> str:
+    value: str = group[0]["experiment"]["protocol"][name]
     return value

@@ -52,7 +52,7 @@ Corpus = Annotated[
     str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
-ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to append to.")]
+ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to read.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
@@ -147,6 +147,9 @@ def run(
     """Train every fold of a study that its results file does not hold yet."""
     from repro import study as studies
 
+    studies.check_options(study, corpus, root, ray, gpus_per_fold)
+    if ray and dry_run:
+        raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     folder = "planted" if study == "recovery" else corpus
     path = results or Path("results") / folder / f"{study}.jsonl"
     _refuse_other_study(path, study)
@@ -214,6 +217,7 @@ def report(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
     device: Device = "auto",
+    precision: Precision = "auto",
     seeds: Seeds = 1,
     dry_run: DryRun = False,
 ) -> None:
@@ -226,6 +230,7 @@ def report(
             preset=preset,
             results_file=results or out / "results.jsonl",
             device=device,
+            precision=precision,
             seeds=seeds,
         )
         return
@@ -238,6 +243,7 @@ def report(
         results=results,
         out=out,
         device=device,
+        precision=precision,
         seeds=seeds,
     )
     print(f"The report is at {page}")
@@ -266,48 +272,19 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
-    from repro import checkpoint, config, recogniser, study, trainer
-    from repro.corpora import corpus_hash, load_corpus
-    from repro.provenance import lasting, made_by
+    from repro import recogniser
 
-    if os.path.isdir(out):
-        raise ReproError(f"{out}: is a folder; name a file in it, such as model.safetensors")
-    folds = out.with_suffix(".folds.jsonl")
     with _progress_bar() as progress:
-        study.run(
-            "pooling",
+        trained = recogniser.train_and_save(
+            out,
             corpus=corpus,
             root=root,
             preset=preset,
-            results_file=folds,
             device=device,
             precision=precision,
             progress=progress,
-            only="attention",
         )
-        where = trainer.choose_device(device)
-        experiment = config.preset(preset)
-        epochs = experiment.training.epochs
-        tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
-        precision = tested.folds["precision"].iloc[0]  # its estimate is of the model that is saved
-        how = trainer.choose_precision(precision, where)
-        table = load_corpus(corpus, root, labels=experiment.protocol.labels)
-        of_this = {"key": experiment.key, "corpus": corpus_hash(table)}
-        partial = checkpoint.path_of(out, ["all speakers"])
-        kept = checkpoint.Checkpoint(partial, lasting(where, how) | of_this)
-        trained = recogniser.train(
-            table,
-            experiment,
-            device=where,
-            precision=how,
-            on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
-            checkpoint=kept,
-        )
-    estimate = recogniser.estimate(tested.predictions)
-    trained.card["held-out speakers"] = estimate
-    trained.card["made by"] = made_by(where, how, kept.seconds)
-    recogniser.save(trained, out)
-    checkpoint.discard(partial)
+    estimate = trained.card["held-out speakers"]
     print(
         f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
         f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"

@@ -76,7 +76,7 @@ class Estimate:
         memory: bytes on the device, at the most.
         disk: bytes that the results file grows by.
         refused: variants that the corpus has no reading for, and why.
-        device: its name, and the precision.
+        device: its name, and the precision, or both where the studies are not all in one.
         memory_there: bytes that the device has in all; 0 if the system does not say.
         disk_there: bytes that are free where the results file lies.
     """
@@ -127,7 +127,8 @@ def survey(
         preset: name of the preset.
         results_file: file that may hold some of the folds; it need not exist, and is only read.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
-        precision: `fp32`, `bf16`, or `auto`: bfloat16 where the device has units for it.
+        precision: `fp32`, `bf16`, or `auto`: for each study that of its folds in the file; if there
+            are none, bfloat16 where the device has units for it.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         say: called with a line about what is being measured; by default nobody is told.
@@ -136,7 +137,8 @@ def survey(
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
     where = trainer.choose_device(device)
-    meter = Meter(where, trainer.choose_precision(precision, where), say or (lambda line: None))
+    trainer.choose_precision(precision, where)  # an unknown one is refused at once
+    meters: dict[trainer.Precision, Meter] = {}
     exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
     trained: set[tuple[Any, ...]] = {training_of(line) for line in lines}
@@ -147,9 +149,13 @@ def survey(
         own = name == "recovery"  # whose signals are its own
         of, folder = ("synthetic", None) if own else (corpus, root)
         grid, tables, refused = study.applicable(grid, of, folder)
-        grid |= study.second_stage(name, grid, tables, results_file)  # if it can be known yet
         refusals |= refused
-        tasks = plan(name, preset, grid, tables, seeds)
+        run_name = ", ".join([preset, *overrides])
+        planned = [] if name == "baselines" else plan(name, run_name, grid, tables, seeds)
+        how = trainer.choose_precision(study.precision_of(planned, results_file, precision), where)
+        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
+        grid |= study.second_stage(name, grid, tables, results_file)  # if it can be known yet
+        tasks = plan(name, run_name, grid, tables, seeds)
         lacking = missing(tasks, results_file)
         networks = [] if name == "baselines" else lacking
         networks = [task for task in networks if _is_new(task, trained)]
@@ -163,7 +169,7 @@ def survey(
         memory,
         disk,
         refusals,
-        "{device}, {precision}".format(**made_by(where, meter.precision, 0.0)),
+        "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0)),
         _memory_of(where),
         _free(Path(results_file)),
     )

@@ -35,19 +35,19 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     """Return the matrix that `pack` packed.
 
     Raises:
-        ValueError: it is no packed matrix.
+        ValueError: it is not a packed matrix.
     """
     (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
     if not (type(rows) is type(columns) is int and 0 < rows <= ROWS and 0 < columns <= COLUMNS):
-        raise ValueError("no shape of a small picture")
+        raise ValueError("invalid shape")
     if not (type(low) is type(high) is float and low <= high and np.isfinite(high - low)):
-        raise ValueError("no bounds of a picture")
+        raise ValueError("invalid bounds")
     if not (isinstance(packed["data"], str) and len(packed["data"]) <= 2 * ROWS * COLUMNS):
-        raise ValueError("no points of a picture")
+        raise ValueError("invalid points")
     try:
         points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
     except (binascii.Error, UnicodeError) as error:
-        raise ValueError("no points of a picture") from error
+        raise ValueError("invalid points") from error
     if len(points) != rows * columns:
-        raise ValueError("points that do not fill their shape")
+        raise ValueError("the points do not fill the shape")
     return low + points.reshape(rows, columns) * ((high - low) / STEPS)

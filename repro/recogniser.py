@@ -35,6 +35,8 @@ from repro.shapes import Float
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from repro.progress import Progress
 else:
     DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
 
@@ -131,6 +133,81 @@ def train(
     return Recogniser(network.cpu().eval(), experiment, training.limits, card)
 
 
+def train_and_save(
+    path: str | Path,
+    *,
+    corpus: str = "synthetic",
+    root: str | Path | None = None,
+    preset: str = "demo",
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+) -> Recogniser:
+    """Train the attention network on all speakers of a corpus and save it with its estimate.
+
+    The folds of the same settings are trained first, and kept beside the model under the ending
+    `.folds.jsonl`. The same call goes on where an interrupted one stopped.
+
+    Args:
+        path: model file to write.
+        corpus: name of the corpus.
+        root: its folder; None for the built-in corpus.
+        preset: one of `config.PRESETS`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16` or `auto`, as in `study.run`; the model has that of its folds.
+        progress: as in `study.run`.
+
+    Returns:
+        What is saved; its card also has `estimate` of the folds, as `held-out speakers`, and what
+        `provenance.made_by` says, as `made by`.
+
+    Raises:
+        ReproError: something in the corpus, the settings or the file of the folds is wrong, a
+            network could not be trained, see `train`, or the model cannot be written.
+    """
+    from repro import checkpoint, config, corpora, study
+    from repro.provenance import lasting, made_by
+
+    path = Path(path)
+    if os.path.isdir(path):
+        raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
+    folds = path.with_suffix(".folds.jsonl")
+    study.run(
+        "pooling",
+        corpus=corpus,
+        root=root,
+        preset=preset,
+        results_file=folds,
+        device=device,
+        precision=precision,
+        progress=progress,
+        only="attention",
+    )
+    tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
+    where = trainer.choose_device(device)
+    # That of the folds, since their estimate is of the model that is saved.
+    how = trainer.choose_precision(tested.folds["precision"].iloc[0], where)
+    experiment = config.preset(preset)
+    epochs = experiment.training.epochs
+    table = corpora.load_corpus(corpus, root, labels=experiment.protocol.labels)
+    of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
+    partial = checkpoint.path_of(path, ["all speakers"])
+    kept = Checkpoint(partial, lasting(where, how) | of_this)
+    trained = train(
+        table,
+        experiment,
+        device=where,
+        precision=how,
+        on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
+        checkpoint=kept,
+    )
+    trained.card["held-out speakers"] = estimate(tested.predictions)
+    trained.card["made by"] = made_by(where, how, kept.seconds)
+    save(trained, path)
+    checkpoint.discard(partial)
+    return trained
+
+
 def estimate(predictions: DataFrame) -> dict[str, Any]:
     """Say how well an experiment did on speakers whom it was not trained on, in per cent.
 
@@ -191,8 +268,8 @@ def load(path: str | Path) -> Recogniser:
     """Read a recogniser; nothing in the file is run.
 
     Raises:
-        ReproError: the file is missing, is no model that `repro train` wrote, is damaged, or holds
-            a network that `train` refuses.
+        ReproError: the file is missing, is not a model that `repro train` wrote, is damaged, or
+            holds a network that `train` refuses.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
@@ -200,14 +277,14 @@ def load(path: str | Path) -> Recogniser:
     try:
         weights, metadata = _read(path)
         if metadata["sha256"] != _checksum(weights, metadata):
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         experiment = from_dict(json.loads(metadata["experiment"]))
         limits = _limits(json.loads(metadata["limits"]), experiment)
         card = json.loads(metadata["card"])
         if json.loads(metadata["emotions"]) != list(paper.EMOTIONS):
             raise ValueError(f"trained on other emotions than {', '.join(paper.EMOTIONS)}")
         if not isinstance(card, dict):
-            raise ValueError("its card is no table")
+            raise ValueError("its card is not an object")
         network = _rebuild(experiment.network, weights)
     except (
         safetensors.SafetensorError,
@@ -247,25 +324,25 @@ def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
-    """Check the limits of the training set's magnitudes; ValueError unless they are some."""
+    """Check the limits of the training set's magnitudes; ValueError unless they are valid."""
     if experiment.front_end.scale != "training-set":
         if value is not None:
-            raise ValueError("limits of a training set that its front end does not use")
+            raise ValueError("training-set limits that its front end does not use")
         return None
     low, high = value
     if not (type(low) is type(high) is float and 0 <= low <= high < math.inf):
-        raise ValueError("no limits of a training set")
+        raise ValueError("invalid training-set limits")
     return low, high
 
 
 def _rebuild(network: Network, weights: dict[str, Tensor]) -> SpeechEmotionNetwork:
-    """Put weights into their network; ValueError if they are none for it."""
+    """Put weights into their network; ValueError if they do not belong to it."""
     if not same_form(weights, _expected(network)):
-        raise ValueError("its settings and its weights do not fit together")
+        raise ValueError("its settings and its weights do not match")
     for name, tensor in weights.items():
         least = 0 if name.endswith("running_var") else -math.inf
         if not (tensor.isfinite().all() and tensor.min() >= least):
-            raise ValueError("its weights are no numbers to compute with")
+            raise ValueError("its weights are not all finite, or a variance is negative")
     built = build_network(network)
     built.load_state_dict(weights)
     return built
@@ -369,6 +446,8 @@ def scores(
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
     hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
     count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
+    # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
+    waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
     logits = []
     block = max(1, BLOCK // _widest(recogniser.experiment.network))
     for first in range(0, count, block):

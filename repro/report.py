@@ -65,6 +65,7 @@ def build_report(
     results: Path | None,
     out: Path,
     device: str,
+    precision: str,
     seeds: int,
     console: Console | None = None,
 ) -> Path:
@@ -80,6 +81,7 @@ def build_report(
         results: The results file; None means `results.jsonl` under `out`.
         out: Folder of the report.
         device: Where the notebooks train.
+        precision: In which arithmetic: `fp32`, `bf16` or `auto`, as in `study.run`.
         seeds: How many seeds each variant is trained with.
         console: Where progress goes.
 
@@ -98,6 +100,7 @@ def build_report(
         "preset": preset,
         "results": str(results),
         "device": device,
+        "precision": precision,
         "seeds": seeds,
     }
     book = _begin_book(project, out)
@@ -137,6 +140,7 @@ def build_edition(console: Console | None = None) -> Path:
             "preset": source.preset,
             "results": str(results),
             "device": "cpu",
+            "precision": "auto",
             "seeds": 1,
         }
         page = book / "report" / notebook.name

@@ -3,8 +3,8 @@
 Whatever trains appends to it, whatever shows reads from it. A line is written whole and synced
 before the next begins, so the only damage that a killed run can do is a torn last line, which
 reading ignores and the next append removes. A line that cannot be written (a full disk) is cut off
-again. Anything else that is no finished fold is refused by its line number: no table is made from
-half a file.
+again. Anything else that is not a finished fold is refused by its line number: no table is made
+from half a file.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     """Return the finished folds of a results file; of two equal ones the first counts.
 
     Raises:
-        ReproError: the file is missing or unreadable, or a line is no finished fold.
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
     """
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for _, record in read_whole_lines(path):
@@ -118,7 +118,7 @@ def read_whole_lines(path: str | Path) -> Iterator[tuple[bytes, dict[str, Any]]]
     """Give each line of a results file, as it is written and as the finished fold it holds.
 
     Raises:
-        ReproError: the file is missing or unreadable, or a line is no finished fold.
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
     """
     for number, line in enumerate(split(path)[0], 1):
         try:
@@ -158,9 +158,9 @@ def parse(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError("no JSON") from error
+        raise ValueError("not JSON") from error
     if not isinstance(record, dict):
-        raise ValueError("no object")
+        raise ValueError("not an object")
     if record.get("format", FORMAT) != FORMAT:
         raise ValueError("from a newer version of repro, which can read it")
     missing = [name for name in FIELDS if name not in record]
@@ -172,9 +172,9 @@ def parse(line: bytes) -> dict[str, Any]:
         except (KeyError, TypeError, ValueError):
             wrong = True
         if wrong:
-            raise ValueError(f"nothing that can be: {name}")
+            raise ValueError(f"invalid {name}")
     if "attention" in record and not _is_attention(record["attention"], record["predictions"]):
-        raise ValueError("nothing that can be: attention")
+        raise ValueError("invalid attention")
     return record
 
 
@@ -186,14 +186,14 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
         only: by column, the values that rows may have, such as `study={"pooling"}`.
 
     Raises:
-        ReproError: the file is missing or unreadable, or a line is no finished fold.
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
     """
     folds, histories, predictions, attention, examples = [], [], [], [], []
     for record in read_lines(path):
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
         protocol = record["experiment"]["protocol"]
-        where |= {"average": protocol["average"], "held_out": protocol.get("folds", "speaker")}
+        where |= {"average": protocol["average"], "held_out": protocol["folds"]}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
         folds.append(where | {"experiment": record["experiment"]} | record["provenance"] | where)
@@ -229,6 +229,12 @@ def _is_text(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Tell whether a value is a number that float64 holds."""
     return isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**53
+
+
+def _is_protocol(value: Any) -> bool:
+    """Tell whether a protocol says what decides how its folds are put together and compared."""
+    named = _is_text(value["folds"]) and _is_text(value["labels"])
+    return named and value["average"] in ("pooled", "folds")
 
 
 def _is_table(value: Any) -> bool:
@@ -268,7 +274,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "study": _is_text,
     "variant": _is_text,
     "preset": _is_text,
-    "experiment": lambda value: value["protocol"]["average"] in ("pooled", "folds"),
+    "experiment": lambda value: _is_protocol(value["protocol"]),
     "corpus": lambda value: _is_text(value["name"]) and _is_text(value["hash"]),
     "fold": _is_text,
     "seed": lambda value: type(value) is int and 0 <= value < 2**63,

@@ -83,7 +83,7 @@ def magnitudes(
     hop = _hop(hop_seconds)
     # By 1, which changes no bit, unless the sums below would overflow.
     waveform = waveform / (waveform.abs().amax() / LOUDEST).clamp_min(1)
-    waveform = _fill(waveform, front_end, hop_seconds)
+    waveform = fill(waveform, front_end, hop_seconds)
     if front_end.frames == "whole":
         frames = _spectrum(waveform.unfold(0, WINDOW, SHIFT), front_end)
         return frames.unfold(0, (SEGMENT - WINDOW) // SHIFT + 1, hop // SHIFT).unsqueeze(1)
@@ -149,8 +149,21 @@ def _hop(hop_seconds: float) -> int:
     return hop
 
 
-def _fill(waveform: Tensor, front_end: FrontEnd, hop_seconds: float) -> Tensor:
-    """Bring an utterance to the length of its segments where it is too short for the last one."""
+def fill(
+    waveform: Float[Tensor, " samples"], front_end: FrontEnd, hop_seconds: float
+) -> Float[Tensor, " filled"]:
+    """Bring an utterance to the length of its segments where it is too short for the last one.
+
+    What is filled already comes back as it is, and so does any stretch of whole segments of it.
+
+    Args:
+        waveform: mono signal at 16 kHz, not empty.
+        front_end: which reading of Section 2.1.
+        hop_seconds: from one segment's start to the next.
+
+    Raises:
+        ValueError: the hop is not a multiple of 10 ms.
+    """
     last = segment_count(len(waveform), hop_seconds, front_end) - 1
     missing = last * _hop(hop_seconds) + SEGMENT - len(waveform)
     if missing <= 0:

@@ -179,10 +179,7 @@ def run(
         ReproError: something in the corpus, the settings or the results file is wrong; or, after
             all others were trained, folds that could not be.
     """
-    if study == "recovery" and (corpus != "synthetic" or root is not None):
-        raise ReproError("recovery makes signals of its own: leave --corpus and --root away")
-    if study == "baselines" and ray:
-        raise ReproError("baselines take a minute on one machine: leave --ray away")
+    check_options(study, corpus, root, ray, gpus_per_fold)
     results_file = Path(results_file)
     if os.path.exists(results_file):
         with files.locked(results_file):
@@ -246,6 +243,26 @@ def run(
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {results_file}")
     return trained
+
+
+def check_options(
+    study: str,
+    corpus: str,
+    root: str | Path | None,
+    ray: str | None = None,
+    gpus_per_fold: float | None = None,
+) -> None:
+    """Refuse what a run would have to ignore; the arguments are those of `run`.
+
+    Raises:
+        ReproError: the study has no use for one of them, or the run is not on a cluster.
+    """
+    if study == "recovery" and (corpus != "synthetic" or root is not None):
+        raise ReproError("recovery makes signals of its own: omit --corpus and --root")
+    if study == "baselines" and ray:
+        raise ReproError("baselines take a minute on one machine: omit --ray")
+    if gpus_per_fold is not None and not ray:
+        raise ReproError("--gpus-per-fold shares out the GPUs of a Ray cluster: give --ray as well")
 
 
 def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) -> str:
@@ -395,6 +412,7 @@ def collect(
     preset: str,
     results_file: str | Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
     seeds: int = 1,
     only: str | None = None,
 ) -> results.Results:
@@ -421,6 +439,7 @@ def collect(
                 preset=preset,
                 results_file=results_file,
                 device=device,
+                precision=precision,
                 seeds=seeds,
                 only=only,
             )
@@ -463,7 +482,7 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
             f"The study `{study}` has not been run{on} with the preset `{preset}`: {command} runs "
             f"it, and `repro results merge` puts it together with {results_file}"
         )
-    labels = [each["protocol"].get("labels", "") for each in found.folds["experiment"]]
+    labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
     for what, run in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):
         if (folds.groupby(run)[what].nunique() > 1).any():

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -28,7 +29,8 @@ from repro.shapes import Float, Int
 
 Precision = Literal["fp32", "bf16"]
 PREDICT_BATCH = 64
-ROOM = 8 * 2**30  # bytes of free memory
+ROOM = 8 * 2**30  # bytes of available memory
+MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
 # Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
 # its network, which takes half a minute or more, can pay on a GPU. Not measured, but taken from a
@@ -297,11 +299,16 @@ def compiler_works(device: str) -> bool:
 
 @cache
 def has_room() -> bool:
-    """Tell whether much memory was free when this process began to train."""
+    """Tell whether much memory was available when this process began to train.
+
+    What the system keeps of files that were read counts as available; of free memory alone there is
+    little wherever a corpus has been read.
+    """
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOM
-    except (AttributeError, ValueError, OSError):  # the system does not say
+        [available] = re.findall(r"^MemAvailable: +(\d+) kB$", MEMINFO.read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # the system does not say
         return False
+    return 1024 * int(available) >= ROOM
 
 
 def _class_weights(labels: Tensor, training: Training) -> Tensor | None:

@@ -9,7 +9,7 @@ RECORD: dict[str, Any] = {
     "study": "pooling",
     "variant": "gap",
     "preset": "smoke",
-    "experiment": {"protocol": {"average": "pooled"}},
+    "experiment": {"protocol": {"average": "pooled", "folds": "speaker", "labels": "hap"}},
     "corpus": {"name": "emodb", "hash": "ba9876543210"},
     "fold": "03",
     "seed": 0,

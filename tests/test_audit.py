@@ -115,7 +115,7 @@ def test_a_torn_end_and_foreign_lines(tmp_path: Path) -> None:
     path.write_bytes(b"Dear diary\n" + content + b'{"key": 1}\n')
     found = faults(path)
     assert [fault[:9] for fault in found] == ["line 1: n", "line 6: n"]
-    assert "no JSON" in found[0] and "missing: study" in found[1]
+    assert "not JSON" in found[0] and "missing: study" in found[1]
     assert audit.check(path).folds == 4
 
 

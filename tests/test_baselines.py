@@ -162,7 +162,7 @@ def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None
 
 
 def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(ReproError, match="leave --ray away"):
+    with pytest.raises(ReproError, match="omit --ray"):
         run(corpus, tmp_path / "r.jsonl", ray="local")
 
 

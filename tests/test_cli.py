@@ -15,7 +15,7 @@ import pytest
 import tiny_corpus
 
 import repro
-from repro import cli, config, metrics, results, study
+from repro import cli, config, metrics, report, results, study
 from repro.corpora import NAMES
 
 FAST = [
@@ -121,6 +121,15 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert [row["variant"] for row in rows] == ["gap", "bilinear", "attention"]
     assert [row["paper UA"] for row in rows] == [67.54, 64.16, 68.06]
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
+
+
+def test_a_report_is_made_in_the_precision_that_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(report, "build_report", lambda **how: asked.append(how["precision"]))
+    assert command("report").status == command("report", "--precision=fp32").status == 0
+    assert asked == ["auto", "fp32"]
 
 
 def test_results_have_a_place_of_their_own_by_default(
@@ -386,6 +395,30 @@ def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Comman
     assert_one_line(command("table", "pooling", "--results", path), "no such results file")
     path.write_bytes(b"")
     assert_one_line(command("table", "pooling", "--results", path), "no finished fold")
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["recovery", "--corpus=emodb"], ["recovery", "omit --corpus and --root"]),
+        (["recovery", "--root=x"], ["recovery", "omit --corpus and --root"]),
+        (["baselines", "--ray=local"], ["baselines", "omit --ray"]),
+        (["pooling", "--gpus-per-fold=0.5"], ["--gpus-per-fold", "give --ray as well"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_options_that_would_be_ignored(
+    arguments: list[str], words: list[str], dry: list[str], tmp_path: Path, command: Command
+) -> None:
+    outcome = command("run", *arguments, *dry, "--results", tmp_path / "r.jsonl")
+    assert_one_line(outcome, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_knows_nothing_of_a_cluster(tmp_path: Path, command: Command) -> None:
+    outcome = command("run", "pooling", "--ray=auto", "--dry-run", "--results", tmp_path / "r")
+    assert_one_line(outcome, "--dry-run", "omit --ray")
 
 
 def test_cuda_without_a_gpu(

@@ -16,12 +16,14 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from results_line import RECORD
 from rich.console import Console
 
-from repro import claims, config, metrics, paper, readme, report, results, study
+import repro
+from repro import claims, config, metrics, paper, provenance, readme, report, results, study
 from repro.errors import NoResultsError, ReproError
 from repro.pages import common, filter_shapes, first, poolings, variations
 
@@ -252,7 +254,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     toc = {"format": "jb-book", "root": "report/00_first", "chapters": chapters}
     (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     (folder / "notebooks").mkdir()
-    names = ["corpus", "root", "preset", "results", "device", "seeds"]
+    names = ["corpus", "root", "preset", "results", "device", "precision", "seeds"]
     parameters = "\n".join(f"{name} = None" for name in names)
     first = "print(corpus, root, preset, results)"
     second = (
@@ -337,6 +339,7 @@ def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:
             results=None,
             out=Path("build/report"),
             device="cpu",
+            precision="auto",
             seeds=1,
             console=Console(file=io.StringIO()),
         )
@@ -476,6 +479,17 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
         columns=["variant", "fold", "seed", "seconds"],
     )
     assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
+
+
+def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provenance, "_commit", lambda: pytest.fail("asked git"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for a GPU"))
+    assert common.provenance("none", "paper").data == (
+        "*Made from:* corpus none; preset paper; seeds none, as nothing is trained; "
+        f"version {repro.__version__}; torch {torch.__version__}."
+    )
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])

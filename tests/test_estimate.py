@@ -110,6 +110,24 @@ def test_what_the_results_file_holds_is_not_counted_again(
     assert "gap" not in " ".join(fixed)
 
 
+def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
+    corpus: Path, tmp_path: Path, fixed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    path = tmp_path / "r.jsonl"
+    arguments = {"corpus": "emodb", "root": corpus, "results_file": path, "overrides": TINY}
+    study.run("pooling", device="cpu", precision="fp32", only="gap", **arguments)
+    assert survey(corpus, path, "pooling", precision="auto").device.endswith(", fp32")
+    both = survey(corpus, path, "pooling", "filter-shapes", precision="auto")
+    assert both.device.endswith(", fp32 and bf16")
+
+    with pytest.raises(ReproError, match="go on with --precision fp32") as surveyed:
+        survey(corpus, path, "pooling", precision="bf16")
+    with pytest.raises(ReproError) as run:
+        study.run("pooling", device="cpu", precision="bf16", **arguments)
+    assert str(surveyed.value) == str(run.value)
+
+
 def test_maps_are_counted_where_another_study_trained_the_same_network(
     corpus: Path, tmp_path: Path, fixed: list[str]
 ) -> None:
@@ -186,24 +204,29 @@ def test_size() -> None:
     assert [estimate.size(n) for n in (900, 2_500_000, 3 * 10**9)] == ["1 kB", "2.5 MB", "3.0 GB"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("command", [["run", "pooling", "--results"], ["report", "--out"]])
 def test_a_dry_run_says_what_and_writes_nothing(
     command: list[str],
     corpus: Path,
     tmp_path: Path,
+    precision: str,
     fixed: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = str(tmp_path / "new" / "place")
     arguments = [*command, place, "--corpus=emodb", f"--root={corpus}", "--preset=smoke"]
-    monkeypatch.setattr(sys, "argv", ["repro", *arguments, "--device=cpu", "--dry-run"])
+    arguments += ["--device=cpu", f"--precision={precision}", "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["repro", *arguments])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     assert re.search(r"pooling +3 +6 +0 +6 ", shown)
-    assert re.search(r"[\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown)
+    assert re.search(
+        rf", {precision}: [\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown
+    )
     assert ("recovery" in shown) == (command[0] == "report")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 
+from repro import study
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
-PARAMETERS = ["corpus", "root", "preset", "results", "device", "seeds"]
+PARAMETERS = ["corpus", "root", "preset", "results", "device", "precision", "seeds"]
 
 
 def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, dict]]:
@@ -59,6 +62,19 @@ def test_one_cell_holds_the_parameters(script: Path) -> None:
     exec(tagged[0].source, values)
     assert [name for name in values if name != "__builtins__"] == PARAMETERS
     assert values["corpus"] == "synthetic" and values["preset"] == "smoke"
+    assert values["device"] == values["precision"] == "auto"
+
+
+def test_whatever_trains_does_so_where_and_how_the_parameters_say() -> None:
+    trains = [
+        {word.arg: ast.unparse(word.value) for word in call.keywords}
+        for script in SCRIPTS
+        for call in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("study.collect", "study.run")
+    ]
+    assert len(trains) >= len(study.STUDIES)
+    for words in trains:
+        assert (words["device"], words["precision"]) == ("device", "precision")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

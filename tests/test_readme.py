@@ -113,7 +113,7 @@ def test_every_notebook_has_its_papermill_command() -> None:
     for words in lines:
         assert words[3::3] == ["-p"] * len(words[3::3])
         names = set(words[4::3])
-        assert names <= {"corpus", "root", "preset", "results", "device", "seeds"}
+        assert names <= {"corpus", "root", "preset", "results", "device", "precision", "seeds"}
         assert words[words.index("preset") + 1] == "paper"
     assert len({words[2] for words in lines}) == len(lines)  # an output each
 

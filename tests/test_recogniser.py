@@ -61,6 +61,19 @@ def test_scores_are_the_mean_over_all_test_segments(
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_blocks_give_the_scores_of_the_whole_utterance(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rest of under 2 s, alone in the last block, is not taken for an utterance under 2 s."""
+    fills = experiment("front_end.short=repeat", "front_end.tail=pad")
+    model = recogniser.train(load_corpus("emodb", corpus), fills)
+    speech = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    assert spectrogram.segment_count(len(speech), 0.4, fills.front_end) == 3
+    whole = recogniser.scores(model, speech)
+    monkeypatch.setattr(recogniser, "BLOCK", 2 * 80)
+    assert recogniser.scores(model, speech) == pytest.approx(whole, abs=1e-5)
+
+
 def test_one_scale_for_the_training_set_travels_with_the_model(
     corpus: Path, tmp_path: Path
 ) -> None:
@@ -138,8 +151,27 @@ def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path)
     path = tmp_path / "m.safetensors"
     other = trained._replace(experiment=experiment("network.trunk=(8,8)"))
     recogniser.save(other, path)
-    with pytest.raises(ReproError, match=r"m\.safetensors: .*weights do not fit together"):
+    with pytest.raises(ReproError, match=r"m\.safetensors: .*weights do not match"):
         recogniser.load(path)
+
+
+def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps: list[tuple[str, int, int]] = []
+    made = recogniser.train_and_save(
+        path,
+        corpus="emodb",
+        root=corpus,
+        preset="smoke",
+        device="cpu",
+        precision="fp32",
+        progress=lambda *step: steps.append(step),
+    )
+    assert recogniser.load(path).card == made.card
+    assert made.card["held-out speakers"]["folds"] == 2
+    assert made.card["made by"]["precision"] == "fp32"
+    assert steps[-1] == ("all speakers", 2, 2)
+    assert {p.name for p in tmp_path.iterdir()} == {"m.safetensors", "m.folds.jsonl"}
 
 
 @pytest.mark.slow

@@ -199,7 +199,7 @@ def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
     "given", [{"corpus": "emodb", "root": "x"}, {"root": "x"}, {"corpus": "planted-40ms"}]
 )
 def test_a_corpus_is_refused_in_one_line(tmp_path: Path, given: dict[str, str]) -> None:
-    with pytest.raises(ReproError, match="leave --corpus and --root away") as caught:
+    with pytest.raises(ReproError, match="omit --corpus and --root") as caught:
         study.run("recovery", results_file=tmp_path / "r.jsonl", **given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r.jsonl").exists()

@@ -22,6 +22,7 @@ root = None
 preset = "smoke"
 results = "results.jsonl"
 device = "cpu"
+precision = "auto"
 seeds = 1
 """
 
@@ -62,6 +63,7 @@ def build(console: Console | None = None, *, out: Path = Path("build/report")) -
         results=None,
         out=out,
         device="cpu",
+        precision="fp32",
         seeds=2,
         console=console or Console(file=io.StringIO(), width=200),
     )
@@ -71,7 +73,7 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
     write_notebook(
         project / "notebooks" / "01_page.ipynb",
         "import os\nfrom pathlib import Path",
-        "print(corpus, root, preset, device, seeds, results, os.getcwd())",
+        "print(corpus, root, preset, device, precision, seeds, results, os.getcwd())",
         "print('nothing' if Path(results).exists() else 'something', 'to train')\n"
         "Path(results).write_text('a fold')",
     )
@@ -81,7 +83,7 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
     assert index == Path("build/report/book/_build/html/index.html")
     assert re.search(r"^01_page +done +\d+\.\d s$", said.getvalue(), re.MULTILINE)
     page = (index.parent / "report" / "01_page.html").read_text(encoding="utf-8")
-    assert "emodb &lt;corpus&gt; quick cpu 2 build/report/results.jsonl ." in page
+    assert "emodb &lt;corpus&gt; quick cpu fp32 2 build/report/results.jsonl ." in page
     assert "something to train" in page
     assert "# Parameters" not in page, "the cells of parameters are hidden"
     assert not (index.parents[2] / "report" / "old.ipynb").exists()

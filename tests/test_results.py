@@ -347,6 +347,7 @@ def predictions(**changes: Any) -> dict[str, Any]:
     return {"predictions": RECORD["predictions"] | changes}
 
 
+PROTOCOL = RECORD["experiment"]["protocol"]
 MISSHAPEN: list[dict[str, Any]] = [
     {"key": 1},
     {"study": None},
@@ -363,7 +364,10 @@ MISSHAPEN: list[dict[str, Any]] = [
     {"corpus": {"name": 1, "hash": "x"}},
     {"corpus": []},
     {"experiment": {}},
-    {"experiment": {"protocol": {"average": "median"}}},
+    {"experiment": {"protocol": PROTOCOL | {"average": "median"}}},
+    {"experiment": {"protocol": PROTOCOL | {"folds": None}}},
+    {"experiment": {"protocol": {k: v for k, v in PROTOCOL.items() if k != "folds"}}},
+    {"experiment": {"protocol": {k: v for k, v in PROTOCOL.items() if k != "labels"}}},
     {"experiment": 1},
     {"provenance": []},
     {"history": 1.0},
@@ -399,7 +403,7 @@ def test_a_line_that_no_table_can_be_made_of_is_named(
     path = file_of(tmp_path / "r.jsonl", record())
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record(**change)) + "\n")
-    word = "newer version" if "format" in change else f"nothing that can be: {next(iter(change))}"
+    word = "newer version" if "format" in change else f"invalid {next(iter(change))}"
     for read in (results.read_lines, results.read):
         with pytest.raises(ReproError, match=rf"r\.jsonl, line 2: .*{word}"):
             read(path)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -308,6 +309,26 @@ def test_compiling_pays_for_long_trainings_on_a_gpu() -> None:
     assert not trainer.compiling_pays(full, 6300, cpu)
     for name in ("smoke", "demo"):
         assert not trainer.compiling_pays(preset(name), 240, gpu)
+
+
+@pytest.mark.parametrize(
+    ("available", "room"),
+    [
+        (f"MemAvailable:   {trainer.ROOM // 1024} kB\n", True),
+        (f"MemAvailable:   {trainer.ROOM // 1024 - 1} kB\n", False),
+        ("", False),
+        (None, False),
+    ],
+    ids=["enough", "too little", "not said", "no such file"],
+)
+def test_room_is_what_is_available_not_what_is_free(
+    available: str | None, room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "meminfo"
+    if available is not None:
+        said.write_text(f"MemTotal: 99999999 kB\nMemFree:    1000 kB\n{available}Buffers: 9 kB\n")
+    monkeypatch.setattr(trainer, "MEMINFO", said)
+    assert trainer.has_room.__wrapped__() == room
 
 
 def test_only_the_rows_named_are_trained_on() -> None:

@@ -101,7 +101,7 @@ def utterances(root: Path) -> list[Utterance]:
         Utterance(path.stem, name["speaker"], name["emotion"], path) for path, name in named if name
     ]
     if not found:
-        raise ReproError(f"{root}: no planted signals of this version; leave --root away")
+        raise ReproError(f"{root}: no planted signals of this version; omit --root")
     return found
 
 

@@ -41,7 +41,7 @@ def expand(folder: Path) -> Path:
     try:
         return folder.expanduser()
     except RuntimeError as error:
-        raise ReproError(f"{folder}: nobody has this home folder; check the path") from error
+        raise ReproError(f"{folder}: unknown home folder; check the path") from error
 
 
 def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
@@ -112,7 +112,9 @@ def occupied(directory: Path) -> bool:
     try:
         return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
     except OSError as error:
-        raise ReproError(f"{directory}: no place for a corpus ({error.strerror})") from error
+        raise ReproError(
+            f"{directory}: a corpus cannot be stored here ({error.strerror})"
+        ) from error
 
 
 def ensure(directory: Path, make: Callable[[Path], object]) -> Path:

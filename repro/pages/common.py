@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
+import torch
 from IPython.display import HTML, Markdown
 from scipy import stats
 
-from repro import claims, config, paper, study, trainer
+import repro
+from repro import claims, config, paper, study
 from repro.changes import short_name
 from repro.config import Experiment, Protocol
 from repro.corpora import IEMOCAP_SHAPED
 from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
 from repro.model import build_network
 from repro.pages import wording
-from repro.provenance import made_by
 from repro.results import Results
 
 PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
@@ -161,8 +162,8 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
     """Say at the foot of a page what made it: study, corpus, preset, version, device, date."""
     if folds is None:
         # Not the commit or the day: a page of which nothing was trained is the same on both.
-        here = made_by(trainer.choose_device(), "fp32", seconds=0.0)
-        folds = pd.DataFrame([here])[["version", "torch", "seconds"]]
+        here = {"version": repro.__version__, "torch": torch.__version__, "seconds": 0.0}
+        folds = pd.DataFrame([here])
         seeds = "none, as nothing is trained"
     else:
         seeds = str(folds["seed"].nunique())

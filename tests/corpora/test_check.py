@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from repro import corpora
+from repro.corpora import planted, table
 from repro.corpora.check import check
 from repro.errors import ReproError
 
@@ -76,6 +78,20 @@ def test_an_incomplete_release_is_usable_but_not_the_published_one(tmp_path, emo
     assert "speaker 03: 6 happy, not 7" in report.differences
     assert "no, the counts differ" in report.text()
     assert "speaker 03: 6 happy, not 7" in report.text()
+
+
+def test_counts_that_nobody_published(tmp_path, write_wav, monkeypatch):
+    sound = write_wav(tmp_path / "mine" / "ada.wav", 1.0)
+    mine = table.Utterance("ada", "ada", "sad", sound)
+    monkeypatch.setitem(corpora.READERS, "mine", lambda *_: [mine])
+    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "planted", speakers=1, per_class=1)
+    for name, folder, said in (
+        ("mine", "mine", "none to compare with"),
+        ("planted-40ms", "planted", "does not apply: made by this program"),
+    ):
+        report = check(name, tmp_path / folder)
+        assert report.ok and report.as_dict()["published_release"] is None
+        assert f"published release   {said}" in report.text()
 
 
 def test_quiet_speech_is_not_silence(tmp_path, emodb_root):
