@@ -170,8 +170,7 @@ def _mixed_precisions(records: list[dict[str, Any]]) -> list[str]:
     held: dict[tuple[str, str, str], Counter[str]] = {}
     for record in records:
         run = record["study"], record["preset"], record["corpus"]["name"]
-        if precision := record["provenance"].get("precision"):
-            held.setdefault(run, Counter())[precision] += 1
+        held.setdefault(run, Counter())[record["provenance"]["precision"]] += 1
     return [
         f"{study} ({preset}, {corpus}): folds of different precisions, "
         + " and ".join(f"{number} in {precision}" for precision, number in counts.items())

@@ -280,7 +280,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "seed": lambda value: type(value) is int and 0 <= value < 2**63,
     "history": lambda value: type(value) is list and all(map(_is_number, value)),
     "predictions": _is_table,
-    "provenance": lambda value: isinstance(value, dict),
+    "provenance": lambda value: _is_text(value["precision"]),
 }
 FIELDS = tuple(FITS)
 

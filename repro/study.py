@@ -279,11 +279,11 @@ def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) ->
         {of(task.heading) for task in tasks} for of in (_run_of, lambda r: training_of(r)[:2])
     )
     held = {
-        record["provenance"].get("precision")
+        record["provenance"]["precision"]
         for record in results.read_lines(results_file)
         if _run_of(record) in runs or training_of(record)[:2] in trainings
     }
-    if len(held) != 1 or held & {asked, None}:
+    if len(held) != 1 or asked in held:
         return asked
     [theirs] = held
     if asked != "auto":

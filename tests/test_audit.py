@@ -156,7 +156,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_files_become_one_with_each_fold_once(tmp_path: Path) -> None:
     a = file_of(tmp_path / "a", record(), record(fold="08"))
-    again = record(fold="08", history=[7.0], provenance={"seconds": 9})
+    again = record(fold="08", history=[7.0], provenance={"precision": "fp32", "seconds": 9})
     b = file_of(tmp_path / "b", again, record(fold="09"))
     target = tmp_path / "new" / "c"
     assert audit.merge([a, b], target) == 3

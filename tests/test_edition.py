@@ -383,7 +383,7 @@ def write_results(
                 "seed": 0,
                 "history": [1.0],
                 "predictions": predictions,
-                "provenance": {"seconds": 1.0},
+                "provenance": {"precision": "fp32", "seconds": 1.0},
             }
             results.append(path, record | changes)
     return path

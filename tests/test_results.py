@@ -370,6 +370,7 @@ MISSHAPEN: list[dict[str, Any]] = [
     {"experiment": {"protocol": {k: v for k, v in PROTOCOL.items() if k != "labels"}}},
     {"experiment": 1},
     {"provenance": []},
+    {"provenance": {}},
     {"history": 1.0},
     {"history": ["1.0"]},
     {"history": [float("nan")]},
@@ -425,7 +426,10 @@ def test_a_line_may_say_its_format_and_hold_more(tmp_path: Path) -> None:
 
 
 def test_provenance_cannot_rename_a_fold(tmp_path: Path) -> None:
-    path = file_of(tmp_path / "r.jsonl", record(provenance={"study": "other", "fold": "99"}))
+    path = file_of(
+        tmp_path / "r.jsonl",
+        record(provenance={"precision": "fp32", "study": "other", "fold": "99"}),
+    )
     folds = results.read(path).folds
     assert (folds["study"][0], folds["fold"][0]) == ("pooling", "03")
 

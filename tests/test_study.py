@@ -376,7 +376,7 @@ def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Pat
         "seed": 0,
         "history": [1.0],
         "predictions": {"utterance": ["03a01Fa"], "emotion": ["happy"]} | scores,
-        "provenance": {},
+        "provenance": {"precision": "fp32"},
     }
     results.append(path, record)
     results.append(path, record | {"key": "0" * 12})
