@@ -91,10 +91,10 @@ common.table(variations.change_effects(found))
 # the others, and has a part in it. Only changes that keep the training segments, their labels and the
 # loss as they are can be compared in this way. Those that leave out utterances or keep tails, merge
 # emotions, weight the classes or fold differently are not eligible, nor those that only change how
-# scores are made of a trained network; nor is `padding=silence`, which was added afterwards. Each field
-# is chosen by itself, so the combination need not be the best there is, and a low training loss need
-# not mean good results on new speakers. The losses are those of the attention network, and the other
-# poolings have to take what suits it. All this is exploratory: no claim is judged by it.
+# scores are made of a trained network. Each field is chosen by itself, so the combination need not be
+# the best there is, and a low training loss need not mean good results on new speakers. The losses
+# are those of the attention network, and the other poolings have to take what suits it. All this is
+# exploratory: no claim is judged by it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)

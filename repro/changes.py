@@ -14,8 +14,7 @@ is eligible that
 - changes which segments or labels are trained on (utterances dropped, tails kept, excited merged,
   other folds): a smaller or easier training set has a lower loss for that alone;
 - weighs the classes, and with them the loss;
-- changes only how scores are made from a trained network: it has no training loss of its own;
-- was added after the best had been put together, as the padding with silence was.
+- changes only how scores are made from a trained network: it has no training loss of its own.
 
 The loss is that of seed 0, whatever other seeds a file holds, so that more seeds do not change
 what was chosen. Each field is chosen by itself: two values that help alone need not help together.
@@ -36,13 +35,7 @@ BEST = "best readings"
 TO_THE_LETTER = {"gap": "gap", "bilinear": "bilinear", DEFAULT: "attention"}
 AT_ITS_BEST = {f"{BEST}, {pooling}": pooling for pooling in paper.TABLE_1}
 TRAINED_AS_DEFAULT = "protocol.score=logits"  # changes only how the same network is tested
-INELIGIBLE = (
-    "protocol.",
-    "front_end.short=drop",
-    "front_end.tail",
-    "training.class_weights",
-    "network.padding=silence",
-)
+INELIGIBLE = ("protocol.", "front_end.short=drop", "front_end.tail", "training.class_weights")
 
 # What a paper may do that makes its numbers better without a better network, and in what words.
 TRAPS = {
