@@ -325,6 +325,6 @@ def test_on_a_cluster_the_second_stage_follows_too(
 
     monkeypatch.setattr(cluster, "run", on_cluster)
     run(emodb, part, "readings", ray="local")
-    assert sent[0] == ["network.padding=none"] * 2
+    assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
     assert set(sent[1]) <= set(changes.AT_ITS_BEST)
     assert set(variants_in(part)) == set(variants_in(readings))
