@@ -16,7 +16,7 @@ import soundfile
 import tiny_corpus
 import torch
 
-from repro import config, crossval, metrics, paper, results, study
+from repro import config, crossval, metrics, paper, results, study, trainer
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
@@ -327,6 +327,7 @@ def test_results_without_a_file_leave_nothing_behind(
 ) -> None:
     grid = study.variants("pooling", "smoke", SMALL)
     monkeypatch.setattr(study, "variants", lambda *_: grid)
+    trainer.compiler_works("cpu")  # torch's cache goes to the folder of the first compilation
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = study.collect(
         "pooling", corpus="emodb", root=corpus, preset="smoke", device="cpu", only="gap"
