@@ -127,9 +127,7 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     return contrast([ours], [theirs], score)
 
 
-def contrast(
-    plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str = "WA"
-) -> Estimate:
+def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str) -> Estimate:
     """Return a score summed over some predictions minus that over others, in points.
 
     Args:

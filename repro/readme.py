@@ -15,6 +15,7 @@ from repro import claims, paper, plots, results
 from repro.errors import ReproError
 from repro.pages import common, first, poolings, speed, wording
 from repro.report import OTHER_SOURCES, Source
+from repro.results import Results
 
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
@@ -44,47 +45,38 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    predictions = published(project, source, corpus)
-    readme_picture(predictions, project / PICTURE)
-    others = (
-        poolings.other_presets(corpus, source.preset, str(project / name))
-        for name in source.besides
-    )
-    gains = [gain.data for each in others if (gain := first.other_presets(each))]
-    if steps := _steps(project / source.results, source.preset, corpus):
-        gains.insert(0, steps)
-    for name in source.besides:
-        wanted = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
-        if (project / name).is_file() and (
-            best := first.at_its_best(results.read(project / name, **wanted))
-        ):
-            gains.append(best.data)
-    files = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
-    if by_precision := speed.gain_by_precision(*files):
-        gains.append(by_precision.data)
-    text = f"{before}{begin}\n{verdicts(predictions, gains)}\n{end}{after}"
+    found = published(project, source, corpus)
+    readme_picture(found.predictions, project / PICTURE)
+    trained = found.where(study="pooling") if len(found.folds) else found
+    besides = [project / name for name in source.besides]
+    readings = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
+    in_precisions = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
+    notes = [
+        common.fitted(trained, corpus) if len(trained.folds) else None,
+        *(
+            first.other_presets(poolings.other_presets(corpus, source.preset, str(file)))
+            for file in besides
+        ),
+        *(first.at_its_best(_read(file, **readings)) for file in besides),
+        speed.gain_by_precision(*in_precisions),
+    ]
+    shown = verdicts(found.predictions, [note.data for note in notes if note])
+    text = f"{before}{begin}\n{shown}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
 
-def published(project: Path, source: Source, corpus: str) -> pd.DataFrame:
-    """Read the predictions that the claims are judged by; an empty table if there are none."""
+def published(project: Path, source: Source, corpus: str) -> Results:
+    """Read the results that the claims are judged by; empty tables if there are none."""
     studies = {"pooling", "filter-shapes"}
     wanted = {"study": studies, "corpus": {corpus}, "preset": {source.preset}}
     return _read(project / source.results, **wanted)
 
 
-def _read(file: Path, **wanted: set[str]) -> pd.DataFrame:
-    """Read predictions from a results file; an empty table if it is not there."""
-    return results.read(file, **wanted).predictions if file.is_file() else pd.DataFrame()
-
-
-def _steps(file: Path, preset: str, corpus: str) -> str:
-    """Say how far the networks that the main claim is judged by were trained."""
-    if not file.is_file():
-        return ""
-    trained = results.read(file, study={"pooling"}, corpus={corpus}, preset={preset})
-    said = None if trained.folds.empty else common.fitted(trained, corpus)
-    return said.data if said else ""
+def _read(file: Path, **wanted: set[str]) -> Results:
+    """Read a results file; empty tables if it is not there."""
+    if file.is_file():
+        return results.read(file, **wanted)
+    return Results(*(pd.DataFrame() for _ in Results._fields))
 
 
 def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
@@ -106,13 +98,12 @@ def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
         plots.poolings(rows, label).savefig(path, metadata={"Date": None})
 
 
-def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
+def verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str:
     """Return the verdicts in brief, as Markdown.
 
     Args:
         predictions: that the claims are judged by.
-        gains: what a reader must know beside them, and what attention gains under other presets,
-            readings and precisions, in words.
+        notes: what a reader must know beside them, such as the gain under other presets.
     """
     if predictions.empty:
         return NOTHING
@@ -129,7 +120,7 @@ def verdicts(predictions: pd.DataFrame, gains: Sequence[str] = ()) -> str:
     text = [first.answer(judged, predictions).data]
     if tested:
         text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    text += gains
+    text += notes
     if untested := first.untested(judged):
         text.append(untested.data)
     text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]

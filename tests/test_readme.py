@@ -172,7 +172,7 @@ def on_speech(tmp_path: Path) -> Path:
 
 
 def published(path: Path, corpus: str = "emodb", preset: str = "coarse") -> pd.DataFrame:
-    return readme.published(path.parent, Source(path.name, preset), corpus)
+    return readme.published(path.parent, Source(path.name, preset), corpus).predictions
 
 
 def test_results_on_other_speech_or_settings_do_not_count(on_speech: Path) -> None:

@@ -66,15 +66,16 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
     said = []
     for preset, data in others.items():
         found = poolings.compared(data.predictions)
-        found = found[found["better"].eq("attention") & found["worse"].eq("gap")]
+        found = found[found["one"].eq("attention") & found["other"].eq("gap")]
         if found["WA low"].isna().all():
             continue
         [gain] = poolings.in_pairs(found).to_dict("records")
-        verdict = poolings.judged(data, ("attention", "gap"))
+        verdict = poolings.judged(data)["attention", "gap"]
+        speakers = found["speakers"].item()
         settings = "" if common.about_preset(preset) else "the paper's own settings, "
         said.append(
             f"Under the preset `{preset}` ({settings}{wording.precision(data.folds)}, "
-            f"{wording.many(gain['speakers'], 'speaker')}, "
+            f"{wording.many(speakers, 'speaker')}, "
             f"{wording.many(data.folds['seed'].nunique(), 'seed')}) "
             f"attention − GAP is {gain['WA']} points of WA and {gain['UA']} of UA: "
             + (

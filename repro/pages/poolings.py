@@ -23,7 +23,7 @@ CLAIMS = "attention-above-gap", "bilinear-below-gap", "attention-above-bilinear"
 CLAIMED = dict(zip(metrics.TABLE_1_PAIRS, CLAIMS, strict=True))
 JUDGED = "is the first better?"
 POINTS = [f"{score}{end}" for score in ("WA", "UA") for end in ("", " low", " high")]
-PAIRS = ["better", "worse", *POINTS, "speakers"]
+PAIRS = ["one", "other", *POINTS, "speakers"]
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -81,8 +81,7 @@ def attention_gain() -> float:
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compare the poolings two by two, see `metrics.paired`."""
     found = metrics.paired(predictions)
-    shown = in_pairs(found.rename(columns={"one": "better", "other": "worse"}).assign(speakers=""))
-    return shown.drop(columns="speakers").assign(
+    return in_pairs(found).assign(
         **{
             "only the first right": found["only one"],
             "only the second right": found["only other"],
@@ -120,29 +119,31 @@ def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
     tables = []
     for preset, data in others.items():
         found = compared(data.predictions)
-        rows = in_pairs(found)
+        rows = in_pairs(found).assign(speakers=found["speakers"])
         rows.insert(0, "preset", preset)
-        rows[JUDGED] = [
-            judged(data, pair) for pair in zip(found["better"], found["worse"], strict=True)
-        ]
+        verdicts = judged(data)
+        rows[JUDGED] = [verdicts[pair] for pair in zip(found["one"], found["other"], strict=True)]
         tables.append(rows)
     return pd.concat(tables, ignore_index=True)
 
 
-def judged(data: Results, pair: tuple[str, str]) -> str:
-    """Judge whether the first of a pair is better, by the claim on them, if both are finished."""
+def judged(data: Results) -> dict[tuple[str, str], str]:
+    """Judge of each pair whether the first is better, by its claim, if both are finished."""
     corpus = data.predictions["corpus"].iloc[0]
-    if any(common.so_far(data, corpus, None, only=name) for name in pair):
-        return "unfinished"
-    verdicts = {v.claim.id: v.verdict for v in claims.judge(data.predictions)}
-    return verdicts[CLAIMED[pair]]
+    verdicts = {v.claim.id: str(v.verdict) for v in claims.judge(data.predictions)}
+    return {
+        pair: "unfinished"
+        if any(common.so_far(data, corpus, None, only=name) for name in pair)
+        else verdicts[claim]
+        for pair, claim in CLAIMED.items()
+    }
 
 
 def compared(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compare the poolings in pairs, on the speakers that both are tested on.
 
     Returns:
-        A row per pair of Table 1 of which both are there, with better, worse, speakers, and by how
+        A row per pair of Table 1 of which both are there, with one, other, speakers, and by how
         many points the first is ahead: WA, WA low, WA high, UA, UA low, UA high.
     """
     rows = []
@@ -157,12 +158,12 @@ def compared(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
-    """Show what `compared` found: pair, WA, UA, speakers."""
-    shown = pd.DataFrame({"pair": found["better"] + " − " + found["worse"]})
+    """Show what `compared`, or `metrics.paired`, found of each pair: pair, WA, UA."""
+    shown = pd.DataFrame({"pair": found["one"] + " − " + found["other"]})
     for score in ("WA", "UA"):
         points = found[[score, f"{score} low", f"{score} high"]]
         shown[score] = [wording.difference(*row) for row in points.itertuples(index=False)]
-    return shown.assign(speakers=found["speakers"])
+    return shown
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:

@@ -89,8 +89,7 @@ def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def chosen(data: Results) -> list[str]:
     """Name the readings that end training with a lower loss than the default, and were chosen."""
-    found = training_losses(data)
-    found = found[found["chosen"] == "alternative"]
+    found = _chosen(data)
     return [
         changes.short_name(f"{field}={value}")
         for field, value in zip(found["field"], found["best alternative"], strict=True)
@@ -106,8 +105,7 @@ def luck(data: Results) -> str:
     if not {changes.DEFAULT, changes.TRAINED_AS_DEFAULT} <= set(losses.index):
         return ""
     again = abs(losses[changes.TRAINED_AS_DEFAULT] - losses[changes.DEFAULT])
-    found = training_losses(data)
-    found = found[found["chosen"] == "alternative"]
+    found = _chosen(data)
     small = int((found["default"] - found["its loss"] < again).sum())
     return (
         f"When the default was trained again, the loss changed by {again:.3f}: {small} of these "
@@ -123,7 +121,8 @@ def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
     }
     found = []
     for name, each in tables.items():
-        rows = poolings.in_pairs(poolings.compared(each))
+        pairs = poolings.compared(each)
+        rows = poolings.in_pairs(pairs).assign(speakers=pairs["speakers"])
         rows.insert(0, "readings", name)
         found.append(rows)
     return pd.concat(found, ignore_index=True)
@@ -177,6 +176,12 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         "from "
         f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{no_evidence(predictions)}"
     )
+
+
+def _chosen(data: Results) -> pd.DataFrame:
+    """Return the rows of `training_losses` of which the alternative is chosen."""
+    found = training_losses(data)
+    return found[found["chosen"] == "alternative"]
 
 
 def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
