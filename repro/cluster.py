@@ -66,12 +66,12 @@ class Worker(NamedTuple):
     """What a worker is told about how to compute."""
 
     device: str
-    precision: str
+    precision: trainer.Precision
     threads: int
     versions: dict[str, str]
 
-    def prepare(self) -> tuple[torch.device, trainer.Precision]:
-        """Set the process up as one that trains alone would be; return device and precision.
+    def prepare(self) -> torch.device:
+        """Set the process up as one that trains alone would be; return the device.
 
         Raises:
             ReproError: the software of this machine is not that of the command's, or it has no GPU.
@@ -82,8 +82,7 @@ class Worker(NamedTuple):
                 f"{_listed(self.versions)}: install the same on every machine"
             )
         torch.set_num_threads(self.threads)
-        device = trainer.choose_device(self.device)
-        return device, trainer.choose_precision(self.precision, device)
+        return trainer.choose_device(self.device)
 
 
 def require_ray() -> None:
@@ -107,7 +106,7 @@ def run(
     results_file: Path,
     *,
     device: str,
-    precision: str,
+    precision: trainer.Precision,
     gpus_per_fold: float | None,
     progress: Progress,
     failed: list[str],
@@ -121,7 +120,7 @@ def run(
         tables: the corpora, by `source_of` the variants.
         results_file: JSON Lines file to append to.
         device: `auto`, `cpu` or `cuda`, for the workers to choose from.
-        precision: `auto`, `fp32` or `bf16`; the first worker to answer chooses for all.
+        precision: `fp32` or `bf16`.
         gpus_per_fold: what share of a GPU to give to a fold; a quarter if None.
         progress: called when a fold has come back, with its label, the epochs done and the epochs
             in all; once before that with the number of folds and machines for a label.
@@ -139,8 +138,6 @@ def run(
         _require_cpus(threads)
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
         worker = Worker(device, precision, threads, _versions())
-        chosen = ray.remote(**resources)(_precision).remote(worker)
-        worker = worker._replace(precision=_get(chosen, "the choice of a precision"))
         waiting = _submit(tasks, tables, worker, **resources)
         done, total = 0, sum(task.experiment.training.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
@@ -182,14 +179,9 @@ def _submit(
     return waiting
 
 
-def _precision(worker: Worker) -> trainer.Precision:
-    """Choose a precision, on a worker: if each chose, a study could have folds of both."""
-    return worker.prepare()[1]
-
-
 def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
     """Compute the network inputs of a corpus, on a worker."""
-    device, _ = worker.prepare()
+    device = worker.prepare()
     waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
     features = crossval.extract(corpus.table, front_end, device, waveforms)
     tensors = features.segments, features.utterance, features.labels
@@ -198,15 +190,18 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
 
 def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
     """Train and test one fold on a worker and return its line of the results file."""
-    device, precision = worker.prepare()
+    device = worker.prepare()
     with trainer.enough_memory(device, "the segments of the corpus"):
+        segments, utterance, labels = (torch.from_numpy(array).to(device) for array in inputs)
         features = crossval.Features(
             corpus.table,
             task.experiment.front_end,
             lambda row: torch.from_numpy(corpus.waveforms[row]),
-            *(torch.from_numpy(array).to(device) for array in inputs),
+            segments,
+            utterance,
+            labels,
         )
-    return study.run_task(task, features, device, precision)
+    return study.run_task(task, features, device, worker.precision)
 
 
 @contextmanager

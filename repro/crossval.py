@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.shapes import Float, Int
+
+PART = 64  # segments that are brought to one scale at once
 
 OnScored = Callable[[SpeechEmotionNetwork, list[Tensor], pd.DataFrame], None]
 
@@ -87,6 +89,15 @@ class Features:
     segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised under scale="training-set"
     utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
     labels: Int[Tensor, " n"]
+    # What the network that was last trained on them can know of them, by its settings.
+    kept: dict[Network, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    def known(self, network: SpeechEmotionNetwork) -> tuple[Tensor, ...]:
+        """Return what a network can know of the segments, computed once for all folds."""
+        if network.settings not in self.kept:
+            self.kept.clear()
+            self.kept[network.settings] = network.known(self.segments)
+        return self.kept[network.settings]
 
 
 def extract(
@@ -171,8 +182,8 @@ def run_fold(
             cannot be read or has changed.
     """
     seed = fold_seed(seed, fold)
-    training = training_set(features, fold, experiment.training, seed)
     network = initial_network(experiment.network, seed)
+    training = training_set(features, fold, network, experiment.training, seed)
 
     def test_segments() -> list[Tensor]:
         return _test_segments(features, fold, training.limits)
@@ -227,9 +238,12 @@ class TrainingSet(NamedTuple):
     rows: Int[Tensor, " rows"]  # those of the segments that are trained on
     utterance: Int[Tensor, " rows"]  # the row of the corpus that each of these is cut from
     limits: tuple[float, float] | None  # of its magnitudes, where one scale serves all
+    known: tuple[Tensor, ...]  # what the network can know of the segments beforehand
 
 
-def training_set(features: Features, fold: Fold, training: Training, seed: int) -> TrainingSet:
+def training_set(
+    features: Features, fold: Fold, network: SpeechEmotionNetwork, training: Training, seed: int
+) -> TrainingSet:
     """Take a fold's training segments, at random as many of them as the settings allow."""
     rows = torch.isin(features.utterance.cpu(), torch.from_numpy(fold.train)).nonzero()[:, 0]
     if training.max_segments is not None and len(rows) > training.max_segments:
@@ -238,12 +252,15 @@ def training_set(features: Features, fold: Fold, training: Training, seed: int) 
     utterance = features.utterance.cpu()[rows]
     rows = rows.to(features.segments.device)
     if features.front_end.scale != "training-set":
-        return TrainingSet(features.segments, features.labels, rows, utterance, None)  # no copies
+        known = features.known(network)
+        return TrainingSet(features.segments, features.labels, rows, utterance, None, known)
     segments = features.segments[rows]
     limits = (segments.min().item(), segments.max().item())
-    segments = spectrogram.normalise(segments, features.front_end, limits)
+    for part in segments.split(PART):  # in place: a further copy is as large as the corpus
+        part[:] = spectrogram.normalise(part, features.front_end, limits)
     renumbered = torch.arange(len(rows))
-    return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits)
+    known = network.known(segments)
+    return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits, known)
 
 
 def fit(
@@ -258,7 +275,7 @@ def fit(
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
-    """Train a network in place on a training set, compiled where that pays; see `trainer.fit`."""
+    """Train a network in place on a training set; see `trainer.fit`."""
     trainer.give_back_memory()
     return trainer.fit(
         network,
@@ -267,9 +284,9 @@ def fit(
         experiment.training,
         seed=seed,
         rows=training.rows,
+        known=training.known,
         device=device,
         precision=precision,
-        compiled=trainer.compiling_pays(experiment, len(training.rows), torch.device(device)),
         keep_memory=keep_memory,
         on_epoch=on_epoch,
         checkpoint=checkpoint,

@@ -128,7 +128,7 @@ def survey(
         results_file: file that may hold some of the folds; it need not exist, and is only read.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: for each study that of its folds in the file; if there
-            are none, bfloat16 where the device has units for it.
+            are none, float32.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         say: called with a line about what is being measured; by default nobody is told.
@@ -137,7 +137,6 @@ def survey(
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
     where = trainer.choose_device(device)
-    trainer.choose_precision(precision, where)  # an unknown one is refused at once
     meters: dict[trainer.Precision, Meter] = {}
     exists = os.path.exists(results_file)
     lines = results.read_lines(results_file) if exists else []
@@ -152,7 +151,7 @@ def survey(
         refusals |= refused
         run_name = ", ".join([preset, *overrides])
         planned = [] if name == "baselines" else plan(name, run_name, grid, tables, seeds)
-        how = trainer.choose_precision(study.precision_of(planned, results_file, precision), where)
+        how = study.precision_of(planned, results_file, precision)
         meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
         grid |= study.second_stage(name, grid, tables, results_file)  # if it can be known yet
         tasks = plan(name, run_name, grid, tables, seeds)
@@ -176,11 +175,12 @@ def survey(
 
 
 class Speed(NamedTuple):
-    """What a network takes: seconds for a segment, and bytes to compute with."""
+    """What a network takes: seconds for a segment, bytes to compute with, and for each segment."""
 
     train: float
     predict: float
     memory: int
+    known: int
 
 
 class Meter:
@@ -213,7 +213,8 @@ class Meter:
         """Return the bytes that a task takes on the device.
 
         The corpus lies there as segments, and for a moment those of the held-out speaker twice. A
-        training set with a scale of its own is a copy. The rest is what the network computes with.
+        training set with a scale of its own is a copy. The rest is what the network knows of the
+        segments beforehand, and what it computes with.
         """
         source, front_end = input_of(task)
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
@@ -221,7 +222,8 @@ class Meter:
         segments = corpus + 2 * test
         if front_end.scale == "training-set":
             segments += train
-        return self.speed(task, train).memory + SEGMENT_BYTES * segments
+        speed = self.speed(task, train)
+        return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
 
     def speed(self, task: Task, segments: int) -> Speed:
         """Measure a task's network with batches of its size, unless that has been done."""
@@ -265,15 +267,12 @@ class Meter:
 def measure(
     experiment: Experiment, batch: int, device: torch.device, precision: trainer.Precision
 ) -> Speed:
-    """Train a network for a few steps and let it predict, on noise.
-
-    Without compiling it, which takes longer than all the rest: where the trainer finds that this
-    pays, training is faster than measured here.
-    """
+    """Train a network for a few steps and let it predict, on noise."""
     trainer.give_back_memory()
     network = crossval.initial_network(experiment.network, seed=0)
-    many = max(batch, trainer.PREDICT_BATCH)
+    many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
+    known = network.known(noise)
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 
     def steps(number: int, size: int = batch) -> float:
@@ -286,6 +285,7 @@ def measure(
             labels[:size],
             training,
             seed=0,
+            known=tuple(part[:size] for part in known),
             device=device,
             precision=precision,
         )
@@ -306,7 +306,8 @@ def measure(
         number = int(ENOUGH / step) + 1
         step = steps(number) / number
     predict(noise[:1])
-    return Speed(step / batch, predict(noise) / many, _peak(device) - noise.nbytes)
+    of_segment = sum(part[0].nbytes for part in known)
+    return Speed(step / batch, predict(noise) / many, _peak(device) - noise.nbytes, of_segment)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +21,12 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import Network, Shape
 from repro.errors import ReproError
+from repro.layers import Moments, first_convolution, mean_of_first_map, moments, norm_relu
 from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000
-PIECE = 10  # rows, or columns, of the pieces that longer filters of Conv1 are cut into
+PADDED = 64  # segments that are padded at once
 
 
 class Stems(nn.Module):
@@ -39,76 +39,30 @@ class Stems(nn.Module):
             for shape in network.stems
         )
         for conv in self.convs:
-            conv.bias.requires_grad_(False)  # see `forward`
+            conv.bias.requires_grad_(False)  # see `padded`
         self.pads = [_pads(network, shape) for shape in network.stems]
         self.around = -1.0 if network.padding == "silence" else 0.0
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
+    def padded(self, x: Float[Tensor, "n 1 bins frames"]) -> list[Float[Tensor, "n 1 _ _"]]:
+        """Return what each convolution reads.
+
+        Most of a spectrogram lies closer to -1 than bfloat16 can tell apart; closer to 0 it can.
+        That adds the same number to a map at all positions, as a bias would: the norm takes both
+        off again, so the bias, in which small numbers would be rounded away, is left out. (Where
+        quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
+        """
+        return [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
+
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
-        # Most of a spectrogram lies closer to -1 than bfloat16 can tell apart; closer to 0 it can.
-        # That adds the same number to a map at all positions, as a bias would: the norm takes both
-        # off again, so the bias, in which small numbers would be rounded away, is left out. (Where
-        # quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
         maps = [
-            convolve(F.pad(x, pad, value=self.around) + 1, conv)  # type: ignore[arg-type]
-            for conv, pad in zip(self.convs, self.pads, strict=True)
+            first_convolution(read, conv.weight, conv.stride)  # type: ignore[arg-type]
+            for read, conv in zip(self.padded(x), self.convs, strict=True)
         ]
         h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
         maps = [m[:, :, :h, :w] for m in maps]
         x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, `cat` makes a copy
-        return F.relu(self.norm(x), inplace=True)
-
-
-def convolve(x: Float[Tensor, "n 1 bins frames"], conv: nn.Conv2d) -> Float[Tensor, "n c h w"]:
-    """Apply the filters of a layer that reads one channel, without their bias.
-
-    A filter of 100 rows over x does what ten filters of 10 rows do over x, x moved by 10 rows, by
-    20 and so on. Long filters are cut up in this way, as the libraries behind torch are made for
-    short ones over many channels: the gradient of a long one takes up to eight times as long.
-    """
-    size = conv.kernel_size
-    piece = [min(side, PIECE) for side in size]
-    if piece == list(size):
-        return F.conv2d(x, conv.weight, stride=conv.stride)
-    pieces = [-(-side // part) for side, part in zip(size, piece, strict=True)]
-    # Filters are filled up with zeros to a whole number of pieces, and what they read as well.
-    rows, columns = (n * part - side for n, part, side in zip(pieces, piece, size, strict=True))
-    weight = F.pad(conv.weight, (0, columns, 0, rows))
-    weight = weight.unfold(2, piece[0], piece[0]).unfold(3, piece[1], piece[1]).flatten(1, 3)
-    height, width = (x.shape[d + 2] - size[d] + piece[d] for d in (0, 1))
-    x = F.pad(x, (0, columns, 0, rows))
-    x = x.unfold(2, height, piece[0]).unfold(3, width, piece[1]).flatten(1, 3)
-    x = x.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, weight, stride=conv.stride)
-
-
-class MaxPooling(torch.autograd.Function):
-    """2×2 max-pooling that stores where the maxima lay for its backward pass, but not its input.
-
-    The inputs of the two poolings of Section 2.2 are 0.9 GB for a batch of 64. The results are
-    those of `F.max_pool2d`.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j"]:
-        pooled, places = F.max_pool2d(x, paper.POOL_WINDOW, return_indices=True)
-        ctx.save_for_backward(places)
-        ctx.size = x.shape
-        return pooled
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "n c i j"]) -> Float[Tensor, "n c h w"]:
-        (places,) = ctx.saved_tensors
-        window = paper.POOL_WINDOW, paper.POOL_WINDOW
-        return F.max_unpool2d(gradient, places, window, output_size=ctx.size)
-
-
-def max_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j"]:
-    """Pool over 2×2: by torch itself on a GPU or when compiled, else by `MaxPooling`."""
-    if x.is_cuda or torch.compiler.is_compiling():
-        return F.max_pool2d(x, paper.POOL_WINDOW)
-    pooled: Tensor = MaxPooling.apply(x)
-    return pooled
+        return norm_relu(x, self.norm)
 
 
 class Trunk(nn.Module):
@@ -126,10 +80,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         for conv, norm, pooled in zip(self.convs, self.norms, self.pooled, strict=True):
-            x = norm(conv(x))
-            if pooled:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
-                x = max_pool(x)
-            x = F.relu(x, inplace=True)
+            x = norm_relu(conv(x), norm, pooled)  # type: ignore[arg-type]
         return x
 
 
@@ -220,6 +171,7 @@ class SpeechEmotionNetwork(nn.Module):
 
     def __init__(self, network: Network):
         super().__init__()
+        self.settings = network
         self.stems = Stems(network)
         self.trunk = Trunk(network)
         stem_channels = network.stem_channels * len(network.stems)
@@ -237,6 +189,33 @@ class SpeechEmotionNetwork(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.pooling(x.to(next(self.pooling.parameters()).dtype))
 
+    def known(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
+        """Return what `forward` takes of segments beside themselves, and need not be given."""
+        return ()
+
+
+class FirstLayerNetwork(SpeechEmotionNetwork):
+    """One stem, global average pooling and nothing between (Section 3.2)."""
+
+    def known(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
+        """Return the moments of the segments' patches; nothing on a GPU, which needs none."""
+        if segments.device.type != "cpu":
+            return ()
+        parts = segments.split(PADDED)  # a copy of all would be as large as the corpus
+        [shape], stride = self.settings.stems, self.settings.stride
+        found = [moments(self.stems.padded(part)[0], shape, stride) for part in parts]
+        return tuple(torch.cat(each) for each in zip(*found, strict=True))
+
+    def forward(self, x: Float[Tensor, "n 1 bins frames"], *known: Tensor) -> Float[Tensor, "n 4"]:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        [read], stems, stride = self.stems.padded(x), self.stems, self.settings.stride
+        of_batch = Moments(*known) if known else None
+        weight: Tensor = stems.convs[0].weight  # type: ignore[assignment]
+        means = mean_of_first_map(read, weight, stems.norm, stride, of_batch)
+        with torch.autocast("cpu", enabled=False):
+            return self.pooling.classify(means)  # type: ignore[operator]
+
 
 def build_network(network: Network) -> SpeechEmotionNetwork:
     """Build an untrained network, initialised from torch's current random state.
@@ -245,7 +224,8 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
         A module from [n, 1, 400, 200], or 197 frames under `frames="whole"`, to scores [n, 4] in
         the order of `paper.EMOTIONS`.
     """
-    return SpeechEmotionNetwork(network)
+    alone = len(network.stems) == 1 and not network.trunk and network.pooling == "gap"
+    return (FirstLayerNetwork if alone else SpeechEmotionNetwork)(network)
 
 
 def check_network(network: Network) -> None:

@@ -111,9 +111,9 @@ def train(
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(0, everybody)
     features = crossval.extract(table, experiment.front_end, device)
-    training = crossval.training_set(features, everybody, experiment.training, seed)
-    learnt_from = table.iloc[np.unique(training.utterance)]
     network = crossval.initial_network(experiment.network, seed)
+    training = crossval.training_set(features, everybody, network, experiment.training, seed)
+    learnt_from = table.iloc[np.unique(training.utterance)]
     with trainer.enough_memory(device, "training"):
         crossval.fit(
             network,
@@ -186,7 +186,7 @@ def train_and_save(
     tested = study.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
     where = trainer.choose_device(device)
     # That of the folds, since their estimate is of the model that is saved.
-    how = trainer.choose_precision(tested.folds["precision"].iloc[0], where)
+    how = trainer.choose_precision(tested.folds["precision"].iloc[0])
     experiment = config.preset(preset)
     epochs = experiment.training.epochs
     table = corpora.load_corpus(corpus, root, labels=experiment.protocol.labels)

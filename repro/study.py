@@ -162,7 +162,7 @@ def run(
         results_file: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
-            holds none, bfloat16 where the device has units for it.
+            holds none, float32.
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         progress: called as a fold begins and after each of its epochs, with the fold's label, the
@@ -189,7 +189,6 @@ def run(
 
         cluster.require_ray()
     where = trainer.choose_device("cpu" if ray else device)  # the workers choose for themselves
-    trainer.choose_precision(precision, where)  # an unknown one is refused at once
     grid = variants(study, preset, overrides)
     if only is not None:
         grid = {only: grid[only]}
@@ -201,7 +200,7 @@ def run(
     planned = [] if study == "baselines" else plan(study, name, grid, tables, seeds)
     failed: list[str] = []
 
-    def train(grid: dict[str, Experiment]) -> int:
+    def train(grid: dict[str, Experiment], how: trainer.Precision) -> int:
         tasks = missing(plan(study, name, grid, tables, seeds), results_file)
         if tasks:
             results.require_writable(results_file)
@@ -215,7 +214,6 @@ def run(
             if not part:  # no cluster need be reached for nothing
                 continue
             before = len(failed)
-            asked = precision_of(planned, results_file, precision)
             if ray:
                 cluster.run(
                     ray,
@@ -223,22 +221,21 @@ def run(
                     tables,
                     results_file,
                     device=device,
-                    precision=asked,
+                    precision=how,
                     gpus_per_fold=gpus_per_fold,
                     progress=report,
                     failed=failed,
                 )
             else:
-                how = trainer.choose_precision(asked, where)
                 _train_here(part, tables, results_file, where, how, report, failed)
             trained += len(part) - (len(failed) - before)
         return trained
 
     with files.locked(results_file):
-        precision_of(planned, results_file, precision)  # another one is refused at once
-        trained = train(grid)
+        how = precision_of(planned, results_file, precision)
+        trained = train(grid, how)
         if only is None:
-            trained += train(second_stage(study, grid, tables, results_file))
+            trained += train(second_stage(study, grid, tables, results_file), how)
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {results_file}")
@@ -265,16 +262,17 @@ def check_options(
         raise ReproError("--gpus-per-fold shares out the GPUs of a Ray cluster: give --ray as well")
 
 
-def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) -> str:
-    """Return in which precision to go on with folds of which a results file may hold some.
+def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) -> trainer.Precision:
+    """Return in which precision to train folds of which a results file may hold some.
 
     Folds are compared with each other, so all have that of the first: `auto` takes it.
 
     Raises:
-        ReproError: another one is asked for.
+        ReproError: another one is asked for, or one that is unknown.
     """
+    chosen = trainer.choose_precision(asked)
     if not os.path.exists(results_file):
-        return asked
+        return chosen
     runs, trainings = (
         {of(task.heading) for task in tasks} for of in (_run_of, lambda r: training_of(r)[:2])
     )
@@ -283,15 +281,15 @@ def precision_of(tasks: Sequence[Task], results_file: str | Path, asked: str) ->
         for record in results.read_lines(results_file)
         if _run_of(record) in runs or training_of(record)[:2] in trainings
     }
-    if len(held) != 1 or asked in held:
-        return asked
+    if len(held) != 1 or chosen in held:
+        return chosen
     [theirs] = held
     if asked != "auto":
         raise ReproError(
             f"{results_file}: holds folds of this study that were trained in {theirs}: go on with "
             f"--precision {theirs}, or name another file for {asked}"
         )
-    return theirs
+    return trainer.choose_precision(theirs)
 
 
 def _run_of(heading: dict[str, Any]) -> tuple[str, str, str]:

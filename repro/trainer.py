@@ -22,21 +22,16 @@ from torch.nn import functional as F
 
 from repro import paper
 from repro.checkpoint import Checkpoint
-from repro.config import Experiment, Protocol, Training
+from repro.config import Protocol, Training
 from repro.errors import ReproError
 from repro.model import CLASSES
 from repro.shapes import Float, Int
 
 Precision = Literal["fp32", "bf16"]
-PREDICT_BATCH = 64
+PREDICT_BATCH = {"cpu": 8, "cuda": 64}  # on a processor, so few that their maps fit the cache
 ROOM = 8 * 2**30  # bytes of available memory
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
-# Segments that a fold must train on, over all epochs and at the paper's stride, before compiling
-# its network, which takes half a minute or more, can pay on a GPU. Not measured, but taken from a
-# GPU's training on thousands of segments in a second.
-COMPILE_FROM = 100_000
-MOST_COMPILED = 64  # networks in one process: more than any study has
 
 # Same seed, same result: cuBLAS needs this before CUDA starts, cuDNN must not try algorithms out.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -79,33 +74,15 @@ def _fault_of_gpu() -> str:
     return ""
 
 
-def choose_precision(name: str, device: torch.device) -> Precision:
-    """Return `fp32` or `bf16`; `auto` takes bfloat16 where the device has units for it.
+def choose_precision(name: str) -> Precision:
+    """Return `fp32` or `bf16`; `auto` is float32, in which the paper trained.
 
     Raises:
         ReproError: the name is unknown.
     """
-    if name == "fp32" or name == "bf16":
-        return name  # type: ignore[return-value]
-    if name != "auto":
+    if name not in ("auto", "fp32", "bf16"):
         raise ReproError(f"no precision {name!r}: choose auto, fp32 or bf16")
-    if device.type == "cuda":
-        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if has_units else "fp32"
-
-
-def compiling_pays(experiment: Experiment, segments: int, device: torch.device) -> bool:
-    """Tell whether to compile the network for a fold with so many training segments.
-
-    On a processor it does not: the convolutions take most of the time and stay as they are, and the
-    library's code between them is as fast (see `repro bench`). On a GPU, where the convolutions are
-    fast, what lies between them is worth fusing.
-    """
-    height, width = experiment.network.stride
-    work = segments * experiment.training.epochs / (height * width)
-    return device.type == "cuda" and work >= COMPILE_FROM
+    return "bf16" if name == "bf16" else "fp32"
 
 
 def fit(
@@ -116,9 +93,9 @@ def fit(
     *,
     seed: int,
     rows: Int[Tensor, " rows"] | None = None,
+    known: tuple[Tensor, ...] = (),
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
-    compiled: bool = False,
     keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -132,10 +109,10 @@ def fit(
         training: epochs, batch size, rates and the rest of Section 3.1.
         seed: decides the order of the segments.
         rows: which of the segments to train on; by default all.
+        known: what the network can know of all segments beforehand, which saves it time.
         device: where to train.
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
             all weights, stay in float32.
-        compiled: compile the network, if there is a compiler; see `compiling_pays`.
         keep_memory: on the CPU, see `keep_freed_memory`; by default where there is room.
         on_epoch: called with the number of each finished epoch, from 1.
         checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
@@ -156,9 +133,6 @@ def fit(
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     weights = _class_weights(labels[rows], training)
-    compiled = compiled and compiler_works(device.type)
-    # The last batch of an epoch is smaller, and would be compiled for its size.
-    whole_batch = torch.compile(network, dynamic=False) if compiled else network
     optimiser = torch.optim.SGD(
         network.parameters(),
         lr=training.learning_rate,
@@ -174,9 +148,8 @@ def fit(
         total = torch.zeros((), device=device)
         shuffled = rows[torch.randperm(len(rows), generator=order).to(device)]
         for batch in shuffled.split(training.batch_size):
-            forward = whole_batch if len(batch) == training.batch_size else network
             with _autocast(device, precision):
-                scores = forward(segments[batch])
+                scores = network(segments[batch], *(part[batch] for part in known))
             loss = F.cross_entropy(scores.float(), labels[batch], weights)
             optimiser.zero_grad()
             loss.backward()
@@ -207,10 +180,11 @@ def predict(
 
     The network is left in the mode, training or evaluation, that it came in.
     """
+    device = torch.device(device)
     was_training = network.training
-    network.to(device).eval()
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     scores = []
-    for batch in segments.split(PREDICT_BATCH):
+    for batch in segments.split(PREDICT_BATCH[device.type]):
         with _autocast(device, precision):
             scores.append(network(batch.to(device)).float())
     network.train(was_training)
@@ -278,23 +252,6 @@ def learning_rate(epoch: int, training: Training) -> float:
     """Return the rate in an epoch counted from 1: cut tenfold from each milestone on."""
     cuts = sum(epoch >= milestone for milestone in training.milestones)
     return training.learning_rate * paper.RATE_CUT**cuts
-
-
-@cache
-def compiler_works(device: str) -> bool:
-    """Tell whether networks can be compiled, by compiling something small; say so once if not."""
-    # torch gives up compiling after 8 networks; a sweep holds 22, each of which counts as one.
-    torch._dynamo.config.recompile_limit = MOST_COMPILED
-    # On a GPU it would choose between kernels by timing them, and so round by luck.
-    torch._inductor.config.deterministic = True
-    try:
-        x = torch.ones(2, 2, device=device, requires_grad=True)
-        torch.compile(lambda x: (x @ x).relu().sum(), dynamic=False)(x).backward()
-    except Exception as error:  # of many kinds: no compiler, no headers, a folder not to write to
-        reason = str(error).strip().partition("\n")[0]
-        print(f"networks are not compiled, training is slower: {reason}", file=sys.stderr)
-        return False
-    return True
 
 
 @cache

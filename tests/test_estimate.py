@@ -19,7 +19,7 @@ TINY = [
     "training.max_segments=8",
     "training.epochs=1",
 ]
-SPEED = Speed(train=0.25, predict=0.5, memory=10**6)
+SPEED = Speed(train=0.25, predict=0.5, memory=10**6, known=10)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,12 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
     for experiment in grid.values():
         features = crossval.extract(table, experiment.front_end)
         for fold in crossval.make_folds(table, experiment):
-            train = crossval.training_set(features, fold, experiment.training, seed=0)
+            network = crossval.initial_network(experiment.network, seed=0)
+            train = crossval.training_set(features, fold, network, experiment.training, seed=0)
             test = torch.cat(crossval._test_segments(features, fold, train.limits))
             seconds += 3 * SPEED.train * len(train.rows) + SPEED.predict * len(test)
             held = features.segments.nbytes + 2 * test.nbytes
+            held += SPEED.known * len(features.segments)
             held += train.segments.nbytes if train.segments is not features.segments else 0
             memory = max(memory, SPEED.memory + held)
             assert test[0].nbytes == SEGMENT_BYTES

@@ -20,7 +20,6 @@ from repro.model import (
     Stems,
     build_network,
     check_network,
-    max_pool,
     signed_sqrt,
 )
 
@@ -149,13 +148,13 @@ def test_shapes_are_checked_while_the_tests_run() -> None:
 def test_stems_are_torchs_convolutions_with_same_padding(
     shape: tuple[int, int], stride: tuple[int, int]
 ) -> None:
-    """Long filters too, which are cut up; the norm takes off what is left out or added before."""
+    """The norm takes off what is left out or added before."""
     stems = Stems(Network(stems=(shape,), stem_channels=2, stride=stride)).double()
     x = torch.rand(2, 1, 400, 200, dtype=torch.float64) * 2 - 1
     conv = stems.convs[0]
     whole = F.conv2d(x, conv.weight, conv.bias, padding="same")[:, :, :: stride[0], :: stride[1]]
+    found = stems(x)  # first: torch's norm holds on to the statistics that are updated here
     expected = F.relu(stems.norm(whole))
-    found = stems(x)
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
     gradients = [
@@ -214,33 +213,6 @@ def test_max_pooling_stands_after_the_named_layers(
 ) -> None:
     network = build_network(replace(SMALL, pools=pools)).eval()
     assert network.features(torch.randn(1, 1, 40, 24)).shape == (1, 4, *size)
-
-
-@pytest.mark.parametrize("size", [(6, 8), (7, 9), (2, 3)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_max_pooling_is_that_of_torch(size: tuple[int, int], dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(0)
-    # Of few values, so that many maxima are shared.
-    x = torch.randint(-2, 3, (2, 3, *size), generator=generator).to(dtype)
-    x = x.contiguous(memory_format=torch.channels_last)
-    found = []
-    for pool in (max_pool, lambda x: F.max_pool2d(x, 2)):
-        leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
-        pooled = pool(leaf)
-        (pooled * torch.arange(pooled.numel()).view_as(pooled)).sum().backward()
-        found.append((pooled, leaf.grad))
-    (ours, our_gradient), (theirs, their_gradient) = found
-    assert torch.equal(ours, theirs) and torch.equal(our_gradient, their_gradient)
-
-
-def test_max_pooling_keeps_no_map_of_full_size() -> None:
-    kept: list[int] = []
-    x = torch.randn(1, 4, 16, 16, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor
-    ):
-        max_pool(x)
-    assert kept == [4 * 8 * 8]
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

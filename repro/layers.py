@@ -1,0 +1,390 @@
+"""Training on a processor as exactly as float32 allows (Sections 2.2, 3.1 and 3.2).
+
+Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
+millions of positions of a batch one after another in float32: gradients are then off by several per
+cent. `norm_relu` adds up one segment at a time, as a tree, and the segments in float64.
+`mean_of_first_map` is the network of Section 3.2 up to its last layer, and stores no map at all.
+
+A GPU uses neither.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+from repro import paper
+from repro.config import Shape
+from repro.shapes import Float
+
+ROWS = 50  # of a map, whose products are held at once
+
+_relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
+
+
+def norm_relu(
+    x: Float[Tensor, "n c h w"], norm: nn.BatchNorm2d, pool: bool = False
+) -> Float[Tensor, "n c i j"]:
+    """Return the ReLU of batch-normalised maps, after 2×2 max-pooling if asked for.
+
+    In training on a processor, x is overwritten by its gradient: that saves as much memory.
+    """
+    if norm.training and x.device.type == "cpu":
+        mean, var = _statistics(x)
+        track(norm, mean, var, x.numel() // x.shape[1])
+        y: Tensor = _NormReLU.apply(x, norm.weight, norm.bias, mean, var, norm.eps, pool)
+        return y
+    x = norm(x)
+    if pool:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
+        x = F.max_pool2d(x, paper.POOL_WINDOW)
+    return F.relu(x, inplace=True)
+
+
+@torch.no_grad()
+def track(
+    norm: nn.BatchNorm2d, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: int
+) -> None:
+    """Update a norm's running statistics, as torch does, by those of a batch.
+
+    Args:
+        norm: the batch normalisation.
+        mean: of each channel, in float64.
+        var: of each channel, over all positions of the batch.
+        count: of these positions, in each channel; at least 2.
+    """
+    buffers = norm.running_mean, norm.running_var
+    for running, found in zip(buffers, (mean, var * count / (count - 1)), strict=True):
+        running.lerp_(found.to(running), norm.momentum)  # type: ignore[union-attr, arg-type]
+    norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+
+
+# Conv1 -------------------------------------------------------------------------------------------
+
+
+def first_convolution(
+    x: Float[Tensor, "n 1 rows columns"], weight: Float[Tensor, "c 1 kh kw"], stride: Shape
+) -> Float[Tensor, "n c h w"]:
+    """Return the maps of a convolution without bias over inputs that are not trained."""
+    if x.device.type != "cpu":
+        return F.conv2d(x, weight, stride=stride)
+    maps: Tensor = _FirstConvolution.apply(x, weight, stride)
+    return maps
+
+
+class _FirstConvolution(torch.autograd.Function):
+    """A convolution whose gradient is added up over segments in float64.
+
+    It is a small difference of large sums: the norm that follows makes the gradients of a map add
+    up to 0, and most of a spectrogram is nearly the same number. Over a batch in float32 it is off
+    by two thousandths.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Shape) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride = stride
+        return F.conv2d(x, weight, stride=stride)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        total = torch.zeros_like(weight, dtype=torch.float64)
+        for g_n, x_n in zip(gradient.split(1), x.split(1), strict=True):
+            total += conv2d_weight(x_n, weight.shape, g_n.to(x.dtype), stride=ctx.stride)
+        return None, total.to(weight.dtype), None
+
+
+# Batch normalisation, max-pooling and ReLU -------------------------------------------------------
+
+
+@torch.no_grad()
+def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """Return mean and variance of each channel, in float64."""
+    sums = torch.zeros(2, x.shape[1], dtype=torch.float64)
+    for x_n in x.split(1):
+        values = _positions(x_n)
+        sums += torch.stack([values.sum(0), (values * values).sum(0)])
+    mean, second = sums / (x.numel() // x.shape[1])
+    return mean, second - mean**2
+
+
+class _NormReLU(torch.autograd.Function):
+    """`norm_relu` by the statistics of the batch, one segment at a time, as that fits the cache.
+
+    With x̂ = (x - mean) / √(var + ε) and N positions, the gradient of x is
+
+        γ / √(var + ε) · (g - Σ g / N - x̂ · Σ g x̂ / N)
+
+    where g is the gradient of γ x̂ + β: 0 where pooling or ReLU let nothing through.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+        pool: bool,
+    ) -> Tensor:
+        rstd = (var + eps).rsqrt()
+        scale = gamma.double() * rstd
+        shift = beta.double() - mean * scale
+        # What is scaled by a negative number has its largest value where x has its smallest.
+        sign = torch.where(scale < 0, -1.0, 1.0).double()
+        window = paper.POOL_WINDOW if pool else 1
+        n, c, h, w = x.shape
+        y = x.new_empty(n, h // window, w // window, c).permute(0, 3, 1, 2)  # channels last
+        for x_n, y_n in zip(x.split(1), y.split(1), strict=True):
+            if pool:
+                x_n, _ = _max_pool(x_n, sign)
+            _store(_affine(x_n, scale * sign if pool else scale, shift, y_n).relu_(), y_n)
+        ctx.save_for_backward(x, y)
+        ctx.channels, ctx.pool = (mean, rstd, scale, sign), pool
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        mean, rstd, scale, sign = ctx.channels
+        segments = list(zip(gradient.split(1), x.split(1), y.split(1), strict=True))
+        sums = torch.zeros(2, x.shape[1], dtype=torch.float64)
+        places = []
+        for g_n, x_n, y_n in segments:
+            if ctx.pool:
+                x_n, found = _max_pool(x_n, sign)
+                places.append(found)
+            g_n = _positions(_relu_backward(g_n, y_n))
+            sums += torch.stack([g_n.sum(0), (g_n * _positions(x_n)).sum(0)])
+        d_beta, by_x = sums
+        d_gamma = ((by_x * sign if ctx.pool else by_x) - mean * d_beta) * rstd
+        count = x.numel() // x.shape[1]
+        slope = -scale * rstd * d_gamma / count
+        shift = -scale * d_beta / count - slope * mean
+        for n, (g_n, x_n, y_n) in enumerate(segments):
+            g_n = _relu_backward(g_n, y_n).to(_wide(x))
+            if ctx.pool:
+                size = x_n.shape[2:]
+                window = [paper.POOL_WINDOW] * 2
+                g_n = F.max_unpool2d(g_n, places[n], window, output_size=size)
+            _store(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)), x_n)
+        wide = _wide(x)
+        return x, d_gamma.to(wide), d_beta.to(wide), None, None, None, None
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """Return the type to compute in: that of x, but no less than float32."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _positions(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "positions c"]:
+    return x.permute(0, 2, 3, 1).flatten(0, 2).to(_wide(x))
+
+
+def _by_channel(values: Float[Tensor, " c"], x: Tensor) -> Float[Tensor, "c 1 1"]:
+    return values.to(_wide(x))[:, None, None]
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> Float[Tensor, "1 c h w"]:
+    """Return scale · x + shift, by channel, in the memory of `out` unless that is bfloat16."""
+    x = x.to(_wide(x))
+    out = out if out.dtype == x.dtype else torch.empty_like(x)
+    return torch.addcmul(_by_channel(shift, x), x, _by_channel(scale, x), out=out)
+
+
+def _store(found: Tensor, out: Tensor) -> None:
+    """Write what `_affine` gave to `out`, where it does not lie already."""
+    if found.dtype != out.dtype:
+        out.copy_(found)
+
+
+def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "1 c i j"], Tensor]:
+    """Return 2×2 maxima of sign · x, and where they lie."""
+    x = x.to(_wide(x))
+    if sign.min() < 0:
+        x = x * _by_channel(sign, x)
+    return F.max_pool2d(x, paper.POOL_WINDOW, return_indices=True)
+
+
+# The network of Section 3.2 ----------------------------------------------------------------------
+
+
+class Moments(NamedTuple):
+    """What is known of a segment's patches, each as long as a filter of Conv1 has weights.
+
+    Args:
+        mean: over the positions of Conv1's map.
+        second: the mean of the patch times itself, for every pair of its values.
+    """
+
+    mean: Float[Tensor, "n k"]
+    second: Float[Tensor, "n k k"]
+
+
+def patches(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Float[Tensor, "h k w"]:
+    """Return what a filter of kh·kw = k weights reads at each of h·w positions.
+
+    Rows of a spectrogram that stand kw times, each time shifted by a column, hold the patches of
+    one row of the map in one piece; those of the next begin further down, and no patch is copied.
+    """
+    (kh, kw), (rows, columns) = size, stride
+    h, w = _map_size(x, size, stride)
+    shifted = torch.stack([x[:, j : j + (w - 1) * columns + 1 : columns] for j in range(kw)], 1)
+    return shifted.as_strided((h, kh * kw, w), (rows * kw * w, w, 1))
+
+
+def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) -> Moments:
+    """Return the moments of the patches of padded segments, in float32."""
+    x, size, stride = _upright(x, size, stride)
+    k = size[0] * size[1]
+    found = Moments(torch.empty(len(x), k), torch.empty(len(x), k, k))
+    for n, segment in enumerate(x):
+        of_segment = patches(segment, size, stride)
+        mean, second = torch.zeros(k, dtype=torch.float64), torch.zeros(k, k, dtype=torch.float64)
+        for rows in of_segment.split(ROWS):
+            mean += rows.sum((0, 2))
+            second += torch.bmm(rows, rows.mT).sum(0)
+        positions = of_segment.shape[0] * of_segment.shape[2]
+        found.mean[n], found.second[n] = mean / positions, second / positions
+    return found
+
+
+def mean_of_first_map(
+    x: Float[Tensor, "n 1 rows columns"],
+    weight: Float[Tensor, "c 1 kh kw"],
+    norm: nn.BatchNorm2d,
+    stride: Shape,
+    known: Moments | None = None,
+) -> Float[Tensor, "n c"]:
+    """Return the mean over positions of relu(norm(conv(x))), without storing a map.
+
+    A convolution of one fixed channel is linear in it, so the batch's mean and variance of every
+    filter follow from the moments of the patches:
+
+        z = w · patch        E[z] = w · E[patch]        E[z²] = w' E[patch patch'] w
+
+    With them, one pass over the positions gives all that forward and backward need: for each
+    segment and filter, the share of positions where ReLU lets through, and the mean over all
+    positions of the patch where it does, or 0.
+
+    Args:
+        x: padded segments.
+        weight: of the convolution, which has no bias.
+        norm: its batch normalisation.
+        stride: of the convolution.
+        known: the moments of x; by default they are computed.
+    """
+    size: Shape = (weight.shape[2], weight.shape[3])
+    if norm.training and known is None:
+        known = moments(x, size, stride)
+    # Under autocast products are computed in bfloat16, and everything else as without.
+    half = torch.is_autocast_enabled("cpu")
+    with torch.autocast("cpu", enabled=False):
+        x, upright, stride = _upright(x, size, stride)
+        filters = (weight if upright == size else weight.mT).flatten(1)  # [c, k]
+        x = x.to(torch.bfloat16 if half else x.dtype)
+        if known is None:
+            return _by_running_statistics(x, filters, norm, upright, stride)
+        mean = known.mean.mean(0, dtype=torch.float64)
+        second = known.second.mean(0, dtype=torch.float64)
+        w = filters.detach().double()
+        mu = w @ mean
+        var = ((w @ second) * w).sum(1) - mu**2
+        track(norm, mu, var, len(x) * math.prod(_map_size(x[0], upright, stride)))
+        rstd = (var + norm.eps).rsqrt()
+        found: Tensor = _MeanOfFirstMap.apply(
+            filters, norm.weight, norm.bias, x, mean, second, rstd, upright, stride
+        )
+        return found
+
+
+class _MeanOfFirstMap(torch.autograd.Function):
+    """`mean_of_first_map` by the statistics of the batch."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        filters: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        x: Tensor,
+        mean: Tensor,
+        second: Tensor,
+        rstd: Tensor,
+        size: Shape,
+        stride: Shape,
+    ) -> Tensor:
+        w = filters.double()
+        scale = gamma.double() * rstd
+        scaled = w * scale[:, None]
+        # ReLU lets through where scaled · patch is larger.
+        threshold = (w @ mean) * scale - beta.double()
+        share = torch.empty(len(x), len(w), dtype=torch.float64)
+        passed = torch.empty(len(x), *w.shape, dtype=torch.float64)
+        positions = math.prod(_map_size(x[0], size, stride))
+        for n, segment in enumerate(x):
+            of_segment = patches(segment, size, stride)  # [h, k, w]
+            z = _products(scaled, of_segment)
+            on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [h, c, w] of 0 and 1
+            share[n] = on.sum((0, 2), dtype=_wide(on)) / positions
+            passed[n] = torch.bmm(on, of_segment.mT).sum(0, dtype=_wide(on)) / positions
+        ctx.save_for_backward(filters, gamma, mean, second, rstd, share, passed)
+        return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        filters, gamma, mean, second, rstd, share, passed = ctx.saved_tensors
+        w, g = filters.double(), gradient.double()
+        mu = w @ mean
+        d_beta = (g * share).sum(0)
+        d_gamma = (g * ((passed * w).sum(2) - mu * share)).sum(0) * rstd
+        by_normed = (w @ second - mu[:, None] * mean) * rstd[:, None]  # E[ẑ patch]
+        d_filters = (gamma.double() * rstd)[:, None] * (
+            torch.einsum("nc,nck->ck", g, passed)
+            - d_beta[:, None] * mean
+            - d_gamma[:, None] * by_normed
+        )
+        found = (each.to(filters.dtype) for each in (d_filters, d_gamma, d_beta))
+        return *found, None, None, None, None, None, None
+
+
+def _by_running_statistics(
+    x: Tensor, filters: Tensor, norm: nn.BatchNorm2d, size: Shape, stride: Shape
+) -> Float[Tensor, "n c"]:
+    """`mean_of_first_map` in evaluation."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = (norm.bias - norm.running_mean * scale)[:, None]
+    scaled = filters * scale[:, None]
+    maps = (_products(scaled, patches(segment, size, stride)) + shift for segment in x)
+    return torch.stack([z.relu_().mean((0, 2)) for z in maps])
+
+
+def _products(
+    filters: Float[Tensor, "c k"], of_segment: Float[Tensor, "h k w"]
+) -> Float[Tensor, "h c w"]:
+    """Return the map that filters give, a row of it in each product of two matrices."""
+    filters = filters.to(of_segment.dtype)
+    return torch.matmul(filters.expand(len(of_segment), *filters.shape), of_segment)
+
+
+def _map_size(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Shape:
+    h, w = ((x.shape[d] - size[d]) // stride[d] + 1 for d in (0, 1))
+    return h, w
+
+
+def _upright(
+    x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape
+) -> tuple[Float[Tensor, "n high wide"], Shape, Shape]:
+    """Turn filters that are wider than high, and what they read: `patches` copies each column."""
+    if size[0] >= size[1]:
+        return x[:, 0], size, stride
+    return x[:, 0].mT, size[::-1], stride[::-1]
