@@ -49,7 +49,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Corpus = Annotated[
-    str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
+    str, typer.Option("--corpus", help="One of those that `repro corpus list` names.")
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
 ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to read.")]
@@ -348,10 +348,11 @@ def predict(
 @corpus_app.command("list")
 def corpus_list() -> None:
     """List the corpora that can be read."""
-    from repro.corpora import DESCRIPTIONS
+    from repro.corpora import CORPORA
 
-    for name, description in DESCRIPTIONS.items():
-        print(f"{name:14} {description}")
+    for name, corpus in CORPORA.items():
+        hint = f"; `repro corpus fetch {name} DIR`" if corpus.archive else ""
+        print(f"{name:14} {corpus.description}; {corpus.licence}{hint}")
 
 
 @corpus_app.command()
@@ -370,13 +371,13 @@ def synth(
 
 @corpus_app.command()
 def fetch(name: str, directory: Path) -> None:
-    """Download a free corpus and verify it: emodb."""
-    from repro.corpora.fetch import fetch_emodb
+    """Download a corpus that anyone may have, and verify it; `repro corpus list` says which."""
+    from repro.corpora import CORPORA
+    from repro.corpora.fetch import fetch as fetch_corpus
 
-    if name != "emodb":
-        raise ReproError(f"cannot fetch {name}: only emodb can be fetched")
-    fetch_emodb(directory)
-    print(f"EmoDB is in {directory}; look at it with: repro corpus check emodb {directory}")
+    fetch_corpus(name, directory)
+    what = f"{CORPORA[name].title} ({CORPORA[name].licence})"
+    print(f"{what} is in {directory}; look at it with: repro corpus check {name} {directory}")
 
 
 @corpus_app.command()

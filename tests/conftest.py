@@ -33,6 +33,12 @@ def emodb_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def nemo_root() -> Path:
+    """A sample of nEMO, read-only."""
+    return _shared("nemo")
+
+
+@pytest.fixture(scope="session")
 def iemocap_manifest() -> Path:
     """Names, labels and lengths of IEMOCAP's utterances."""
     return _shared("iemocap_manifest.csv")
@@ -49,3 +55,17 @@ def write_wav() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def own_corpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that enters a corpus of some utterances under the name `mine`."""
+    from repro.corpora import CORPORA, Corpus
+
+    def enter(*utterances: tuple[str, str, str, Path]) -> None:
+        mine = Corpus(
+            name="mine", title="ours", description="", licence="", read=lambda *_: list(utterances)
+        )
+        monkeypatch.setitem(CORPORA, "mine", mine)
+
+    return enter

@@ -16,7 +16,7 @@ import tiny_corpus
 
 import repro
 from repro import cli, config, metrics, report, results, study
-from repro.corpora import NAMES
+from repro.corpora import CORPORA
 
 FAST = [
     "--device=cpu",
@@ -173,7 +173,7 @@ def test_results_check_and_merge(pooling_results: Path, tmp_path: Path, command:
 def test_corpus_list_names_every_corpus(command: Command) -> None:
     outcome = command("corpus", "list")
     assert outcome.status == 0
-    assert {line.split()[0] for line in outcome.out} == set(NAMES)
+    assert {line.split()[0] for line in outcome.out} == set(CORPORA)
 
 
 def test_version(command: Command) -> None:
@@ -241,7 +241,7 @@ def run_on(command: Command, root: Path, path: Path, *more: str) -> Outcome:
     )
 
 
-@pytest.mark.parametrize("name", ["emodb", "iemocap", "ravdess"])
+@pytest.mark.parametrize("name", ["emodb", "iemocap", "ravdess", "nemo"])
 def test_a_folder_that_is_not_the_corpus(name: str, tmp_path: Path, command: Command) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "song.wav").write_bytes(b"RIFF")
@@ -255,7 +255,7 @@ def test_a_folder_that_is_not_the_corpus(name: str, tmp_path: Path, command: Com
 def test_an_unknown_corpus(tmp_path: Path, command: Command) -> None:
     path = tmp_path / "r.jsonl"
     outcome = command("run", "pooling", "--corpus=emo", f"--results={path}")
-    assert_one_line(outcome, "emo", *NAMES)
+    assert_one_line(outcome, "emo", *CORPORA)
 
 
 @pytest.mark.parametrize(

@@ -594,6 +594,7 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
         ("ravdess", "protocol.folds=speaker", 24),
         ("ravdess", "protocol.folds=random", 10),
         ("ravdess", "protocol.max_folds=3", 3),
+        ("nemo", "protocol.folds=speaker", 9),
     ],
 )
 def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:

@@ -36,7 +36,8 @@ from results_line import RECORD
 
 from repro import audio, config, paper, recogniser, results, soundfiles, spectrogram
 from repro.config import Experiment, FrontEnd, Network
-from repro.corpora import emodb, fetch, iemocap, load_corpus, ravdess
+from repro.corpora import CORPORA, emodb, fetch, iemocap, load_corpus, ravdess
+from repro.corpora.record import Archive
 from repro.errors import ReproError
 from repro.model import build_network
 
@@ -314,7 +315,7 @@ def test_names_that_the_system_refuses(tmp_path: Path) -> None:
     refusal(lambda: audio.load(path), path)
     refusal(lambda: recogniser.load(path), path)
     refusal(lambda: load_corpus("emodb", path), path)
-    refusal(lambda: fetch.fetch_emodb(path), path)
+    refusal(lambda: fetch.fetch("emodb", path), path)
     refusal(lambda: load_corpus("emodb", "~nobody-has-this/x"), "~nobody-has-this/x")
 
 
@@ -634,8 +635,9 @@ def try_archive(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -
     archive = folder / "download.zip"
     archive.write_bytes(content)
     monkeypatch.setattr(fetch, "_download", lambda *_: archive)
-    right = fetch_digest(folder)
-    made = attempt(lambda: fetch.fetch_emodb(folder / "in" / "emodb", URL, right), URL)
+    published = Archive(URL, emodb.NAME, fetch_digest(folder))
+    monkeypatch.setitem(CORPORA, "emodb", replace(emodb.CORPUS, archive=published))
+    made = attempt(lambda: fetch.fetch("emodb", folder / "in" / "emodb"), URL)
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     good = {f"in/emodb/wav/{name}" for name in RECORDINGS} if made else set()
     assert left == {"download.zip"} | good
@@ -678,19 +680,20 @@ def hostile_archive(rng: random.Random) -> bytes:
 def test_an_archive_packed_by_any_method_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: int
 ) -> None:
-    assert try_archive(tmp_path, archive_of(RECORDINGS, method), monkeypatch)
+    members = {f"wav/{name}": content for name, content in RECORDINGS.items()}
+    assert try_archive(tmp_path, archive_of(members, method), monkeypatch)
 
 
 def test_archives_that_are_not_the_corpus_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = [f"{n:02d}a{m:02d}Na.wav" for n in range(8) for m in range(8)]
-    bomb = {name: bytes(9_900_000) for name in many}
+    many = [f"{n:02d}a{m:02d}Na.wav" for n in range(8) for m in range(14)]
+    bomb = dict.fromkeys(many, bytes(9_900_000))
     for i, content in enumerate(
         [
             archive_of(RECORDINGS, encrypted=True),
             archive_of({"inner.zip": archive_of(RECORDINGS)}),
-            archive_of(bomb),  # 0.6 MB that would be 0.6 GB
+            archive_of(bomb),  # 1.1 MB that would be 1.1 GB
         ]
     ):
         assert not try_archive(tmp_path / str(i), content, monkeypatch)

@@ -68,7 +68,7 @@ def test_every_other_command_runs(
     monkeypatch.chdir(folder)
 
     synthetic.make(tmp_path / "iemocap", speakers=2, per_emotion=1, seed=0)
-    monkeypatch.setattr(fetch, "fetch_emodb", tiny_corpus.write)
+    monkeypatch.setattr(fetch, "fetch", lambda _, folder: tiny_corpus.write(folder))
 
     ran = []
     for line in commands(README):

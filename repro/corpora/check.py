@@ -15,45 +15,13 @@ import numpy as np
 import pandas as pd
 
 from repro import soundfiles
-from repro.corpora import BUILT_IN, list_utterances
+from repro.corpora import BUILT_IN, CORPORA, list_utterances
 from repro.corpora.table import Utterance, faults
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE, TEST_HOP_SECONDS, TRAIN_HOP_SECONDS
 from repro.spectrogram import SEGMENT, segment_count
 
-RATES = {"ravdess": 48_000}  # the others have 16 kHz
 SILENCE = 2e-4  # largest distance of two samples in a file that is called silent; 1 is full scale
-
-# The published releases: speaker to utterances that are neutral, happy, sad, angry. EmoDB's table
-# and RAVDESS's follow from the file names.
-Published = dict[str, tuple[int, ...]]
-IEMOCAP: Published = {
-    "Ses01F": (119, 18, 43, 37),
-    "Ses01M": (104, 15, 61, 25),
-    "Ses02F": (90, 25, 63, 7),
-    "Ses02M": (127, 29, 37, 15),
-    "Ses03F": (95, 39, 108, 22),
-    "Ses03M": (103, 21, 82, 68),
-    "Ses04F": (51, 10, 41, 47),
-    "Ses04M": (123, 21, 40, 37),
-    "Ses05F": (151, 56, 73, 18),
-    "Ses05M": (136, 50, 60, 13),
-}
-EMODB: Published = {
-    "03": (11, 7, 7, 14),
-    "08": (10, 11, 9, 12),
-    "09": (9, 4, 4, 13),
-    "10": (4, 4, 3, 10),
-    "11": (9, 8, 7, 11),
-    "12": (4, 2, 4, 12),
-    "13": (9, 10, 5, 12),
-    "14": (7, 8, 10, 16),
-    "15": (11, 6, 4, 13),
-    "16": (5, 11, 9, 14),
-}
-RAVDESS: Published = {f"{actor:02d}": (4, 8, 8, 8) for actor in range(1, 25)}
-# Segments that the four emotions of a release give for training, short utterances padded.
-TRAINING_SEGMENTS = {"iemocap": 7_039, "emodb": 514}
 
 
 @dataclass(frozen=True)
@@ -149,15 +117,9 @@ def check(name: str, root: str | Path) -> Report:
         else:
             lengths.append(length)
             problems += of_file
-    counts = _counts(utterances)
-    return Report(
-        name,
-        str(root),
-        counts,
-        np.array(lengths, dtype=np.int64),
-        _differences(name, counts),
-        tuple(problems),
-    )
+    counts, of_files = _counts(utterances), np.array(lengths, dtype=np.int64)
+    differences = _differences(name, counts, of_files)
+    return Report(name, str(root), counts, of_files, differences, tuple(problems))
 
 
 def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
@@ -175,10 +137,10 @@ def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
         faults.append(f"{path}: {fault}")
     elif np.ptp(frames, axis=0).max() < SILENCE:
         faults.append(f"{path}: silent")
-    if rate != (expected := RATES.get(corpus, SAMPLE_RATE)):
+    if rate != (expected := CORPORA[corpus].rate):
         faults.append(f"{path}: {rate} Hz, not {expected}")
-    if frames.shape[1] > 1 and corpus != "ravdess":  # a few of RAVDESS's are stereo
-        faults.append(f"{path}: {frames.shape[1]} channels, not 1")
+    if frames.shape[1] > (most := CORPORA[corpus].channels):
+        faults.append(f"{path}: {frames.shape[1]} channels, not {most}")
     return -(-len(frames) * SAMPLE_RATE // rate), faults
 
 
@@ -191,10 +153,10 @@ def _counts(utterances: Iterable[Utterance]) -> pd.DataFrame:
     return counts
 
 
-def _differences(name: str, counts: pd.DataFrame) -> tuple[str, ...] | None:
+def _differences(name: str, counts: pd.DataFrame, lengths: np.ndarray) -> tuple[str, ...] | None:
     """Where the counts are not the published release's; None where nothing is published."""
-    published = {"iemocap": IEMOCAP, "emodb": EMODB, "ravdess": RAVDESS}.get(name)
-    if published is None:
+    published = CORPORA[name].published
+    if not published:
         return None
     lines = []
     for speaker in sorted({*published, *counts.index}):
@@ -205,6 +167,9 @@ def _differences(name: str, counts: pd.DataFrame) -> tuple[str, ...] | None:
             for h, w, emotion in zip(have, want, EMOTIONS, strict=True)
             if h != w
         ]
+    segments, expected = _segments(lengths, TRAIN_HOP_SECONDS), CORPORA[name].training_segments
+    if not lines and expected and segments != expected:  # all are there, some of another length
+        lines.append(f"{segments:,} training segments, not {expected:,}")
     return tuple(lines)
 
 

@@ -9,11 +9,11 @@ speech", Interspeech 2005.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from repro.corpora.table import Utterance, files_in, require_folder
+from repro.corpora.record import Archive, Corpus
+from repro.corpora.table import Utterance, named_utterances
 from repro.errors import ReproError
 
 # How well people do, as far as the abstract of the article above says it: its makers chose, for
@@ -33,15 +33,35 @@ def utterances(root: Path) -> list[Utterance]:
     Raises:
         ReproError: `root` is missing, or no file in it is named as EmoDB names its files.
     """
-    require_folder(root)
-    for folder in (root / "wav", root):
-        files = files_in(folder) if os.path.isdir(folder) else []
-        names = [NAME.fullmatch(path.name) for path in files]
-        found = [
-            Utterance(name[0][:-4], name["speaker"], EMOTION_OF[name["emotion"]], folder / name[0])
-            for name in names
-            if name and name["emotion"] in EMOTION_OF
-        ]
-        if found:
-            return found
+    if found := named_utterances(root, "wav", NAME, EMOTION_OF):
+        return found
     raise ReproError(f"{root}: not EmoDB; give the folder that holds wav/03a01Fa.wav and the rest")
+
+
+CORPUS = Corpus(
+    name="emodb",
+    title="EmoDB",
+    description="Berlin Database of Emotional Speech, German, ten actors",
+    licence="CC0 1.0",
+    read=lambda folder, _: utterances(folder),
+    archive=Archive(
+        "http://emodb.bilderbar.info/download/download.zip",
+        NAME,
+        # Of the 535 wav files as first published.
+        digest="6dec7e7d536dd1fba897ae935fa4346a157024c3b2271c8befd6eb06ad9613bd",
+    ),
+    women=frozenset({"08", "09", "13", "14", "16"}),
+    published={
+        "03": (11, 7, 7, 14),
+        "08": (10, 11, 9, 12),
+        "09": (9, 4, 4, 13),
+        "10": (4, 4, 3, 10),
+        "11": (9, 8, 7, 11),
+        "12": (4, 2, 4, 12),
+        "13": (9, 10, 5, 12),
+        "14": (7, 8, 10, 16),
+        "15": (11, 6, 4, 13),
+        "16": (5, 11, 9, 14),
+    },
+    training_segments=514,
+)

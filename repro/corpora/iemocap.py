@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
@@ -25,6 +26,7 @@ EMOTION_OF = {"neu": "neutral", "hap": "happy", "sad": "sad", "ang": "angry"}
 DIALOGUE = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+\.txt", re.ASCII)
 LINE = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<utterance>\S+)\t(?P<label>\w{1,20})\t", re.ASCII)
 TURN = re.compile(r"_(?P<sex>[FM])\w{1,20}", re.ASCII)  # follows the dialogue's name
+WOMEN = frozenset(f"Ses{session:02d}F" for session in range(1, 6))
 LARGEST = 10_000_000  # bytes of an evaluation file; the release's have some thousands
 
 
@@ -105,3 +107,26 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise ReproError(f"{file}: cannot be read ({error.strerror}); replace it") from error
+
+
+CORPUS = Corpus(
+    name="iemocap",
+    title="IEMOCAP",
+    description="improvised dialogues of ten actors, English, the paper's corpus",
+    licence="its makers' release form",
+    read=utterances,
+    women=WOMEN,
+    published={
+        "Ses01F": (119, 18, 43, 37),
+        "Ses01M": (104, 15, 61, 25),
+        "Ses02F": (90, 25, 63, 7),
+        "Ses02M": (127, 29, 37, 15),
+        "Ses03F": (95, 39, 108, 22),
+        "Ses03M": (103, 21, 82, 68),
+        "Ses04F": (51, 10, 41, 47),
+        "Ses04M": (123, 21, 40, 37),
+        "Ses05F": (151, 56, 73, 18),
+        "Ses05M": (136, 50, 60, 13),
+    },
+    training_segments=7_039,
+)

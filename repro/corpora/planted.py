@@ -26,6 +26,7 @@ nothing to do with emotion. The ten speakers are ten independent draws.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -33,6 +34,7 @@ import numpy as np
 import soundfile
 
 from repro.corpora import table
+from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
@@ -185,3 +187,16 @@ def _tones(
     seconds = np.arange(SAMPLES) / SAMPLE_RATE
     tones = np.sin(2 * np.pi * hertz[:, None] * seconds + phases)
     return amplitude * levels @ tones, amplitude * WINDOW_SUM * WINDOW_SECONDS * SAMPLE_RATE / 2
+
+
+CORPORA = tuple(
+    Corpus(
+        name=name,
+        title=name,
+        description=f"no speech; classes differ in a pattern of {scale.text} alone",
+        licence="built in",
+        read=lambda folder, _: utterances(folder),
+        ensure=partial(ensure, name),
+    )
+    for name, scale in BY_NAME.items()
+)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from repro.corpora.record import Archive, Corpus
 from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
@@ -49,3 +50,22 @@ def _files(root: Path) -> list[Path]:
         if found := [path for actor in top.glob(f"{pattern}/") for path in files_in(actor)]:
             return found
     return []
+
+
+CORPUS = Corpus(
+    name="ravdess",
+    title="RAVDESS",
+    description="two spoken statements, North American English, 24 actors",
+    licence="CC BY-NC-SA 4.0",
+    read=lambda folder, _: utterances(folder),
+    archive=Archive(
+        "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+        NAME,
+        checksum="md5:bc696df654c87fed845eb13823edef8a",  # as Zenodo gives it
+    ),
+    rate=48_000,
+    channels=2,  # a few are stereo
+    women=frozenset(f"{actor:02d}" for actor in range(2, 25, 2)),
+    # Follows from the file names; neutral has one intensity, the others have two.
+    published={f"{actor:02d}": (4, 8, 8, 8) for actor in range(1, 25)},
+)

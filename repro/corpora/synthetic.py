@@ -41,7 +41,8 @@ import soundfile
 from scipy.fft import next_fast_len
 from scipy.signal import resample_poly
 
-from repro.corpora import table
+from repro.corpora import iemocap, table
+from repro.corpora.record import Corpus
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
@@ -321,3 +322,14 @@ def _tilt(waveform: np.ndarray, slope: float) -> np.ndarray:
     octaves = np.log2(np.fft.rfftfreq(points, 1 / SAMPLE_RATE).clip(125) / 500)
     spectrum = np.fft.rfft(waveform, points) * 10 ** (slope * octaves / 20)
     return np.fft.irfft(spectrum, points)[: len(waveform)]
+
+
+CORPUS = Corpus(
+    name="synthetic",
+    title="synthetic speech",
+    description="sentences by eSpeak in the shape of IEMOCAP",
+    licence="built in",
+    read=iemocap.utterances,
+    ensure=lambda: ensure(default_root()),
+    women=iemocap.WOMEN,
+)

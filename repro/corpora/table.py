@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +57,37 @@ def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
         raise ReproError(
             f"{folder}: the folder cannot be read ({error.strerror}); check its permissions"
         ) from error
+
+
+def named_utterances(
+    root: Path, inside: str, name: re.Pattern[str], emotion_of: Mapping[str, str]
+) -> list[Utterance]:
+    """Return the utterances of a corpus whose file names tell who speaks with which emotion.
+
+    Args:
+        root: the folder of the wav files, or the one above it.
+        inside: what the folder of the wav files is called.
+        name: the pattern of a file's name, with groups `speaker` and `emotion`.
+        emotion_of: the emotion for that group; utterances of others are left out.
+
+    Returns:
+        The utterances, sorted; empty where no file has such a name.
+
+    Raises:
+        ReproError: `root` is missing or cannot be read.
+    """
+    require_folder(root)
+    for folder in (root / inside, root):
+        files = files_in(folder) if os.path.isdir(folder) else []
+        named = [(path, name.fullmatch(path.name)) for path in files]
+        found = [
+            Utterance(path.stem, match["speaker"], emotion_of[match["emotion"]], path)
+            for path, match in named
+            if match and match["emotion"] in emotion_of
+        ]
+        if found:
+            return found
+    return []
 
 
 def length(path: Path) -> int:

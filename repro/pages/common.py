@@ -17,13 +17,11 @@ import repro
 from repro import claims, config, paper, study
 from repro.changes import short_name
 from repro.config import Experiment, Protocol
-from repro.corpora import IEMOCAP_SHAPED
-from repro.corpora.check import EMODB, IEMOCAP, RAVDESS, TRAINING_SEGMENTS
+from repro.corpora import CORPORA, IEMOCAP_SHAPED
 from repro.model import build_network
 from repro.pages import wording
 from repro.results import Results
 
-PUBLISHED = {"emodb": EMODB, "iemocap": IEMOCAP, "ravdess": RAVDESS}
 # Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
 MARKS = {
     "supported": ("✔", "#1a7f37"),
@@ -131,12 +129,12 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
         data: of the study.
         corpus: its name.
     """
-    if corpus not in TRAINING_SEGMENTS:
+    if corpus not in CORPORA or not CORPORA[corpus].training_segments:
         return None
     history, training = data.history, data.folds["experiment"].iloc[0]["training"]
     epochs = int(history["epoch"].max())
     of_a_fold, of_their_fold = (
-        TRAINING_SEGMENTS[name] * (paper.FOLDS - 1) / paper.FOLDS for name in (corpus, "iemocap")
+        CORPORA[name].training_segments * (1 - 1 / _speakers(name)) for name in (corpus, "iemocap")
     )
     most = training["max_segments"] or math.inf
     ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
@@ -273,10 +271,16 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
     if iemocap_only and corpus not in IEMOCAP_SHAPED:
         return 0
-    speakers = len(PUBLISHED.get(corpus, range(paper.FOLDS)))
+    speakers = _speakers(corpus)
     groups = {"speaker": speakers, "session": speakers // 2, "random": paper.FOLDS}
     folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
     return min(folds, protocol.max_folds or folds)
+
+
+def _speakers(corpus: str) -> int:
+    """Return how many speakers a release has; for one that is not known here, the paper's ten."""
+    published = CORPORA[corpus].published if corpus in CORPORA else {}
+    return len(published) or paper.FOLDS
 
 
 def in_the_sweep(preset: str) -> str:

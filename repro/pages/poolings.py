@@ -8,15 +8,15 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import claims, metrics, paper, results
-from repro.corpora import emodb
-from repro.corpora.check import IEMOCAP
+from repro.corpora import emodb, iemocap
 from repro.pages import common, wording
 from repro.results import Results
 from repro.simulation import ASSUMED, Disagreement
 
 # The paper does not say how many utterances it has; the published release does.
-IEMOCAP_UTTERANCES = sum(map(sum, IEMOCAP.values()))
-IEMOCAP_MAJORITY = 100 * max(map(sum, zip(*IEMOCAP.values(), strict=True))) / IEMOCAP_UTTERANCES
+IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
+IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
+IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
 CHANCE = 100 / len(paper.EMOTIONS)
 # Of each pair of Table 1, the claim that the first is better.
 CLAIMS = "attention-above-gap", "bilinear-below-gap", "attention-above-bilinear"

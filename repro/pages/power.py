@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import claims, metrics, simulation, study
-from repro.corpora.check import EMODB, IEMOCAP
+from repro.corpora import emodb, iemocap
 from repro.errors import NoResultsError
 from repro.pages import poolings, wording
 from repro.simulation import Disagreement
@@ -57,9 +57,10 @@ def simulated() -> Markdown:
 def corpus_sizes() -> dict[str, tuple[int, int]]:
     """Give the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
     sizes = {}
-    for name, counts in (("EmoDB", EMODB), ("IEMOCAP", IEMOCAP)):
-        total = sum(map(sum, counts.values()))
-        sizes[name] = (len(counts), round(total / len(counts)))
+    for corpus in (emodb.CORPUS, iemocap.CORPUS):
+        speakers = len(corpus.published)
+        total = sum(map(sum, corpus.published.values()))
+        sizes[corpus.title] = (speakers, round(total / speakers))
     return sizes
 
 

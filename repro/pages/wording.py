@@ -9,19 +9,14 @@ from scipy.stats import binomtest
 
 from repro import claims, effects, metrics
 from repro.changes import short_name
+from repro.corpora import CORPORA
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
-TITLES = {
-    "synthetic": "synthetic speech",
-    "iemocap": "IEMOCAP",
-    "emodb": "EmoDB",
-    "ravdess": "RAVDESS",
-}
 
 
 def title(corpus: str) -> str:
     """Give the name of a corpus in prose."""
-    return TITLES.get(corpus, corpus)
+    return CORPORA[corpus].title if corpus in CORPORA else corpus
 
 
 def many(number: int, noun: str) -> str:

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from repro.corpora import load_corpus
-from repro.corpora.fetch import EMODB_DIGEST, digest, fetch_emodb
+from repro.corpora import CORPORA, emodb, load_corpus, nemo
+from repro.corpora.fetch import digest, fetch
 from repro.errors import ReproError
 
+EMODB_DIGEST = emodb.CORPUS.archive.digest
 NAMES = ("03a01Fa.wav", "03a01Wa.wav", "08a01Na.wav")
 Serve = Callable[..., str]
 
@@ -42,6 +47,18 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def fetch_from(url: str, name: str, directory: Path, **verified: str | None) -> Path:
+    """Fetch a corpus from another address."""
+    corpus = CORPORA[name]
+    archive = corpus.archive._replace(url=url, **verified)
+    with patch.dict(CORPORA, {name: replace(corpus, archive=archive)}):
+        return fetch(name, directory)
+
+
+def fetch_emodb(directory: Path, url: str, expected: str) -> Path:
+    return fetch_from(url, "emodb", directory, digest=expected)
 
 
 @pytest.fixture
@@ -82,6 +99,49 @@ def test_an_archive_is_downloaded_verified_and_readable(
     assert [path.name for path in target.parent.iterdir()] == ["emodb"]
     assert list(load_corpus("emodb", target)["utterance"]) == ["03a01Fa", "03a01Wa", "08a01Na"]
     assert "100%" in capfd.readouterr().err  # the progress bar
+
+
+def test_every_recording_of_nemo_is_verified(tmp_path, serve, nemo_root):
+    with (nemo_root / "manifest.csv").open(encoding="utf-8") as file:
+        lines = sorted(f"{row['sha256']}  {row['file']}\n" for row in csv.DictReader(file))
+    assert len(lines) == 4_481
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == nemo.CORPUS.archive.digest
+
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:  # as GitHub packs a commit
+        archive.writestr("nEMO-66de9999/data.tsv", "file_id\temotion\n")
+        for path in nemo_root.glob("samples/*.wav"):
+            archive.write(path, f"nEMO-66de9999/samples/{path.name}")
+    url, target = serve(content.getvalue()), tmp_path / "nemo"
+    with pytest.raises(ReproError, match="its 102 recordings are not the published ones"):
+        fetch_from(url, "nemo", target)
+    fetch_from(url, "nemo", target, digest=digest(nemo_root))
+    assert [path.name for path in target.iterdir()] == ["samples"]
+    assert len(load_corpus("nemo", target)) == 96
+
+
+def test_an_archive_of_known_checksum_is_verified_as_a_whole(tmp_path, serve, write_wav):
+    name = "Actor_12/03-01-05-02-01-02-12.wav"
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, write_wav(tmp_path / "one.wav", rate=48_000).read_bytes())
+    url, target = serve(content.getvalue()), tmp_path / "ravdess"
+    with pytest.raises(ReproError, match="expected md5:bc696df654c87fed845eb13823edef8a but got"):
+        fetch_from(url, "ravdess", target)
+    right = f"md5:{hashlib.md5(content.getvalue()).hexdigest()}"
+    fetch_from(url, "ravdess", target, checksum=right)
+    assert load_corpus("ravdess", target)["path"].tolist() == [str(target / name)]
+
+
+@pytest.mark.parametrize("corpus", [c for c in CORPORA.values() if c.archive], ids=lambda c: c.name)
+def test_every_archive_can_be_verified(corpus):
+    assert corpus.archive.digest or corpus.archive.checksum
+
+
+@pytest.mark.parametrize("name", ["iemocap", "emo"])
+def test_a_corpus_without_an_archive_is_not_fetched(tmp_path, name):
+    with pytest.raises(ReproError, match=f"cannot fetch {name}: choose from emodb, ravdess, nemo"):
+        fetch(name, tmp_path / "new")
 
 
 def link(name: str) -> zipfile.ZipInfo:

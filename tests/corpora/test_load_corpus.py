@@ -15,10 +15,10 @@ from repro.errors import ReproError
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"name": "casia"}, "choose from synthetic, iemocap, emodb, ravdess"),
+        ({"name": "casia"}, "choose from synthetic, iemocap, emodb, ravdess, nemo"),
         ({"name": "iemocap"}, "--root"),
-        ({"name": "ravdess"}, "--root"),
-        ({"name": "emodb"}, "repro corpus fetch emodb DIR"),
+        ({"name": "iemocap"}, "--root$"),
+        ({"name": "nemo"}, "repro corpus fetch nemo DIR"),
         ({"name": "emodb", "root": "/no/such/folder"}, "/no/such/folder: no such folder"),
         ({"name": "emodb", "root": ".", "labels": "hap+exc"}, "no excited utterances"),
         ({"name": "iemocap", "root": ".", "labels": "all"}, "choose from hap, hap\\+exc"),
@@ -84,9 +84,8 @@ def test_two_utterances_of_one_name_are_refused(tmp_path, write_wav):
 
 
 @pytest.mark.parametrize("names", [(7, "ada"), ("one", 7), ("half \udcff", "ada")])
-def test_names_that_results_cannot_hold_are_refused(tmp_path, write_wav, monkeypatch, names):
-    utterance = Utterance(*names, "sad", write_wav(tmp_path / "one.wav"))
-    monkeypatch.setitem(corpora.READERS, "mine", lambda *_: [utterance])
+def test_names_that_results_cannot_hold_are_refused(tmp_path, write_wav, own_corpus, names):
+    own_corpus(Utterance(*names, "sad", write_wav(tmp_path / "one.wav")))
     assert_refused_and_reported("mine", tmp_path, "one.wav: .*cannot be written to a results file")
 
 
