@@ -241,7 +241,7 @@ def run_on(command: Command, root: Path, path: Path, *more: str) -> Outcome:
     )
 
 
-@pytest.mark.parametrize("name", ["emodb", "iemocap", "ravdess", "nemo"])
+@pytest.mark.parametrize("name", ["emodb", "iemocap", "ravdess", "nemo", "cremad"])
 def test_a_folder_that_is_not_the_corpus(name: str, tmp_path: Path, command: Command) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "song.wav").write_bytes(b"RIFF")

@@ -1,7 +1,7 @@
 """The corpora, each as the same table of utterances (Section 3.1: the data and its four emotions).
 
-`load_corpus` is the door, and `CORPORA` has a record of each. `iemocap`, `emodb`, `ravdess` and
-`nemo` read what others recorded, and `synthetic` makes a small corpus of its own, so that
+`load_corpus` is the door, and `CORPORA` has a record of each. `iemocap`, `emodb`, `ravdess`, `nemo`
+and `cremad` read what others recorded, and `synthetic` makes a small corpus of its own, so that
 everything runs without a download. `planted` makes signals that have nothing to do with speech, for
 the study that tests the method of Fig. 2.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.corpora import emodb, iemocap, nemo, planted, ravdess, synthetic
+from repro.corpora import cremad, emodb, iemocap, nemo, planted, ravdess, synthetic
 from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, corpus_hash, expand, to_table
 from repro.errors import NoSuchReadingError, ReproError
@@ -36,6 +36,7 @@ CORPORA = {
         emodb.CORPUS,
         ravdess.CORPUS,
         nemo.CORPUS,
+        cremad.CORPUS,
         *planted.CORPORA,
     )
 }

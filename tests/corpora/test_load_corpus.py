@@ -15,9 +15,9 @@ from repro.errors import ReproError
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"name": "casia"}, "choose from synthetic, iemocap, emodb, ravdess, nemo"),
+        ({"name": "casia"}, "choose from synthetic, iemocap, emodb, ravdess, nemo, cremad"),
         ({"name": "iemocap"}, "--root"),
-        ({"name": "iemocap"}, "--root$"),
+        ({"name": "cremad"}, "--root$"),
         ({"name": "nemo"}, "repro corpus fetch nemo DIR"),
         ({"name": "emodb", "root": "/no/such/folder"}, "/no/such/folder: no such folder"),
         ({"name": "emodb", "root": ".", "labels": "hap+exc"}, "no excited utterances"),
