@@ -96,6 +96,9 @@ class Protocol:
     """Who is held out, and how segments and folds become WA and UA (Section 3.1).
 
     Args:
+        folds: beside what `READINGS` lists, `speaker-groups` holds out as many groups of whole
+            speakers as the paper has folds, each with about as many women as any other: for a
+            corpus of more speakers than that.
         max_folds: run at most so many folds, evenly spaced over their names; None for all.
     """
 
@@ -103,7 +106,7 @@ class Protocol:
     score: Literal["softmax", "logits"] = "softmax"
     average: Literal["pooled", "folds"] = "pooled"
     epoch: Literal["last", "best-on-test"] = "last"
-    folds: Literal["speaker", "letter", "session", "random"] = "speaker"
+    folds: Literal["speaker", "speaker-groups", "letter", "session", "random"] = "speaker"
     max_folds: int | None = None
 
 

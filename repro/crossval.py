@@ -15,6 +15,7 @@ from torch import Tensor
 from repro import audio, paper, spectrogram, trainer
 from repro.checkpoint import Checkpoint
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
+from repro.corpora import CORPORA
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.shapes import Float, Int
@@ -350,6 +351,13 @@ def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:
     """Name the group that each utterance is held out with."""
     if protocol.folds == "speaker":
         return table["speaker"]
+    if protocol.folds == "speaker-groups":
+        known = CORPORA.get(table.attrs.get("corpus", ""))
+        women = known.women if known else frozenset()
+        # Men, then women, dealt out in turn: no group has two more of either than another.
+        speakers = sorted(set(table["speaker"]), key=lambda speaker: (speaker in women, speaker))
+        groups = [speakers[first :: paper.FOLDS] for first in range(paper.FOLDS)]
+        return table["speaker"].map({each: "+".join(group) for group in groups for each in group})
     if protocol.folds == "random":
         order = np.random.default_rng(0).permutation(len(table))
         return pd.Series([f"part{i % paper.FOLDS + 1:02d}" for i in order], index=table.index)

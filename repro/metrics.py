@@ -66,10 +66,11 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 def speakers(predictions: pd.DataFrame) -> int:
     """Count the speakers whom the folds hold out, one each; 0 if the folds are anything else.
 
+    A group of `protocol.folds=speaker-groups` counts as one speaker, as it is held out as one.
     A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
     is no interval over speakers.
     """
-    if predictions.empty or (predictions["held_out"] != "speaker").any():
+    if predictions.empty or not set(predictions["held_out"]) <= {"speaker", "speaker-groups"}:
         return 0
     return predictions["fold"].nunique()
 

@@ -13,7 +13,7 @@ import torch
 
 from repro import audio, crossval, paper, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
-from repro.corpora import load_corpus
+from repro.corpora import CORPORA, load_corpus
 from repro.errors import ReproError
 
 EMOTIONS = list(paper.EMOTIONS)
@@ -121,6 +121,32 @@ def test_the_random_reading_has_ten_even_parts_that_stay_the_same() -> None:
         assert (one.test == other.test).all()
     speakers = table["speaker"].to_numpy()
     assert any(len(set(speakers[fold.test])) > 1 for fold in first)
+
+
+@pytest.mark.parametrize("name", ["iemocap", "emodb", "ravdess", "nemo", "cremad"])
+def test_groups_of_speakers_hold_as_many_women_as_one_another(name: str) -> None:
+    corpus = CORPORA[name]
+    table = pd.DataFrame({"speaker": [*corpus.published] * 2, "samples": 40_000})
+    table = table.sample(frac=1, random_state=0, ignore_index=True)
+    table.attrs["corpus"] = name
+    folds = crossval.make_folds(table, with_protocol(folds="speaker-groups"))
+    assert_a_partition(table, folds)
+    groups = [set(table["speaker"][fold.test]) for fold in folds]
+    assert [set(fold.held_out.split("+")) for fold in folds] == groups
+    for of_one_sex in (corpus.women, set(corpus.published) - corpus.women):
+        sizes = [len(group & of_one_sex) for group in groups]
+        assert max(sizes) - min(sizes) <= 1
+    if len(corpus.published) > 10:
+        assert len(folds) == 10
+    else:
+        alone = crossval.make_folds(table, Experiment())
+        assert [fold.held_out for fold in folds] == [fold.held_out for fold in alone]
+
+
+def test_speakers_of_whom_nothing_is_known_are_grouped_too() -> None:
+    table = pd.DataFrame({"speaker": [f"s{i:02d}" for i in range(12)], "samples": 40_000})
+    folds = crossval.make_folds(table, with_protocol(folds="speaker-groups"))
+    assert [fold.held_out for fold in folds][:3] == ["s00+s10", "s01+s11", "s02"]
 
 
 @pytest.mark.parametrize("folds", ["letter", "session"])

@@ -25,7 +25,7 @@ from rich.console import Console
 import repro
 from repro import claims, config, metrics, paper, provenance, readme, report, results, study
 from repro.errors import NoResultsError, ReproError
-from repro.pages import common, filter_shapes, first, poolings, variations
+from repro.pages import common, filter_shapes, first, poolings, variations, wording
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -594,8 +594,16 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
         ("ravdess", "protocol.folds=speaker", 24),
         ("ravdess", "protocol.folds=random", 10),
         ("ravdess", "protocol.max_folds=3", 3),
-        ("nemo", "protocol.folds=speaker", 9),
+        ("ravdess", "protocol.folds=speaker-groups", 10),
+        ("nemo", "protocol.folds=speaker-groups", 9),
     ],
 )
 def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:
     assert common._planned_folds(corpus, config.Experiment().override(change).protocol) == folds
+
+
+def test_a_group_of_speakers_is_not_called_a_speaker() -> None:
+    run = {"study": "pooling", "preset": "coarse", "seed": 0, "fold": ["01+11", "02+12"]}
+    for held_out, said in (("speaker", "2 speakers"), ("speaker-groups", "2 folds")):
+        runs = wording.runs(pd.DataFrame(run | {"held_out": held_out}))
+        assert runs == {"pooling": f"preset coarse, {said}, 1 seed"}

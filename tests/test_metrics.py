@@ -231,6 +231,7 @@ def test_folds_that_are_not_speakers_give_no_interval(held_out: str) -> None:
         [speakers(rng, np.full(10, c), variant=v) for c, v in ((0.6, "gap"), (0.8, "attention"))]
     )
     assert metrics.speakers(of_speakers) == 10
+    assert metrics.speakers(of_speakers.assign(held_out="speaker-groups")) == 10
     assert metrics.speakers(pd.DataFrame()) == 0
     of_parts = of_speakers.assign(held_out=held_out)
     bounds = ["WA low", "WA high", "UA low", "UA high"]

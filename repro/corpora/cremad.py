@@ -1,6 +1,6 @@
 """CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset, from its file names.
 
-A corpus of many speakers for the protocol of Section 3.1.
+A corpus of many speakers for the protocol of Section 3.1, see `protocol.folds=speaker-groups`.
 `1001_DFA_ANG_XX.wav` is actor 1001, sentence DFA, emotion ANG (anger), intensity XX (unspecified).
 
 H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, "CREMA-D: Crowd-sourced

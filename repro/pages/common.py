@@ -272,7 +272,12 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     if iemocap_only and corpus not in IEMOCAP_SHAPED:
         return 0
     speakers = _speakers(corpus)
-    groups = {"speaker": speakers, "session": speakers // 2, "random": paper.FOLDS}
+    groups = {
+        "speaker": speakers,
+        "speaker-groups": min(speakers, paper.FOLDS),
+        "session": speakers // 2,
+        "random": paper.FOLDS,
+    }
     folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
     return min(folds, protocol.max_folds or folds)
 

@@ -57,12 +57,12 @@ def run(predictions: pd.DataFrame) -> str:
 
 def runs(predictions: pd.DataFrame) -> dict[str, str]:
     """Say of each study with what preset, on how many speakers and by how many seeds it was run."""
-    return {
-        str(study): f"preset {rows['preset'].iloc[0]}, "
-        f"{many(rows['fold'].nunique(), 'speaker' if metrics.speakers(rows) else 'fold')}, "
-        + many(rows["seed"].nunique(), "seed")
-        for study, rows in predictions.groupby("study", sort=False)
-    }
+    found = {}
+    for study, rows in predictions.groupby("study", sort=False):
+        fold = "speaker" if set(rows["held_out"]) == {"speaker"} else "fold"
+        folds, seeds = many(rows["fold"].nunique(), fold), many(rows["seed"].nunique(), "seed")
+        found[str(study)] = f"preset {rows['preset'].iloc[0]}, {folds}, {seeds}"
+    return found
 
 
 def run_in_full(predictions: pd.DataFrame) -> str:
