@@ -21,7 +21,10 @@ from repro.errors import ReproError
 # recognised, and which more than so many judged natural. The release holds those.
 LISTENERS_RECOGNISED, LISTENERS_NATURAL = 80, 60
 EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
-NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav", re.ASCII)
+NAME = re.compile(
+    r"(?P<speaker>\d\d)(?P<sentence>[a-z]\d\d)(?P<emotion>[WLEAFTN])(?P<version>[a-z]?)\.wav",
+    re.ASCII | re.IGNORECASE,  # a copy made on another system may be in capitals, in part or whole
+)
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -36,12 +39,13 @@ def utterances(root: Path) -> list[Utterance]:
     require_folder(root)
     for folder in (root / "wav", root):
         files = files_in(folder) if os.path.isdir(folder) else []
-        names = [NAME.fullmatch(path.name) for path in files]
-        found = [
-            Utterance(name[0][:-4], name["speaker"], EMOTION_OF[name["emotion"]], folder / name[0])
-            for name in names
-            if name and name["emotion"] in EMOTION_OF
-        ]
+        found = []
+        for path in files:
+            name = NAME.fullmatch(path.name)
+            if name and (emotion := EMOTION_OF.get(name["emotion"].upper())):
+                of_speaker = name["speaker"] + name["sentence"].lower()
+                utterance = of_speaker + name["emotion"].upper() + name["version"].lower()
+                found.append(Utterance(utterance, name["speaker"], emotion, path))
         if found:
             return found
     raise ReproError(f"{root}: not EmoDB; give the folder that holds wav/03a01Fa.wav and the rest")
