@@ -129,11 +129,11 @@ def _opened(path: Path) -> Iterator[_Stream]:
                     f"{path}: a sampling rate of {file.samplerate} Hz; from {low} to {high} is read"
                 )
             if max(file.frames, at_16_khz(file.frames, file.samplerate)) > LARGEST:
-                minutes = file.frames // (60 * file.samplerate)
-                most = LARGEST // (60 * max(file.samplerate, SAMPLE_RATE))
+                minutes = file.frames / file.samplerate / 60
+                most = LARGEST / max(file.samplerate, SAMPLE_RATE) / 60
                 raise ReproError(
-                    f"{path}: {minutes} minutes by its header, which is too long; at this sampling "
-                    f"rate {most} minutes are read: replace it, or cut it into pieces"
+                    f"{path}: {minutes:,.1f} minutes by its header, which is too long; up to "
+                    f"{most:.1f} are read at {file.samplerate} Hz: cut it into pieces"
                 )
             if not file.frames:
                 raise ReproError(f"{path}: empty: no samples by its header; replace it")
