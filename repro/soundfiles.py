@@ -136,7 +136,8 @@ def _opened(path: Path) -> Iterator[_Stream]:
                     f"{most:.1f} are read at {file.samplerate} Hz: cut it into pieces"
                 )
             if not file.frames:
-                raise ReproError(f"{path}: empty: no samples by its header; replace it")
+                fault = _cut_off(path, file) or "empty: no samples by its header"
+                raise ReproError(f"{path}: {fault}; replace it")
             yield file
     # TypeError: a name that ends in .raw, which promises sound without a header.
     except (soundfile.SoundFileError, OSError, TypeError) as error:
