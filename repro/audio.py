@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repro import soundfiles
-from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
 # torchaudio's filter bank has about rate * SAMPLE_RATE / gcd² weights: 441 * 160 for 44.1 kHz,
@@ -33,20 +31,13 @@ def load(path: str | Path) -> Tensor:
         ReproError: the file is missing, unreadable, too long or empty, or holds samples that are
             not finite or louder than any recording.
     """
-    path = Path(path)
-    if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
-        raise ReproError(f"{path}: no such sound file; check the path")
-    frames, rate = soundfiles.read(path)  # [frames, channels]
-    if not len(frames):
-        raise ReproError(f"{path}: the sound file is empty; replace it")
-    if fault := soundfiles.fault(frames):
-        raise ReproError(f"{path}: {fault}; replace the file")
-    return _resample(torch.from_numpy(frames).mean(dim=1), rate)
+    return resample(soundfiles.read(Path(path)))
 
 
-def _resample(waveform: Tensor, rate: int) -> Tensor:
-    """[frames] at `rate` to [samples] at 16 kHz."""
-    samples = -(-len(waveform) * SAMPLE_RATE // rate)
+def resample(sound: soundfiles.Sound) -> Tensor:
+    """Resample what was read: float32 [samples], ceil(frames * 16000 / rate) of them."""
+    waveform, rate = torch.from_numpy(sound.waveform), sound.rate
+    samples = soundfiles.at_16_khz(len(waveform), rate)
     gcd = math.gcd(rate, SAMPLE_RATE)
     if (rate // gcd) * (SAMPLE_RATE // gcd) <= LARGEST_FILTER_BANK:
         # torchaudio counts in float32, and may leave out some of the last: a millisecond of silence

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from repro import __version__, signals
-from repro.errors import ReproError
+from repro.errors import ReproError, told, warn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def main() -> None:
             app(prog_name="repro")
         except ReproError as error:
             if not stop.number:
-                sys.exit(_told(error))
+                sys.exit(told(error))
         except SystemExit as end:
             if end.code != INTERRUPTED and not stop.number:
                 raise
@@ -88,11 +88,6 @@ def main() -> None:
             if not stop.number:
                 raise
         stop.end()
-
-
-def _told(error: ReproError) -> str:
-    """Give a fault as the one line that reaches the user."""
-    return f"repro: {' '.join(str(error).split())}"
 
 
 def _print_version(wanted: bool) -> bool:
@@ -318,7 +313,7 @@ def predict(
     ] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
-    from repro import audio, recogniser, trainer
+    from repro import audio, recogniser, soundfiles, trainer
 
     loaded = recogniser.load(model)
     where = trainer.choose_device(device)
@@ -326,12 +321,15 @@ def predict(
     drawn: set[Path] = set()
     for path in files:
         try:
-            waveform = audio.load(path)
+            sound = soundfiles.read(path)
+            for fault in sound.faults:
+                warn(f"{path}: {fault}")
+            waveform = audio.resample(sound)
             scores = recogniser.scores(loaded, waveform, device=where)
             if plot:
                 _draw(loaded, waveform, _unused(plot, path.stem, drawn))
         except ReproError as error:
-            print(_told(error), file=sys.stderr, flush=True)
+            warn(error)
             failed = True
             continue
         emotion = max(scores, key=scores.__getitem__)

@@ -1,6 +1,8 @@
-"""The exceptions that the project raises for faults it foresees."""
+"""The exceptions that the project raises for faults it foresees, and how a user is told."""
 
 from __future__ import annotations
+
+import sys
 
 
 class ReproError(Exception):
@@ -16,3 +18,13 @@ class NoSuchReadingError(ReproError):
 
 class NoResultsError(ReproError):
     """A study has no results, and the corpus to train it on is not at hand."""
+
+
+def told(message: object) -> str:
+    """Return a message as the one line that reaches the user."""
+    return f"repro: {' '.join(str(message).split())}"
+
+
+def warn(message: object) -> None:
+    """Print a message on standard error, as one line."""
+    print(told(message), file=sys.stderr, flush=True)

@@ -47,7 +47,8 @@ from repro import (
 )
 from repro.config import Experiment, Shape
 from repro.corpora import BUILT_IN, corpus_hash, load_corpus
-from repro.errors import NoResultsError, NoSuchReadingError, ReproError
+from repro.corpora.check import remarks
+from repro.errors import NoResultsError, NoSuchReadingError, ReproError, warn
 from repro.model import SpeechEmotionNetwork, check_network
 from repro.progress import LinePerFold, Meter, Progress
 from repro.provenance import lasting, made_by
@@ -199,11 +200,15 @@ def run(
     name = ", ".join([preset, *overrides])
     planned = [] if study == "baselines" else plan(study, name, grid, tables, seeds)
     failed: list[str] = []
+    unseen = dict(tables)  # whose sound files are still to be looked at
 
     def train(grid: dict[str, Experiment], how: trainer.Precision) -> int:
         tasks = missing(plan(study, name, grid, tables, seeds), results_file)
         if tasks:
             results.require_writable(results_file)
+            for remark in remarks(unseen):
+                warn(remark)
+            unseen.clear()
         checkpoint.discard_finished(results_file)
         report = progress or LinePerFold()
         if study == "baselines":

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from repro import soundfiles
 from repro.audio import load
 from repro.errors import ReproError
 
@@ -39,6 +42,46 @@ def test_channels_are_averaged(tmp_path):
     path = tmp_path / "stereo.flac"
     soundfile.write(path, np.stack([tone(16_000), np.zeros(16_000)], axis=1), 16_000)
     np.testing.assert_allclose(load(path).numpy(), tone(16_000) / 2, atol=1e-4)
+
+
+def test_many_channels_are_read_in_blocks_and_no_reason_to_refuse(tmp_path, monkeypatch):
+    path = tmp_path / "many.wav"
+    values = np.random.default_rng(0).uniform(-1, 1, (2_000, 6)).astype(np.float32)
+    soundfile.write(path, values, 16_000, subtype="FLOAT")
+    monkeypatch.setattr(soundfiles, "LARGEST", 2_000)
+    monkeypatch.setattr(soundfiles, "BLOCK", 999)
+    np.testing.assert_allclose(load(path).numpy(), values.mean(axis=1), atol=1e-6)
+    soundfile.write(path, values, 8_000, subtype="FLOAT")
+    with pytest.raises(ReproError, match=r"up to 0\.0 are read at 8000 Hz: .*cut it into pieces"):
+        load(path)
+
+
+def test_an_hour_of_a_cd_is_not_too_long(tmp_path):
+    path = tmp_path / "hour.wav"
+    soundfile.write(path, np.zeros((1, 2)), 44_100, subtype="PCM_16")
+    head = path.read_bytes()[:44]
+    for minutes in (60, 80):
+        size = minutes * 60 * 44_100 * 4
+        path.write_bytes(head[:40] + size.to_bytes(4, "little"))
+        os.truncate(path, 44 + size)  # most file systems store the header only
+        if minutes == 60:
+            assert soundfiles.length(path) == 60 * 60 * 16_000
+    with pytest.raises(ReproError, match=r"80\.0 minutes .* up to 75\.6 are read at 44100 Hz"):
+        soundfiles.length(path)
+
+
+def test_channels_that_cancel_each_other_and_silence_are_told(tmp_path):
+    path = tmp_path / "x.wav"
+    for values, fault in (
+        (np.stack([tone(16_000), -tone(16_000)], axis=1), "its channels cancel each other"),
+        (np.full((9_000, 2), 0.25), "silent"),
+        (np.zeros(1), "silent"),
+    ):
+        soundfile.write(path, values, 16_000)
+        [told] = soundfiles.read(path).faults
+        assert told.startswith(fault)
+    soundfile.write(path, np.stack([tone(16_000), -0.9 * tone(16_000)], axis=1), 16_000)
+    assert soundfiles.read(path).faults == []
 
 
 def test_a_16_khz_file_is_read_as_it_is(tmp_path):

@@ -6,8 +6,7 @@ everything that is wrong with the files. All faults are listed; none ends the li
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from repro.corpora.table import Utterance, faults
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE, TEST_HOP_SECONDS, TRAIN_HOP_SECONDS
 from repro.spectrogram import SEGMENT, segment_count
-
-SILENCE = 2e-4  # largest distance of two samples in a file that is called silent; 1 is full scale
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Return whether every file can be used as it is."""
-        return not self.problems
+        """Return whether every file can be used as it is, and none that was published is gone."""
+        return not self.problems and not self.differences
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as JSON knows it."""
@@ -116,35 +113,57 @@ def check(name: str, root: str | Path) -> Report:
             problems.append(str(error))
         else:
             lengths.append(length)
-            problems += of_file
+            problems += [f"{utterance.path}: {fault}" for fault in of_file]
     counts, of_files = _counts(utterances), np.array(lengths, dtype=np.int64)
     differences = _differences(name, counts, of_files)
     return Report(name, str(root), counts, of_files, differences, tuple(problems))
 
 
+def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
+    """Return what `check` would say of corpora that can be trained on, a line for each kind.
+
+    Args:
+        tables: of `load_corpus`; the second part of a key is the `labels` that they were read with.
+
+    Raises:
+        ReproError: a file cannot be read to its end.
+    """
+    lines = []
+    corpus_of: dict[str, str] = {}
+    for (_, labels), table in tables.items():
+        name = table.attrs["corpus"]
+        corpus_of |= dict.fromkeys(table["path"], name)
+        differences = _differences(name, _counts(table), table["samples"].to_numpy())
+        if labels == "hap" and differences:
+            lines.append(
+                f"{name}: the counts differ from the published release ({differences[0]}"
+                f"{_more(differences)}); `repro corpus check {name} DIR` lists all"
+            )
+    files_with: dict[str, list[str]] = {}
+    for path, name in corpus_of.items():
+        for fault in _inspect(Path(path), name)[1]:
+            files_with.setdefault(fault, []).append(path)
+    lines += [f"{files[0]}: {fault}{_more(files)}" for fault, files in files_with.items()]
+    return lines
+
+
+def _more(items: Sequence[str]) -> str:
+    """Say how many there are beside the first."""
+    return f"; {len(items) - 1} more" if items[1:] else ""
+
+
 def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
     """Return the length at 16 kHz and the faults of a readable file; ReproError of any other."""
-    if not os.path.isfile(path):
-        raise ReproError(f"{path}: missing")
-    try:
-        frames, rate = soundfiles.read(path)  # [frames, channels]
-    except ReproError as error:
-        raise ReproError(f"{path}: unreadable") from error
-    if not len(frames):
-        raise ReproError(f"{path}: empty")
-    faults = []
-    if fault := soundfiles.fault(frames):
-        faults.append(f"{path}: {fault}")
-    elif np.ptp(frames, axis=0).max() < SILENCE:
-        faults.append(f"{path}: silent")
-    if rate != (expected := CORPORA[corpus].rate):
-        faults.append(f"{path}: {rate} Hz, not {expected}")
-    if frames.shape[1] > (most := CORPORA[corpus].channels):
-        faults.append(f"{path}: {frames.shape[1]} channels, not {most}")
-    return -(-len(frames) * SAMPLE_RATE // rate), faults
+    sound = soundfiles.read(path)
+    faults = sound.faults
+    if sound.rate != (expected := CORPORA[corpus].rate):
+        faults.append(f"{sound.rate} Hz, not {expected}")
+    if sound.channels > (most := CORPORA[corpus].channels):
+        faults.append(f"{sound.channels} channels, not {most}")
+    return soundfiles.at_16_khz(len(sound.waveform), sound.rate), faults
 
 
-def _counts(utterances: Iterable[Utterance]) -> pd.DataFrame:
+def _counts(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:
     """Count utterances by speaker and emotion."""
     rows = pd.DataFrame(utterances, columns=list(Utterance._fields))
     counts = rows.groupby(["speaker", "emotion"]).size().unstack(fill_value=0)

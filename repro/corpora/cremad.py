@@ -17,7 +17,9 @@ from repro.corpora.table import Utterance, named_utterances
 from repro.errors import ReproError
 
 EMOTION_OF = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
-NAME = re.compile(r"(?P<speaker>1\d{3})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{1,2}\.wav", re.ASCII)
+NAME = re.compile(
+    r"(?P<speaker>1\d{3})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{1,2}\.(?i:wav)", re.ASCII
+)
 # Of the 91 actors, as the makers' table of demographics has it.
 WOMEN = (
     "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 1030 "

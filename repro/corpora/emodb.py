@@ -21,7 +21,10 @@ from repro.errors import ReproError
 # recognised, and which more than so many judged natural. The release holds those.
 LISTENERS_RECOGNISED, LISTENERS_NATURAL = 80, 60
 EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
-NAME = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?\.wav", re.ASCII)
+# A copy made on another system may be named in capitals.
+NAME = re.compile(
+    r"(?P<speaker>\d\d)[a-zA-Z]\d\d(?P<emotion>[WLEAFTN])[a-zA-Z]?\.(?i:wav)", re.ASCII
+)
 
 
 def utterances(root: Path) -> list[Utterance]:
@@ -34,8 +37,13 @@ def utterances(root: Path) -> list[Utterance]:
         ReproError: `root` is missing, or no file in it is named as EmoDB names its files.
     """
     if found := named_utterances(root, "wav", NAME, EMOTION_OF):
-        return found
+        return [each._replace(utterance=_as_published(each.utterance)) for each in found]
     raise ReproError(f"{root}: not EmoDB; give the folder that holds wav/03a01Fa.wav and the rest")
+
+
+def _as_published(name: str) -> str:
+    """Spell a name as the release does: `03a01Fa`."""
+    return name[:5].lower() + name[5] + name[6:].lower()
 
 
 CORPUS = Corpus(

@@ -23,7 +23,7 @@ from repro.errors import ReproError
 
 EMOTION_OF = {"neu": "neutral", "hap": "happy", "sad": "sad", "ang": "angry"}
 # Also keeps out AppleDouble files, `._Ses….txt`.
-DIALOGUE = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+\.txt", re.ASCII)
+DIALOGUE = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+\.(?i:txt)", re.ASCII)
 LINE = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<utterance>\S+)\t(?P<label>\w{1,20})\t", re.ASCII)
 TURN = re.compile(r"_(?P<sex>[FM])\w{1,20}", re.ASCII)  # follows the dialogue's name
 WOMEN = frozenset(f"Ses{session:02d}F" for session in range(1, 6))
@@ -45,9 +45,12 @@ def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
     labelled: dict[str, str] = {}
     found = {}
     for session in _sessions(root):
-        for file in files_in(session / "dialog" / "EmoEvaluation", "*.txt"):
+        for file in files_in(session / "dialog" / "EmoEvaluation", ".txt"):
             if not (dialogue := DIALOGUE.fullmatch(file.name)):
                 continue
+            wavs = session / "sentences" / "wav" / file.stem
+            # A copy made on another system may have its names in capitals.
+            present = {path.name.lower(): path for path in files_in(wavs)} if wavs.is_dir() else {}
             for turn, label in _lines(file):
                 utterance = f"{file.stem}{turn[0]}"
                 if labelled.setdefault(utterance, label) != label:
@@ -56,7 +59,8 @@ def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
                         "before; replace the file that is wrong"
                     )
                 if label in emotion_of:
-                    path = session / "sentences" / "wav" / file.stem / f"{utterance}.wav"
+                    path = wavs / f"{utterance}.wav"
+                    path = present.get(path.name.lower(), path)
                     name = dialogue["session"] + turn["sex"]
                     found[utterance] = Utterance(utterance, name, emotion_of[label], path)
     if not found:

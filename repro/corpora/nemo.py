@@ -16,7 +16,7 @@ from repro.corpora.table import Utterance, named_utterances
 from repro.errors import ReproError
 
 EMOTION_OF = {"neutral": "neutral", "happiness": "happy", "sadness": "sad", "anger": "angry"}
-NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]{1,9})_\d\d?\.wav", re.ASCII)
+NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]{1,9})_\d\d?\.(?i:wav)", re.ASCII)
 
 
 def utterances(root: Path) -> list[Utterance]:

@@ -61,7 +61,7 @@ LENGTH = {"ms": 1000 * SEGMENT_SECONDS, "Hz": float(HIGHEST_HZ)}
 NOISE = 10 ** (-30 / 20)  # of a loud event, both as they appear in a frame's spectrum
 WINDOW_SUM, WINDOW_SQUARES = 0.54, 0.397  # of a Hamming window, a sample
 PEAK = 0.9
-NAME = re.compile(rf"v{RECIPE_VERSION}_(?P<speaker>p\d\d)_(?P<emotion>[a-z]+)_\d\d\.wav")
+NAME = re.compile(rf"v{RECIPE_VERSION}_(?P<speaker>p\d\d)_(?P<emotion>[a-z]+)_\d\d\.(?i:wav)")
 
 
 class Scale(NamedTuple):

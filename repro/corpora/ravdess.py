@@ -18,7 +18,7 @@ from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
 
 EMOTION_OF = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
-NAME = re.compile(r"03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<actor>\d\d)\.wav", re.ASCII)
+NAME = re.compile(r"03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<actor>\d\d)\.(?i:wav)", re.ASCII)
 
 
 def utterances(root: Path) -> list[Utterance]:

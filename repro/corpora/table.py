@@ -45,14 +45,14 @@ def expand(folder: Path) -> Path:
         raise ReproError(f"{folder}: unknown home folder; check the path") from error
 
 
-def files_in(folder: Path, pattern: str = "*.wav") -> list[Path]:
-    """Return the entries of a folder whose names fit, sorted.
+def files_in(folder: Path, suffix: str = ".wav") -> list[Path]:
+    """Return the entries of a folder whose names end so, in capitals or not, sorted.
 
     Raises:
         ReproError: the folder cannot be listed, where `glob` would give none.
     """
     try:
-        return sorted(path for path in folder.iterdir() if path.match(pattern))
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
     except OSError as error:
         raise ReproError(
             f"{folder}: the folder cannot be read ({error.strerror}); check its permissions"
@@ -88,20 +88,6 @@ def named_utterances(
         if found:
             return found
     return []
-
-
-def length(path: Path) -> int:
-    """Return how many samples the file has at 16 kHz, by its header.
-
-    Raises:
-        ReproError: the file is missing, unreadable, too long or empty.
-    """
-    if not os.path.isfile(path):
-        raise ReproError(f"{path}: the corpus labels this utterance, but the file is missing")
-    samples = soundfiles.length(path)
-    if not samples:
-        raise ReproError(f"{path}: the sound file is empty; replace it")
-    return samples
 
 
 def cache_folder(name: str) -> Path:
@@ -168,12 +154,12 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
-        ReproError: a row has one of `faults`, or a file is missing, unreadable, too long or empty.
+        ReproError: a row has one of `faults`, or a file one that `soundfiles.length` refuses.
     """
     utterances = list(utterances)
     if found := faults(utterances):
         raise ReproError(found[0])
-    rows = [(*u[:3], str(u.path), length(u.path)) for u in sorted(utterances)]
+    rows = [(*u[:3], str(u.path), soundfiles.length(u.path)) for u in sorted(utterances)]
     table = pd.DataFrame(rows, columns=["utterance", "speaker", "emotion", "path", "samples"])
     table.attrs["corpus"] = name
     return table

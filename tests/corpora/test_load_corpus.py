@@ -95,6 +95,33 @@ def test_names_of_any_script_are_read(tmp_path, write_wav):
     assert (row.utterance, row.speaker) == ("早い", "Zoë\u00a0Ω")
 
 
+# Copies that were made on another system ---------------------------------------------------------
+
+
+EMODB = ["03a01Fa.wav", "08a01Wa.wav", "08b02Na.wav"]
+RAVDESS = [f"Actor_{actor}/03-01-05-01-01-01-{actor}.wav" for actor in ("01", "12")]
+IEMOCAP = [f"Session1/sentences/wav/Ses01F_impro04/Ses01F_impro04_{t}.wav" for t in ("F0", "M1")]
+
+
+@pytest.mark.parametrize("rename", [str.upper, lambda name: name[:-3] + "WAV"])
+@pytest.mark.parametrize("which", [slice(None), slice(1)], ids=["all", "one"])
+@pytest.mark.parametrize(
+    ("name", "files"), [("emodb", EMODB), ("ravdess", RAVDESS), ("iemocap", IEMOCAP)]
+)
+def test_file_names_in_capitals_are_read(tmp_path, write_wav, name, files, which, rename):
+    paths = [write_wav(tmp_path / file, rate=48_000) for file in files]
+    if name == "iemocap":
+        labels = tmp_path / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro04.txt"
+        labels.parent.mkdir(parents=True)
+        turns = [f"[6.2901 - 8.2357]\t{path.stem}\tneu\t[2.5, 2.5, 2.5]\n" for path in paths]
+        labels.write_text("".join(turns))
+    before = load_corpus(name, tmp_path)
+    assert len(before) == len(files)
+    for path in paths[which]:
+        path.rename(path.with_name(rename(path.name)))
+    assert corpus_hash(load_corpus(name, tmp_path)) == corpus_hash(before)
+
+
 # Where built-in corpora are made -----------------------------------------------------------------
 
 

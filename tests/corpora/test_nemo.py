@@ -12,7 +12,7 @@ from repro.errors import ReproError
 def test_a_sample_is_read_and_is_not_the_whole(nemo_root):
     report = check("nemo", nemo_root)
     facts = report.as_dict()
-    assert report.ok
+    assert not report.problems and not report.ok
     assert (facts["utterances"], facts["under_2s"]) == (96, 80)
     assert set(facts["counts"]) == {"EB0", "MP0", "WR0"}
     assert facts["counts"]["MP0"] == dict.fromkeys(("neutral", "happy", "sad", "angry"), 8)
