@@ -51,8 +51,21 @@ Precision = Literal["auto", "fp32", "bf16"]
 Corpus = Annotated[
     str, typer.Option("--corpus", help="synthetic (built in), iemocap, emodb or ravdess.")
 ]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
-ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to read.")]
+
+
+def _path(text: str | Path) -> Path:
+    """Parse a path; `~` is the home folder, also behind the = of an option, unlike in a shell."""
+    return Path(os.path.expanduser(text))
+
+
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.", parser=_path)]
+ResultsFile = Annotated[
+    Path, typer.Option("--results", help="JSON Lines file to read.", parser=_path)
+]
+ModelFile = Annotated[
+    Path, typer.Argument(help="Model file that `repro train` wrote.", parser=_path)
+]
+Folder = Annotated[Path, typer.Argument(parser=_path)]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
@@ -118,7 +131,8 @@ def run(
     root: Root = None,
     preset: Preset = "smoke",
     results: Annotated[
-        Path | None, typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.")
+        Path | None,
+        typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.", parser=_path),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -213,9 +227,12 @@ def report(
     root: Root = None,
     preset: Preset = "demo",
     results: Annotated[
-        Path | None, typer.Option(help="JSON Lines file; by default results.jsonl in --out.")
+        Path | None,
+        typer.Option(help="JSON Lines file; by default results.jsonl in --out.", parser=_path),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.", parser=_path)] = Path(
+        "build/report"
+    ),
     device: Device = "auto",
     precision: Precision = "auto",
     seeds: Seeds = 1,
@@ -260,7 +277,10 @@ def bench(device: Device = "auto", precision: Precision = "auto", as_json: AsJso
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="Model file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="MODEL.safetensors", help="Model file to write.", parser=_path),
+    ],
     corpus: Corpus = "synthetic",
     root: Root = None,
     preset: Preset = "demo",
@@ -293,7 +313,7 @@ def train(
 
 @app.command()
 def card(
-    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
+    model: ModelFile,
     as_json: AsJson = False,
 ) -> None:
     """Print what a model was made from, how well it does, and what it must not be used for."""
@@ -308,13 +328,19 @@ def card(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
-    files: Annotated[list[Path], typer.Argument(metavar="WAV...", help="Sound files.")],
+    model: ModelFile,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="WAV...", help="Sound files.", parser=_path)
+    ],
     device: Device = "cpu",
     as_json: AsJson = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw spectrogram and attention maps as PNG files."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw spectrogram and attention maps as PNG files.",
+            parser=_path,
+        ),
     ] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
@@ -356,7 +382,7 @@ def corpus_list() -> None:
 
 @corpus_app.command()
 def synth(
-    directory: Path,
+    directory: Folder,
     speakers: Annotated[int, typer.Option(min=2, max=10)] = 10,
     per_emotion: Annotated[int, typer.Option(min=1, help="Utterances per speaker.")] = 5,
     seed: int = 0,
@@ -369,7 +395,7 @@ def synth(
 
 
 @corpus_app.command()
-def fetch(name: str, directory: Path) -> None:
+def fetch(name: str, directory: Folder) -> None:
     """Download a free corpus and verify it: emodb."""
     from repro.corpora.fetch import fetch_emodb
 
@@ -380,7 +406,7 @@ def fetch(name: str, directory: Path) -> None:
 
 
 @corpus_app.command()
-def check(name: str, directory: Path, as_json: AsJson = False) -> None:
+def check(name: str, directory: Folder, as_json: AsJson = False) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
     from repro.corpora.check import check as check_corpus
 
@@ -391,7 +417,9 @@ def check(name: str, directory: Path, as_json: AsJson = False) -> None:
 
 
 @results_app.command("check")
-def results_check(file: Path, as_json: AsJson = False) -> None:
+def results_check(
+    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
+) -> None:
     """Count the folds of a results file; exit status 1 if something is wrong or missing."""
     from repro.audit import check as check_results
 
@@ -403,8 +431,10 @@ def results_check(file: Path, as_json: AsJson = False) -> None:
 
 @results_app.command("merge")
 def results_merge(
-    files: list[Path],
-    out: Annotated[Path, typer.Option("--out", "-o", help="New file; it must not exist.")],
+    files: Annotated[list[Path], typer.Argument(parser=_path)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="New file; it must not exist.", parser=_path)
+    ],
 ) -> None:
     """Write the folds of several results files into a new one, each fold once."""
     from repro.audit import merge
