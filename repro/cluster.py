@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,7 +223,10 @@ def _connected(address: str) -> Iterator[None]:
         _knock(address)
     handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own
     try:
-        ray.init(address, include_dashboard=False if local else None, **QUIET)
+        # Ray puts the current folder before all others on the workers' path: let it be the one
+        # that this package is imported from, so that they import the same.
+        with chdir(Path(repro.__file__).parents[1]):
+            ray.init(address, include_dashboard=False if local else None, **QUIET)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise ReproError(f"--ray {address}: {error}") from error
     finally:

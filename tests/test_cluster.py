@@ -133,11 +133,18 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
 
 @pytest.mark.slow
 def test_a_cluster_of_one_command(
-    corpus: Path, serial: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    corpus: Path,
+    serial: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import ray
 
     path = tmp_path / "r.jsonl"
+    (tmp_path / "repro").mkdir()  # another checkout, which the workers must not import
+    (tmp_path / "repro" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     held = results.read_lines(serial)
     for record in held[2:]:
         results.append(path, record)

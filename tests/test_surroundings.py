@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import tiny_corpus
 
+import repro
+
 FAST = [
     *("--preset=smoke", "--device=cpu", "--precision=fp32", "--set=network.stem_channels=2"),
     *("--set=network.trunk=(4,4,4,4)", "--set=network.stride=(8,8)"),
@@ -63,3 +65,9 @@ print(cache_dir())
     done = python("-c", compiler_and_plots, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).parent == tmp_path
+
+
+def test_a_folder_called_repro_is_not_the_library(tmp_path: Path) -> None:
+    (tmp_path / "repro").mkdir()  # as where a checkout was cloned under that name
+    done = python("-m", "repro", "--version", cwd=tmp_path, env={})
+    assert (done.returncode, done.stdout) == (0, f"{repro.__version__}\n"), done.stderr
