@@ -371,6 +371,15 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Describe this machine and this installation: what to paste into a bug report."""
+    from repro import doctor
+
+    found = doctor.facts()
+    print(json.dumps(found, indent=2) if as_json else doctor.text(found))
+
+
 @corpus_app.command("list")
 def corpus_list() -> None:
     """List the corpora that can be read."""
