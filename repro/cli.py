@@ -6,11 +6,12 @@ into one line on standard error and exit status 1.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -85,15 +86,35 @@ def main() -> None:
 
     So is a signal: exit status 130 after Ctrl-C, 143 after SIGTERM.
     """
+    for number in range(3):  # a stream that is closed leaves its number to the next file opened,
+        with suppress(OSError):  # into which a child process would then print
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
     with signals.stoppable() as stop:
         try:
-            app(prog_name="repro")
+            try:
+                app(prog_name="repro")
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()  # here, where it may fail
         except ReproError as error:
             if not stop.number:
                 sys.exit(_told(error))
+        except (ImportError, AttributeError) as error:
+            if not (stray := _stray(error)):
+                raise
+            sys.exit(f"repro: {stray}: imported in place of a library; take it out of PYTHONPATH")
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the rest of it must not fail again
+            if error.errno == errno.EPIPE:  # whoever read it has seen enough
+                sys.exit(1)
+            sys.exit(f"repro: {error.filename or 'standard output'}: {error.strerror}; make room")
         except SystemExit as end:
             if end.code != INTERRUPTED and not stop.number:
                 raise
@@ -106,6 +127,14 @@ def main() -> None:
 def _told(error: ReproError) -> str:
     """Give a fault as the one line that reaches the user."""
     return f"repro: {' '.join(str(error).split())}"
+
+
+def _stray(error: ImportError | AttributeError) -> str | None:
+    """Return the file of PYTHONPATH that lacks what was asked of it, if one does."""
+    path = error.path if isinstance(error, ImportError) else getattr(error.obj, "__file__", None)
+    folders = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    inside = path and any(Path(path).is_relative_to(os.path.abspath(each)) for each in folders)
+    return path if inside else None
 
 
 def _print_version(wanted: bool) -> bool:
@@ -452,8 +481,11 @@ def results_merge(
 
 
 def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
+    import matplotlib
+
     from repro import plots
 
+    matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plots.attention(loaded, waveform).savefig(path, dpi=150)
@@ -498,7 +530,7 @@ def _refuse_other_study(path: Path, study: Study) -> None:
 def _progress_bar() -> Iterator:
     """Show a bar with the time left on a terminal, else a line per fold."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.file.isatty():  # FORCE_COLOR makes rich take anything for a terminal
         yield None
         return
     columns = (

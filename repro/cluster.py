@@ -227,8 +227,9 @@ def _connected(address: str) -> Iterator[None]:
         # that this package is imported from, so that they import the same.
         with chdir(Path(repro.__file__).parents[1]):
             ray.init(address, include_dashboard=False if local else None, **QUIET)
-    except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ReproError(f"--ray {address}: {error}") from error
+    except Exception as error:  # among them bare ones, of a machine too busy to start in time
+        remedy = "; set RAY_TMPDIR to a folder of a shorter name" if "AF_UNIX" in str(error) else ""
+        raise ReproError(f"--ray {address}: {error}{remedy}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)

@@ -374,7 +374,8 @@ def _own_settings() -> Iterator[None]:
 def _running(name: str, console: Console) -> Progress:
     """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
+    progress = Progress(*columns, console=console, transient=True, disable=hidden)
     progress.add_task(f"{name}  running", total=None)
     return progress
 
@@ -398,6 +399,8 @@ def _begin_book(project: Path, out: Path) -> Path:
                 raise ReproError(f"{target}: not a report made here; give --out another folder")
             shutil.rmtree(target)
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+        for folder in (target, *target.rglob("*/")):
+            folder.chmod(0o755)  # those of a read-only checkout are copied as they are
         (target / MARK).touch()
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error

@@ -180,6 +180,15 @@ def test_without_the_extra_a_hint(
     assert "pip install '.[cluster]'" in str(failing("local"))
 
 
+def test_a_folder_whose_name_is_too_long_for_sockets(
+    failing: Callable[[str], ReproError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    assert "set RAY_TMPDIR to a folder of a shorter name" in str(failing("local"))
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense"])
 def test_a_cluster_that_is_not_there(address: str, failing: Callable[[str], ReproError]) -> None:
     begun = time.monotonic()

@@ -90,7 +90,7 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         raise ReproError(f"where is {name}? Give its folder with --root{hint}")
 
     if root is not None:
-        folder = expand(Path(root))
+        folder = expand(Path(str(root)))  # papermill takes a folder called 2024 for a number
     elif name in planted.BY_NAME:
         folder = planted.ensure(name)
     else:
