@@ -32,7 +32,7 @@ report: setup ## train on the built-in corpus and build the report
 
 test: setup ## unit tests, then every notebook
 	$(BIN)/pytest
-	$(BIN)/pytest --nbmake notebooks
+	JUPYTER_PATH=$(CURDIR)/.venv/share/jupyter $(BIN)/pytest --nbmake notebooks
 
 lint: setup ## formatting, style, types; notebooks in step with their scripts
 	$(BIN)/ruff format --check .

@@ -97,9 +97,9 @@ def look(
     """
     assert isinstance(network.pooling, AttentionPooling)
     was_training = network.training
-    network.to(device).eval()
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     parts = []
-    for batch in segments.split(trainer.PREDICT_BATCH):
+    for batch in segments.split(trainer.PREDICT_BATCH[torch.device(device).type]):
         top_down, bottom_up = network.pooling.maps(network.features(batch.to(device)))
         scores = network.pooling.combine(top_down, bottom_up).softmax(1)
         parts.append((scores.cpu(), top_down.cpu(), bottom_up[:, 0].cpu()))

@@ -6,11 +6,12 @@ into one line on standard error and exit status 1.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -51,8 +52,21 @@ Precision = Literal["auto", "fp32", "bf16"]
 Corpus = Annotated[
     str, typer.Option("--corpus", help="One of those that `repro corpus list` names.")
 ]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.")]
-ResultsFile = Annotated[Path, typer.Option("--results", help="JSON Lines file to read.")]
+
+
+def _path(text: str | Path) -> Path:
+    """Parse a path; `~` is the home folder, also behind the = of an option, unlike in a shell."""
+    return Path(os.path.expanduser(text))
+
+
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.", parser=_path)]
+ResultsFile = Annotated[
+    Path, typer.Option("--results", help="JSON Lines file to read.", parser=_path)
+]
+ModelFile = Annotated[
+    Path, typer.Argument(help="Model file that `repro train` wrote.", parser=_path)
+]
+Folder = Annotated[Path, typer.Argument(parser=_path)]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
@@ -72,15 +86,35 @@ def main() -> None:
 
     So is a signal: exit status 130 after Ctrl-C, 143 after SIGTERM.
     """
+    for number in range(3):  # a stream that is closed leaves its number to the next file opened,
+        with suppress(OSError):  # into which a child process would then print
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
     with signals.stoppable() as stop:
         try:
-            app(prog_name="repro")
+            try:
+                app(prog_name="repro")
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()  # here, where it may fail
         except ReproError as error:
             if not stop.number:
                 sys.exit(told(error))
+        except (ImportError, AttributeError) as error:
+            if not (stray := _stray(error)):
+                raise
+            sys.exit(f"repro: {stray}: imported in place of a library; take it out of PYTHONPATH")
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the rest of it must not fail again
+            if error.errno == errno.EPIPE:  # whoever read it has seen enough
+                sys.exit(1)
+            sys.exit(f"repro: {error.filename or 'standard output'}: {error.strerror}; make room")
         except SystemExit as end:
             if end.code != INTERRUPTED and not stop.number:
                 raise
@@ -88,6 +122,14 @@ def main() -> None:
             if not stop.number:
                 raise
         stop.end()
+
+
+def _stray(error: ImportError | AttributeError) -> str | None:
+    """Return the file of PYTHONPATH that lacks what was asked of it, if one does."""
+    path = error.path if isinstance(error, ImportError) else getattr(error.obj, "__file__", None)
+    folders = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    inside = path and any(Path(path).is_relative_to(os.path.abspath(each)) for each in folders)
+    return path if inside else None
 
 
 def _print_version(wanted: bool) -> bool:
@@ -113,7 +155,8 @@ def run(
     root: Root = None,
     preset: Preset = "smoke",
     results: Annotated[
-        Path | None, typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.")
+        Path | None,
+        typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.", parser=_path),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -208,9 +251,12 @@ def report(
     root: Root = None,
     preset: Preset = "demo",
     results: Annotated[
-        Path | None, typer.Option(help="JSON Lines file; by default results.jsonl in --out.")
+        Path | None,
+        typer.Option(help="JSON Lines file; by default results.jsonl in --out.", parser=_path),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("build/report"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.", parser=_path)] = Path(
+        "build/report"
+    ),
     device: Device = "auto",
     precision: Precision = "auto",
     seeds: Seeds = 1,
@@ -255,7 +301,10 @@ def bench(device: Device = "auto", precision: Precision = "auto", as_json: AsJso
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="Model file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="MODEL.safetensors", help="Model file to write.", parser=_path),
+    ],
     corpus: Corpus = "synthetic",
     root: Root = None,
     preset: Preset = "demo",
@@ -288,7 +337,7 @@ def train(
 
 @app.command()
 def card(
-    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
+    model: ModelFile,
     as_json: AsJson = False,
 ) -> None:
     """Print what a model was made from, how well it does, and what it must not be used for."""
@@ -303,13 +352,19 @@ def card(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model file that `repro train` wrote.")],
-    files: Annotated[list[Path], typer.Argument(metavar="WAV...", help="Sound files.")],
+    model: ModelFile,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="WAV...", help="Sound files.", parser=_path)
+    ],
     device: Device = "cpu",
     as_json: AsJson = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw spectrogram and attention maps as PNG files."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw spectrogram and attention maps as PNG files.",
+            parser=_path,
+        ),
     ] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
@@ -343,6 +398,15 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Describe this machine and this installation: what to paste into a bug report."""
+    from repro import doctor
+
+    found = doctor.facts()
+    print(json.dumps(found, indent=2) if as_json else doctor.text(found))
+
+
 @corpus_app.command("list")
 def corpus_list() -> None:
     """List the corpora that can be read."""
@@ -355,7 +419,7 @@ def corpus_list() -> None:
 
 @corpus_app.command()
 def synth(
-    directory: Path,
+    directory: Folder,
     speakers: Annotated[int, typer.Option(min=2, max=10)] = 10,
     per_emotion: Annotated[int, typer.Option(min=1, help="Utterances per speaker.")] = 5,
     seed: int = 0,
@@ -368,7 +432,7 @@ def synth(
 
 
 @corpus_app.command()
-def fetch(name: str, directory: Path) -> None:
+def fetch(name: str, directory: Folder) -> None:
     """Download a corpus that anyone may have, and verify it; `repro corpus list` says which."""
     from repro.corpora import CORPORA
     from repro.corpora.fetch import fetch as fetch_corpus
@@ -379,7 +443,7 @@ def fetch(name: str, directory: Path) -> None:
 
 
 @corpus_app.command()
-def check(name: str, directory: Path, as_json: AsJson = False) -> None:
+def check(name: str, directory: Folder, as_json: AsJson = False) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
     from repro.corpora.check import check as check_corpus
 
@@ -390,7 +454,9 @@ def check(name: str, directory: Path, as_json: AsJson = False) -> None:
 
 
 @results_app.command("check")
-def results_check(file: Path, as_json: AsJson = False) -> None:
+def results_check(
+    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
+) -> None:
     """Count the folds of a results file; exit status 1 if something is wrong or missing."""
     from repro.audit import check as check_results
 
@@ -402,8 +468,10 @@ def results_check(file: Path, as_json: AsJson = False) -> None:
 
 @results_app.command("merge")
 def results_merge(
-    files: list[Path],
-    out: Annotated[Path, typer.Option("--out", "-o", help="New file; it must not exist.")],
+    files: Annotated[list[Path], typer.Argument(parser=_path)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="New file; it must not exist.", parser=_path)
+    ],
 ) -> None:
     """Write the folds of several results files into a new one, each fold once."""
     from repro.audit import merge
@@ -412,8 +480,11 @@ def results_merge(
 
 
 def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
+    import matplotlib
+
     from repro import plots
 
+    matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plots.attention(loaded, waveform).savefig(path, dpi=150)
@@ -458,7 +529,7 @@ def _refuse_other_study(path: Path, study: Study) -> None:
 def _progress_bar() -> Iterator:
     """Show a bar with the time left on a terminal, else a line per fold."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.file.isatty():  # FORCE_COLOR makes rich take anything for a terminal
         yield None
         return
     columns = (

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -218,9 +218,13 @@ def _connected(address: str) -> Iterator[None]:
         _knock(address)
     handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own
     try:
-        ray.init(address, include_dashboard=False if local else None, **QUIET)
-    except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ReproError(f"--ray {address}: {error}") from error
+        # Ray puts the current folder before all others on the workers' path: let it be the one
+        # that this package is imported from, so that they import the same.
+        with chdir(Path(repro.__file__).parents[1]):
+            ray.init(address, include_dashboard=False if local else None, **QUIET)
+    except Exception as error:  # among them bare ones, of a machine too busy to start in time
+        remedy = "; set RAY_TMPDIR to a folder of a shorter name" if "AF_UNIX" in str(error) else ""
+        raise ReproError(f"--ray {address}: {error}{remedy}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -38,7 +39,11 @@ MARKERS = dict(zip((*paper.EMOTIONS, "WA"), "osD^X", strict=True))
 
 
 def use_style() -> None:
-    """Set the style of all figures; a notebook calls it once."""
+    """Set the style of all figures; a notebook calls it once.
+
+    Settings of the user's own, such as text by LaTeX, do not count.
+    """
+    matplotlib.rcdefaults()
     sns.set_theme(
         context="notebook",
         style="ticks",

@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,8 @@ from repro.errors import NoResultsError, ReproError
 MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
 
 NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
+
+START = 300  # seconds that a kernel has to start: on a busy machine imports take long
 
 _HIDDEN_TAGS = ("parameters", "injected-parameters")
 
@@ -109,13 +113,14 @@ def build_report(
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     private = _private_paths(root, results, out)
-    for notebook in notebooks(project):
-        page = book / "report" / notebook.name
-        with _running(notebook.stem, console):
-            run_notebook(notebook, page, parameters, private, console)
-        _stamp(page, {"results": [f"results/{results.name}"]})
-    _enclose(book, f"results/{results.name}", results)
-    return build_book(book, out / "jupyter-book.log", console)
+    with _own_settings():
+        for notebook in notebooks(project):
+            page = book / "report" / notebook.name
+            with _running(notebook.stem, console):
+                run_notebook(notebook, page, parameters, private, console)
+            _stamp(page, {"results": [f"results/{results.name}"]})
+        _enclose(book, f"results/{results.name}", results)
+        return build_book(book, out / "jupyter-book.log", console)
 
 
 def build_edition(console: Console | None = None) -> Path:
@@ -149,11 +154,12 @@ def build_edition(console: Console | None = None) -> Path:
         _stamp(page, made_from(notebook, project))
 
     # Nothing is trained, so that no page waits for another; each has a kernel to itself.
-    with _running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(make_page, notebooks(project)))
-    for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
-        _enclose(book, name, project / name)
-    index = build_book(book, out / "jupyter-book.log", console)
+    with _own_settings():
+        with _running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            list(pool.map(make_page, notebooks(project)))
+        for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
+            _enclose(book, name, project / name)
+        index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
@@ -250,7 +256,7 @@ def run_notebook(
         ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
     """
     import papermill
-    from nbclient.exceptions import CellControlSignal, DeadKernelError
+    from nbclient.exceptions import CellControlSignal
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -263,6 +269,7 @@ def run_notebook(
             parameters=parameters,
             kernel_name="python3",
             progress_bar=False,
+            start_timeout=START,
             cwd=os.getcwd(),
             extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
             coalesce_streams=True,  # where a stream is cut depends on the moment
@@ -273,7 +280,7 @@ def run_notebook(
             _end_page(target, reason)
         else:
             fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
-    except (DeadKernelError, CellControlSignal) as error:
+    except (RuntimeError, CellControlSignal) as error:
         fault = f"the kernel died: {_first_line(str(error))}"
     except PapermillException as error:
         fault = f"not run: {_first_line(str(error))}"
@@ -341,10 +348,34 @@ def build_book(book: Path, log: Path, console: Console) -> Path:
     return index
 
 
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Context manager: keep the machine's kernels, settings and current folder out of the pages.
+
+    A kernel called python3 may be another interpreter's, and the home folder, where Jupyter,
+    IPython and matplotlib keep their files, may be read-only or hold settings of the user's own.
+    """
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="repro-") as folder:
+        kernel = Path(folder) / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+        kernel.write_text(json.dumps(spec), encoding="utf-8")
+        names = ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
+        os.environ.update(dict.fromkeys(names, folder) | {"PYTHONSAFEPATH": "1"})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
 def _running(name: str, console: Console) -> Progress:
     """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
+    progress = Progress(*columns, console=console, transient=True, disable=hidden)
     progress.add_task(f"{name}  running", total=None)
     return progress
 
@@ -368,6 +399,8 @@ def _begin_book(project: Path, out: Path) -> Path:
                 raise ReproError(f"{target}: not a report made here; give --out another folder")
             shutil.rmtree(target)
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+        for folder in (target, *target.rglob("*/")):
+            folder.chmod(0o755)  # those of a read-only checkout are copied as they are
         (target / MARK).touch()
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error

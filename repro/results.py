@@ -2,9 +2,10 @@
 
 Whatever trains appends to it, whatever shows reads from it. A line is written whole and synced
 before the next begins, so the only damage that a killed run can do is a torn last line, which
-reading ignores and the next append removes. A line that cannot be written (a full disk) is cut off
-again. Anything else that is not a finished fold is refused by its line number: no table is made
-from half a file.
+reading ignores and the next append removes. A last line that only lacks its line end, as some
+editors and copies leave it, counts. A line that cannot be written (a full disk) is cut off again.
+Anything else that is not a finished fold is refused by its line number: no table is made from half
+a file.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def read_whole_lines(path: str | Path) -> Iterator[tuple[bytes, dict[str, Any]]]
 
 
 def split(path: str | Path) -> tuple[list[bytes], bytes]:
-    """Return the lines of a results file, unread, and what follows the last line's end.
+    """Return the whole lines of a results file, unread, and what is torn at its end.
 
     Raises:
         ReproError: the file is missing or unreadable, or its end is of another kind of file.
@@ -140,13 +141,13 @@ def split(path: str | Path) -> tuple[list[bytes], bytes]:
     if files.is_no_file(path):
         raise ReproError(f"{path}: cannot read results (not a file); name another")
     try:
-        *lines, torn = path.read_bytes().split(b"\n")
+        *lines, last = path.read_bytes().split(b"\n")
     except FileNotFoundError as error:
         raise ReproError(f"{path}: no such results file; make it with `repro run`") from error
     except OSError as error:
         raise ReproError(f"{path}: cannot read results ({error.strerror})") from error
-    _refuse_foreign(torn, path)
-    return lines, torn
+    _refuse_foreign(last, path)
+    return ([*lines, last], b"") if _is_whole(last) else (lines, last)
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -297,28 +298,40 @@ def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
-            yield file, _cut_torn_line(file, path)
+            yield file, _end_last_line(file, path)
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
 
 
-def _cut_torn_line(file: FileIO, path: Path) -> int:
-    """Cut a last line without an end: its fold was not finished. Returns the length left."""
-    if not os.fstat(file.fileno()).st_size:
+def _end_last_line(file: FileIO, path: Path) -> int:
+    """Cut a torn last line, or give a whole one its end; return the length of the file then."""
+    size = os.fstat(file.fileno()).st_size
+    if not size:
         return 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # reads its end alone
         end = content.rfind(b"\n") + 1
-        torn = content[end:]
-    _refuse_foreign(torn, path)
-    if torn:
+        last = content[end:]
+    _refuse_foreign(last, path)
+    if _is_whole(last):
+        return size + file.write(b"\n")
+    if last:
         file.truncate(end)
     return end
 
 
-def _refuse_foreign(torn: bytes, path: Path) -> None:
+def _is_whole(last: bytes) -> bool:
+    """Tell whether a line lacks nothing but its end: no part of a JSON object is JSON."""
+    try:
+        json.loads(last)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_foreign(last: bytes, path: Path) -> None:
     """Raise ReproError if what follows the last line end is not the beginning of a line of ours.
 
     Zeros are what a power cut leaves of a line whose length reached the disk before its text.
     """
-    if torn.strip(b"\0") and not torn.startswith(LINE_START[: len(torn)]):
+    if last.strip(b"\0") and not last.startswith(LINE_START[: len(last)]):
         raise ReproError(f"{path}: not a results file; give --results another name")

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import pytest
 import soundfile
 import test_sound_files
 import tiny_corpus
+import typer
 
 import repro
 from repro import cli, config, metrics, recogniser, report, results, study
@@ -173,6 +174,29 @@ def test_results_check_and_merge(pooling_results: Path, tmp_path: Path, command:
     assert whole.read_bytes() == pooling_results.read_bytes()
     assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
     assert_one_line(command("results", "check", tmp_path / "none"), "no such results file")
+
+
+def test_a_home_folder_is_found_behind_the_sign_of_an_option(
+    pooling_results: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(pooling_results.parent)
+    outcome = command("results", "merge", pooling_results.name, "--out=~/merged.jsonl")
+    assert outcome == Outcome(0, [f"6 folds in {tmp_path / 'merged.jsonl'}"], [])
+    assert command("results", "merge", "~/merged.jsonl", "--out=~/again.jsonl").status == 0
+    assert command("table", "pooling", "--results=~/again.jsonl").status == 0
+
+
+@pytest.mark.parametrize("app", [cli.app, cli.corpus_app, cli.results_app])
+def test_every_path_that_is_asked_for_may_begin_in_the_home_folder(app: typer.Typer) -> None:
+    hints = [
+        hint
+        for command in app.registered_commands
+        for hint in get_type_hints(command.callback, include_extras=True).values()
+        if "Path" in str(get_args(hint)[:1])
+    ]
+    assert hints
+    assert all(hint.__metadata__[0].parser is cli._path for hint in hints)
 
 
 def test_corpus_list_names_every_corpus(command: Command) -> None:

@@ -133,11 +133,18 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
 
 @pytest.mark.slow
 def test_a_cluster_of_one_command(
-    corpus: Path, serial: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    corpus: Path,
+    serial: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import ray
 
     path = tmp_path / "r.jsonl"
+    (tmp_path / "repro").mkdir()  # another checkout, which the workers must not import
+    (tmp_path / "repro" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     held = results.read_lines(serial)
     for record in held[2:]:
         results.append(path, record)
@@ -173,6 +180,15 @@ def test_without_the_extra_a_hint(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "pip install '.[cluster]'" in str(failing("local"))
+
+
+def test_a_folder_whose_name_is_too_long_for_sockets(
+    failing: Callable[[str], ReproError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    assert "set RAY_TMPDIR to a folder of a shorter name" in str(failing("local"))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense"])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -127,6 +129,30 @@ def test_dying_kernel_is_named(project: Path) -> None:
     write_notebook(project / "notebooks" / "01_page.ipynb", "import os\nos._exit(3)")
     with pytest.raises(ReproError, match=r"notebook 01_page, the kernel died.*01_page\.ipynb"):
         build()
+
+
+def test_pages_run_in_this_interpreter_and_import_this_package(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = project / "kernels" / "python3" / "kernel.json"
+    foreign.parent.mkdir(parents=True)
+    spec = {"argv": ["false", "{connection_file}"], "display_name": "", "language": "python"}
+    foreign.write_text(json.dumps(spec), encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(project))
+    (project / "repro").mkdir()
+    (project / "repro" / "__init__.py").write_text("another = True", encoding="utf-8")
+    page = project / "notebooks" / "01_page.ipynb"
+    write_notebook(page, "import sys, repro\nprint(sys.executable, repro.__file__)")
+    console = Console(file=io.StringIO())
+    with pytest.raises(ReproError, match="notebook 01_page, the kernel died"):
+        report.run_notebook(page, project / "page.ipynb", {}, {}, console)
+    with report._own_settings():
+        report.run_notebook(page, project / "page.ipynb", {}, {}, console)
+    [*_, cell] = nbformat.read(project / "page.ipynb", as_version=4).cells
+    assert (
+        cell.outputs[0].text
+        == f"{sys.executable} {report.__file__.replace('report', '__init__')}\n"
+    )
 
 
 @pytest.mark.parametrize("out", [".", "mine"])

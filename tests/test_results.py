@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results_line import RECORD
 
-from repro import files, paper, results
+from repro import audit, files, paper, results
 from repro.errors import ReproError
 
 
@@ -84,7 +84,7 @@ def test_read_keeps_what_was_asked_for(tmp_path: Path) -> None:
 # A killed run ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", [1, 5, 6, 7, 100, -2, -1])
+@pytest.mark.parametrize("kept", [1, 5, 6, 7, 100, -2])
 def test_a_torn_last_line_is_ignored_and_removed_by_the_next(tmp_path: Path, kept: int) -> None:
     path = file_of(tmp_path / "r.jsonl", record())
     whole = path.read_bytes()
@@ -95,6 +95,31 @@ def test_a_torn_last_line_is_ignored_and_removed_by_the_next(tmp_path: Path, kep
     results.append(path, record(fold="09"))
     assert results.read_lines(path) == [record(), record(fold="09")]
     assert path.read_bytes().startswith(whole + b'{"key"')
+
+
+def test_a_last_line_that_is_whole_counts_without_its_end(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "r.jsonl", record(), record(fold="08"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert results.read_lines(path) == [record(), record(fold="08")]
+    outcome = audit.check(path)
+    assert (outcome.folds, outcome.faults) == (2, [])
+    assert audit.merge([path], tmp_path / "merged.jsonl") == 2
+    assert (tmp_path / "merged.jsonl").read_bytes() == whole
+    assert path.read_bytes() == whole[:-1]  # reading changes nothing
+    results.append(path, record(fold="09"))
+    assert path.read_bytes().startswith(whole + b'{"key"')
+    assert len(results.read_lines(path)) == 3
+
+
+def test_a_whole_last_line_of_another_version_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    newer = json.dumps(record(format=2)).encode()
+    path.write_bytes(newer)
+    with pytest.raises(ReproError, match=r"r\.jsonl, line 1: .*newer version"):
+        results.read_lines(path)
+    results.require_writable(path)
+    assert path.read_bytes() == newer + b"\n"
 
 
 def test_a_first_line_that_is_torn_is_removed_too(tmp_path: Path) -> None:
@@ -141,13 +166,14 @@ def test_what_does_not_make_a_fold_another_fold() -> None:
 def test_cut_at_any_byte_a_file_is_read_and_goes_on(tmp_path: Path) -> None:
     path = file_of(tmp_path / "r.jsonl", record(), record(fold="08"), record(fold="09"))
     whole = path.read_bytes()
-    last = whole[:-1].rindex(b"\n") + 1
+    ends = [place for place, byte in enumerate(whole) if byte == ord("\n")]
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])
         held = results.read_lines(path)
         assert held == [record(), record(fold="08"), record(fold="09")][: len(held)]
-        assert len(held) == whole[:length].count(b"\n")
-        if length >= last:  # resumed
+        assert len(held) == sum(length >= end for end in ends)
+        if length > ends[1]:  # resumed
+            results.require_writable(path)
             for fold in ("08", "09")[len(held) - 1 :]:
                 results.append(path, record(fold=fold))
             assert path.read_bytes() == whole

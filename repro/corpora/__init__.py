@@ -80,7 +80,7 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
         raise NoSuchReadingError(f"{name} has no excited utterances to merge; use labels 'hap'")
     corpus = CORPORA[name]
     if root is not None:
-        folder = expand(Path(root))
+        folder = expand(Path(str(root)))  # papermill takes a folder called 2024 for a number
     elif corpus.ensure:
         folder = corpus.ensure()
     else:

@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import soundfile
 
 from repro.corpora import table
 from repro.corpora.record import Corpus
@@ -42,6 +41,7 @@ from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WIND
 RECIPE_VERSION = 1  # in every utterance's name; add one when the same seed gives other bytes
 SPEAKERS = 10
 PER_CLASS = 6  # utterances of a speaker and class
+SEED = 0
 SAMPLES = round(SEGMENT_SECONDS * SAMPLE_RATE)
 LOUD, SOFT = 1.0, 0.5
 # (first, second) of the four pairs; each list has four loud events and four soft ones.
@@ -113,7 +113,9 @@ def ensure(name: str) -> Path:
     Raises:
         ReproError: it cannot be made there.
     """
-    return table.ensure(default_root(name), lambda folder: make(BY_NAME[name], folder))
+    return table.ensure(
+        default_root(name), lambda folder: _write(BY_NAME[name], folder, SPEAKERS, PER_CLASS, SEED)
+    )
 
 
 def make(
@@ -122,7 +124,7 @@ def make(
     *,
     speakers: int = SPEAKERS,
     per_class: int = PER_CLASS,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> None:
     """Write the signals of one scale; the same arguments give the same bytes.
 
@@ -130,13 +132,17 @@ def make(
         ReproError: the folder is in use or cannot be written.
     """
     with table.filled(directory) as folder:
-        folder.mkdir()
-        for speaker in range(speakers):
-            for emotion, number in np.ndindex(len(EMOTIONS), per_class):
-                rng = np.random.default_rng([seed, speaker, emotion, number])
-                name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
-                sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
-                soundfile.write(folder / name, sound, SAMPLE_RATE, subtype="PCM_16")
+        _write(scale, folder, speakers, per_class, seed)
+
+
+def _write(scale: Scale, folder: Path, speakers: int, per_class: int, seed: int) -> None:
+    folder.mkdir()
+    for speaker in range(speakers):
+        for emotion, number in np.ndindex(len(EMOTIONS), per_class):
+            rng = np.random.default_rng([seed, speaker, emotion, number])
+            name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
+            sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
+            table.write_wav(folder / name, sound)
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:

@@ -37,7 +37,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from scipy.fft import next_fast_len
 from scipy.signal import resample_poly
 
@@ -47,7 +46,7 @@ from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
 RECIPE_VERSION = 1  # in the cache folder's name; add one when the same seed gives other bytes
-SPEAKERS = 10
+SPEAKERS, PER_EMOTION, SEED = 10, 5, 0  # of the corpus in the cache
 NEUTRAL_LEVEL = 10 ** (-30 / 20)  # root mean square; leaves room for anger's peaks
 # How the Mac's second, binary file beside a file on a foreign disk begins.
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02\xff\xfe"
@@ -180,11 +179,15 @@ def ensure(directory: Path) -> Path:
     Raises:
         ReproError: it cannot be made there.
     """
-    return table.ensure(directory, make)
+    return table.ensure(directory, lambda tree: _write_tree(tree, SPEAKERS, PER_EMOTION, SEED))
 
 
 def make(
-    directory: str | Path, *, speakers: int = SPEAKERS, per_emotion: int = 5, seed: int = 0
+    directory: str | Path,
+    *,
+    speakers: int = SPEAKERS,
+    per_emotion: int = PER_EMOTION,
+    seed: int = SEED,
 ) -> Path:
     """Write the corpus; the same arguments give the same bytes.
 
@@ -282,7 +285,7 @@ def _write_session(folder: Path, turns: list[Turn]) -> None:
         for turn in (turn for turn in turns if turn.dialogue == dialogue):
             waveform = _shape(sounds[turn], turn)
             wav = wavs / f"{turn.utterance}.wav"
-            soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
+            table.write_wav(wav, waveform)
             start, end = end + 0.5, end + 0.5 + len(waveform) / SAMPLE_RATE
             times = f"[{start:.4f} - {end:.4f}]"
             lines.append(f"{times}\t{turn.utterance}\t{turn.label}\t[3.0000, 3.0000, 3.0000]")

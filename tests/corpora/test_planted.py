@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import resource
+import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from repro import paper
@@ -151,6 +155,50 @@ def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(
     assert corpus_hash(again) == corpus_hash(table)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == begun
     assert corpus_hash(load_corpus("planted-80ms", folder)) == corpus_hash(table)
+
+
+def _purge(folder: Path) -> None:
+    for path in folder.glob("*_p0[01]_*"):
+        path.unlink()
+
+
+def _cut(folder: Path) -> None:
+    next(folder.glob("*.wav")).write_bytes(b"RIFF")
+
+
+def _add(folder: Path) -> None:
+    shutil.copy(next(folder.glob("*_00.wav")), folder / "v1_p99_sad_00.wav")
+
+
+def _turn_into_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+@pytest.mark.parametrize("spoil", [_purge, _cut, _add, _turn_into_file])
+def test_a_cache_that_is_not_whole_is_made_again(
+    spoil: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = planted.default_root("planted-80ms")
+    table = load_corpus("planted-80ms")
+    spoil(folder)
+    assert corpus_hash(load_corpus("planted-80ms")) == corpus_hash(table)
+    for path in table["path"]:
+        assert soundfile.info(path).frames == planted.SAMPLES
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(ReproError, match=r"80ms-1: .*File too large.*set XDG_CACHE_HOME"):
+            load_corpus("planted-80ms")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "repro").iterdir()) == []
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
