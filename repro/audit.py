@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from repro import files, results
 from repro.errors import ReproError
 
+# What of a fold's provenance can change its scores: folds that differ in it are not compared.
+MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
+
 
 class Run(NamedTuple):
     """What is compared with each other: the variants of one study, preset and corpus."""
@@ -93,7 +96,8 @@ def check(path: str | Path) -> Outcome:
     if torn:
         faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
     tallies = _tallies([record for _, record in folds.values()])
-    faults += _mixed_precisions([record for _, record in folds.values()])
+    for name, what in MUST_BE_EQUAL.items():
+        faults += _mixed([record for _, record in folds.values()], name, what)
     for tally in tallies:
         name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
         faults += [f"{name}: missing {each}" for each in tally.missing]
@@ -165,15 +169,15 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     return tallies
 
 
-def _mixed_precisions(records: list[dict[str, Any]]) -> list[str]:
-    """Say which studies hold folds that were trained in different precisions."""
+def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
+    """Say which studies hold folds that differ in a part of their provenance."""
     held: dict[tuple[str, str, str], Counter[str]] = {}
     for record in records:
         run = record["study"], record["preset"], record["corpus"]["name"]
-        held.setdefault(run, Counter())[record["provenance"]["precision"]] += 1
+        held.setdefault(run, Counter())[(results.EARLIER | record["provenance"])[name]] += 1
     return [
-        f"{study} ({preset}, {corpus}): folds of different precisions, "
-        + " and ".join(f"{number} in {precision}" for precision, number in counts.items())
+        f"{study} ({preset}, {corpus}): folds of different {what}, "
+        + " and ".join(f"{number} in {value}" for value, number in counts.items())
         for (study, preset, corpus), counts in held.items()
         if len(counts) > 1
     ]

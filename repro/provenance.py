@@ -17,7 +17,9 @@ import repro
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
     """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
-    The date is the day in UTC, as YYYY-MM-DD.
+    `statistics` says how batch normalisation added up: `exact`, see `repro.layers`, or `cudnn`. It
+    is `torch` for what an earlier version made, which did not say so. The date is the day in UTC,
+    as YYYY-MM-DD.
     """
     on_gpu = device.type == "cuda"
     return {
@@ -26,6 +28,7 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
         "precision": precision,
+        "statistics": "cudnn" if on_gpu else "exact",
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),

@@ -179,6 +179,10 @@ def parse(line: bytes) -> dict[str, Any]:
     return record
 
 
+# What an earlier version did not say of its folds.
+EARLIER = {"statistics": "torch"}
+
+
 def read(path: str | Path, **only: Collection[str]) -> Results:
     """Read a results file into tidy tables.
 
@@ -197,7 +201,8 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
         where |= {"average": protocol["average"], "held_out": protocol["folds"]}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
-        folds.append(where | {"experiment": record["experiment"]} | record["provenance"] | where)
+        made_by = EARLIER | record["provenance"]
+        folds.append(where | {"experiment": record["experiment"]} | made_by | where)
         epochs = range(1, len(record["history"]) + 1)
         histories.append(pd.DataFrame({"epoch": epochs, "loss": record["history"]}).assign(**where))
         table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})

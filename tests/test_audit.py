@@ -125,19 +125,27 @@ def test_two_settings_under_one_name(tmp_path: Path) -> None:
     assert fault == "pooling gap (smoke, emodb): folds of 2 different settings under one name"
 
 
-def test_folds_of_two_precisions_are_a_mix(tmp_path: Path) -> None:
-    half, full = (
-        {"provenance": RECORD["provenance"] | {"precision": name}} for name in ("bf16", "fp32")
+@pytest.mark.parametrize(
+    ("name", "values", "what"),
+    [
+        ("precision", ("bf16", "fp32"), "precisions, 2 in bf16 and 1 in fp32"),
+        # An earlier version did not say how it added up.
+        ("statistics", (None, "exact"), "batch statistics, 2 in torch and 1 in exact"),
+    ],
+)
+def test_folds_of_two_ways_of_computing_are_a_mix(
+    name: str, values: tuple[str | None, str], what: str, tmp_path: Path
+) -> None:
+    one, other = (
+        {"provenance": RECORD["provenance"] | ({name: value} if value else {})} for value in values
     )
     path = file_of(
         tmp_path / "r.jsonl",
-        *(record(variant=v, key=v, **half) for v in ("gap", "attention")),
-        record(variant="bilinear", key="bilinear", **full),
-        record(preset="demo", key="1", **full),
+        *(record(variant=v, key=v, **one) for v in ("gap", "attention")),
+        record(variant="bilinear", key="bilinear", **other),
+        record(preset="demo", key="1", **other),
     )
-    assert audit.check(path).faults == [
-        "pooling (smoke, emodb): folds of different precisions, 2 in bf16 and 1 in fp32"
-    ]
+    assert audit.check(path).faults == [f"pooling (smoke, emodb): folds of different {what}"]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
