@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 import time
@@ -13,18 +14,22 @@ import torch
 
 import repro
 
+PLAN = Path(__file__).parents[1] / "book" / "plan.md"
+
 
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
     """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
     `statistics` says how batch normalisation added up: `exact`, see `repro.layers`, or `cudnn`. It
-    is `torch` for what an earlier version made, which did not say so. The date is the day in UTC,
-    as YYYY-MM-DD.
+    is `torch` for what an earlier version made, which did not say so. `plan` names the text of
+    `book/plan.md`, which says beforehand what is tested on nEMO. The date is the day in UTC, as
+    YYYY-MM-DD.
     """
     on_gpu = device.type == "cuda"
     return {
         "version": repro.__version__,
         "commit": _commit(),
+        "plan": _plan(),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
         "precision": precision,
@@ -39,6 +44,15 @@ def lasting(device: torch.device, precision: str) -> dict[str, Any]:
     """Return of `made_by` what must stay the same for a training to go on where it stopped."""
     facts = made_by(device, precision, seconds=0.0)
     return {name: fact for name, fact in facts.items() if name not in ("date", "seconds")}
+
+
+@cache
+def _plan() -> str | None:
+    """Return 12 hex digits of the checksum of the plan; None outside of a checkout."""
+    try:
+        return hashlib.sha256(PLAN.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return None
 
 
 @cache

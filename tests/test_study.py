@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import soundfile
 import tiny_corpus
 import torch
 
-from repro import config, crossval, metrics, paper, results, study, trainer
+from repro import config, crossval, metrics, paper, results, study
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
@@ -152,6 +153,9 @@ def test_each_fold_is_a_line_that_says_all_of_itself(
         assert provenance["precision"] == "fp32" and provenance["device"].startswith("cpu")
         assert provenance["seconds"] > 0 and provenance["threads"] >= 1
         assert {"version", "commit", "torch", "date"} <= set(provenance)
+        plan = (Path(study.__file__).parents[1] / "book" / "plan.md").read_bytes()
+        assert provenance["plan"] == hashlib.sha256(plan).hexdigest()[:12]
+        assert provenance["statistics"] == "exact"
 
 
 def test_a_second_run_trains_nothing(
@@ -327,7 +331,7 @@ def test_results_without_a_file_leave_nothing_behind(
 ) -> None:
     grid = study.variants("pooling", "smoke", SMALL)
     monkeypatch.setattr(study, "variants", lambda *_: grid)
-    trainer.compiler_works("cpu")  # torch's cache goes to the folder of the first compilation
+    torch.optim.SGD([torch.zeros(1)])  # torch's compiler comes with it, and makes a folder, once
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = study.collect(
         "pooling", corpus="emodb", root=corpus, preset="smoke", device="cpu", only="gap"
