@@ -2,7 +2,7 @@
 
 Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
 millions of positions of a batch one after another in float32: gradients are then off by several per
-cent. `norm_relu` adds up one segment at a time, as a tree, and the segments in float64.
+cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64.
 `mean_of_first_map` is the network of Section 3.2 up to its last layer, and stores no map at all.
 
 A GPU uses neither.
@@ -23,6 +23,7 @@ from repro import paper
 from repro.config import Shape
 from repro.shapes import Float
 
+PART = 2**20  # values of maps that are worked on at once, as they fit the cache
 ROWS = 50  # of a map, whose products are held at once
 
 _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
@@ -78,7 +79,7 @@ def first_convolution(
 
 
 class _FirstConvolution(torch.autograd.Function):
-    """A convolution whose gradient is added up over segments in float64.
+    """A convolution whose gradient is added up a few segments at a time, and these in float64.
 
     It is a small difference of large sums: the norm that follows makes the gradients of a map add
     up to 0, and most of a spectrogram is nearly the same number. Over a batch in float32 it is off
@@ -95,7 +96,7 @@ class _FirstConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         total = torch.zeros_like(weight, dtype=torch.float64)
-        for g_n, x_n in zip(gradient.split(1), x.split(1), strict=True):
+        for g_n, x_n in _parts(gradient, x):
             total += conv2d_weight(x_n, weight.shape, g_n.to(x.dtype), stride=ctx.stride)
         return None, total.to(weight.dtype), None
 
@@ -107,7 +108,7 @@ class _FirstConvolution(torch.autograd.Function):
 def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Return mean and variance of each channel, in float64."""
     sums = torch.zeros(2, x.shape[1], dtype=torch.float64)
-    for x_n in x.split(1):
+    for (x_n,) in _parts(x):
         values = _positions(x_n)
         sums += torch.stack([values.sum(0), (values * values).sum(0)])
     mean, second = sums / (x.numel() // x.shape[1])
@@ -115,7 +116,7 @@ def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float
 
 
 class _NormReLU(torch.autograd.Function):
-    """`norm_relu` by the statistics of the batch, one segment at a time, as that fits the cache.
+    """`norm_relu` by the statistics of the batch, a few segments at a time, as they fit the cache.
 
     With x̂ = (x - mean) / √(var + ε) and N positions, the gradient of x is
 
@@ -143,7 +144,7 @@ class _NormReLU(torch.autograd.Function):
         window = paper.POOL_WINDOW if pool else 1
         n, c, h, w = x.shape
         y = x.new_empty(n, h // window, w // window, c).permute(0, 3, 1, 2)  # channels last
-        for x_n, y_n in zip(x.split(1), y.split(1), strict=True):
+        for x_n, y_n in _parts(x, y):
             if pool:
                 x_n, _ = _max_pool(x_n, sign)
             _store(_affine(x_n, scale * sign if pool else scale, shift, y_n).relu_(), y_n)
@@ -155,10 +156,10 @@ class _NormReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
         mean, rstd, scale, sign = ctx.channels
-        segments = list(zip(gradient.split(1), x.split(1), y.split(1), strict=True))
+        parts = _parts(x, y, gradient)
         sums = torch.zeros(2, x.shape[1], dtype=torch.float64)
         places = []
-        for g_n, x_n, y_n in segments:
+        for x_n, y_n, g_n in parts:
             if ctx.pool:
                 x_n, found = _max_pool(x_n, sign)
                 places.append(found)
@@ -169,7 +170,7 @@ class _NormReLU(torch.autograd.Function):
         count = x.numel() // x.shape[1]
         slope = -scale * rstd * d_gamma / count
         shift = -scale * d_beta / count - slope * mean
-        for n, (g_n, x_n, y_n) in enumerate(segments):
+        for n, (x_n, y_n, g_n) in enumerate(parts):
             g_n = _relu_backward(g_n, y_n).to(_wide(x))
             if ctx.pool:
                 size = x_n.shape[2:]
@@ -180,12 +181,18 @@ class _NormReLU(torch.autograd.Function):
         return x, d_gamma.to(wide), d_beta.to(wide), None, None, None, None
 
 
+def _parts(x: Tensor, *others: Tensor) -> list[tuple[Tensor, ...]]:
+    """Part maps, and what belongs to them, into a few segments at a time."""
+    few = max(1, PART // x[0].numel())
+    return list(zip(*(each.split(few) for each in (x, *others)), strict=True))
+
+
 def _wide(x: Tensor) -> torch.dtype:
     """Return the type to compute in: that of x, but no less than float32."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _positions(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "positions c"]:
+def _positions(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "positions c"]:
     return x.permute(0, 2, 3, 1).flatten(0, 2).to(_wide(x))
 
 
@@ -193,7 +200,7 @@ def _by_channel(values: Float[Tensor, " c"], x: Tensor) -> Float[Tensor, "c 1 1"
     return values.to(_wide(x))[:, None, None]
 
 
-def _affine(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> Float[Tensor, "1 c h w"]:
+def _affine(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> Float[Tensor, "n c h w"]:
     """Return scale · x + shift, by channel, in the memory of `out` unless that is bfloat16."""
     x = x.to(_wide(x))
     out = out if out.dtype == x.dtype else torch.empty_like(x)
@@ -206,7 +213,7 @@ def _store(found: Tensor, out: Tensor) -> None:
         out.copy_(found)
 
 
-def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "1 c i j"], Tensor]:
+def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "n c i j"], Tensor]:
     """Return 2×2 maxima of sign · x, and where they lie."""
     x = x.to(_wide(x))
     if sign.min() < 0:
