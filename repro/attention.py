@@ -40,7 +40,7 @@ class Maps(NamedTuple):
 
 def measure(
     network: SpeechEmotionNetwork,
-    segments: Sequence[Float[Tensor, "_ 1 bins frames"]],
+    segments: Iterable[Float[Tensor, "_ 1 bins frames"]],
     waveforms: Sequence[Float[Tensor, " _"]],
     predictions: pd.DataFrame,
     device: torch.device | str = "cpu",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from repro.shapes import Float, Int
 
 PART = 64  # segments that are brought to one scale at once
 
-OnScored = Callable[[SpeechEmotionNetwork, list[Tensor], pd.DataFrame], None]
+OnScored = Callable[[SpeechEmotionNetwork, Iterator[Tensor], pd.DataFrame], None]
 
 
 @dataclass(frozen=True)
@@ -186,16 +186,15 @@ def run_fold(
     network = initial_network(experiment.network, seed)
     training = training_set(features, fold, network, experiment.training, seed)
 
-    def test_segments() -> list[Tensor]:
+    def test_segments() -> Iterator[Tensor]:
         return _test_segments(features, fold, training.limits)
 
     def score() -> Tensor:
-        test = test_segments()  # not kept while the network trains
-        lengths = [len(of_utterance) for of_utterance in test]
-        joined = torch.cat(test)
-        del test  # half a gigabyte of IEMOCAP
-        logits = trainer.predict(network, joined, device=device, precision=precision)
-        return _utterance_scores(logits.split(lengths), fold, experiment.protocol)
+        logits = [
+            trainer.predict(network, of_utterance, device=device, precision=precision)
+            for of_utterance in test_segments()
+        ]
+        return _utterance_scores(logits, fold, experiment.protocol)
 
     def accuracy(scores: Tensor) -> float:
         predictions = _predictions(features.table, fold, scores)
@@ -311,18 +310,11 @@ def fold_seed(seed: int, fold: Fold) -> int:
 
 def _test_segments(
     features: Features, fold: Fold, limits: tuple[float, float] | None
-) -> list[Tensor]:
-    """Give the segments, 0.4 s apart, of each test utterance."""
-    device = features.segments.device
-    return [
-        spectrogram.segments(
-            features.waveform(int(row)).to(device),
-            features.front_end,
-            paper.TEST_HOP_SECONDS,
-            limits,
-        )
-        for row in fold.test
-    ]
+) -> Iterator[Tensor]:
+    """Give the segments, 0.4 s apart, of each test utterance: all would be gigabytes."""
+    for row in fold.test:
+        waveform = features.waveform(int(row)).to(features.segments.device)
+        yield spectrogram.segments(waveform, features.front_end, paper.TEST_HOP_SECONDS, limits)
 
 
 def _utterance_scores(

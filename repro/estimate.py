@@ -212,16 +212,13 @@ class Meter:
     def memory(self, task: Task, tables: dict[Source, pd.DataFrame]) -> int:
         """Return the bytes that a task takes on the device.
 
-        The corpus lies there as segments, and for a moment those of the held-out speaker twice. A
-        training set with a scale of its own is a copy. The rest is what the network knows of the
-        segments beforehand, and what it computes with.
+        The corpus lies there as segments, and a training set with a scale of its own as a copy. The
+        rest is what the network knows of the segments beforehand, and what it computes with.
         """
         source, front_end = input_of(task)
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
-        train, test = _segments(task, tables[source])
-        segments = corpus + 2 * test
-        if front_end.scale == "training-set":
-            segments += train
+        train, _ = _segments(task, tables[source])
+        segments = corpus + (train if front_end.scale == "training-set" else 0)
         speed = self.speed(task, train)
         return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
 

@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -516,7 +516,9 @@ def run_task(
     kept = _checkpoint(task, device, precision, partial) if partial else None
     seen: dict[str, Any] = {}
 
-    def look(network: SpeechEmotionNetwork, test: list[Tensor], predictions: pd.DataFrame) -> None:
+    def look(
+        network: SpeechEmotionNetwork, test: Iterator[Tensor], predictions: pd.DataFrame
+    ) -> None:
         waveforms = [features.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
