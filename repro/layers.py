@@ -47,6 +47,21 @@ def norm_relu(
     return F.relu(x, inplace=True)
 
 
+def conv_norm_relu(
+    x: Float[Tensor, "n c h w"], conv: nn.Conv2d, norm: nn.BatchNorm2d, pool: bool
+) -> Float[Tensor, "n d i j"]:
+    """Return `norm_relu` of a convolution: in evaluation on a processor, both are one."""
+    if norm.training or x.device.type != "cpu":
+        return norm_relu(conv(x), norm, pool)
+    assert norm.running_mean is not None and norm.running_var is not None and conv.bias is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = norm.bias + (conv.bias - norm.running_mean) * scale
+    x = F.conv2d(x, conv.weight * scale[:, None, None, None], shift, padding=conv.padding)
+    if pool:
+        x = F.max_pool2d(x, paper.POOL_WINDOW)
+    return F.relu(x, inplace=True)
+
+
 @torch.no_grad()
 def track(
     norm: nn.BatchNorm2d, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: int

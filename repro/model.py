@@ -21,7 +21,14 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import Network, Shape
 from repro.errors import ReproError
-from repro.layers import Moments, first_convolution, mean_of_first_map, moments, norm_relu
+from repro.layers import (
+    Moments,
+    conv_norm_relu,
+    first_convolution,
+    mean_of_first_map,
+    moments,
+    norm_relu,
+)
 from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
@@ -80,7 +87,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         for conv, norm, pooled in zip(self.convs, self.norms, self.pooled, strict=True):
-            x = norm_relu(conv(x), norm, pooled)  # type: ignore[arg-type]
+            x = conv_norm_relu(x, conv, norm, pooled)  # type: ignore[arg-type]
         return x
 
 

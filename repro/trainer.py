@@ -28,7 +28,7 @@ from repro.model import CLASSES
 from repro.shapes import Float, Int
 
 Precision = Literal["fp32", "bf16"]
-PREDICT_BATCH = {"cpu": 8, "cuda": 64}  # on a processor, so few that their maps fit the cache
+PREDICT_BATCH = {"cpu": 2, "cuda": 64}  # on a processor, so few that their maps fit the cache
 ROOM = 8 * 2**30  # bytes of available memory
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from repro import audio, config, paper, spectrogram, study, trainer
 from repro.corpora import load_corpus
-from repro.layers import norm_relu
+from repro.layers import conv_norm_relu, norm_relu
 from repro.model import FirstLayerNetwork, SpeechEmotionNetwork, build_network
 
 SHAPES = study.variants("filter-shapes", "paper") | {
@@ -56,6 +56,17 @@ def test_norm_relu_is_that_of_torch(size: tuple[int, int], pool: bool, training:
     found = passed_through(norm_relu, x, ours, pool)
     for name, expected in passed_through(plain, x, theirs, pool).items():
         assert torch.allclose(found[name], expected.to(found[name]), atol=1e-12), name
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_in_evaluation_a_convolution_and_its_norm_are_one(pool: bool) -> None:
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 4, 3, padding=1).double(), nn.BatchNorm2d(4).double()
+    norm(torch.randn(8, 4, 5, 5).double() + 1)  # statistics other than 0 and 1
+    norm.weight.data.copy_(torch.tensor([1.0, -0.5, 0.3, 2.0]))
+    x = torch.randn(2, 3, 7, 9).double()
+    found = conv_norm_relu(x, conv, norm.eval(), pool)
+    torch.testing.assert_close(found, plain(conv(x), norm, pool))
 
 
 def test_of_a_map_its_norm_keeps_that_alone_and_what_it_gives() -> None:

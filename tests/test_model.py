@@ -240,7 +240,7 @@ def test_in_bfloat16_quiet_parts_are_told_apart() -> None:
 
 
 def test_max_pooling_follows_the_convolution_that_it_is_named_after() -> None:
-    network = build_network(replace(SMALL, pools=(5,))).eval()
+    network = build_network(replace(SMALL, pools=(5,)))
     sizes = []
     for conv in network.trunk.convs:
         conv.register_forward_hook(lambda m, i, o: sizes.append(tuple(o.shape[2:])))
