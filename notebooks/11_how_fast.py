@@ -53,8 +53,8 @@ machines = speed.benchmarks(published / "bench")
 # The **error** is that of a training step. For each parameter it is |g − g64| / |g64|, where g is its
 # gradient and g64 that of the same step in float64; the largest counts, of parameters whose true
 # gradient is not zero. As maps in float64 need much memory, this step is one on 8 segments. They are
-# noise, most of it as near to −1 as most of a spectrogram; so are all segments trained on here. Over
-# a whole batch there is more to add up, and the errors are larger.
+# noise, most of it as near to −1 as most of a spectrogram; so are all segments trained on here. A
+# whole batch adds up eight times as many numbers.
 #
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
 # multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.

@@ -327,7 +327,7 @@ def prediction(where: Where) -> list[Row]:
     network, samples = build_network(config.Network()), round(SPEECH_SECONDS * paper.SAMPLE_RATE)
     waveforms = torch.randn(PREDICTED, samples, device=where.device) / 10
 
-    def utterances() -> float:
+    def utterances() -> int:
         cut = partial(spectrogram.segments, hop_seconds=paper.TEST_HOP_SECONDS)
         segments = torch.cat([cut(waveform, config.FrontEnd()) for waveform in waveforms])
         trainer.predict(network, segments, device=where.device, precision=where.precision)
@@ -355,7 +355,7 @@ def peak_of_fold(where: Where, scale: str) -> int:
     seconds = np.repeat(list(LENGTHS), list(LENGTHS.values()))
     table = pd.DataFrame({"samples": (seconds * paper.SAMPLE_RATE).round().astype(int)})
     names = table.index.astype(str)
-    table = table.assign(path=names, utterance=names, speaker=table.index % paper.FOLDS)
+    table = table.assign(path=names, utterance=names, speaker=names.str[-1])  # ten speakers
     table["emotion"] = np.resize(paper.EMOTIONS, len(table))
     training = config.Training(epochs=1, milestones=(), max_segments=2 * paper.BATCH_SIZE)
     front_end = config.FrontEnd(scale=scale)  # type: ignore[arg-type]

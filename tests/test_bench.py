@@ -8,6 +8,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 import torch
 from results_line import RECORD
 
-from repro import bench, config, crossval, paper, spectrogram
+from repro import bench, config, crossval, paper, spectrogram, trainer
 from repro.bench import Where
 from repro.errors import ReproError
 from repro.model import build_network
@@ -88,15 +89,16 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
     torch.testing.assert_close(*found, atol=1e-7, rtol=1e-7)
 
 
-def test_the_error_of_each_way_to_train_is_found() -> None:
+@pytest.mark.parametrize(("precision", "low", "high"), [("fp32", 0, 2e-4), ("bf16", 5e-3, 0.2)])
+def test_the_error_of_each_way_to_train_is_found(
+    precision: trainer.Precision, low: float, high: float
+) -> None:
     ways = [*bench.LOOPS, bench.TRAINER]
-    for precision, bound in (("fp32", 1e-4), ("bf16", 0.1)):
-        found = dict(zip(ways, bench.errors(ways, ALONE, Where(CPU, precision)), strict=True))
-        assert found["+ our layers"] == found["+ memory kept"] < 1e-4
-        assert 1e-4 < found["+ channels last"] < 0.1  # by torch's batch normalisation
-        assert 1e-3 < found["+ bfloat16"] < 0.1
-        assert 0 < found[bench.TRAINER] < bound
-    assert found[bench.TRAINER] > 1e-3
+    found = dict(zip(ways, bench.errors(ways, ALONE, Where(CPU, precision)), strict=True))
+    assert low < found[bench.TRAINER] < high
+    assert 0 < found["+ our layers"] == found["+ memory kept"] < 2e-4
+    assert 5e-3 < found["+ bfloat16"] < 0.2
+    assert found["+ channels last"] > 10 * found[bench.TEXTBOOK]  # by torch's batch normalisation
 
 
 def write_poolings(
@@ -166,10 +168,9 @@ def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path:
     exact = {"statistics": "exact"}
     second = write_poolings(tmp_path / "new.jsonl", 0.1, folds=3, provenance=exact, gap=1)
     assert set(speed.compared("statistics", first, second)["exact − torch"]) == {"−50.0"}
-    assert "exact statistics and torch's" not in speed.trained_with(first).data
-    assert speed.trained_with(first, second).data.startswith(
-        "All of these networks were trained with torch's statistics and exact statistics"
-    )
+    past = "with torch's batch statistics, which were this library's before it had its own."
+    assert speed.trained_with(first).data == f"These were trained {past}"
+    assert speed.trained_with(second).data == "These were trained with exact batch statistics."
     assert speed.trained_with(tmp_path / "none.jsonl") is None
 
 
@@ -212,7 +213,9 @@ def test_everything_is_measured_under_its_name(
     small = config.Network(stride=(8, 8))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "RESOLVED", 0.01)
-    monkeypatch.setattr(bench.config, "Network", lambda: small)
+    # A process of its own unpickles the settings as those of the class.
+    here = SimpleNamespace(**vars(config) | {"Network": lambda: small})
+    monkeypatch.setattr(bench, "config", here)
     alone = {shape: config.Experiment(network=ALONE) for shape in bench.SWEEP}
     monkeypatch.setattr(bench.study, "variants", lambda *_: alone)
     monkeypatch.setattr(bench, "memory", lambda _: [])

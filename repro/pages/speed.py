@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -19,7 +20,13 @@ from repro.spectrogram import segment_count
 RUN = ["preset", "variant", "fold", "seed"]
 # By column of the folds: what differs between two arithmetics, the newer one first.
 ARITHMETICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
-IN_WORDS = wording.PRECISIONS | {"exact": "exact statistics", "torch": "torch's statistics"}
+IN_WORDS = {
+    "bf16": "in bfloat16",
+    "fp32": "in float32",
+    "exact": "with exact batch statistics",
+    "torch": "with torch's batch statistics",
+    "cudnn": "with those of a GPU",
+}
 
 
 def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
@@ -83,9 +90,8 @@ def trained_with(*files: Path) -> Markdown | None:
     found = _runs(files)["statistics"].unique()
     if not len(found):
         return None
-    names = " and ".join(IN_WORDS.get(name, name) for name in found)
-    past = ", as this library trained before it had statistics of its own" * ("torch" in found)
-    return Markdown(f"All of these networks were trained with {names}{past}.")
+    past = ", which were this library's before it had its own" * ("torch" in found)
+    return Markdown(f"These were trained {' and '.join(IN_WORDS[name] for name in found)}{past}.")
 
 
 def compared(by: str, *files: Path) -> pd.DataFrame | None:
@@ -148,7 +154,7 @@ def gain(by: str, *files: Path) -> Markdown | None:
     seeds = wording.many(pairs["seed"].nunique(), "seed")
     return Markdown(
         f"In another arithmetic (preset {preset}, {seeds} that both have), attention − GAP on "
-        f"{wording.title(corpus)} is {found[old]} in {IN_WORDS[old]}, and {found[new]} in "
+        f"{wording.title(corpus)} is {found[old]} {IN_WORDS[old]}, and {found[new]} "
         f"{IN_WORDS[new]}. The second minus the first is {found['apart']}."
     )
 
@@ -168,4 +174,4 @@ def _on_common_folds(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     groups = [set(zip(of["fold"], of["seed"], strict=True)) for _, of in predictions.groupby(by)]
     common = set.intersection(*groups) if groups else set()
     units = zip(predictions["fold"], predictions["seed"], strict=True)
-    return predictions[[unit in common for unit in units]]
+    return predictions[np.array([unit in common for unit in units], dtype=bool)]
