@@ -9,12 +9,12 @@
 # %% [markdown]
 # # How fast, and why
 #
-# *How long does it take to find out, and what does the time go into?*
+# *How long does it take to find out, what does the time go into, and what is the arithmetic worth?*
 #
 # Behind each page of this book stand many small training runs. `repro bench` measures how fast they
-# are on a machine, beside the way in which public programs train such networks, and beside what the
-# machine could do at best. This page shows the measurements that lie in `results/bench/`, one file
-# for each machine.
+# are on a machine, beside the way in which public programs train such networks, and how exact each
+# way computes what it trains by. This page shows the measurements that lie in `results/bench/`, one
+# file for each processor, made by `repro bench --json`.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -33,72 +33,66 @@ from repro.report import find_project
 
 published = find_project() / "results"
 machines = speed.benchmarks(published / "bench")
-speed.measured_on(machines)
 
 # %% [markdown]
 # ## Beside the usual way
 #
-# The usual way of training: the network written down layer after layer, float32, maps that lie one
-# channel after the other, a `DataLoader` over precomputed features, nothing compiled. The usual
-# front end: librosa, one segment after the other, though test segments overlap by four fifths. All
-# run in turns; the two ways of training each have a process of their own, as memory that one keeps
-# would speed up the other. The numbers are medians. The last column says how close the trainer comes
-# to what the machine's arithmetic, or its memory, would allow if nothing else took time, and how
-# close the front end comes to its Fourier transforms alone.
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-speed", "caption": "Work per second: training in segments, the front end in seconds of speech, prediction in utterances of 5 s."}}
-common.table(speed.rates(machines), decimals=2)
-
-# %% [markdown]
-# The front end computes the spectrum of an utterance once and cuts the segments from it, where they
-# overlap as where they do not. What it cannot share is the µ-law: each segment is scaled by its own
-# extremes first, so each needs logarithms of its own.
-
-# %% tags=["remove-input"]
-speed.front_end(machines)
-
-# %% [markdown]
-# ## What each step brings
+# - **Textbook loop**: the network written down layer after layer, float32, maps that lie one channel
+#   after the other, a `DataLoader` over precomputed features, batches of 64 segments as in the paper.
+# - **Public loop**: the same in batches of 32, as the best-known public re-implementation trains.
+# - The rows with a **plus** lead from the textbook loop to the trainer, each with all that stand above
+#   it: what follows explains them.
+# - **Trainer**: what `repro run` trains with.
+# - The usual **front end**: librosa, one segment after the other, though test segments overlap by
+#   four fifths.
 #
-# The steps from the usual loop to the trainer, for the attention network. Each row with a plus adds
-# one step to those above it. The trainer has them all, and does without a loader. The last row is
-# the trainer with a compiled network, or on a GPU, where it compiles, without. Differences smaller
-# than the spread mean nothing.
+# All run in turns; ways that keep memory have a process to themselves, as it would speed up the others.
+# The value is the median of seven rounds, beside it is what the middle half of them lie between, and
+# the ratio is to the first way of doing the same. Differences smaller than the spread mean nothing.
+#
+# The **error** is that of a training step. For each parameter it is |g − g64| / |g64|, where g is its
+# gradient and g64 that of the same step in float64; the largest counts, of parameters whose true
+# gradient is not zero. As maps in float64 need much memory, this step is one on 8 segments. They are
+# noise, most of it as near to −1 as most of a spectrogram; so are all segments trained on here. A
+# whole batch adds up eight times as many numbers.
+#
+# The **share** is how close the convolutions of the trainer come to the rate at which this machine
+# multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-steps", "caption": "Training the attention network, in segments per second, from the usual loop to the trainer."}}
-common.table(speed.steps(machines), decimals=1)
+# %% tags=["hide-input"]
+speed.measured(machines)
 
 # %% [markdown]
+# The memory is the peak of one fold with as many segments as IEMOCAP gives, with one scale for each
+# segment, as in the paper, and with one for the whole training set.
+#
 # - **Channels last.** The library's convolutions read and write all channels of a position together.
-#   Given maps in the other order they copy them first.
+#   Given maps in the other order they copy them first. Torch's batch normalisation, though, adds up
+#   maps that lie so position by position, millions of them in float32, and loses digits by it.
+# - **Our layers.** Batch normalisation, ReLU and max-pooling in one, a few segments at a time, as they
+#   fit the cache; the sums of the parts are put together in float64. ReLU comes after max-pooling: the
+#   maximum is the same, and a quarter of the positions is left to visit. The maps are overwritten by
+#   their gradients, which saves memory. The gradient of the first convolution is added up likewise.
 # - **Memory that is kept.** The maps of a batch take gigabytes. The C library gives them back to the
 #   system when a step ends, and the system hands them out again page by page, each filled with zeros.
 #   The trainer asks the C library to keep them, where there is room.
+# - **bfloat16**, where it is asked for by `--precision bf16`; without that everything is float32. It
+#   saves time on a machine that has units for it, and costs digits: see the column of errors. The
+#   scaling of the paper's Section 2.1 puts most of a spectrogram so close to −1 that bfloat16 would
+#   make one number of it. The first layer therefore adds 1 to what it reads, which its batch
+#   normalisation takes off again: near 0 bfloat16 tells small numbers apart. (One reading,
+#   `front_end.scale=segment-max`, has its quiet parts at 0 from the start, and is better trained in
+#   float32.) The pooling and the scores are computed in float32 all the same.
 # - **No loader.** All segments of a corpus are one tensor on the device; a batch is a selection of
 #   rows, and folds share the tensor. Nothing waits for the device within an epoch.
-# - **bfloat16** where the machine has units for it. The trainer chooses it without being asked;
-#   `repro run --precision fp32` goes without. The scaling of the paper's Section 2.1 puts most of a
-#   spectrogram so close to −1 that bfloat16 would make one number of it. The first layer therefore
-#   adds 1 to what it reads, which its batch normalisation takes off again: near 0 bfloat16 tells
-#   small numbers apart. (One reading, `front_end.scale=segment-max`, has its quiet parts at 0 from the
-#   start, and is better trained in float32.) The pooling and the scores are computed in float32.
-# - **The network of this book** gives the same scores as one that is written down in the paper's
-#   order, and does so faster:
-#   - *ReLU after max-pooling.* The maximum is the same, and ReLU and its gradient have a quarter of
-#     the positions to visit.
-#   - *The mean in the order of memory.* The gradient of a global average is the same number at every
-#     position. Written down in the other order than the map lies in, it slows the pass through ReLU
-#     behind it.
-#   - *Max-pooling that forgets its input.* For its gradient it is enough to know where the maxima
-#     lay. That saves memory, not time.
-#   - *Long filters in pieces.* A filter of 80 columns over one channel is one of 10 columns over
-#     eight shifted channels, and the library is made for those. Only the sweep of Fig. 2 has such
-#     filters.
+# - **No maps at all**, where one layer is all there is, as in Fig. 2: its convolution is linear in a
+#   spectrogram that does not change, so that the mean and variance of every filter follow from those
+#   of the patches that it reads. They are computed once for all epochs.
+# - **The front end** computes the spectrum of an utterance once and cuts the segments from it. What it
+#   cannot share is the µ-law: each segment is scaled by its own extremes first.
 #
-# Tried and left out, as they brought nothing here: compiling on a processor (the last row; what the
-# compiler makes of the gradient of max-pooling is slower than the library's own code); large memory
-# pages; and normalising only what max-pooling keeps, which is exact but needs a backward pass of its
-# own.
+# Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
+# on one GPU, are used through `--ray`, see {doc}`../cluster`.
 #
 # ## What bfloat16 does to accuracy
 #
@@ -107,35 +101,34 @@ common.table(speed.steps(machines), decimals=1)
 # brackets are 95% intervals over speakers. Seeds of the same precision differ as well: rounding
 # leads each training another way, as another order of the segments would.
 
+# %% tags=["remove-input"]
+precisions = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "bf16")]
+speed.trained_with(*precisions)
+
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-precisions", "caption": "WA and UA (%) on EmoDB after training in float32 and in bfloat16, and the difference between the two on the same seed."}}
-both = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "bf16")]
-precisions = speed.precisions(*both)
-Markdown("Not run yet.") if precisions is None else common.table(precisions)
+moved = speed.compared("precision", *precisions)
+Markdown("Not run yet.") if moved is None else common.table(moved)
 
 # %% tags=["remove-input"]
-speed.gain_by_precision(*both)
+speed.gain("precision", *precisions)
 
 # %% [markdown]
-# ## Many at once
+# ## What the published numbers are worth
 #
-# Folds are independent, and so are the seeds and variants of a study. More machines, or several folds
-# on one GPU, are used through `--ray`, see {doc}`../cluster`. To train several networks in one call
-# was tried as well, and is not what the trainer does:
+# Much of what this book publishes was trained while batch statistics were added up by torch, with the
+# errors that channels last has above. Here the poolings are trained again with exact ones
+# (`results/emodb/exact.jsonl`) on the same folds, from the same initial weights and in the same order
+# of segments. How far a score moves is how far rounding alone can move it.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-statistics", "caption": "WA and UA (%) on EmoDB after training with torch's batch statistics and with exact ones, and the difference between the two on the same seed."}}
+again = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "exact")]
+moved = speed.compared("statistics", *again)
+Markdown("Not run yet.") if moved is None else common.table(moved)
 
 # %% tags=["remove-input"]
-speed.several(machines)
+speed.gain("statistics", *again)
 
 # %% [markdown]
-# ## Memory, and more data
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-needs", "caption": "Peak memory of a fold of IEMOCAP's size; and seconds per epoch over one batch of segments (1×; on a GPU sixteen batches), over two and over four."}}
-common.table(speed.needs(machines), decimals=2)
-
-# %% [markdown]
-# The memory is the peak of one fold with as many segments as IEMOCAP gives: where memory is short,
-# and where there is plenty, so that the trainer keeps what is freed. The slope is that of the time
-# over the amount of data on logarithmic axes: at 1, twice the data take twice the time.
-#
 # ## Answer
 
 # %% tags=["hide-input"]

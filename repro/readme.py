@@ -14,7 +14,7 @@ import pandas as pd
 from repro import claims, paper, plots, results
 from repro.errors import ReproError
 from repro.pages import common, first, poolings, speed, wording
-from repro.report import OTHER_SOURCES, Source
+from repro.report import PRECISIONS, Source
 from repro.results import Results
 
 BEGIN = "<!-- verdicts: written by make edition -->"
@@ -50,7 +50,6 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
     trained = found.where(study="pooling") if len(found.folds) else found
     besides = [project / name for name in source.besides]
     readings = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
-    in_precisions = [project / name for name in OTHER_SOURCES["11_how_fast"].besides]
     notes = [
         common.fitted(trained, corpus) if len(trained.folds) else None,
         *(
@@ -58,7 +57,7 @@ def update(project: Path, source: Source, *, corpus: str) -> None:
             for file in besides
         ),
         *(first.at_its_best(_read(file, **readings)) for file in besides),
-        speed.gain_by_precision(*in_precisions),
+        speed.gain("precision", *(project / name for name in PRECISIONS)),
     ]
     shown = verdicts(found.predictions, [note.data for note in notes if note])
     text = f"{before}{begin}\n{shown}\n{end}{after}"

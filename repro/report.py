@@ -39,7 +39,7 @@ _HIDDEN_TAGS = ("parameters", "injected-parameters")
 class Source(NamedTuple):
     """What a page of the published edition is made from."""
 
-    results: str  # the file, below the project
+    results: str  # the file, below the project; or a pattern for several
     preset: str
     besides: tuple[str, ...] = ()  # further files; those of results are read as one with the first
 
@@ -48,15 +48,16 @@ EDITION_CORPUS = "emodb"
 SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
 OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl",))
 FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/emodb/readings.jsonl"))
+PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
     "00_does_it_replicate": FIRST,
     "03_pooling": OTHER_PRESETS,
     "05_readings": Source("results/emodb/readings.jsonl", "coarse"),
     "07_recovery": Source("results/planted/quick.jsonl", "quick"),
     "11_how_fast": Source(
-        "results/bench/cpu.json",
+        "results/bench/*.json",
         "paper",
-        besides=("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl"),
+        besides=(*PRECISIONS, "results/emodb/exact.jsonl"),
     ),
 }
 
@@ -182,8 +183,12 @@ def source_of(notebook: Path) -> Source:
 
 def files_of(notebook: Path) -> list[str]:
     """Return the results files of the published edition's page of a notebook."""
-    source = source_of(notebook)
-    return [source.results, *source.besides]
+    source, project = source_of(notebook), notebook.parent.parent
+    found: list[str] = []
+    for name in (source.results, *source.besides):
+        several = sorted(path.relative_to(project).as_posix() for path in project.glob(name))
+        found += several if "*" in name else [name]
+    return found
 
 
 def joined(source: Source, project: Path, folder: Path) -> Path:

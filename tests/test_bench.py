@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from results_line import RECORD
 
-from repro import bench, config, paper, spectrogram
+from repro import bench, config, crossval, paper, spectrogram, trainer
+from repro.bench import Where
 from repro.errors import ReproError
+from repro.model import build_network
 from repro.pages import speed
 
 CPU = torch.device("cpu")
+ALONE = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
 
 
 def test_the_lengths_are_those_that_give_iemocaps_segments() -> None:
@@ -30,77 +35,48 @@ def test_the_lengths_are_those_that_give_iemocaps_segments() -> None:
 
 
 def test_the_work_of_a_step_is_that_of_its_convolutions() -> None:
-    network = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
     positions = paper.BINS * paper.FRAMES
     forward = 2 * 16 * 10 * 2 * positions + 2 * 16 * 4
-    work = bench.least_work(network)
     # Going back, the filters have a gradient and the input has none; the linear layer has both.
-    assert work.operations == 2 * forward + 2 * 16 * 4
-    assert work.numbers == 16 * positions
+    assert bench.operations(ALONE) == 2 * forward + 2 * 16 * 4
 
 
-def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
-    turns: list[str] = []
+def test_ways_take_turns_and_the_median_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "ROUNDS", 3)
+    rates = iter([4.0, 10.0, 1.0, 30.0, 2.0, 20.0])
+    measured: list[str] = []
 
-    def slow() -> int:
-        turns.append("slow")
-        time.sleep(0.2 if len(turns) > 2 else 1)
-        return 1
+    def measure(way: str) -> float:
+        measured.append(way)
+        return next(rates)
 
-    def quick() -> int:
-        turns.append("quick")
-        time.sleep(0.05)
-        return 1
-
-    found = bench.compare({"slow": slow, "quick": quick}, CPU)
-    assert turns == ["slow", "slow", "quick", "quick"] * bench.ROUNDS
-    assert found["ratio"] == found["quick"] / found["slow"] > 1
-    assert found["slow"] <= 5 and found["quick"] <= 20  # sleeps are never shorter
-    assert found["spread"]["slow"][0] <= found["slow"] <= found["spread"]["slow"][1]
+    slow, quick = bench.compare("run", "km/h", {"slow": "a", "quick": "b"}, measure)
+    assert measured == ["a", "b"] * 3
+    assert slow == {"what": "run", "way": "slow", "unit": "km/h"} | dict(value=2, low=1.5, high=3)
+    assert (quick["value"], quick["low"], quick["high"], quick["ratio"]) == (20, 15, 25, 10)
 
 
-def test_ways_may_settle_before_they_are_measured_and_rest_afterwards() -> None:
-    turns: list[float] = []
-
+def test_a_rate_is_taken_over_as_many_repetitions_as_the_clock_resolves() -> None:
     def work() -> int:
-        turns.append(0.3 if len(turns) < 3 else 0.01)
-        time.sleep(turns[-1])
-        return 1
+        time.sleep(0.2)  # never shorter
+        done.append(3)
+        return 3
 
-    rests: list[int] = []
-    found = bench.compare({"work": work}, CPU, settle=0.7, rest=lambda: rests.append(len(turns)))
-    assert rests[0] == 3 + 1 and len(rests) == bench.ROUNDS
-    assert found["spread"]["work"][0] > 1 / 0.3
-
-
-def test_ways_may_work_in_a_process_of_their_own() -> None:
-    small = config.Network(stride=(8, 8))
-    with bench.elsewhere(bench.usual_ways, small, "cpu", "fp32", True) as (ways, give_back):
-        assert give_back() == 0
-        assert {name: work() for name, work in ways.items()} == {
-            "textbook": paper.BATCH_SIZE,
-            "channels last": paper.BATCH_SIZE,
-        }
-    with pytest.raises(ReproError, match="ended early"), bench.elsewhere(os._exit, 3):
-        pass
+    done: list[int] = []
+    assert 0 < bench.rate(work) <= 3 / 0.2
+    assert len(done) == 3 or sum(done) < 9  # fewer on a machine that is held up
 
 
-def test_a_limit_is_the_tighter_of_arithmetic_and_memory() -> None:
-    network = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
-    work = bench.least_work(network)
-    peaks = {"operations_per_second": 10.0 * work.operations, "bytes_per_second": 1e15}
-    assert bench.limit(network, peaks, "fp32", rate=5.0)["share"] == pytest.approx(0.5)
-    peaks = {"operations_per_second": 1e15, "bytes_per_second": 20.0 * work.numbers}
-    assert bench.limit(network, peaks, "fp32", rate=0.5)["share"] == pytest.approx(0.5)
-    assert bench.limit(network, peaks, "bf16", rate=1.0)["share"] == pytest.approx(0.5)
+def test_a_process_that_ends_early_is_one_line() -> None:
+    with pytest.raises(ReproError, match="ended early"), bench.process() as pool:
+        pool.submit(os._exit, 3).result()
 
 
 @pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
 def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
     """Trained on the same batch, both give the same loss and the same gradients."""
-    network = bench.TextbookNetwork(
-        config.Network(pooling=pooling, stem_channels=2, trunk=(4, 6, 6, 8))
-    ).double()
+    layers = build_network(config.Network(pooling=pooling, stem_channels=2, trunk=(4, 6, 6, 8)))
+    network = bench.TextbookNetwork(layers.double())
     x = torch.rand(4, 1, 40, 24, dtype=torch.float64) * 2 - 1
     weights = [p for p in network.parameters() if p.requires_grad]
     found = []
@@ -113,106 +89,145 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
     torch.testing.assert_close(*found, atol=1e-7, rtol=1e-7)
 
 
-def write_poolings(path: Path, precision: str, happy: float, **variants: int) -> Path:
-    """Add folds of six speakers to a results file; the happy one gets this score for happy."""
+@pytest.mark.parametrize(("precision", "low", "high"), [("fp32", 0, 2e-4), ("bf16", 5e-3, 0.2)])
+def test_the_error_of_each_way_to_train_is_found(
+    precision: trainer.Precision, low: float, high: float
+) -> None:
+    ways = [*bench.LOOPS, bench.TRAINER]
+    found = dict(zip(ways, bench.errors(ways, ALONE, Where(CPU, precision)), strict=True))
+    assert low < found[bench.TRAINER] < high
+    assert 0 < found["+ our layers"] == found["+ memory kept"] < 2e-4
+    assert 5e-3 < found["+ bfloat16"] < 0.2
+    assert found["+ channels last"] > 10 * found[bench.TEXTBOOK]  # by torch's batch normalisation
+
+
+def write_poolings(
+    path: Path, happy: float, folds: int = 6, provenance: dict[str, str] | None = None, **of: int
+) -> Path:
+    """Add folds of speakers to a results file; the happy one gets this score for happy.
+
+    Of each variant there are as many seeds as named.
+    """
     scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
-    for variant, seeds in variants.items():
-        for seed, fold in itertools.product(range(seeds), range(6)):
+    for variant, seeds in of.items():
+        for seed, fold in itertools.product(range(seeds), range(folds)):
             record = RECORD | {"variant": variant, "seed": seed, "fold": f"{fold:02d}"}
             record |= {"preset": "coarse", "key": variant}
-            record["provenance"] = RECORD["provenance"] | {"precision": precision}
+            record["provenance"] = RECORD["provenance"] | (provenance or {})
             record["predictions"] = RECORD["predictions"] | scores
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
     return path
 
 
+HALF = {"precision": "bf16"}
+
+
 def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) -> None:
     single, half = tmp_path / "fp32.jsonl", tmp_path / "bf16.jsonl"
-    write_poolings(single, "fp32", 0.1, gap=1)
-    write_poolings(single, "fp32", 0.9, attention=2)
-    write_poolings(half, "bf16", 0.1, attention=1)
-    assert speed.gain_by_precision(single) is None
-    assert speed.gain_by_precision(single, half) is None
-    write_poolings(half, "bf16", 0.9, gap=1)
-    said = speed.gain_by_precision(single, half).data
+    write_poolings(single, 0.1, gap=1)
+    write_poolings(single, 0.9, attention=2)
+    write_poolings(half, 0.1, provenance=HALF, attention=1)
+    assert speed.gain("precision", single) is None
+    assert speed.gain("precision", single, half) is None
+    write_poolings(half, 0.9, provenance=HALF, gap=1)
+    said = speed.gain("precision", single, half).data
     assert "is +50.0 [+50.0, +50.0] points of WA" in said
     assert "in float32, and −50.0 [−50.0, −50.0] points of WA" in said
     assert "The second minus the first is −100.0 [−100.0, −100.0] points of WA" in said
     assert "1 seed that both have" in said
 
 
-def test_precisions_are_compared_where_both_were_run(tmp_path: Path) -> None:
-    single = write_poolings(tmp_path / "fp32.jsonl", "fp32", 0.9, gap=2, attention=1)
-    assert speed.precisions() is None
-    assert speed.precisions(single, tmp_path / "none.jsonl") is None
-    half = write_poolings(tmp_path / "bf16.jsonl", "bf16", 0.1, gap=1, bilinear=1)
-    found = speed.precisions(single, half)
+@pytest.mark.parametrize(
+    ("by", "new", "old"), [("precision", "bf16", "fp32"), ("statistics", "exact", "torch")]
+)
+def test_arithmetics_are_compared_where_both_were_run(
+    tmp_path: Path, by: str, new: str, old: str
+) -> None:
+    first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=2, attention=1)
+    assert speed.compared(by) is None
+    assert speed.compared(by, first, tmp_path / "none.jsonl") is None
+    second = write_poolings(tmp_path / "new.jsonl", 0.1, provenance={by: new}, gap=1, bilinear=1)
+    write_poolings(second, 0.1, folds=0, provenance={by: new}, attention=1)
+    found = speed.compared(by, first, second)
     assert found.to_dict("records") == [
         {
             "model": "gap",
             "score": score,
-            "bf16, seed 0": "50.0 [50.0, 50.0]",
-            "fp32, seed 0": "100.0 [100.0, 100.0]",
-            "fp32, seed 1": "100.0 [100.0, 100.0]",
-            "bf16 − fp32": "−50.0 [−50.0, −50.0]",
+            f"{old}, seed 0": "100.0 [100.0, 100.0]",
+            f"{old}, seed 1": "100.0 [100.0, 100.0]",
+            f"{new}, seed 0": "50.0 [50.0, 50.0]",
+            f"{new} − {old}": "−50.0 [−50.0, −50.0]",
         }
         for score in ("WA", "UA")
     ]
 
 
-def test_memory_is_measured_given_back_and_kept(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept: list[bool] = []
-    monkeypatch.setattr(bench.trainer, "keep_freed_memory", kept.append)
-    small = config.Experiment(network=config.Network(stride=(8, 8)))
-    monkeypatch.setattr(
-        bench.config, "Experiment", lambda training: replace(small, training=training)
-    )
+def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path: Path) -> None:
+    first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=1)
+    exact = {"statistics": "exact"}
+    second = write_poolings(tmp_path / "new.jsonl", 0.1, folds=3, provenance=exact, gap=1)
+    assert set(speed.compared("statistics", first, second)["exact − torch"]) == {"−50.0"}
+    past = "with torch's batch statistics, which were this library's before it had its own."
+    assert speed.trained_with(first).data == f"These were trained {past}"
+    assert speed.trained_with(second).data == "These were trained with exact batch statistics."
+    assert speed.trained_with(tmp_path / "none.jsonl") is None
+
+
+def test_memory_is_that_of_all_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = partial(config.Experiment, network=config.Network(stride=(8, 8)))
+    monkeypatch.setattr(bench.config, "Experiment", small)
     monkeypatch.setattr(bench, "LENGTHS", {2.0: 10, 3.0: 10})
-    bench.fold_of_iemocap("cpu", "fp32")
-    assert kept == [False, False, True]  # to extract features; to train twice
-    found = json.loads(capsys.readouterr().out)
-    assert found["training_segments"] == 10 + 2 * 10
-    assert 0 < found["resident_gb"] <= found["resident_kept_gb"] and found["device_gb"] == 0
+    sizes: list[int] = []
+    extract = crossval.extract
+
+    def extracted(*arguments: Any) -> crossval.Features:
+        features = extract(*arguments)
+        sizes.append(len(features.segments))
+        return features
+
+    monkeypatch.setattr(crossval, "extract", extracted)
+    for scale in ("segment", "training-set"):
+        assert bench.peak_of_fold(Where(CPU, "fp32"), scale) > 10**8
+    assert sizes == [10 + 2 * 10] * 2
 
 
 def test_the_processor_has_a_name() -> None:
-    found = bench.machine(CPU, "fp32")
-    name, _, instructions = found["device"].partition(" (")
+    name, _, instructions = bench.processor().partition(" (")
     assert name and instructions == f"{torch.backends.cpu.get_cpu_capability()})"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and "model name" in cpuinfo.read_text():
         assert name in cpuinfo.read_text()
-    assert name in speed.measured_on({"here": {"machine": found}}).data
+
+
+def test_a_page_without_measurements_says_so(tmp_path: Path) -> None:
+    machines = speed.benchmarks(tmp_path)
+    assert "Nothing has been measured" in speed.measured(machines).data
+    assert speed.answer(machines).data == "Not known yet."
 
 
 @pytest.mark.slow
-def test_everything_is_measured_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_measured_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = config.Network(stride=(8, 8))
-    alone = replace(small, pooling="gap", stems=((10, 2),), trunk=())
     monkeypatch.setattr(bench, "ROUNDS", 1)
-    monkeypatch.setattr(bench, "SETTLED", 0.0)
-    # A process of its own would not see what is small here.
-    here = contextlib.contextmanager(lambda build, *how: iter([(build(*how), lambda: 0)]))
-    monkeypatch.setattr(bench, "elsewhere", here)
-    # The compiler cannot read through the checks of shapes that the tests switch on.
-    monkeypatch.setattr(bench.trainer, "compiler_works", lambda _: False)
-    monkeypatch.setattr(bench.config, "Network", lambda: small)
-    monkeypatch.setattr(bench, "SWEEP", ("10x2",))
-    monkeypatch.setattr(
-        bench.study, "variants", lambda *_: {"10x2": config.Experiment(network=alone)}
-    )
-    monkeypatch.setattr(bench, "memory", lambda *_: {"resident_gb": 1.0})
-    found = bench.run("cpu", "fp32")
-    assert list(found) == [
-        *("machine", "train", "sweep", "several"),
-        *("front_end", "predict", "limit", "memory", "scaling"),
-    ]
-    assert found["several"]["at once"] > 0
-    json.dumps(found)
-    assert {"textbook", "repro", "ratio"} < set(found["train"])
-    assert len(speed.steps({"here": found})) >= len(["textbook", "layout", "memory", "ours"])
-    assert set(found["limit"]) > {"train", "10x2"}
-    assert "attention network, training" in bench.text(found)
+    monkeypatch.setattr(bench, "RESOLVED", 0.01)
+    # A process of its own unpickles the settings as those of the class.
+    here = SimpleNamespace(**vars(config) | {"Network": lambda: small})
+    monkeypatch.setattr(bench, "config", here)
+    alone = {shape: config.Experiment(network=ALONE) for shape in bench.SWEEP}
+    monkeypatch.setattr(bench.study, "variants", lambda *_: alone)
+    monkeypatch.setattr(bench, "memory", lambda _: [])
+    found = bench.run("cpu", "bf16")
+    (tmp_path / "here.json").write_text(json.dumps(found))
+    rows = pd.DataFrame(found["rows"])
+    assert (rows["value"] > 0).all()
+    assert rows.groupby("what")["way"].agg(list)[bench.ATTENTION] == [*bench.LOOPS, bench.TRAINER]
+    trained = rows["unit"] == "segments/s"
+    assert (rows["error"] > 0).equals(trained)
+    assert (rows["share"] > 0).equals(trained & (rows["way"] == bench.TRAINER))
+    assert "prediction" in bench.text(found) and found["machine"]["device"] in bench.text(found)
+    machines = speed.benchmarks(tmp_path)
+    assert speed.measured(machines).data.count("<table") == 1
+    assert "On **here** the trainer is" in speed.answer(machines).data
