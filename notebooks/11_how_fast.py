@@ -46,9 +46,10 @@ machines = speed.benchmarks(published / "bench")
 # - The usual **front end**: librosa, one segment after the other, though test segments overlap by
 #   four fifths.
 #
-# All run in turns; ways that keep memory have a process to themselves, as it would speed up the others.
-# The value is the median of seven rounds, beside it is what the middle half of them lie between, and
-# the ratio is to the first way of doing the same. Differences smaller than the spread mean nothing.
+# All run in turns; ways that keep memory have a process to themselves, as it would speed up the
+# others. The value is the median of seven rounds for the attention network and of three for all else.
+# Beside it stand the two values between which the middle half of the rounds lie; the ratio is to the
+# first way of doing the same. Differences smaller than the spread mean nothing.
 #
 # The **error** is that of a training step. For each parameter it is |g − g64| / |g64|, where g is its
 # gradient and g64 that of the same step in float64; the largest counts, of parameters whose true

@@ -34,7 +34,8 @@ from repro.changes import short_name
 from repro.errors import ReproError
 from repro.model import GlobalAveragePooling, SpeechEmotionNetwork, build_network
 
-ROUNDS = 7
+ROUNDS = 7  # so that each step from the textbook loop to the trainer is resolved
+FEW_ROUNDS = 3  # of everything else
 RESOLVED = 0.5  # seconds that work is repeated for, so that the clock can resolve it
 SWEEP = ("10x2", "2x8", "100x2", "2x80")
 FEW = 8  # segments of the step whose gradients are compared: float64 needs much memory
@@ -154,7 +155,8 @@ def training(
         pool = processes[way == TRAINER or "keep" in LOOPS[way]]
         return pool.submit(_segments_per_second, way, network, where).result()
 
-    rows = compare(title, "segments/s", {way: way for way in ways}, measure)
+    rounds = ROUNDS if len(ways) > 2 else FEW_ROUNDS
+    rows = compare(title, "segments/s", dict(zip(ways, ways, strict=True)), measure, rounds)
     for row, error in zip(rows, errors(ways, network, where), strict=True):
         row["error"] = error
     rows[-1]["share"] = rows[-1]["value"] * operations(network) / 1e9 / limit
@@ -370,11 +372,15 @@ def peak_of_fold(where: Where, scale: str) -> int:
 
 
 def compare(
-    what: str, unit: str, ways: Mapping[str, Any], measure: Callable[[Any], float] | None = None
+    what: str,
+    unit: str,
+    ways: Mapping[str, Any],
+    measure: Callable[[Any], float] | None = None,
+    rounds: int = FEW_ROUNDS,
 ) -> list[Row]:
     """Let ways of doing the same take turns, measured by `rate` unless told; gives their rows."""
     rates: dict[str, list[float]] = {way: [] for way in ways}
-    for way in [*ways] * ROUNDS:
+    for way in [*ways] * rounds:
         rates[way].append((measure or rate)(ways[way]))
     rows: list[Row] = []
     for way, found in rates.items():
