@@ -246,8 +246,8 @@ def noise(count: int) -> tuple[Tensor, Tensor]:
 def errors(ways: list[str], network: config.Network, where: Where) -> list[float]:
     """Return how far the gradients of a training step are from those in float64, in each way.
 
-    That is the largest |g - g64| / |g64| of any parameter, over `FEW` segments of noise. Parameters
-    whose true gradient is zero, as that of a bias before a norm is, do not count.
+    That is the largest relative error (Frobenius norms) of any parameter, over `FEW` segments of
+    noise. Parameters whose true gradient is zero, as that of a bias before a norm is, do not count.
     """
     segments, labels = noise(FEW)
 
