@@ -174,7 +174,7 @@ def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
     held: dict[tuple[str, str, str], Counter[str]] = {}
     for record in records:
         run = record["study"], record["preset"], record["corpus"]["name"]
-        held.setdefault(run, Counter())[(results.EARLIER | record["provenance"])[name]] += 1
+        held.setdefault(run, Counter())[results.provenance(record)[name]] += 1
     return [
         f"{study} ({preset}, {corpus}): folds of different {what}, "
         + " and ".join(f"{number} in {value}" for value, number in counts.items())

@@ -90,11 +90,12 @@ class Features:
     segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised under scale="training-set"
     utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
     labels: Int[Tensor, " n"]
-    # What the network that was last trained on them can know of them, by its settings.
+    # What the network that was last trained on them can know of them, by its settings: at most half
+    # as much again as the segments, for the longest filters of Section 3.2.
     kept: dict[Network, tuple[Tensor, ...]] = field(default_factory=dict)
 
     def known(self, network: SpeechEmotionNetwork) -> tuple[Tensor, ...]:
-        """Return what a network can know of the segments, computed once for all folds."""
+        """Return what a network can know of the segments, computed once for all folds here."""
         if network.settings not in self.kept:
             self.kept.clear()
             self.kept[network.settings] = network.known(self.segments)

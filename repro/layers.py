@@ -2,10 +2,11 @@
 
 Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
 millions of positions of a batch one after another in float32: gradients are then off by several per
-cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64.
-`mean_of_first_map` is the network of Section 3.2 up to its last layer, and stores no map at all.
+cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64; so does
+the gradient of `first_convolution`. `mean_of_first_map` is the network of Section 3.2 up to its
+last layer, and stores no map at all. `conv_norm_relu` makes one layer of two in evaluation.
 
-A GPU uses neither.
+A GPU uses none of this.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from repro import paper
 from repro.config import Shape
 from repro.shapes import Float
 
-PART = 2**20  # values of maps that are worked on at once, as they fit the cache
+PART = 2**20  # values of maps that are worked on at once, so few that they fit the cache
 ROWS = 50  # of a map, whose products are held at once
 
 _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
@@ -34,17 +35,15 @@ def norm_relu(
 ) -> Float[Tensor, "n c i j"]:
     """Return the ReLU of batch-normalised maps, after 2×2 max-pooling if asked for.
 
-    In training on a processor, x is overwritten by its gradient: that saves as much memory.
+    In training on a processor, x is overwritten by its gradient: that saves as much memory. So it
+    may not be a leaf, nor be read again.
     """
     if norm.training and x.device.type == "cpu":
         mean, var = _statistics(x)
         track(norm, mean, var, x.numel() // x.shape[1])
         y: Tensor = _NormReLU.apply(x, norm.weight, norm.bias, mean, var, norm.eps, pool)
         return y
-    x = norm(x)
-    if pool:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
-        x = F.max_pool2d(x, paper.POOL_WINDOW)
-    return F.relu(x, inplace=True)
+    return _pool_relu(norm(x), pool)
 
 
 def conv_norm_relu(
@@ -57,7 +56,11 @@ def conv_norm_relu(
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     shift = norm.bias + (conv.bias - norm.running_mean) * scale
     x = F.conv2d(x, conv.weight * scale[:, None, None, None], shift, padding=conv.padding)
-    if pool:
+    return _pool_relu(x, pool)
+
+
+def _pool_relu(x: Float[Tensor, "n c h w"], pool: bool) -> Float[Tensor, "n c i j"]:
+    if pool:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
         x = F.max_pool2d(x, paper.POOL_WINDOW)
     return F.relu(x, inplace=True)
 
@@ -74,6 +77,7 @@ def track(
         var: of each channel, over all positions of the batch.
         count: of these positions, in each channel; at least 2.
     """
+    assert count > 1, "one position has no variance"
     buffers = norm.running_mean, norm.running_var
     for running, found in zip(buffers, (mean, var * count / (count - 1)), strict=True):
         running.lerp_(found.to(running), norm.momentum)  # type: ignore[union-attr, arg-type]
@@ -86,7 +90,8 @@ def track(
 def first_convolution(
     x: Float[Tensor, "n 1 rows columns"], weight: Float[Tensor, "c 1 kh kw"], stride: Shape
 ) -> Float[Tensor, "n c h w"]:
-    """Return the maps of a convolution without bias over inputs that are not trained."""
+    """Return the maps of a convolution without bias over inputs that need no gradient."""
+    assert not x.requires_grad
     if x.device.type != "cpu":
         return F.conv2d(x, weight, stride=stride)
     maps: Tensor = _FirstConvolution.apply(x, weight, stride)
@@ -127,11 +132,11 @@ def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float
         values = _positions(x_n)
         sums += torch.stack([values.sum(0), (values * values).sum(0)])
     mean, second = sums / (x.numel() // x.shape[1])
-    return mean, second - mean**2
+    return mean, (second - mean**2).clamp_min(0)  # of a map that is constant, rounding may be left
 
 
 class _NormReLU(torch.autograd.Function):
-    """`norm_relu` by the statistics of the batch, a few segments at a time, as they fit the cache.
+    """`norm_relu` by the statistics of the batch, a few segments at a time.
 
     With x̂ = (x - mean) / √(var + ε) and N positions, the gradient of x is
 
@@ -177,7 +182,7 @@ class _NormReLU(torch.autograd.Function):
         for x_n, y_n, g_n in parts:
             if ctx.pool:
                 x_n, found = _max_pool(x_n, sign)
-                places.append(found)
+                places.append(found.int())  # as large as x itself in int64
             g_n = _positions(_relu_backward(g_n, y_n))
             sums += torch.stack([g_n.sum(0), (g_n * _positions(x_n)).sum(0)])
         d_beta, by_x = sums
@@ -190,7 +195,7 @@ class _NormReLU(torch.autograd.Function):
             if ctx.pool:
                 size = x_n.shape[2:]
                 window = [paper.POOL_WINDOW] * 2
-                g_n = F.max_unpool2d(g_n, places[n], window, output_size=size)
+                g_n = F.max_unpool2d(g_n, places[n].long(), window, output_size=size)
             _store(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)), x_n)
         wide = _wide(x)
         return x, d_gamma.to(wide), d_beta.to(wide), None, None, None, None
@@ -305,21 +310,22 @@ def mean_of_first_map(
         known: the moments of x; by default they are computed.
     """
     size: Shape = (weight.shape[2], weight.shape[3])
-    if norm.training and known is None:
-        known = moments(x, size, stride)
     # Under autocast products are computed in bfloat16, and everything else as without.
     half = torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", enabled=False):
+        if norm.training and known is None:
+            known = moments(x, size, stride)
         x, upright, stride = _upright(x, size, stride)
         filters = (weight if upright == size else weight.mT).flatten(1)  # [c, k]
         x = x.to(torch.bfloat16 if half else x.dtype)
-        if known is None:
+        if not norm.training:
             return _by_running_statistics(x, filters, norm, upright, stride)
+        assert known is not None
         mean = known.mean.mean(0, dtype=torch.float64)
         second = known.second.mean(0, dtype=torch.float64)
         w = filters.detach().double()
         mu = w @ mean
-        var = ((w @ second) * w).sum(1) - mu**2
+        var = (((w @ second) * w).sum(1) - mu**2).clamp_min(0)
         track(norm, mu, var, len(x) * math.prod(_map_size(x[0], upright, stride)))
         rstd = (var + norm.eps).rsqrt()
         found: Tensor = _MeanOfFirstMap.apply(

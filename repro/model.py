@@ -291,7 +291,14 @@ def signed_sqrt(x: Tensor) -> Tensor:
 
 def _attention_map(channels: int, maps: int, bn: bool) -> nn.Module:
     conv = nn.Conv2d(channels, maps, 1)
-    return nn.Sequential(conv, nn.BatchNorm2d(maps)) if bn else conv
+    return nn.Sequential(conv, _Norm(maps)) if bn else conv
+
+
+class _Norm(nn.BatchNorm2d):
+    """Batch normalisation of a few small maps: torch's own is exact if they are contiguous."""
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return super().forward(x.contiguous())
 
 
 def _pads(network: Network, shape: Shape) -> tuple[int, int, int, int]:

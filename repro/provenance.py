@@ -20,10 +20,10 @@ PLAN = Path(__file__).parents[1] / "book" / "plan.md"
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
     """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
-    `statistics` says how batch normalisation added up: `exact`, see `repro.layers`, or `cudnn`. It
-    is `torch` for what an earlier version made, which did not say so. `plan` names the text of
-    `book/plan.md`, which says beforehand what is tested on nEMO. The date is the day in UTC, as
-    YYYY-MM-DD.
+    `statistics` says how batch normalisation and the gradient of Conv1 add up what the precision
+    gives: `exact`, see `repro.layers`, or `cudnn`. It is `torch` for what an earlier version made
+    on a processor, which did not say so. `plan` names the text of `book/plan.md`, which says
+    beforehand what is tested on nEMO. The date is the day in UTC, as YYYY-MM-DD.
     """
     on_gpu = device.type == "cuda"
     return {

@@ -112,7 +112,8 @@ def train(
     seed = crossval.fold_seed(0, everybody)
     features = crossval.extract(table, experiment.front_end, device)
     network = crossval.initial_network(experiment.network, seed)
-    training = crossval.training_set(features, everybody, network, experiment.training, seed)
+    with trainer.enough_memory(device, "training"):
+        training = crossval.training_set(features, everybody, network, experiment.training, seed)
     learnt_from = table.iloc[np.unique(training.utterance)]
     with trainer.enough_memory(device, "training"):
         crossval.fit(

@@ -179,8 +179,11 @@ def parse(line: bytes) -> dict[str, Any]:
     return record
 
 
-# What an earlier version did not say of its folds.
-EARLIER = {"statistics": "torch"}
+def provenance(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what made a fold, with what an earlier version did not say of it."""
+    made_by: dict[str, Any] = record["provenance"]
+    on_cpu = str(made_by.get("device", "cpu")).startswith("cpu")
+    return {"statistics": "torch" if on_cpu else "cudnn"} | made_by
 
 
 def read(path: str | Path, **only: Collection[str]) -> Results:
@@ -201,8 +204,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
         where |= {"average": protocol["average"], "held_out": protocol["folds"]}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
-        made_by = EARLIER | record["provenance"]
-        folds.append(where | {"experiment": record["experiment"]} | made_by | where)
+        folds.append(where | {"experiment": record["experiment"]} | provenance(record) | where)
         epochs = range(1, len(record["history"]) + 1)
         histories.append(pd.DataFrame({"epoch": epochs, "loss": record["history"]}).assign(**where))
         table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})

@@ -132,6 +132,7 @@ def fit(
         keep_freed_memory(has_room() if keep_memory is None else keep_memory)
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
+    known = tuple(part.to(device) for part in known)
     weights = _class_weights(labels[rows], training)
     optimiser = torch.optim.SGD(
         network.parameters(),

@@ -73,8 +73,8 @@ def test_of_a_map_its_norm_keeps_that_alone_and_what_it_gives() -> None:
     kept: list[Tensor] = []
     maps = torch.randn(2, 4, 8, 8, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        norm_relu(maps, nn.BatchNorm2d(4), True)
-    assert [tuple(t.shape[2:]) for t in kept] == [(8, 8), (4, 4)]
+        norm_relu(maps * 1, nn.BatchNorm2d(4), True)
+    assert [tuple(t.shape[2:]) for t in kept if t.dim() == 4] == [(8, 8), (4, 4)]
 
 
 # The network of Section 3.2 ----------------------------------------------------------------------
@@ -114,7 +114,9 @@ def test_the_network_without_maps_is_the_one_with_maps(
                 assert torch.allclose(parameter.grad, expected, rtol=1e-4, atol=1e-6), name
     network.eval(), usual.eval()
     usual.load_state_dict(network.state_dict())
-    assert torch.allclose(network(x), SpeechEmotionNetwork.forward(usual, x), atol=1e-12)
+    expected = SpeechEmotionNetwork.forward(usual, x)
+    assert torch.allclose(network(x), expected, atol=1e-12)
+    assert torch.equal(network(x, *known), network(x))
 
 
 def test_running_statistics_are_those_of_the_network_with_maps() -> None:
@@ -195,11 +197,13 @@ BOUND = {"fp32": 2e-3, "bf16": 0.35}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
+@pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention", "attention, normed"])
 def test_a_step_of_the_coarse_network_is_that_of_float64(
     pooling: str, precision: trainer.Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
-    settings = replace(config.preset("coarse").network, pooling=pooling)
+    kind, _, normed = pooling.partition(", ")
+    coarse = config.preset("coarse").network
+    settings = replace(coarse, pooling=kind, attention_bn=bool(normed))
     found = errors(settings, speech, precision)
     assert max(found.values()) < BOUND[precision], found
 
@@ -225,10 +229,22 @@ def test_a_step_of_the_sweep_is_that_of_float64(
     assert max(found.values()) < {"fp32": 1e-4, "bf16": 0.05}[precision], found
 
 
-def test_moments_that_are_not_known_are_found_out(speech: tuple[Tensor, Tensor]) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_moments_that_are_not_known_are_found_out(
+    precision: trainer.Precision, speech: tuple[Tensor, Tensor]
+) -> None:
     network = SHAPES["10x2, every second"].network
-    first, second = (errors(network, speech, "fp32", known=known) for known in (True, False))
+    first, second = (errors(network, speech, precision, known=known) for known in (True, False))
     assert first == second
+
+
+@pytest.mark.parametrize("layers", ["one", "all"])
+def test_a_constant_input_has_scores(layers: str) -> None:
+    settings = SMALL if layers == "one" else replace(SMALL, trunk=(4,), pools=())
+    network = build_network(settings)
+    for _ in range(2):
+        assert network(torch.full((3, 1, 20, 15), 50.0)).isfinite().all()
+        network.eval()
 
 
 def test_every_shape_of_the_sweep_is_trained_without_maps() -> None:
