@@ -213,6 +213,7 @@ def test_everything_is_measured_under_its_name(
     small = config.Network(stride=(8, 8))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "RESOLVED", 0.01)
+    monkeypatch.setattr(bench, "MATRIX", 64)  # bfloat16 without units for it takes minutes
     # A process of its own unpickles the settings as those of the class.
     here = SimpleNamespace(**vars(config) | {"Network": lambda: small})
     monkeypatch.setattr(bench, "config", here)

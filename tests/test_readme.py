@@ -84,7 +84,9 @@ def test_every_other_command_runs(
         monkeypatch.setattr(sys, "argv", ["repro", *words])
         with pytest.raises(SystemExit) as stop:
             cli.main()
-        assert not stop.value.code, (line, stop.value.code)
+        # The corpus is not the published one, which `check` says.
+        expected = 1 if words[:2] == ["corpus", "check"] else 0
+        assert (stop.value.code or 0) == expected, line
         ran.append(words[0])
     assert ran == ["corpus", "report", "report", "corpus", "run", "table", "train", "predict"]
     assert Path("build/iemocap/book/_build/html/index.html").is_file()
