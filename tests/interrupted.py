@@ -69,9 +69,9 @@ def keep_every_epoch() -> None:
 
 def read_slowly() -> None:
     """Read the headers of a corpus from a slow disk."""
-    from repro.corpora import table
+    from repro import soundfiles
 
-    table.length = _after(table.length, 0.3)
+    soundfiles.length = _after(soundfiles.length, 0.3)
 
 
 def compute_slowly() -> None:
