@@ -14,7 +14,6 @@ from pathlib import Path
 
 from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, named_utterances
-from repro.errors import ReproError
 
 EMOTION_OF = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
 NAME = re.compile(
@@ -42,11 +41,7 @@ def utterances(root: Path) -> list[Utterance]:
     Raises:
         ReproError: `root` is missing, or no file in it is named as CREMA-D names its files.
     """
-    if found := named_utterances(root, "AudioWAV", NAME, EMOTION_OF):
-        return found
-    raise ReproError(
-        f"{root}: not CREMA-D; give the folder that holds AudioWAV/1001_DFA_ANG_XX.wav and the rest"
-    )
+    return named_utterances(root, "CREMA-D", "AudioWAV/1001_DFA_ANG_XX.wav", NAME, EMOTION_OF)
 
 
 CORPUS = Corpus(

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from repro.corpora.record import Archive, Corpus
 from repro.corpora.table import Utterance, named_utterances
-from repro.errors import ReproError
 
 # How well people do, as far as the abstract of the article above says it: its makers chose, for
 # phonetic labelling, the utterances whose emotion more than so many per cent of the listeners
@@ -36,9 +35,8 @@ def utterances(root: Path) -> list[Utterance]:
     Raises:
         ReproError: `root` is missing, or no file in it is named as EmoDB names its files.
     """
-    if found := named_utterances(root, "wav", NAME, EMOTION_OF):
-        return [each._replace(utterance=_as_published(each.utterance)) for each in found]
-    raise ReproError(f"{root}: not EmoDB; give the folder that holds wav/03a01Fa.wav and the rest")
+    found = named_utterances(root, "EmoDB", "wav/03a01Fa.wav", NAME, EMOTION_OF)
+    return [each._replace(utterance=_as_published(each.utterance)) for each in found]
 
 
 def _as_published(name: str) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from repro.corpora.record import Archive, Corpus
 from repro.corpora.table import Utterance, named_utterances
-from repro.errors import ReproError
 
 EMOTION_OF = {"neutral": "neutral", "happiness": "happy", "sadness": "sad", "anger": "angry"}
 NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]{1,9})_\d\d?\.(?i:wav)", re.ASCII)
@@ -28,11 +27,7 @@ def utterances(root: Path) -> list[Utterance]:
     Raises:
         ReproError: `root` is missing, or no file in it is named as nEMO names its files.
     """
-    if found := named_utterances(root, "samples", NAME, EMOTION_OF):
-        return found
-    raise ReproError(
-        f"{root}: not nEMO; give the folder that holds samples/EB0_anger_1.wav and the rest"
-    )
+    return named_utterances(root, "nEMO", "samples/EB0_anger_1.wav", NAME, EMOTION_OF)
 
 
 CORPUS = Corpus(

@@ -65,24 +65,25 @@ def files_in(folder: Path, suffix: str = ".wav") -> list[Path]:
 
 
 def named_utterances(
-    root: Path, inside: str, name: re.Pattern[str], emotion_of: Mapping[str, str]
+    root: Path, title: str, example: str, name: re.Pattern[str], emotion_of: Mapping[str, str]
 ) -> list[Utterance]:
     """Return the utterances of a corpus whose file names tell who speaks with which emotion.
 
     Args:
         root: the folder of the wav files, or the one above it.
-        inside: what the folder of the wav files is called.
+        title: of the corpus.
+        example: one of its files, below the folder above, such as `wav/03a01Fa.wav`.
         name: the pattern of a file's name, with groups `speaker` and `emotion`.
         emotion_of: the emotion for that group; utterances of others are left out.
 
     Returns:
-        The utterances, sorted; empty where no file has such a name.
+        The utterances, sorted.
 
     Raises:
-        ReproError: `root` is missing or cannot be read.
+        ReproError: `root` is missing or cannot be read, or no file has such a name.
     """
     require_folder(root)
-    for folder in (root / inside, root):
+    for folder in (root / Path(example).parent, root):
         files = files_in(folder) if os.path.isdir(folder) else []
         named = [(path, name.fullmatch(path.name)) for path in files]
         found = [
@@ -92,7 +93,7 @@ def named_utterances(
         ]
         if found:
             return found
-    return []
+    raise ReproError(f"{root}: not {title}; give the folder that holds {example} and the rest")
 
 
 def cache_folder(name: str) -> Path:
