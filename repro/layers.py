@@ -52,11 +52,18 @@ def conv_norm_relu(
     """Return `norm_relu` of a convolution: in evaluation on a processor, both are one."""
     if norm.training or x.device.type != "cpu":
         return norm_relu(conv(x), norm, pool)
-    assert norm.running_mean is not None and norm.running_var is not None and conv.bias is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias + (conv.bias - norm.running_mean) * scale
+    assert conv.bias is not None
+    scale, shift = _in_evaluation(norm)
+    shift = shift + conv.bias * scale
     x = F.conv2d(x, conv.weight * scale[:, None, None, None], shift, padding=conv.padding)
     return _pool_relu(x, pool)
+
+
+def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """Return what a norm multiplies each channel by in evaluation, and what it adds."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def _pool_relu(x: Float[Tensor, "n c h w"], pool: bool) -> Float[Tensor, "n c i j"]:
@@ -279,7 +286,7 @@ def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) ->
         for rows in of_segment.split(ROWS):
             mean += rows.sum((0, 2))
             second += torch.bmm(rows, rows.mT).sum(0)
-        positions = of_segment.shape[0] * of_segment.shape[2]
+        positions = math.prod(_map_size(segment, size, stride))
         found.mean[n], found.second[n] = mean / positions, second / positions
     return found
 
@@ -388,11 +395,8 @@ def _by_running_statistics(
     x: Tensor, filters: Tensor, norm: nn.BatchNorm2d, size: Shape, stride: Shape
 ) -> Float[Tensor, "n c"]:
     """`mean_of_first_map` in evaluation."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = (norm.bias - norm.running_mean * scale)[:, None]
-    scaled = filters * scale[:, None]
-    maps = (_products(scaled, patches(segment, size, stride)) + shift for segment in x)
+    scale, shift = (each[:, None] for each in _in_evaluation(norm))
+    maps = (_products(filters * scale, patches(segment, size, stride)) + shift for segment in x)
     return torch.stack([z.relu_().mean((0, 2)) for z in maps])
 
 
