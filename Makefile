@@ -48,7 +48,7 @@ book: setup ## build the published edition in book/ as it stands
 	$(BIN)/jupyter-book build book/ -W --keep-going
 
 edition: setup ## run the notebooks again and publish them in book/report
-	$(BIN)/python -c 'from repro.report import build_edition; build_edition()'
+	$(BIN)/python -c 'from repro.report.edition import build_edition; build_edition()'
 
 bench: setup ## measure speed beside the usual way and the hardware
 	$(BIN)/repro bench

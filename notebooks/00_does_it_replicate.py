@@ -32,15 +32,17 @@ from contextlib import suppress
 import pandas as pd
 from IPython.display import display
 
-from repro import claims, plots, simulation, study
 from repro.errors import NoResultsError
-from repro.pages import common, first, poolings, wording
+from repro.evidence import claims, simulation
+from repro.report import plots
+from repro.report.pages import common, first, poolings, wording
+from repro.study.read import collect, held
 
 plots.use_style()
 found = {}
 for name in ("pooling", "filter-shapes"):
     with suppress(NoResultsError):  # its claims are then not testable, and the page says so
-        found[name] = study.collect(
+        found[name] = collect(
             name,
             corpus=corpus,
             root=root,
@@ -70,7 +72,7 @@ readings = None
 with suppress(NoResultsError):
     if results is not None:
         settings = {"corpus": corpus, "root": root, "preset": preset, "results_file": results}
-        readings = study.held("readings", **settings)
+        readings = held("readings", **settings)
 first.at_its_best(readings)
 
 # %% tags=["remove-input"]

@@ -27,8 +27,11 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import metrics, plots, study
-from repro.pages import common, filter_shapes, left_open
+from repro.evidence import metrics
+from repro.report import plots
+from repro.report.pages import common, filter_shapes, left_open
+from repro.study import grids
+from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset, of="filter-shapes")
@@ -47,7 +50,7 @@ common.notice(corpus, preset, of="filter-shapes")
 # sweep has been run with them.
 
 # %% mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
-grid = study.variants("filter-shapes", preset)
+grid = grids.variants("filter-shapes", preset)
 shapes = common.parameters(grid).rename(columns={"variant": "height × width"})
 common.table(shapes)
 
@@ -59,7 +62,7 @@ common.table(shapes)
 # corpus is not at hand, the page shows what the file holds.
 
 # %% tags=["remove-output"]
-data = study.collect(
+data = collect(
     "filter-shapes",
     corpus=corpus,
     root=root,

@@ -31,11 +31,15 @@ from contextlib import suppress
 import torch
 from IPython.display import Markdown, display
 
-from repro import metrics, paper, plots, simulation, study
+from repro import paper
 from repro.config import preset as get_preset
 from repro.errors import NoResultsError
+from repro.evidence import metrics, simulation
 from repro.model import build_network
-from repro.pages import common, left_open, poolings, wording
+from repro.report import plots
+from repro.report.pages import common, left_open, poolings, wording
+from repro.study import grids
+from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset)
@@ -60,7 +64,7 @@ print("last map X:       ", tuple(network.features(segment).shape))
 print("scores:           ", tuple(network(segment).shape))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-parameters", "caption": "Parameters of the whole network with each pooling."}}
-common.table(common.parameters(study.variants("pooling", "paper")))
+common.table(common.parameters(grids.variants("pooling", "paper")))
 
 # %% [markdown]
 # ## Three poolings
@@ -125,7 +129,7 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 # page what it changes. Folds that the results file already holds are not trained again.
 
 # %% tags=["remove-output"]
-data = study.collect(
+data = collect(
     "pooling",
     corpus=corpus,
     root=root,
@@ -204,7 +208,7 @@ for name, other in others.items():
 # %% tags=["remove-input", "remove-output"]
 plain = None
 with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
-    plain = study.collect(
+    plain = collect(
         "baselines",
         corpus=corpus,
         root=root,

@@ -27,8 +27,9 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import plots, study
-from repro.pages import attention, common
+from repro.report import plots
+from repro.report.pages import attention, common
+from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset)
@@ -47,7 +48,7 @@ attention.map_size(preset)
 
 # %% tags=["hide-input", "remove-output"]
 data = attention.with_maps(
-    study.collect(
+    collect(
         "pooling",
         corpus=corpus,
         root=root,

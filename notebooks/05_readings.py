@@ -28,8 +28,10 @@ seeds = 1
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from repro import effects, plots, study
-from repro.pages import common, left_open, variations
+from repro.evidence import effects
+from repro.report import plots
+from repro.report.pages import common, left_open, variations
+from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset)
@@ -58,7 +60,7 @@ common.table(left_open.readings())
 # shows how large that can be.
 
 # %% tags=["remove-output"]
-data = study.collect(
+data = collect(
     "readings",
     corpus=corpus,
     root=root,

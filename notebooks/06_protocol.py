@@ -27,8 +27,10 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import effects, plots, study
-from repro.pages import common, variations
+from repro.evidence import effects
+from repro.report import plots
+from repro.report.pages import common, variations
+from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset)
@@ -53,7 +55,7 @@ common.notice(corpus, preset)
 # that is made to show the machinery.
 
 # %% tags=["remove-output"]
-data = study.collect(
+data = collect(
     "protocol",
     corpus=corpus,
     root=root,

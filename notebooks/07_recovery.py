@@ -32,12 +32,15 @@ seeds = 1
 import numpy as np
 import torch
 
-from repro import paper, plots, recovery, study
+from repro import paper
 from repro.config import FrontEnd
 from repro.corpora import planted
-from repro.pages import common
-from repro.pages import recovery as page
+from repro.evidence import recovery
+from repro.report import plots
+from repro.report.pages import common
+from repro.report.pages import recovery as page
 from repro.spectrogram import segments
+from repro.study.read import collect
 
 plots.use_style()
 page.notice(preset)
@@ -93,7 +96,7 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # already holds are not trained again.
 
 # %% tags=["remove-output"]
-data = study.collect(
+data = collect(
     "recovery",
     corpus=corpus,
     root=root,

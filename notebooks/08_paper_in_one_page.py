@@ -21,9 +21,9 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import plots
 from repro.config import preset as get_preset
-from repro.pages import common, in_brief
+from repro.report import plots
+from repro.report.pages import common, in_brief
 
 plots.use_style()
 experiment = get_preset("paper")

@@ -22,8 +22,9 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro import plots, simulation
-from repro.pages import common, poolings, power
+from repro.evidence import simulation
+from repro.report import plots
+from repro.report.pages import common, poolings, power
 
 plots.use_style()
 held = simulation.coverage()

@@ -28,7 +28,7 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["hide-input"]
-from repro.pages import common, left_open
+from repro.report.pages import common, left_open
 
 left_open.choices()
 

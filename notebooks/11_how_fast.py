@@ -28,8 +28,8 @@ seeds = 1
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from repro.pages import common, speed
-from repro.report import find_project
+from repro.report.build import find_project
+from repro.report.pages import common, speed
 
 published = find_project() / "results"
 machines = speed.benchmarks(published / "bench")

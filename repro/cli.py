@@ -20,13 +20,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from repro import __version__, signals
+from repro import __version__
 from repro.errors import ReproError, told, warn
+from repro.tools import interrupt
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from repro.recogniser import Recogniser
+    from repro.tools.recogniser import Recogniser
 
 # Modules that load torch are imported by the commands that need them: --help must not wait.
 
@@ -42,7 +43,7 @@ results_app = typer.Typer(help="Check and merge results files.", no_args_is_help
 app.add_typer(results_app, name="results")
 
 
-# Those of `repro.study.STUDIES` and `repro.config.PRESETS`, and of the trainer's devices and
+# Those of `repro.study.run.STUDIES` and `repro.config.PRESETS`, and of the trainer's devices and
 # precisions.
 Study = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
 Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
@@ -94,7 +95,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
-    with signals.stoppable() as stop:
+    with interrupt.stoppable() as stop:
         try:
             try:
                 app(prog_name="repro")
@@ -183,9 +184,10 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
-    from repro import study as studies
+    from repro.study import plan
+    from repro.study.run import run as run_study
 
-    studies.check_options(study, corpus, root, ray, gpus_per_fold)
+    plan.check_options(study, corpus, root, ray, gpus_per_fold)
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     folder = "planted" if study == "recovery" else corpus
@@ -205,7 +207,7 @@ def run(
         )
         return
     with _progress_bar() as progress:
-        trained = studies.run(
+        trained = run_study(
             study,
             corpus=corpus,
             root=root,
@@ -225,7 +227,7 @@ def run(
 @app.command()
 def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
-    from repro import effects, metrics
+    from repro.evidence import effects, metrics
     from repro.results import read
 
     predictions = read(results).predictions
@@ -275,7 +277,7 @@ def report(
             seeds=seeds,
         )
         return
-    from repro.report import build_report
+    from repro.report.build import build_report
 
     page = build_report(
         corpus=corpus,
@@ -293,7 +295,7 @@ def report(
 @app.command()
 def bench(device: Device = "auto", precision: Precision = "auto", as_json: AsJson = False) -> None:
     """Measure speed: the trainer beside a textbook loop, the front end beside librosa."""
-    from repro import bench
+    from repro.tools import bench
 
     found = bench.run(device, precision)
     print(json.dumps(found, indent=2) if as_json else bench.text(found))
@@ -316,7 +318,7 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
-    from repro import recogniser
+    from repro.tools import recogniser
 
     with _progress_bar() as progress:
         trained = recogniser.train_and_save(
@@ -341,7 +343,7 @@ def card(
     as_json: AsJson = False,
 ) -> None:
     """Print what a model was made from, how well it does, and what it must not be used for."""
-    from repro import recogniser
+    from repro.tools import recogniser
 
     loaded = recogniser.load(model)
     if as_json:
@@ -368,15 +370,17 @@ def predict(
     ] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
-    from repro import audio, recogniser, soundfiles, trainer
+    from repro import audio
+    from repro.device import choose_device
+    from repro.tools import recogniser
 
     loaded = recogniser.load(model)
-    where = trainer.choose_device(device)
+    where = choose_device(device)
     failed = False
     drawn: set[Path] = set()
     for path in files:
         try:
-            sound = soundfiles.read(path)
+            sound = audio.read(path)
             for fault in sound.faults:
                 warn(f"{path}: {fault}")
             waveform = audio.resample(sound)
@@ -401,7 +405,7 @@ def predict(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Describe this machine and this installation: what to paste into a bug report."""
-    from repro import doctor
+    from repro.tools import doctor
 
     found = doctor.facts()
     print(json.dumps(found, indent=2) if as_json else doctor.text(found))
@@ -458,7 +462,7 @@ def results_check(
     file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
 ) -> None:
     """Count the folds of a results file; exit status 1 if something is wrong or missing."""
-    from repro.audit import check as check_results
+    from repro.results.audit import check as check_results
 
     outcome = check_results(file)
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
@@ -474,7 +478,7 @@ def results_merge(
     ],
 ) -> None:
     """Write the folds of several results files into a new one, each fold once."""
-    from repro.audit import merge
+    from repro.results.audit import merge
 
     print(f"{merge(files, out)} folds in {out}")
 
@@ -482,7 +486,7 @@ def results_merge(
 def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
     import matplotlib
 
-    from repro import plots
+    from repro.report import plots
 
     matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
@@ -504,7 +508,7 @@ def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
 
 
 def _print_estimate(studies: Sequence[Study], **arguments: Any) -> None:
-    from repro import estimate
+    from repro.tools import estimate
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

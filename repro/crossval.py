@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from repro import audio, paper, spectrogram, trainer
-from repro.checkpoint import Checkpoint
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.corpora import CORPORA
+from repro.device import Precision, enough_memory, give_back_memory, keep_freed_memory
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
-from repro.shapes import Float, Int
+from repro.study.checkpoint import Checkpoint
 
 PART = 64  # segments that are brought to one scale at once
 
@@ -135,13 +136,13 @@ def extract(
         return found
 
     # From here on, what one utterance frees is there for the next.
-    trainer.keep_freed_memory(False)
+    keep_freed_memory(False)
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]
     utterance = torch.arange(len(table)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
-    with trainer.enough_memory(device, "the segments of the corpus"):
+    with enough_memory(device, "the segments of the corpus"):
         # One tensor from the start: parts to be joined would need the memory twice.
         shape = make(waveform(0).to(device), front_end, hop).shape[1:]
         segments = torch.empty(sum(counts), *shape, device=device)
@@ -164,7 +165,7 @@ def run_fold(
     *,
     seed: int,
     device: torch.device | str = "cpu",
-    precision: trainer.Precision = "fp32",
+    precision: Precision = "fp32",
     keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -271,13 +272,13 @@ def fit(
     *,
     seed: int,
     device: torch.device | str,
-    precision: trainer.Precision,
+    precision: Precision,
     keep_memory: bool | None = None,
     on_epoch: Callable[[int], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train a network in place on a training set; see `trainer.fit`."""
-    trainer.give_back_memory()
+    give_back_memory()
     return trainer.fit(
         network,
         training.segments,

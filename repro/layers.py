@@ -16,13 +16,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
 from repro import paper
 from repro.config import Shape
-from repro.shapes import Float
 
 PART = 2**20  # values of maps that are worked on at once, so few that they fit the cache
 ROWS = 50  # of a map, whose products are held at once

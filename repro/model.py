@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,6 @@ from repro.layers import (
     moments,
     norm_relu,
 )
-from repro.shapes import Float
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000

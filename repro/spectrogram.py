@@ -13,12 +13,12 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from repro import paper
 from repro.config import FrontEnd
-from repro.shapes import Float
 
 SEGMENT = round(paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)  # 32,000 samples
 WINDOW = round(paper.WINDOW_SECONDS * paper.SAMPLE_RATE)  # 640

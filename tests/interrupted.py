@@ -62,16 +62,16 @@ def nothing() -> None:
 
 
 def keep_every_epoch() -> None:
-    from repro import checkpoint
+    from repro.study import checkpoint
 
     checkpoint.INTERVAL = 0.0
 
 
 def read_slowly() -> None:
     """Read the headers of a corpus from a slow disk."""
-    from repro import soundfiles
+    from repro import audio
 
-    soundfiles.length = _after(soundfiles.length, 0.3)
+    audio.length = _after(audio.length, 0.3)
 
 
 def compute_slowly() -> None:

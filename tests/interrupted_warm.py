@@ -1,7 +1,8 @@
 """Imported once, by the process that forks the commands of `interrupted`: all that they import."""
 
-from repro import checkpoint, cli, study
+from repro import cli
+from repro.study import checkpoint, grids
 
 __all__ = ["checkpoint", "cli"]
 
-study.variants("pooling", "smoke")  # torch imports more when it first computes shapes
+grids.variants("pooling", "smoke")  # torch imports more when it first computes shapes

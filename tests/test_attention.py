@@ -12,11 +12,12 @@ import pytest
 import tiny_corpus
 import torch
 
-from repro import attention, crossval, paper, results, spectrogram, study
+from repro import crossval, paper, results, spectrogram
 from repro.config import Experiment, FrontEnd, Network, Training
 from repro.model import build_network
-from repro.pages import attention as page
-from repro.tasks import Task, keeps_maps, plan
+from repro.report.pages import attention as page
+from repro.study import attention, fold
+from repro.study.plan import Task, keeps_maps, plan
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
@@ -222,7 +223,7 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
     path = tmp_path / "r.jsonl"
     cpu = torch.device("cpu")
     for task in tasks(features):
-        results.append(path, study.run_task(task, features, cpu, "fp32"))
+        results.append(path, fold.run_task(task, features, cpu, "fp32"))
     records = results.read_lines(path)
     assert {(each["variant"], "attention" in each) for each in records} == {
         ("gap", False),
@@ -242,9 +243,9 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
 def test_measuring_changes_no_prediction(features: crossval.Features) -> None:
     task = next(task for task in tasks(features) if task.heading["variant"] == "attention")
     cpu = torch.device("cpu")
-    with_maps = study.run_task(task, features, cpu, "fp32")
+    with_maps = fold.run_task(task, features, cpu, "fp32")
     plain = task._replace(heading=task.heading | {"study": "readings"})
-    without = study.run_task(plain, features, cpu, "fp32")
+    without = fold.run_task(plain, features, cpu, "fp32")
     assert "attention" in with_maps and "attention" not in without
     assert with_maps["predictions"] == without["predictions"]
     assert with_maps["history"] == without["history"]

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from repro import soundfiles
+from repro import audio
 from repro.audio import load
 from repro.errors import ReproError
 
@@ -48,8 +48,8 @@ def test_many_channels_are_read_in_blocks_and_no_reason_to_refuse(tmp_path, monk
     path = tmp_path / "many.wav"
     values = np.random.default_rng(0).uniform(-1, 1, (2_000, 6)).astype(np.float32)
     soundfile.write(path, values, 16_000, subtype="FLOAT")
-    monkeypatch.setattr(soundfiles, "LARGEST", 2_000)
-    monkeypatch.setattr(soundfiles, "BLOCK", 999)
+    monkeypatch.setattr(audio, "LARGEST", 2_000)
+    monkeypatch.setattr(audio, "BLOCK", 999)
     np.testing.assert_allclose(load(path).numpy(), values.mean(axis=1), atol=1e-6)
     soundfile.write(path, values, 8_000, subtype="FLOAT")
     with pytest.raises(ReproError, match=r"up to 0\.0 are read at 8000 Hz: .*cut it into pieces"):
@@ -65,9 +65,9 @@ def test_an_hour_of_a_cd_is_not_too_long(tmp_path):
         path.write_bytes(head[:40] + size.to_bytes(4, "little"))
         os.truncate(path, 44 + size)  # most file systems store the header only
         if minutes == 60:
-            assert soundfiles.length(path) == 60 * 60 * 16_000
+            assert audio.length(path) == 60 * 60 * 16_000
     with pytest.raises(ReproError, match=r"80\.0 minutes .* up to 75\.6 are read at 44100 Hz"):
-        soundfiles.length(path)
+        audio.length(path)
 
 
 def test_channels_that_cancel_each_other_and_silence_are_told(tmp_path):
@@ -78,10 +78,10 @@ def test_channels_that_cancel_each_other_and_silence_are_told(tmp_path):
         (np.zeros(1), "silent"),
     ):
         soundfile.write(path, values, 16_000)
-        [told] = soundfiles.read(path).faults
+        [told] = audio.read(path).faults
         assert told.startswith(fault)
     soundfile.write(path, np.stack([tone(16_000), -0.9 * tone(16_000)], axis=1), 16_000)
-    assert soundfiles.read(path).faults == []
+    assert audio.read(path).faults == []
 
 
 def test_a_16_khz_file_is_read_as_it_is(tmp_path):

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from test_results import RECORD, file_of, record
 
-from repro import audit, results
+from repro import results
 from repro.errors import ReproError
+from repro.results import audit
 
 OTHER = {"predictions": RECORD["predictions"] | {"neutral": [0.2, 0.7]}}
 

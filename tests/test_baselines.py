@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import tiny_corpus
 
-from repro import baselines, config, crossval, metrics, paper, results, study
+from repro import config, crossval, paper, results
 from repro.errors import ReproError
-from repro.pages import poolings
+from repro.evidence import metrics
+from repro.report.pages import poolings
+from repro.study import baselines, grids
+from repro.study.run import run as train
 
 RATE = paper.SAMPLE_RATE
 
@@ -28,7 +31,7 @@ def fitted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(corpus: Path, path: Path, **changes: object) -> int:
     settings = {"corpus": "emodb", "root": corpus, "preset": "quick", "results_file": path}
-    return study.run("baselines", **(settings | changes))
+    return train("baselines", **(settings | changes))
 
 
 def voice(hertz: float, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
@@ -149,14 +152,14 @@ def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, tmp_path: 
 
 def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
     for preset in config.PRESETS:
-        ours = {e.key for e in study.variants("baselines", preset).values()}
-        theirs = {e.key for e in study.variants("pooling", preset).values()}
+        ours = {e.key for e in grids.variants("baselines", preset).values()}
+        theirs = {e.key for e in grids.variants("pooling", preset).values()}
         assert not ours & theirs
 
 
 def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None:
     assert run(corpus, tmp_path / "r.jsonl", preset="smoke") == 4
-    grid = study.variants("baselines", "smoke", ["front_end.short=drop"])
+    grid = grids.variants("baselines", "smoke", ["front_end.short=drop"])
     assert {experiment.front_end.short for experiment in grid.values()} == {"drop"}
     assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
 

@@ -17,11 +17,13 @@ import pytest
 import torch
 from results_line import RECORD
 
-from repro import bench, config, crossval, paper, spectrogram, trainer
-from repro.bench import Where
+from repro import config, crossval, paper, spectrogram
+from repro.device import Precision
 from repro.errors import ReproError
 from repro.model import build_network
-from repro.pages import speed
+from repro.report.pages import speed
+from repro.tools import bench
+from repro.tools.bench import Where
 
 CPU = torch.device("cpu")
 ALONE = config.Network(pooling="gap", stems=((10, 2),), stem_channels=16, trunk=())
@@ -91,7 +93,7 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
 
 @pytest.mark.parametrize(("precision", "low", "high"), [("fp32", 0, 2e-4), ("bf16", 5e-3, 0.2)])
 def test_the_error_of_each_way_to_train_is_found(
-    precision: trainer.Precision, low: float, high: float
+    precision: Precision, low: float, high: float
 ) -> None:
     ways = [*bench.LOOPS, bench.TRAINER]
     found = dict(zip(ways, bench.errors(ways, ALONE, Where(CPU, precision)), strict=True))
@@ -219,7 +221,7 @@ def test_everything_is_measured_under_its_name(
     monkeypatch.setattr(bench, "config", here)
     shape_alone = replace(ALONE, stride=(8, 8))
     alone = {shape: config.Experiment(network=shape_alone) for shape in bench.SWEEP}
-    monkeypatch.setattr(bench.study, "variants", lambda *_: alone)
+    monkeypatch.setattr(bench.grids, "variants", lambda *_: alone)
     monkeypatch.setattr(bench, "memory", lambda _: [])
     found = bench.run("cpu", "bf16")
     (tmp_path / "here.json").write_text(json.dumps(found))

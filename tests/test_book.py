@@ -19,8 +19,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from rich.console import Console
 from sphinx.application import Sphinx
 
-from repro import attention, book, config, model, plots, report
-from repro.pages import common, left_open
+from repro import config, model
+from repro.report import build as report
+from repro.report import plots, sphinx_links
+from repro.report.pages import common, left_open
+from repro.study import attention
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ["results/r.jsonl", "results/s.jsonl", "results/none.jsonl"]
@@ -136,7 +139,7 @@ def test_a_figure_with_tips_stands_in_the_page_and_says_what_it_shows(page: Path
 
 def test_two_figures_in_one_page_share_no_identifier() -> None:
     svg = plots.svg(drawing())
-    one, other = (book.inline(svg, prefix, "") for prefix in ("one", "other"))
+    one, other = (sphinx_links.inline(svg, prefix, "") for prefix in ("one", "other"))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (one, other)]
     assert ids[0] and not ids[0] & ids[1]
     for text, own in zip((one, other), ids, strict=True):
@@ -194,8 +197,8 @@ def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
 def test_fields_of_named_tuples_are_not_told_twice() -> None:
     app = Mock(spec=Sphinx)
     field = vars(attention.Maps)["bottom_up"]
-    assert book._leave_out_aliases(app, "class", "bottom_up", field, False, {})
-    assert book._leave_out_aliases(app, "function", "svg", plots.svg, False, {}) is None
+    assert sphinx_links._leave_out_aliases(app, "class", "bottom_up", field, False, {})
+    assert sphinx_links._leave_out_aliases(app, "function", "svg", plots.svg, False, {}) is None
 
 
 def test_every_module_stands_on_a_page_of_the_package() -> None:
@@ -206,5 +209,5 @@ def test_every_module_stands_on_a_page_of_the_package() -> None:
     }
     paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "repro").rglob("*.py"))
     modules = {".".join(path.parts).removesuffix(".__init__") for path in paths}
-    unlisted = {"repro", "repro.__main__", "repro.corpora._speak", "repro.shapes"}
+    unlisted = {"repro", "repro.__main__", "repro.corpora._speak"}
     assert listed == modules - unlisted

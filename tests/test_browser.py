@@ -21,7 +21,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 from rich.console import Console
 
-from repro.report import build_book
+from repro.report.build import build_book
 
 ROOT = Path(__file__).resolve().parent.parent
 # What `make report` and `make book` leave.

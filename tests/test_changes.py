@@ -4,9 +4,10 @@ from dataclasses import asdict
 
 import pytest
 
-from repro import changes, config
+from repro import config
 from repro.config import READINGS, Experiment
 from repro.model import check_network
+from repro.study import grids
 
 FULL = ("coarse", "quick", "paper")
 
@@ -32,12 +33,12 @@ def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_els
     preset: str,
 ) -> None:
     base = config.preset(preset)
-    grid = changes.readings(preset, base)
+    grid = grids.readings(preset, base)
     assert list(grid)[:3] == ["default", "gap", "bilinear"]
     assert grid["default"] == base
     found: dict[str, list[object]] = {}
     for variant in list(grid)[3:]:
-        against = changes.against(variant)
+        against = grids.against(variant)
         [(field, value)] = changed_fields(grid[against], grid[variant]).items()
         assert variant.startswith(f"{field}=")
         assert (against == "bilinear") == (field == "network.bilinear_norm")
@@ -51,31 +52,31 @@ def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_els
 
 def test_a_change_is_called_by_what_sets_it_on_the_command_line() -> None:
     base = config.preset("paper")
-    grid = changes.readings("paper", base)
+    grid = grids.readings("paper", base)
     assert grid["front_end.scale=segment-max"] == base.override("front_end.scale=segment-max")
     assert grid["network.pools=(2, 3, 4)"] == base.override("network.pools=(2, 3, 4)")
     assert grid["training.milestones=+1"].training.milestones == (22, 32, 42)
-    assert changes.short_name("front_end.scale=segment-max") == "scale=segment-max"
-    assert changes.short_name("default") == "default"
+    assert grids.short_name("front_end.scale=segment-max") == "scale=segment-max"
+    assert grids.short_name("default") == "default"
 
 
 def test_later_milestones_need_milestones() -> None:
-    assert "training.milestones=+1" not in changes.changes(config.preset("smoke"))
-    assert "training.milestones=+1" in changes.changes(config.preset("demo"))
+    assert "training.milestones=+1" not in grids.changes(config.preset("smoke"))
+    assert "training.milestones=+1" in grids.changes(config.preset("demo"))
 
 
 def test_what_the_base_has_already_is_no_change() -> None:
     base = config.preset("paper").override("front_end.scale=segment-log")
-    assert "front_end.scale=segment-log" not in changes.readings("paper", base)
+    assert "front_end.scale=segment-log" not in grids.readings("paper", base)
     base = config.preset("paper").override("protocol.folds=random")
-    assert list(changes.protocol("paper", base)).count("protocol.folds=random") == 0
+    assert list(grids.protocol("paper", base)).count("protocol.folds=random") == 0
 
 
 @pytest.mark.parametrize("preset", FULL)
 def test_protocol_has_every_trap(preset: str) -> None:
     base = config.preset(preset)
-    grid = changes.protocol(preset, base)
-    assert list(grid) == ["default", *changes.TRAPS]
+    grid = grids.protocol(preset, base)
+    assert list(grid) == ["default", *grids.TRAPS]
     for variant, experiment in grid.items():
         assert experiment == (base if variant == "default" else base.override(variant))
 
@@ -83,9 +84,9 @@ def test_protocol_has_every_trap(preset: str) -> None:
 @pytest.mark.parametrize("preset", config.SHOWCASES)
 def test_showcases_run_a_few_rows(preset: str) -> None:
     base = config.preset(preset)
-    assert set(changes.readings(preset, base)) == {*changes.TO_THE_LETTER, *changes.FEW_READINGS}
-    assert set(changes.protocol(preset, base)) == {"default", *changes.FEW_TRAPS}
-    assert set(changes.FEW_TRAPS) <= set(changes.TRAPS)
+    assert set(grids.readings(preset, base)) == {*grids.TO_THE_LETTER, *grids.FEW_READINGS}
+    assert set(grids.protocol(preset, base)) == {"default", *grids.FEW_TRAPS}
+    assert set(grids.FEW_TRAPS) <= set(grids.TRAPS)
 
 
 # The readings that train best --------------------------------------------------------------------
@@ -93,7 +94,7 @@ def test_showcases_run_a_few_rows(preset: str) -> None:
 
 def losses(**low: float) -> dict[str, float]:
     """A loss of 1 for every variant, but for some; names as in a grid, with _ for what is not."""
-    grid = changes.readings("paper", config.preset("paper"))
+    grid = grids.readings("paper", config.preset("paper"))
     found = dict.fromkeys(grid, 1.0)
     assert set(low) <= set(found)
     return found | low
@@ -116,26 +117,26 @@ def test_each_field_takes_the_value_with_the_lowest_loss() -> None:
         "network.attention_bn": True,
         "training.milestones": (22, 32, 42),
     }
-    assert changes.chosen(base, of) == wanted
-    best = changes.best_readings(base, of)
-    assert set(best) == set(changes.AT_ITS_BEST)
-    for name, pooling in changes.AT_ITS_BEST.items():
+    assert grids.chosen(base, of) == wanted
+    best = grids.best_readings(base, of)
+    assert set(best) == set(grids.AT_ITS_BEST)
+    for name, pooling in grids.AT_ITS_BEST.items():
         expected = wanted | ({} if pooling == "attention" else {"network.pooling": pooling})
         assert changed_fields(base, best[name]) == expected
 
 
 def test_the_default_wins_a_tie_and_nothing_better_changes_nothing() -> None:
     base = config.preset("paper")
-    assert changes.chosen(base, losses()) == {}
-    best = changes.best_readings(base, losses())
+    assert grids.chosen(base, losses()) == {}
+    best = grids.best_readings(base, losses())
     assert best["best readings, attention"] == base
 
 
 def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
     base = config.preset("paper")
     norm = "network.bilinear_norm=sqrt-l2"
-    assert changes.chosen(base, losses(**{norm: 0.9, "bilinear": 0.8})) == {}
-    assert changes.chosen(base, losses(**{norm: 1.5, "bilinear": 2.0})) == {
+    assert grids.chosen(base, losses(**{norm: 0.9, "bilinear": 0.8})) == {}
+    assert grids.chosen(base, losses(**{norm: 1.5, "bilinear": 2.0})) == {
         "network.bilinear_norm": "sqrt-l2"
     }
 
@@ -154,9 +155,9 @@ def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
     ],
 )
 def test_what_changes_the_data_or_the_measure_of_loss_cannot_be_chosen(variant: str) -> None:
-    assert changes.chosen(config.preset("paper"), losses(**{variant: 0.0})) == {}
+    assert grids.chosen(config.preset("paper"), losses(**{variant: 0.0})) == {}
 
 
 def test_repeating_short_utterances_keeps_the_data_and_can_be_chosen() -> None:
     of = losses(**{"front_end.short=repeat": 0.5, "front_end.short=drop": 0.1})
-    assert changes.chosen(config.preset("paper"), of) == {"front_end.short": "repeat"}
+    assert grids.chosen(config.preset("paper"), of) == {"front_end.short": "repeat"}

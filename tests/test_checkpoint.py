@@ -16,9 +16,12 @@ import tiny_corpus
 import torch
 from torch import Tensor, nn
 
-from repro import checkpoint, crossval, files, results, trainer
-from repro.checkpoint import Checkpoint
+from repro import crossval, results, trainer
 from repro.config import Experiment, Network, Protocol, Training
+from repro.results import files
+from repro.study import checkpoint
+from repro.study.checkpoint import Checkpoint
+from repro.study.run import discard_finished
 
 MADE_BY = {"fold": ["pooling", "gap", "0123", "4567", "03", 0], "version": "1", "threads": 1}
 TRAINING = Training(epochs=5, batch_size=8, milestones=(3, 5), learning_rate=0.05)
@@ -399,14 +402,14 @@ def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(
     }  # fmt: skip
     monkeypatch.setattr(results, "read_lines", lambda path: [record | {"fold": "03"}])
     file = tmp_path / "r.jsonl"
-    checkpoint.discard_finished(file)  # without a folder
+    discard_finished(file)  # without a folder
     done, left = (
         checkpoint.path_of(file, results.identity(record | {"fold": fold})) for fold in ("03", "08")
     )
     done.parent.mkdir()
     done.touch()
     left.touch()
-    checkpoint.discard_finished(file)
+    discard_finished(file)
     assert list(done.parent.iterdir()) == [left]
 
 

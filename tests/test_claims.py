@@ -9,7 +9,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from repro import claims, metrics, paper, study
+from repro import paper
+from repro.evidence import claims, metrics
+from repro.study import grids
 
 EMOTIONS = list(paper.EMOTIONS)
 HEIGHTS, WIDTHS = (2, 4, 6, 8, 10, 20, 40, 100), (2, 4, 8, 15, 30, 80)
@@ -101,7 +103,7 @@ def test_every_claim_is_judged_once_and_in_order() -> None:
     for predictions in (both, poolings(), sweep(), pd.DataFrame()):
         assert [v.claim.id for v in claims.judge(predictions)] == ids
     assert len({test.statement for test in claims.TESTS.values()}) == len(ids)
-    assert {test.study for test in claims.TESTS.values()} <= set(study.STUDIES)
+    assert {test.study for test in claims.TESTS.values()} <= set(grids.STUDIES)
 
 
 def test_claims_of_a_study_without_results_are_not_testable() -> None:
@@ -436,7 +438,7 @@ def test_a_sweep_that_has_not_learnt_all_emotions_is_not_judged() -> None:
     ],
 )
 def test_the_grids_of_the_presets(preset: str, untestable: set[str]) -> None:
-    heights, widths = study.SWEEPS[preset]
+    heights, widths = grids.SWEEPS[preset]
     found = verdicts(sweep(rise, None, heights, widths, per_emotion=8))
     shapes = {c.id for c in paper.CLAIMS if c.section == "3.2"}
     assert {i for i in shapes if found[i].verdict == "not testable here"} == untestable

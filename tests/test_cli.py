@@ -19,9 +19,14 @@ import tiny_corpus
 import typer
 
 import repro
-from repro import cli, config, metrics, recogniser, report, results, study
+from repro import cli, config, results
 from repro.corpora import CORPORA
+from repro.evidence import metrics
 from repro.model import build_network
+from repro.report import build as report
+from repro.study import grids
+from repro.study.run import run
+from repro.tools import recogniser
 
 FAST = [
     "--device=cpu",
@@ -76,7 +81,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pooling_results(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
     overrides = [a.removeprefix("--set=") for a in FAST if a.startswith("--set=")]
-    study.run(
+    run(
         "pooling",
         corpus="emodb",
         root=corpus,
@@ -149,7 +154,7 @@ def test_results_have_a_place_of_their_own_by_default(
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert list(get_args(cli.Study)) == list(study.STUDIES)
+    assert list(get_args(cli.Study)) == list(grids.STUDIES)
     assert list(get_args(cli.Preset)) == list(config.PRESETS)
 
 
@@ -535,7 +540,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     def interrupted(*args: object, **kwargs: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "run", interrupted)
+    monkeypatch.setattr("repro.study.run.run", interrupted)
     line = "repro: interrupted; the same command goes on where it stopped"
     assert run_on(command, corpus, tmp_path / "r.jsonl") == Outcome(130, [], [line])
 
@@ -562,7 +567,7 @@ def test_what_is_ignored_stays_ignored(
         seen.append(signal.getsignal(signal.SIGINT))
         return 0
 
-    monkeypatch.setattr(study, "run", look)
+    monkeypatch.setattr("repro.study.run.run", look)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert run_on(command, corpus, tmp_path / "r.jsonl").status == 0

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import tiny_corpus
 
-from repro import cluster, results, study
+from repro import results
 from repro.errors import ReproError
+from repro.study import cluster
 
 SMALL = [
     "network.stem_channels=2",
@@ -34,7 +35,7 @@ def run(corpus: Path, results_file: Path, **changes: Any) -> int:
         "precision": "fp32",
         "overrides": [*SMALL, "protocol.max_folds=4"],
     }
-    return study.run("pooling", results_file=results_file, **(settings | changes))
+    return run("pooling", results_file=results_file, **(settings | changes))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -260,7 +260,7 @@ class Spy:
         self.networks: list[torch.nn.Module] = []
         monkeypatch.setattr(trainer, "fit", self._fit)
         monkeypatch.setattr(trainer, "predict", self._predict)
-        monkeypatch.setattr(trainer, "give_back_memory", self._give_back)
+        monkeypatch.setattr(crossval, "give_back_memory", self._give_back)
         self.given_back_before: list[int] = []  # numbers of the trainings
         self.scored: list[torch.Tensor] = []
         self.logits: list[torch.Tensor] = []

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli, doctor
+from repro import cli
+from repro.tools import doctor
 
 BROKEN = """
 import sys

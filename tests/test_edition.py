@@ -23,9 +23,14 @@ from results_line import RECORD
 from rich.console import Console
 
 import repro
-from repro import claims, config, metrics, paper, provenance, readme, report, results, study
+from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
-from repro.pages import common, filter_shapes, first, poolings, variations, wording
+from repro.evidence import claims, metrics
+from repro.report import build as report
+from repro.report import edition
+from repro.report.pages import common, filter_shapes, first, poolings, variations, wording
+from repro.results import provenance
+from repro.study import grids, read
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -68,7 +73,7 @@ def test_every_notebook_is_published_and_in_the_table_of_contents() -> None:
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
 def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None:
     facts = nbformat.read(page, as_version=4).metadata.get("repro")
-    assert facts == report.made_from(ROOT / "notebooks" / page.name, ROOT), "run `make edition`"
+    assert facts == edition.made_from(ROOT / "notebooks" / page.name, ROOT), "run `make edition`"
 
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
@@ -85,11 +90,11 @@ def test_a_page_was_run_and_names_no_path_of_a_machine(page: Path) -> None:
 
 def test_table_1_shows_the_wa_that_the_results_give() -> None:
     page = nbformat.read(ROOT / "book" / "report" / "03_pooling.ipynb", as_version=4)
-    file = ROOT / report.SPEECH.results
+    file = ROOT / edition.SPEECH.results
     right: dict[str, list[bool]] = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         record = json.loads(line)
-        if (record["study"], record["preset"]) == ("pooling", report.SPEECH.preset):
+        if (record["study"], record["preset"]) == ("pooling", edition.SPEECH.preset):
             table = record["predictions"]
             for number, emotion in enumerate(table["emotion"]):
                 scores = {name: table[name][number] for name in EMOTIONS}
@@ -258,8 +263,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     parameters = "\n".join(f"{name} = None" for name in names)
     first = "print(corpus, root, preset, results)"
     second = (
-        "from repro import study\n"
-        'study.collect("pooling", corpus=corpus, root=root, preset=preset, results_file=results)'
+        "from repro.study.read import collect\n"
+        'collect("pooling", corpus=corpus, root=root, preset=preset, results_file=results)'
     )
     for name, code in (("00_first", first), ("01_page", second)):
         cells = [
@@ -276,7 +281,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_edition_is_made_without_corpus_or_training_and_published(project: Path) -> None:
     said = io.StringIO()
-    index = report.build_edition(console=Console(file=said, width=200))
+    index = edition.build_edition(console=Console(file=said, width=200))
     assert index.is_file()
     assert all(
         re.search(rf"^{page} +done", said.getvalue(), re.M) for page in ("00_first", "01_page")
@@ -287,7 +292,7 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
     first = nbformat.read(published / "00_first.ipynb", as_version=4)
     assert "emodb None coarse results/emodb/coarse.jsonl" in shown(first)
     assert "the end" in shown(first)
-    made_from = report.made_from(project / "notebooks" / "00_first.ipynb", project)
+    made_from = edition.made_from(project / "notebooks" / "00_first.ipynb", project)
     assert first.metadata["repro"] == made_from
     assert made_from["results sha256"] == [None]
 
@@ -302,26 +307,26 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
 
     # The same again: the same pages.
     pages_before = {path.name: path.read_bytes() for path in published.iterdir()}
-    report.build_edition(console=Console(file=said, width=200))
+    edition.build_edition(console=Console(file=said, width=200))
     assert {path.name: path.read_bytes() for path in published.iterdir()} == pages_before
 
     # Other results, or another notebook, and the pages no longer agree.
     (project / "results" / "emodb").mkdir(parents=True)
-    (project / report.SPEECH.results).write_text("", encoding="utf-8")
-    assert report.made_from(project / "notebooks" / "00_first.ipynb", project) != made_from
+    (project / edition.SPEECH.results).write_text("", encoding="utf-8")
+    assert edition.made_from(project / "notebooks" / "00_first.ipynb", project) != made_from
     shutil.rmtree(project / "results")
     source = project / "notebooks" / "00_first.ipynb"
     source.write_text(source.read_text().replace("It cites", "It names"))
-    assert report.made_from(source, project) != made_from
+    assert edition.made_from(source, project) != made_from
 
 
 def test_a_page_reads_several_results_files_as_one(tmp_path: Path) -> None:
-    source = report.Source("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
+    source = edition.Source("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
     write_poolings(tmp_path / "coarse.jsonl", "coarse", gap=6)
-    assert report.joined(source, tmp_path, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
+    assert edition.joined(source, tmp_path, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
     write_poolings(tmp_path / "paper.jsonl", "paper", gap=5, attention=6)
     for _ in range(2):  # an earlier one is replaced
-        file = report.joined(source, tmp_path, tmp_path / "out")
+        file = edition.joined(source, tmp_path, tmp_path / "out")
         folds = results.read(file).folds
         assert folds.groupby(["preset", "variant"]).size().to_dict() == {
             ("coarse", "gap"): 6,
@@ -361,7 +366,7 @@ def write_results(
 ) -> Path:
     """Write a results file of variants that are right as often as is said."""
     rng = np.random.default_rng(0)
-    grid = study.variants(study_name, preset)
+    grid = grids.variants(study_name, preset)
     emotions = np.repeat(np.arange(4), per_emotion)
     for variant, chance in chances.items():
         for speaker in range(speakers):
@@ -391,7 +396,7 @@ def write_results(
 
 def collect(path: Path, **changes: Any) -> results.Results:
     how: dict[str, Any] = {"corpus": "emodb", "root": None, "preset": "coarse"}
-    return study.collect("pooling", results_file=path, **(how | changes))
+    return read.collect("pooling", results_file=path, **(how | changes))
 
 
 def first_answer(predictions: pd.DataFrame) -> str:
@@ -502,7 +507,7 @@ def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     predictions = results.read(path).predictions
     said = filter_shapes.unlearnt(predictions)
     assert (said is None) == learnt
-    assert ("hardly learnt" in readme.verdicts(predictions)) == (not learnt)
+    assert ("hardly learnt" in edition.verdicts(predictions)) == (not learnt)
     if said:
         assert "utterance of neutral or sad or angry" in said.data
 
@@ -512,7 +517,7 @@ def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
     said = common.fitted(collect(path), "emodb").data
     # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
     assert "are about 8 steps" in said and "gives 1.39" in said
-    small = study.variants("pooling", "demo")["gap"].training
+    small = grids.variants("pooling", "demo")["gap"].training
     assert small.max_segments
     steps = small.max_segments // small.batch_size
     demo = write_results(tmp_path / "demo.jsonl", {"gap": 0.5}, preset="demo")
@@ -552,7 +557,7 @@ def test_no_results_and_no_corpus_is_one_line(tmp_path: Path) -> None:
             collect(file, preset=preset)
         assert "\n" not in str(caught.value)
     with pytest.raises(ReproError, match="where is emodb"):
-        study.collect("pooling", corpus="emodb", root=None, preset="smoke")
+        collect("pooling", corpus="emodb", root=None, preset="smoke")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from repro import changes, effects, metrics, paper, plots
+from repro import paper
 from repro.errors import ReproError
-from repro.pages import variations
+from repro.evidence import effects, metrics
+from repro.report import plots
+from repro.report.pages import variations
+from repro.study import grids
 
 EMOTIONS = list(paper.EMOTIONS)
 
@@ -79,7 +82,7 @@ def test_effects_on_the_same_folds_are_those_of_metrics() -> None:
 
 def test_only_changes_have_effects_and_the_bilinear_norm_its_own_default() -> None:
     norm = "network.bilinear_norm=sqrt-l2"
-    names = [*changes.TO_THE_LETTER, *changes.AT_ITS_BEST]
+    names = [*grids.TO_THE_LETTER, *grids.AT_ITS_BEST]
     chances = dict.fromkeys(names, 0.5) | {"bilinear": 0.3, norm: 0.5}
     [of] = effects.table(study(chances)).to_dict("records")
     assert (of["variant"], of["against"]) == (norm, "bilinear")
@@ -291,7 +294,7 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
 
 
 def test_the_answer_follows_the_results() -> None:
-    best = dict.fromkeys(changes.AT_ITS_BEST, 0.5)
+    best = dict.fromkeys(grids.AT_ITS_BEST, 0.5)
     letter = {"default": 0.8, "gap": 0.6, "bilinear": 0.4}
     table = study(letter | best | {"best readings, gap": 0.9})
     text = str(variations.readings_answer(effects.table(table), table).data)
@@ -310,7 +313,7 @@ def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     table = study({"default": 0.5, "protocol.folds=random": 0.7, "front_end.short=drop-test": 0.4})
     found = effects.table(table)
     rows = variations.traps(found)
-    assert rows.iloc[0, 0] == f"{changes.TRAPS['protocol.folds=random']} (folds=random)"
+    assert rows.iloc[0, 0] == f"{grids.TRAPS['protocol.folds=random']} (folds=random)"
     assert rows.iloc[0, 1].startswith("69.") and ": +" in rows.iloc[0, 1]
     assert "\N{MINUS SIGN}" in rows.iloc[1, 1]
     answer = str(variations.protocol_answer(found, table).data)

@@ -9,9 +9,12 @@ import pytest
 import tiny_corpus
 import torch
 
-from repro import cli, config, crossval, estimate, study
+from repro import cli, config, crossval
 from repro.errors import ReproError
-from repro.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
+from repro.study import grids, plan
+from repro.study.run import run
+from repro.tools import estimate
+from repro.tools.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
 
 TINY = [
     "network.stem_channels=2",
@@ -57,8 +60,8 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
     overrides += [f"front_end.scale={scale}"]
     found = survey(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides)
 
-    grid, tables, _ = study.applicable(
-        study.variants("pooling", "smoke", overrides), "emodb", corpus
+    grid, tables, _ = plan.applicable(
+        grids.variants("pooling", "smoke", overrides), "emodb", corpus
     )
     [table] = tables.values()
     seconds, memory = 0.0, 0
@@ -102,7 +105,7 @@ def test_what_the_results_file_holds_is_not_counted_again(
 ) -> None:
     path = tmp_path / "r.jsonl"
     arguments = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
-    study.run("pooling", results_file=path, overrides=TINY, only="gap", **arguments)
+    run("pooling", results_file=path, overrides=TINY, only="gap", **arguments)
     before = path.read_bytes()
     found = survey(corpus, path, "pooling", "pooling")
     assert [(row.folds, row.done, row.left) for row in found.rows] == [(6, 2, 4), (6, 6, 0)]
@@ -117,16 +120,16 @@ def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
 ) -> None:
     path = tmp_path / "r.jsonl"
     arguments = {"corpus": "emodb", "root": corpus, "results_file": path, "overrides": TINY}
-    study.run("pooling", device="cpu", precision="bf16", only="gap", **arguments)
+    run("pooling", device="cpu", precision="bf16", only="gap", **arguments)
     assert survey(corpus, path, "pooling", precision="auto").device.endswith(", bf16")
     both = survey(corpus, path, "pooling", "filter-shapes", precision="auto")
     assert both.device.endswith(", bf16 and fp32")
 
     with pytest.raises(ReproError, match="go on with --precision bf16") as surveyed:
         survey(corpus, path, "pooling", precision="fp32")
-    with pytest.raises(ReproError) as run:
-        study.run("pooling", device="cpu", precision="fp32", **arguments)
-    assert str(surveyed.value) == str(run.value)
+    with pytest.raises(ReproError) as trained:
+        run("pooling", device="cpu", precision="fp32", **arguments)
+    assert str(surveyed.value) == str(trained.value)
 
 
 def test_maps_are_counted_where_another_study_trained_the_same_network(
@@ -136,7 +139,7 @@ def test_maps_are_counted_where_another_study_trained_the_same_network(
     assert found.rows[1].left == 2  # the attention network's folds; the others are those of before
 
 
-@pytest.mark.parametrize("name", study.STUDIES)
+@pytest.mark.parametrize("name", grids.STUDIES)
 def test_every_study_can_be_surveyed(
     name: str, corpus: Path, tmp_path: Path, fixed: list[str]
 ) -> None:
@@ -153,7 +156,7 @@ def test_lines_of_a_results_file_are_about_as_long_as_promised(
 ) -> None:
     path = tmp_path / "r.jsonl"
     promised = survey(corpus, path, "filter-shapes").disk
-    study.run(
+    run(
         "filter-shapes",
         corpus="emodb",
         root=corpus,
@@ -165,7 +168,7 @@ def test_lines_of_a_results_file_are_about_as_long_as_promised(
 
 
 def test_a_network_is_measured(corpus: Path) -> None:
-    experiment = study.variants("pooling", "smoke", TINY)["attention"]
+    experiment = grids.variants("pooling", "smoke", TINY)["attention"]
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
     assert 0 < speed.predict < 1 and 0 < speed.train < 1
     assert 10**8 < speed.memory < 10**11
@@ -181,12 +184,12 @@ def test_steps_that_fetch_memory_are_not_measured(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(estimate.trainer, "fit", fit)
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
-    experiment = study.variants("pooling", "smoke", TINY)["gap"]
+    experiment = grids.variants("pooling", "smoke", TINY)["gap"]
     assert estimate.measure(experiment, 8, torch.device("cpu"), "fp32").train == 2.0 / 8
 
 
 def test_reading_is_measured(corpus: Path) -> None:
-    [table] = study.applicable(study.variants("pooling", "smoke"), "emodb", corpus)[1].values()
+    [table] = plan.applicable(grids.variants("pooling", "smoke"), "emodb", corpus)[1].values()
     meter = Meter(torch.device("cpu"), "fp32", print)
     read, cut = meter.reading(table, config.FrontEnd())
     assert 0 < read < 1e-3 and 0 < cut < 1e-3  # seconds per sample

@@ -34,12 +34,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from results_line import RECORD
 
-from repro import audio, config, paper, recogniser, results, soundfiles, spectrogram
+from repro import audio, config, paper, results, spectrogram
 from repro.config import Experiment, FrontEnd, Network
 from repro.corpora import CORPORA, emodb, fetch, iemocap, load_corpus, ravdess
 from repro.corpora.record import Archive
 from repro.errors import ReproError
 from repro.model import build_network
+from repro.tools import recogniser
 
 T = TypeVar("T")
 SECONDS = 5.0  # that any one input may take
@@ -196,9 +197,9 @@ def try_sound(path: Path, content: bytes) -> bool:
     if waveform is not None:
         assert waveform.dtype == torch.float32 and waveform.ndim == 1 and len(waveform)
         assert waveform.isfinite().all()
-        listed = attempt(lambda: soundfiles.length(path), path)  # refuses what is cut off
+        listed = attempt(lambda: audio.length(path), path)  # refuses what is cut off
         assert listed == (
-            None if any("cut" in f for f in soundfiles.read(path).faults) else len(waveform)
+            None if any("cut" in f for f in audio.read(path).faults) else len(waveform)
         )
     return waveform is not None
 

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from repro import audio, config, paper, spectrogram, study, trainer
+from repro import audio, config, paper, spectrogram, trainer
 from repro.corpora import load_corpus
+from repro.device import Precision
 from repro.layers import conv_norm_relu, norm_relu
 from repro.model import FirstLayerNetwork, SpeechEmotionNetwork, build_network
+from repro.study import grids
 
-SHAPES = study.variants("filter-shapes", "paper") | {
+SHAPES = grids.variants("filter-shapes", "paper") | {
     f"{shape}, every second": variant
-    for shape, variant in study.variants("filter-shapes", "coarse").items()
+    for shape, variant in grids.variants("filter-shapes", "coarse").items()
 }
 
 
@@ -164,7 +166,7 @@ def plain_scores(network: SpeechEmotionNetwork, x: Tensor) -> Tensor:
 def errors(
     settings: config.Network,
     speech: tuple[Tensor, Tensor],
-    precision: trainer.Precision,
+    precision: Precision,
     known: bool = True,
     batch: int = paper.BATCH_SIZE,
     reference: Callable[[SpeechEmotionNetwork, Tensor], Tensor] = plain_scores,
@@ -199,7 +201,7 @@ BOUND = {"fp32": 2e-3, "bf16": 0.35}
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention", "attention, normed"])
 def test_a_step_of_the_coarse_network_is_that_of_float64(
-    pooling: str, precision: trainer.Precision, speech: tuple[Tensor, Tensor]
+    pooling: str, precision: Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
     kind, _, normed = pooling.partition(", ")
     coarse = config.preset("coarse").network
@@ -223,7 +225,7 @@ def test_a_step_of_the_papers_network_is_that_of_float64(
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("shape", ["10x2", "2x8", "2x30, every second", "40x2, every second"])
 def test_a_step_of_the_sweep_is_that_of_float64(
-    shape: str, precision: trainer.Precision, speech: tuple[Tensor, Tensor]
+    shape: str, precision: Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
     found = errors(SHAPES[shape].network, speech, precision, batch=32)
     assert max(found.values()) < {"fp32": 1e-4, "bf16": 0.05}[precision], found
@@ -231,7 +233,7 @@ def test_a_step_of_the_sweep_is_that_of_float64(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_moments_that_are_not_known_are_found_out(
-    precision: trainer.Precision, speech: tuple[Tensor, Tensor]
+    precision: Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
     network = SHAPES["10x2, every second"].network
     first, second = (errors(network, speech, precision, known=known) for known in (True, False))

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from repro import maps
+from repro.results import pictures
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 100), st.integers(1, 50)), elements=FINITE))
 def test_a_picture_comes_back_within_half_a_step(values: np.ndarray) -> None:
-    packed = maps.pack(values)
-    step = (packed["high"] - packed["low"]) / maps.STEPS
+    packed = pictures.pack(values)
+    step = (packed["high"] - packed["low"]) / pictures.STEPS
     # The bounds keep six digits of a number.
     tolerance = step / 2 + 1e-5 * np.abs(values).max() + 1e-12
-    assert np.abs(maps.unpack(packed) - values).max() <= tolerance
+    assert np.abs(pictures.unpack(packed) - values).max() <= tolerance
 
 
 def test_a_point_takes_a_byte() -> None:
-    packed = maps.pack(np.linspace(-1, 1, 100 * 50).reshape(100, 50))
+    packed = pictures.pack(np.linspace(-1, 1, 100 * 50).reshape(100, 50))
     assert len(base64.b64decode(packed["data"])) == 100 * 50
     assert packed["shape"] == [100, 50]
 
@@ -50,7 +50,7 @@ def test_a_point_takes_a_byte() -> None:
     ],
 )
 def test_what_is_no_picture_is_refused(change: dict[str, Any]) -> None:
-    packed = maps.pack(np.arange(6.0).reshape(2, 3))
-    assert maps.unpack(packed).shape == (2, 3)
+    packed = pictures.pack(np.arange(6.0).reshape(2, 3))
+    assert pictures.unpack(packed).shape == (2, 3)
     with pytest.raises(ValueError):
-        maps.unpack(packed | change)
+        pictures.unpack(packed | change)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
-from repro import metrics, paper
+from repro import paper
+from repro.evidence import metrics
 
 EMOTIONS = list(paper.EMOTIONS)
 

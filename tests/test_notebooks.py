@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-from repro import study
+from repro.study import grids
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
@@ -70,9 +70,9 @@ def test_whatever_trains_does_so_where_and_how_the_parameters_say() -> None:
         {word.arg: ast.unparse(word.value) for word in call.keywords}
         for script in SCRIPTS
         for call in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("study.collect", "study.run")
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("collect", "run")
     ]
-    assert len(trains) >= len(study.STUDIES)
+    assert len(trains) >= len(grids.STUDIES)
     for words in trains:
         assert (words["device"], words["precision"]) == ("device", "precision")
 

@@ -109,12 +109,12 @@ def test_book_configuration_is_a_relative_link() -> None:
 def test_a_machine_that_only_trains_needs_neither_jupyter_nor_plots() -> None:
     program = """
 import sys
-for name in ("IPython", "beartype", "jaxtyping", "jupyter_book", "jupytext", "librosa",
+for name in ("IPython", "beartype", "jupyter_book", "jupytext", "librosa",
              "matplotlib", "nbclient", "nbformat", "papermill", "parselmouth", "pooch", "ray",
              "seaborn", "statsmodels"):
     sys.modules[name] = None
-import repro.cli, repro.cluster, repro.study
-assert repro.study.variants("pooling", "smoke")
+import repro.cli, repro.study.cluster, repro.study.grids
+assert repro.study.grids.variants("pooling", "smoke")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

@@ -18,11 +18,13 @@ import yaml
 from results_line import RECORD
 from test_report import write_notebook
 
-from repro import claims, cli, paper, readme, report
+from repro import cli, paper
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
-from repro.pages import first
-from repro.report import Source
+from repro.evidence import claims
+from repro.report import edition
+from repro.report.edition import Source
+from repro.report.pages import first
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -127,22 +129,22 @@ def update(project: Path, *, published: bool = True) -> None:
     """Write the README of `project` from the published results, or without any."""
     if published and not (project / "results").exists():
         (project / "results").symlink_to(ROOT / "results")
-    readme.update(project, report.FIRST, corpus=report.EDITION_CORPUS)
+    edition.update_readme(project, edition.FIRST, corpus=edition.EDITION_CORPUS)
 
 
 def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
     update(tmp_path)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == README, "run `make edition`"
-    drawn = (tmp_path / readme.PICTURE).read_bytes()
-    assert drawn == (ROOT / readme.PICTURE).read_bytes(), "run `make edition`"
+    drawn = (tmp_path / edition.PICTURE).read_bytes()
+    assert drawn == (ROOT / edition.PICTURE).read_bytes(), "run `make edition`"
 
 
 def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
     update(tmp_path, published=False)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert f"{readme.BEGIN}\n{readme.NOTHING}\n{readme.END}" in text
+    assert f"{edition.BEGIN}\n{edition.NOTHING}\n{edition.END}" in text
     update(tmp_path, published=False)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
@@ -174,7 +176,7 @@ def on_speech(tmp_path: Path) -> Path:
 
 
 def published(path: Path, corpus: str = "emodb", preset: str = "coarse") -> pd.DataFrame:
-    return readme.published(path.parent, Source(path.name, preset), corpus).predictions
+    return edition.published(path.parent, Source(path.name, preset), corpus).predictions
 
 
 def test_results_on_other_speech_or_settings_do_not_count(on_speech: Path) -> None:
@@ -187,7 +189,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
     on_speech: Path,
 ) -> None:
     found = published(on_speech)
-    answer, table, why, reasons, note = readme.verdicts(found).split("\n\n")
+    answer, table, why, reasons, note = edition.verdicts(found).split("\n\n")
     assert answer == first.answer(claims.judge(found), found).data
     assert answer.startswith("**On EmoDB (preset coarse, 6 speakers, 1 seed), of 11 claims of the ")
     head, rule, *rows = table.splitlines()
@@ -205,7 +207,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
 
 def test_without_a_verdict_there_is_no_table(on_speech: Path) -> None:
     found = published(on_speech)
-    text = readme.verdicts(found[found["study"] == "filter-shapes"])
+    text = edition.verdicts(found[found["study"] == "filter-shapes"])
     assert text.startswith("**That is not answered here**") and "| claim" not in text
 
 
@@ -215,7 +217,7 @@ def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path
     lines = path.read_text(encoding="utf-8")
     write_folds(path, SHAPE, folds=SPEAKERS[1:])
     path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
-    head, rule, *rows = readme.verdicts(published(path)).split("\n\n")[1].splitlines()
+    head, rule, *rows = edition.verdicts(published(path)).split("\n\n")[1].splitlines()
     assert head == "| claim of the paper | on EmoDB | effect [95% interval] | run |"
     assert rule == "| --- | --- | --- | --- |"
     assert [row.split(" | ")[-1] for row in rows] == ["preset coarse, 6 speakers, 1 seed |"] * 3
@@ -224,7 +226,7 @@ def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path
 def test_the_picture_has_the_same_bytes_for_the_same_results(on_speech: Path) -> None:
     pictures = [on_speech.with_name(name) for name in ("a.svg", "b.svg")]
     for picture in pictures:
-        readme.readme_picture(published(on_speech), picture)
+        edition.readme_picture(published(on_speech), picture)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 

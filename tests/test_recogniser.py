@@ -10,11 +10,12 @@ import pytest
 import tiny_corpus
 import torch
 
-from repro import audio, config, recogniser, spectrogram
+from repro import audio, config, spectrogram
 from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.errors import ReproError
-from repro.recogniser import Recogniser
+from repro.tools import recogniser
+from repro.tools.recogniser import Recogniser
 
 
 def experiment(*assignments: str) -> Experiment:

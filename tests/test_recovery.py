@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from repro import config, paper, plots, recovery, results, study
+from repro import config, paper, results
 from repro.corpora import planted
 from repro.errors import ReproError
-from repro.pages import recovery as page
+from repro.evidence import recovery
+from repro.report import plots
+from repro.report.pages import recovery as page
+from repro.study import grids
+from repro.study.run import run
 
 CHANCE = 25.0
 
@@ -28,8 +32,8 @@ def predictions(
 ) -> pd.DataFrame:
     """Made-up results: of each class and speaker, a share of the utterances is right."""
     rows = []
-    for variant, experiment in study.variants("recovery", preset).items():
-        scale = recovery.scale_of(variant)
+    for variant, experiment in grids.variants("recovery", preset).items():
+        scale = grids.scale_of(variant)
         of_variant = {
             "study": "recovery",
             "variant": variant,
@@ -41,7 +45,7 @@ def predictions(
             "average": "pooled",
             "held_out": "speaker",
         }
-        share = accuracy(scale, recovery.reach_of(variant))
+        share = accuracy(scale, grids.reach_of(variant))
         for speaker in range(speakers):
             for k, emotion in enumerate(paper.EMOTIONS):
                 others = [paper.EMOTIONS[(k + shift) % 4] for shift in (1, 2, 3)]
@@ -98,7 +102,7 @@ def test_a_sweep_that_rises_at_the_planted_scale_gives_it_away() -> None:
     assert table["scale"].to_list() == [scale.text for scale in planted.SCALES]
     assert table["speakers"].unique() == [5] and table["chance"].unique() == [CHANCE]
     for row in table.itertuples():
-        sizes = recovery.WIDTHS if row.unit == "ms" else recovery.HEIGHTS
+        sizes = grids.WIDTHS if row.unit == "ms" else grids.HEIGHTS
         reaches = [10 * size for size in sizes]
         above = min(reach for reach in reaches if reach >= row.planted)
         below = max(reach for reach in reaches if reach < row.planted)
@@ -142,8 +146,8 @@ def test_an_interval_covers_speakers_that_differ() -> None:
 
 
 def test_a_variant_of_another_study_has_no_planted_corpus() -> None:
-    assert recovery.corpus_of("10x2") is None
-    assert recovery.corpus_of("40 ms, 2x8") == "planted-40ms"
+    assert grids.corpus_of("10x2") is None
+    assert grids.corpus_of("40 ms, 2x8") == "planted-40ms"
 
 
 def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> None:
@@ -155,9 +159,9 @@ def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> 
 
 @pytest.mark.parametrize("preset", config.PRESETS)
 def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: str) -> None:
-    grid = study.variants("recovery", preset)
+    grid = grids.variants("recovery", preset)
     for variant, experiment in grid.items():
-        scale = recovery.scale_of(variant)
+        scale = grids.scale_of(variant)
         ((height, width),) = experiment.network.stems
         down, along = experiment.network.stride
         if scale.unit == "ms":
@@ -168,7 +172,7 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
         assert experiment.network.trunk == () and experiment.network.pooling == "gap"
         assert experiment.training.max_segments is None
         assert experiment.front_end == config.FrontEnd()
-    swept = {(recovery.scale_of(variant), recovery.reach_of(variant)) for variant in grid}
+    swept = {(grids.scale_of(variant), grids.reach_of(variant)) for variant in grid}
     assert len(swept) == len(grid)
     for scale in {scale for scale, _ in swept}:
         reaches = [reach for each, reach in swept if each == scale]
@@ -176,18 +180,18 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
 
 
 def _reaches(grid: dict[str, config.Experiment]) -> set[int]:
-    return {recovery.reach_of(variant) for variant in grid}
+    return {grids.reach_of(variant) for variant in grid}
 
 
 def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:
-    grid = study.variants("recovery", "quick")
-    scales = {recovery.scale_of(variant).text for variant in grid}
+    grid = grids.variants("recovery", "quick")
+    scales = {grids.scale_of(variant).text for variant in grid}
     assert scales == {"40 ms", "80 ms", "160 ms", "50 Hz", "100 Hz", "200 Hz"}
     assert {experiment.protocol.max_folds for experiment in grid.values()} == {5}
 
 
 def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
-    grid = study.variants("recovery", "quick", ["training.epochs=3", "protocol.max_folds=2"])
+    grid = grids.variants("recovery", "quick", ["training.epochs=3", "protocol.max_folds=2"])
     assert {experiment.training.epochs for experiment in grid.values()} == {3}
     assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
 
@@ -200,7 +204,7 @@ def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
 )
 def test_a_corpus_is_refused_in_one_line(tmp_path: Path, given: dict[str, str]) -> None:
     with pytest.raises(ReproError, match="omit --corpus and --root") as caught:
-        study.run("recovery", results_file=tmp_path / "r.jsonl", **given)
+        run("recovery", results_file=tmp_path / "r.jsonl", **given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r.jsonl").exists()
 
@@ -213,8 +217,8 @@ def test_every_variant_is_trained_on_its_own_signals(
     overrides = ["training.epochs=1", "training.max_segments=16", "protocol.max_folds=2"]
     overrides += ["network.stem_channels=2", "network.stride=(50, 50)"]
     settings = {"device": "cpu", "precision": "fp32", "overrides": overrides}
-    assert study.run("recovery", results_file=path, **settings) == 8
-    assert study.run("recovery", results_file=path, **settings) == 0
+    assert run("recovery", results_file=path, **settings) == 8
+    assert run("recovery", results_file=path, **settings) == 0
     records = results.read_lines(path)
     assert {(r["variant"], r["corpus"]["name"]) for r in records} == {
         ("80 ms, 2x2", "planted-80ms"),

@@ -13,8 +13,9 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from rich.console import Console
 
-from repro import report
+import repro
 from repro.errors import ReproError
+from repro.report import build as report
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -149,10 +150,7 @@ def test_pages_run_in_this_interpreter_and_import_this_package(
     with report._own_settings():
         report.run_notebook(page, project / "page.ipynb", {}, {}, console)
     [*_, cell] = nbformat.read(project / "page.ipynb", as_version=4).cells
-    assert (
-        cell.outputs[0].text
-        == f"{sys.executable} {report.__file__.replace('report', '__init__')}\n"
-    )
+    assert cell.outputs[0].text == f"{sys.executable} {repro.__file__}\n"
 
 
 @pytest.mark.parametrize("out", [".", "mine"])
@@ -190,7 +188,7 @@ def test_outside_a_checkout_one_line_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert report.find_project() == ROOT, "an editable install finds its checkout"
-    monkeypatch.setattr(report, "__file__", str(tmp_path / "site-packages" / "repro" / "report.py"))
+    monkeypatch.setattr(repro, "__file__", str(tmp_path / "site-packages/repro/__init__.py"))
     with pytest.raises(ReproError, match=re.escape(str(tmp_path))):
         report.find_project()
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results_line import RECORD
 
-from repro import audit, files, paper, results
+from repro import paper, results
 from repro.errors import ReproError
+from repro.results import audit, files
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import metrics, simulation
+from repro.evidence import metrics, simulation
 
 
 def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:

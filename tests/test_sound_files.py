@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from repro import soundfiles
+from repro import audio
 from repro.corpora.check import check
 from repro.errors import ReproError
 
@@ -112,18 +112,18 @@ def test_every_codec_is_read_as_it_was_or_refused(
     files = write_all(tmp_path)
     problems = check("emodb", tmp_path).problems
     for path, sample in files.items():
-        refused = refusal(soundfiles.read, path)
-        faults = [] if refused else soundfiles.read(path).faults
+        refused = refusal(audio.read, path)
+        faults = [] if refused else audio.read(path).faults
         cut_off = [f"{path}: {fault}; replace it" for fault in faults if "cut off" in fault]
         # What `check` lists is what a run says, and what it refuses before it trains.
         said = [refused] if refused else [f"{path}: {fault}" for fault in faults]
         assert [line for line in problems if str(path) in line and " Hz" not in line] == said
-        assert refused or ([refusal(soundfiles.length, path)] == (cut_off or [None]))
+        assert refused or ([refusal(audio.length, path)] == (cut_off or [None]))
         assert not refused or sound_is_gone(sample), (sample[:3], refused)
         assert refused or cut_off or sound_is_there(sample), sample[:3]
         if not refused and sample.damage != "start":
             share = 0.35 if sample.damage == "half" else 1
-            assert_like_the_original(soundfiles.read(path).waveform, sample, share)
+            assert_like_the_original(audio.read(path).waveform, sample, share)
         outcomes["refused" if refused else "told" if faults else "read"] += 1
     codecs = len({sample[:2] for sample in files.values()})
     damages = len({sample.damage for sample in files.values()} - {"whole"})

@@ -14,8 +14,9 @@ import interrupted
 import pytest
 import tiny_corpus
 
-from repro import files, results, study
+from repro import results
 from repro.errors import ReproError
+from repro.results import files
 
 KILLS = 20
 SMALL = [
@@ -154,7 +155,7 @@ def test_a_stopped_run_goes_on_inside_its_fold(
     assert len(list(partial.iterdir())) == 1
     trained: list[str] = []
     overrides = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
-    count = study.run(
+    count = run(
         "pooling",
         results_file=path,
         seeds=2,

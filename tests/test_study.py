@@ -17,11 +17,16 @@ import soundfile
 import tiny_corpus
 import torch
 
-from repro import config, crossval, metrics, paper, results, study
+import repro
+from repro import config, crossval, paper, results
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
-from repro.progress import LinePerFold
+from repro.evidence import metrics
+from repro.study import grids, read
+from repro.study.plan import LinePerFold
+from repro.study.read import collect
+from repro.study.run import run as train
 
 SMALL = [
     "network.stem_channels=2",
@@ -44,7 +49,7 @@ def run(corpus: Path, results_file: Path, name: str = "pooling", **changes: Any)
         "precision": "fp32",
         "overrides": SMALL,
     }
-    return study.run(name, results_file=results_file, **(settings | changes))
+    return train(name, results_file=results_file, **(settings | changes))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +87,7 @@ def shape(experiment: Experiment) -> tuple[int, int]:
 def test_filter_shapes_varies_one_side_at_a_time(
     preset: str, heights: list[int], widths: list[int]
 ) -> None:
-    grid = study.variants("filter-shapes", preset)
+    grid = grids.variants("filter-shapes", preset)
     expected = [f"{h}x2" for h in heights] + [f"2x{w}" for w in widths]  # 2x2 is in both, once
     assert list(grid) == expected
     for name, experiment in grid.items():
@@ -95,12 +100,12 @@ def test_filter_shapes_varies_one_side_at_a_time(
 
 
 def test_the_paper_sweep_has_22_shapes() -> None:
-    assert len(study.variants("filter-shapes", "paper")) == 22
+    assert len(grids.variants("filter-shapes", "paper")) == 22
 
 
 @pytest.mark.parametrize("preset", list(config.PRESETS))
 def test_pooling_varies_the_pooling_alone(preset: str) -> None:
-    grid = study.variants("pooling", preset)
+    grid = grids.variants("pooling", preset)
     assert list(grid) == ["gap", "bilinear", "attention"] == list(paper.TABLE_1)
     base = config.preset(preset)
     for name, experiment in grid.items():
@@ -110,7 +115,7 @@ def test_pooling_varies_the_pooling_alone(preset: str) -> None:
 
 @pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol"])
 def test_overrides_reach_every_variant(name: str) -> None:
-    grid = study.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
+    grid = grids.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
     for experiment in grid.values():
         assert experiment.training.epochs == 3
         assert experiment.front_end.magnitude == "power"
@@ -119,11 +124,11 @@ def test_overrides_reach_every_variant(name: str) -> None:
 
 def test_unknown_studies_presets_and_fields_are_faults() -> None:
     with pytest.raises(ReproError, match="filter-shapes, pooling"):
-        study.variants("poolings", "smoke")
+        grids.variants("poolings", "smoke")
     with pytest.raises(ReproError, match="no preset"):
-        study.variants("pooling", "fast")
+        grids.variants("pooling", "fast")
     with pytest.raises(ReproError, match="no such field"):
-        study.variants("pooling", "smoke", ["training.epoch=1"])
+        grids.variants("pooling", "smoke", ["training.epoch=1"])
 
 
 # What a run leaves -------------------------------------------------------------------------------
@@ -133,7 +138,7 @@ def test_each_fold_is_a_line_that_says_all_of_itself(
     corpus: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
     table = load_corpus("emodb", corpus)
-    grid = study.variants("pooling", "smoke", SMALL)
+    grid = grids.variants("pooling", "smoke", SMALL)
     assert [(r["variant"], r["fold"]) for r in uninterrupted] == [
         (variant, fold) for variant in grid for fold in ("03", "08")
     ]
@@ -153,7 +158,7 @@ def test_each_fold_is_a_line_that_says_all_of_itself(
         assert provenance["precision"] == "fp32" and provenance["device"].startswith("cpu")
         assert provenance["seconds"] > 0 and provenance["threads"] >= 1
         assert {"version", "commit", "torch", "date"} <= set(provenance)
-        plan = (Path(study.__file__).parents[1] / "book" / "plan.md").read_bytes()
+        plan = (Path(repro.__file__).parents[1] / "book" / "plan.md").read_bytes()
         assert provenance["plan"] == hashlib.sha256(plan).hexdigest()[:12]
         assert provenance["statistics"] == "exact"
 
@@ -329,11 +334,11 @@ def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> Non
 def test_results_without_a_file_leave_nothing_behind(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = study.variants("pooling", "smoke", SMALL)
-    monkeypatch.setattr(study, "variants", lambda *_: grid)
+    grid = grids.variants("pooling", "smoke", SMALL)
+    monkeypatch.setattr(grids, "variants", lambda *_: grid)
     torch.optim.SGD([torch.zeros(1)])  # torch's compiler comes with it, and makes a folder, once
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = study.collect(
+    found = collect(
         "pooling", corpus="emodb", root=corpus, preset="smoke", device="cpu", only="gap"
     )
     assert set(found.predictions["variant"]) == {"gap"}
@@ -353,7 +358,7 @@ def test_the_smoke_study_of_emodb(
 
     monkeypatch.setattr(crossval.trainer, "fit", spy)
     path = tmp_path / "r.jsonl"
-    assert study.run("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
+    assert train("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
     assert sizes == [48] * 6
     tables = results.read(path, study={"pooling"})
     assert set(tables.folds["fold"]) == {"03", "16"}
@@ -368,7 +373,7 @@ def test_the_smoke_study_of_emodb(
 
 def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    experiment = study.variants("pooling", "smoke")["gap"]
+    experiment = grids.variants("pooling", "smoke")["gap"]
     scores = {emotion: [0.25] for emotion in paper.EMOTIONS}
     record = {
         "key": experiment.key,
@@ -387,14 +392,14 @@ def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Pat
     results.append(path, record | {"key": "0" * 12})
     results.append(path, record | {"corpus": {"name": "emodb", "hash": "0" * 12}})
     results.append(path, record | {"study": "filter-shapes"})
-    table = study.read("pooling", corpus="emodb", root=corpus, preset="smoke", results_file=path)
+    table = read.read("pooling", corpus="emodb", root=corpus, preset="smoke", results_file=path)
     assert table.folds["preset"].to_list() == ["smoke"]
     assert table.predictions["preset"].to_list() == ["smoke"]
 
 
-@pytest.mark.parametrize("preset", [name for name in study.SWEEPS if name not in config.SHOWCASES])
+@pytest.mark.parametrize("preset", [name for name in grids.SWEEPS if name not in config.SHOWCASES])
 def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
-    for variant, experiment in study.variants("filter-shapes", preset).items():
+    for variant, experiment in grids.variants("filter-shapes", preset).items():
         [shape] = experiment.network.stems
         for step, size in zip(experiment.network.stride, shape, strict=True):
             assert step <= size, variant

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import tiny_corpus
 
-from repro import changes, cluster, config, crossval, effects, results, study
+from repro import config, crossval, results
 from repro.config import Experiment
 from repro.corpora import load_corpus
-from repro.tasks import Task, plan, without_twins
+from repro.evidence import effects
+from repro.study import cluster, fold, grids, read
+from repro.study.plan import Task, applicable, plan, second_stage, without_twins
+from repro.study.run import run as train
 
 SMALL = [
     "network.stem_channels=2",
@@ -54,7 +57,7 @@ def iemocap(tmp_path_factory: pytest.TempPathFactory, write_wav: Callable[..., P
 def run(root: Path, results_file: Path, name: str, **how: Any) -> int:
     settings: dict[str, Any] = {"corpus": root.name, "root": root, "preset": "coarse"}
     settings |= {"device": "cpu", "precision": "fp32", "overrides": SMALL}
-    return study.run(name, results_file=results_file, **(settings | how))
+    return train(name, results_file=results_file, **(settings | how))
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +75,15 @@ def variants_in(path: Path) -> list[str]:
 
 
 def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> None:
-    grid = study.variants("readings", "coarse", SMALL)
+    grid = grids.variants("readings", "coarse", SMALL)
     wanted = [variant for variant in grid if variant not in IEMOCAP_ONLY]
     found = variants_in(readings)
-    assert set(found) == {*wanted, *changes.AT_ITS_BEST}
-    assert found[-3:] == list(changes.AT_ITS_BEST)
+    assert set(found) == {*wanted, *grids.AT_ITS_BEST}
+    assert found[-3:] == list(grids.AT_ITS_BEST)
     records = results.read_lines(readings)
     assert len(records) == 2 * len(variants_in(readings))
     found = effects.table(results.read(readings).predictions)
-    assert set(found["variant"]) == set(wanted) - set(changes.TO_THE_LETTER)
+    assert set(found["variant"]) == set(wanted) - set(grids.TO_THE_LETTER)
 
 
 def test_rows_that_a_corpus_refuses_are_left_out_in_one_line(
@@ -92,7 +95,7 @@ def test_rows_that_a_corpus_refuses_are_left_out_in_one_line(
     assert "the counts differ from the published release" in counts
     assert all(variant in line for variant in IEMOCAP_ONLY)
     assert "no excited utterances" in line and "IEMOCAP's utterance names" in line
-    assert set(variants_in(path)) == {"default", *changes.TRAPS} - IEMOCAP_ONLY
+    assert set(variants_in(path)) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
     run(emodb, path, "pooling", progress=lambda *_: None)
     assert capsys.readouterr().err.splitlines() == [counts]
 
@@ -105,7 +108,7 @@ def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
     run(iemocap, path, "protocol", overrides=every, progress=lambda *_: None)
     [counts] = capsys.readouterr().err.splitlines()
     assert "the counts differ from the published release" in counts
-    assert set(variants_in(path)) == {"default", *changes.TRAPS}
+    assert set(variants_in(path)) == {"default", *grids.TRAPS}
     predictions = results.read(path).predictions
     held_out = {name: set(group["fold"]) for name, group in predictions.groupby("variant")}
     assert held_out["default"] == held_out["protocol.folds=letter"]
@@ -139,8 +142,8 @@ def test_short_utterances_can_be_left_out_of_the_test_alone(emodb: Path) -> None
 
 
 def stage(path: Path, emodb: Path) -> dict[str, Experiment]:
-    grid, tables, _ = study.applicable(study.variants("readings", "coarse", SMALL), "emodb", emodb)
-    return study.second_stage("readings", grid, tables, path)
+    grid, tables, _ = applicable(grids.variants("readings", "coarse", SMALL), "emodb", emodb)
+    return second_stage("readings", grid, tables, path)
 
 
 def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
@@ -158,7 +161,7 @@ def test_what_is_best_follows_the_training_losses(
         line["history"] = [0.5 if line["variant"] == "front_end.magnitude=power" else 1.0]
 
     best = stage(rewrite(readings, tmp_path / "a.jsonl", low_for_power), emodb)
-    base = study.variants("readings", "coarse", SMALL)["default"]
+    base = grids.variants("readings", "coarse", SMALL)["default"]
     assert best["best readings, attention"] == base.override("front_end.magnitude=power")
 
 
@@ -218,11 +221,11 @@ def test_reading_takes_the_second_stage_with_the_first(
     for assignment in SMALL:
         smallest = smallest.override(assignment)
     monkeypatch.setitem(config.PRESETS, "coarse", smallest)
-    found = study.read(
+    found = read.read(
         "readings", corpus="emodb", root=emodb, preset="coarse", results_file=readings
     )
     assert list(dict.fromkeys(found.folds["variant"])) == variants_in(readings)
-    assert set(changes.AT_ITS_BEST) <= set(found.folds["variant"])
+    assert set(grids.AT_ITS_BEST) <= set(found.folds["variant"])
 
 
 # Twins -------------------------------------------------------------------------------------------
@@ -232,13 +235,13 @@ def test_reading_takes_the_second_stage_with_the_first(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The variants of the folds that have been trained, as they are trained."""
     trained: list[str] = []
-    run_task = study.run_task
+    run_task = fold.run_task
 
     def spy(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
         trained.append(task.heading["variant"])
         return run_task(task, *args, **kwargs)
 
-    monkeypatch.setattr(study, "run_task", spy)
+    monkeypatch.setattr("repro.study.run.run_task", spy)
     return trained
 
 
@@ -263,10 +266,10 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
 def test_what_differs_in_its_test_alone_is_trained_once(
     emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = study.variants("protocol", "coarse", SMALL)
+    grid = grids.variants("protocol", "coarse", SMALL)
     grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
     grid["protocol.average=folds"] = grid["default"].override("protocol.average=folds")
-    monkeypatch.setattr(study, "variants", lambda *_: grid)
+    monkeypatch.setattr(grids, "variants", lambda *_: grid)
     assert run(emodb, tmp_path / "together.jsonl", "protocol") == 2
     assert trained == ["default"] * 2
     # The same as when each is trained by itself; what was tested on less is no twin of the default.
@@ -286,9 +289,9 @@ def test_what_differs_in_its_test_alone_is_trained_once(
 def test_where_the_test_chooses_the_epoch_another_test_is_no_twin(
     emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = study.variants("protocol", "coarse", [*SMALL, "protocol.epoch=best-on-test"])
+    grid = grids.variants("protocol", "coarse", [*SMALL, "protocol.epoch=best-on-test"])
     grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
-    monkeypatch.setattr(study, "variants", lambda *_: grid)
+    monkeypatch.setattr(grids, "variants", lambda *_: grid)
     assert run(emodb, tmp_path / "r.jsonl", "protocol") == 4
     assert trained == [name for name in grid for _ in range(2)]
 
@@ -303,8 +306,8 @@ def test_one_reading_alone_brings_no_second_stage(emodb: Path, tmp_path: Path) -
 def test_another_seed_or_corpus_is_no_twin(readings: Path, emodb: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(readings.read_bytes())
-    grid, tables, _ = study.applicable(
-        {"gap": study.variants("pooling", "coarse", SMALL)["gap"]}, "emodb", emodb
+    grid, tables, _ = applicable(
+        {"gap": grids.variants("pooling", "coarse", SMALL)["gap"]}, "emodb", emodb
     )
     tasks = plan("pooling", "x", grid, tables, seeds=2)
     left = without_twins(tasks, tables, path)
@@ -328,5 +331,5 @@ def test_on_a_cluster_the_second_stage_follows_too(
     monkeypatch.setattr(cluster, "run", on_cluster)
     run(emodb, part, "readings", ray="local")
     assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
-    assert set(sent[1]) <= set(changes.AT_ITS_BEST)
+    assert set(sent[1]) <= set(grids.AT_ITS_BEST)
     assert set(variants_in(part)) == set(variants_in(readings))

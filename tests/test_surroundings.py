@@ -92,7 +92,7 @@ def test_a_user_without_a_name_and_a_home_folder(corpus: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"6 folds trained, results in {tmp_path / 'r.jsonl'}\n"
     compiler_and_plots = """
-import repro.plots
+import repro.report.plots
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 print(cache_dir())
 """
@@ -139,7 +139,9 @@ import nbformat
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from repro import cli, plots, report
+from repro import cli
+from repro.report import build as report
+from repro.report import plots
 
 project = Path(sys.argv[1])
 out = Path("out")

@@ -14,6 +14,14 @@ from torch.nn import functional as F
 
 from repro import trainer
 from repro.config import Network, Training
+from repro.device import (
+    ROOM,
+    Precision,
+    choose_device,
+    choose_precision,
+    enough_memory,
+    has_room,
+)
 from repro.errors import ReproError
 from repro.model import build_network
 
@@ -227,8 +235,8 @@ def test_bfloat16_begins_near_float32() -> None:
 @pytest.mark.parametrize(
     ("available", "room"),
     [
-        (f"MemAvailable:   {trainer.ROOM // 1024} kB\n", True),
-        (f"MemAvailable:   {trainer.ROOM // 1024 - 1} kB\n", False),
+        (f"MemAvailable:   {ROOM // 1024} kB\n", True),
+        (f"MemAvailable:   {ROOM // 1024 - 1} kB\n", False),
         ("", False),
         (None, False),
     ],
@@ -240,8 +248,8 @@ def test_room_is_what_is_available_not_what_is_free(
     said = tmp_path / "meminfo"
     if available is not None:
         said.write_text(f"MemTotal: 99999999 kB\nMemFree:    1000 kB\n{available}Buffers: 9 kB\n")
-    monkeypatch.setattr(trainer, "MEMINFO", said)
-    assert trainer.has_room.__wrapped__() == room
+    monkeypatch.setattr("repro.device.MEMINFO", said)
+    assert has_room.__wrapped__() == room
 
 
 def test_only_the_rows_named_are_trained_on() -> None:
@@ -300,9 +308,9 @@ def test_predict_evaluates_each_segment_alone() -> None:
 def test_cuda_without_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ReproError, match="no GPU"):
-        trainer.choose_device("cuda")
-    assert trainer.choose_device("auto") == torch.device("cpu")
-    assert trainer.choose_device("cpu") == torch.device("cpu")
+        choose_device("cuda")
+    assert choose_device("auto") == torch.device("cpu")
+    assert choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.fixture
@@ -320,42 +328,42 @@ def gpu_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
 def test_auto_takes_a_gpu_if_there_is_one(gpu_of: Callable[[int, int], None]) -> None:
     gpu_of(7, 5)
-    assert trainer.choose_device("auto").type == "cuda"
-    assert trainer.choose_device("cuda").type == "cuda"
-    assert trainer.choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == "cuda"
+    assert choose_device("cuda").type == "cuda"
+    assert choose_device("cpu").type == "cpu"
 
 
 def test_a_gpu_that_torch_has_no_code_for_is_not_taken(gpu_of: Callable[[int, int], None]) -> None:
     gpu_of(7, 0)
-    assert trainer.choose_device("auto").type == "cpu"
+    assert choose_device("auto").type == "cpu"
     with pytest.raises(ReproError, match=r"no code for Tesla.* 7\.0 \(it begins at 7\.5\)"):
-        trainer.choose_device("cuda")
+        choose_device("cuda")
 
 
 def test_unknown_names_are_faults() -> None:
     with pytest.raises(ReproError, match="auto, cpu or cuda"):
-        trainer.choose_device("tpu")
+        choose_device("tpu")
     with pytest.raises(ReproError, match="auto, fp32 or bf16"):
-        trainer.choose_precision("fp16")
+        choose_precision("fp16")
 
 
 def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do() -> None:
     with (
         pytest.raises(ReproError, match=r"^cuda has too little memory for a fold: .*--device cpu"),
-        trainer.enough_memory("cuda", "a fold"),
+        enough_memory("cuda", "a fold"),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory and a long story")
 
 
 def test_auto_is_float32_on_every_device() -> None:
-    assert trainer.choose_precision("auto") == trainer.choose_precision("fp32") == "fp32"
-    assert trainer.choose_precision("bf16") == "bf16"
+    assert choose_precision("auto") == choose_precision("fp32") == "fp32"
+    assert choose_precision("bf16") == "bf16"
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_gpu_repeats_itself(precision: trainer.Precision) -> None:
+def test_a_gpu_repeats_itself(precision: Precision) -> None:
     segments, labels = data()
     scores = []
     for _ in range(2):
@@ -371,18 +379,18 @@ def test_a_gpu_repeats_itself(precision: trainer.Precision) -> None:
 
 LEFT_BY_A_NETWORK = """
 import torch
-from repro import trainer
+from repro.device import give_back_memory, keep_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:
         return 4096 * int(file.read().split()[1])
 
-trainer.keep_freed_memory(True)
+keep_freed_memory(True)
 maps = [torch.ones(2**20) for _ in range(64)]
 held = resident()
 del maps[::2]  # pieces between which something lives on
 kept = resident()
-trainer.give_back_memory()
+give_back_memory()
 print(held - kept, held - resident())
 """
 

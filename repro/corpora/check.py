@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import soundfiles
+from repro import audio
 from repro.corpora import BUILT_IN, CORPORA, list_utterances
 from repro.corpora.table import Utterance, faults
 from repro.errors import ReproError
@@ -154,13 +154,13 @@ def _more(items: Sequence[str]) -> str:
 
 def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
     """Return the length at 16 kHz and the faults of a readable file; ReproError of any other."""
-    sound = soundfiles.read(path)
+    sound = audio.read(path)
     faults = sound.faults
     if sound.rate != (expected := CORPORA[corpus].rate):
         faults.append(f"{sound.rate} Hz, not {expected}")
     if sound.channels > (most := CORPORA[corpus].channels):
         faults.append(f"{sound.channels} channels, not {most}")
-    return soundfiles.at_16_khz(len(sound.waveform), sound.rate), faults
+    return audio.at_16_khz(len(sound.waveform), sound.rate), faults
 
 
 def _counts(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:

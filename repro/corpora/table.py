@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from repro import soundfiles
+from repro import audio
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE
 
@@ -202,12 +202,12 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
-        ReproError: a row has one of `faults`, or a file one that `soundfiles.length` refuses.
+        ReproError: a row has one of `faults`, or a file one that `audio.length` refuses.
     """
     utterances = list(utterances)
     if found := faults(utterances):
         raise ReproError(found[0])
-    rows = [(*u[:3], str(u.path), soundfiles.length(u.path)) for u in sorted(utterances)]
+    rows = [(*u[:3], str(u.path), audio.length(u.path)) for u in sorted(utterances)]
     table = pd.DataFrame(rows, columns=["utterance", "speaker", "emotion", "path", "samples"])
     table.attrs["corpus"] = name
     return table

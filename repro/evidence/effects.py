@@ -1,0 +1,199 @@
+"""What each change does to WA and UA, for the studies `readings` and `protocol`.
+
+A change is compared with the default on the same speakers: they are what a bootstrap may draw,
+since utterances of one speaker are not independent (`evidence.metrics`). Who speaks an utterance is
+what the default's folds say. So changes that hold out something else than speakers (a random tenth,
+a session, a wrong name) are still paired with the default, utterance by utterance. Where a change
+tests other utterances (short ones left out, excited ones counted as happy) the difference is that
+of the two numbers that would be reported, on the same speakers. A change that speaks of utterances
+whose speaker the default does not tell, as where only a few folds are run, has a difference but no
+interval; nor has any change where the default's own folds are not speakers.
+
+With one seed, differences hold what the initial weights of each fold happen to do as well; as every
+fold has weights of its own, the interval over speakers accounts for that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from repro.errors import ReproError
+from repro.evidence import metrics
+from repro.study.grids import BEST, TO_THE_LETTER, against
+
+SCORES = ("WA", "UA")
+WHAT = ("", " effect", " effect low", " effect high", " p")
+COLUMNS = [
+    *("variant", "against"),
+    *(f"{score}{what}" for score in SCORES for what in WHAT),
+    *("utterances", "speakers", "seeds", "note"),
+]
+NARROW = ["corpus", "preset", *COLUMNS[:1], *COLUMNS[2:-3]]  # what a terminal has room for
+SIGNIFICANT = 1 - metrics.LEVEL
+
+
+def table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the effect of every change on WA and UA, the most influential first.
+
+    p-values are two-sided, from a t-test with the bootstrap's standard error, and corrected by
+    Holm's method over all that the table holds, WA and UA alike. Intervals are not corrected: of
+    twenty without a true effect, one lies off 0.
+
+    Args:
+        predictions: of one study, corpus and preset: `repro.results.read(...).predictions`.
+
+    Returns:
+        A row per change, with variant, against (what it is compared with), WA, UA (per cent), and
+        for each of them `effect`, `effect low`, `effect high` (points) and `p`; utterances,
+        speakers, seeds, note.
+
+    Raises:
+        ReproError: there are several corpora or presets, or settings of one variant.
+    """
+    settings = predictions[
+        ["corpus", "corpus_hash", "preset", "variant", "average", "key"]
+    ].drop_duplicates()
+    if settings["variant"].duplicated().any():
+        raise ReproError(
+            "predictions of more than one corpus, preset or setting of a variant: choose one "
+            "(`repro results check` lists what a file holds)"
+        )
+    by_variant = dict(list(predictions.groupby("variant", sort=False)))
+    rows = []
+    for variant, changed in by_variant.items():
+        default = by_variant.get(against(variant))
+        if is_change(variant) and default is not None:
+            pair = _in_both(changed, default)
+            if not pair[0].empty:
+                rows.append(_row(variant, *pair, of=metrics.speakers(default)))
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    columns = [f"{score} p" for score in SCORES]
+    chances = found[columns].to_numpy(float, copy=True)
+    chances[np.isfinite(chances)] = metrics.holm(chances[np.isfinite(chances)])
+    found[columns] = chances
+    strength = found[[f"{score} effect" for score in SCORES]].abs().max(axis=1)
+    return found.loc[strength.sort_values(ascending=False, kind="stable").index].reset_index(
+        drop=True
+    )
+
+
+def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `metrics.beside_paper` with the columns of `table`, for every corpus and preset.
+
+    What is compared with comes first, then the changes from the most influential on.
+
+    Raises:
+        ReproError: there are several settings of one variant.
+    """
+    found = [
+        table(group).assign(corpus=corpus, preset=preset)
+        for (corpus, preset), group in predictions.groupby(["corpus", "preset"], sort=False)
+    ]
+    shared = ["corpus", "preset", "variant"]
+    added = [name for name in COLUMNS if " " in name or name in ("variant", "against", "note")]
+    changed = pd.concat(found, ignore_index=True)
+    rows = metrics.beside_paper(predictions)
+    rows = rows.merge(changed[["corpus", "preset", *added]], how="left", on=shared)
+    place = changed.assign(place=range(len(changed)))[[*shared, "place"]]
+    rows = rows.merge(place, how="left", on=shared).fillna({"place": -1})
+    return rows.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
+
+
+def is_change(variant: str) -> bool:
+    """Tell whether a variant changes one thing, and is neither a default nor a combination."""
+    return variant not in TO_THE_LETTER and not variant.startswith(BEST)
+
+
+def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the seeds that both have and, where folds are speakers, the folds of each seed."""
+    unit = ["seed"]
+    if metrics.speakers(changed) and metrics.speakers(default):
+        unit = ["seed", "fold"]  # as long as a study runs, one has more of them
+    of_changed, of_default = (pd.MultiIndex.from_frame(each[unit]) for each in (changed, default))
+    return changed[of_changed.isin(of_default)], default[of_default.isin(of_changed)]
+
+
+def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame, of: int) -> dict[str, object]:
+    """Compare a change with its default, which has so many speakers in all."""
+    values, _ = _scores(changed)
+    default_values, default_draws = _scores(default)
+    speakers = metrics.speakers(default)
+    paired = _on_speakers_of(default, changed)
+    notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
+    if speakers < of:
+        notes.append(f"unfinished: on {speakers} of {of} speakers")
+    if not speakers:
+        notes.append("the default's folds are not speakers: no interval")
+    elif paired is None:
+        notes.append("not on the same speakers: no interval")
+    row: dict[str, object] = {"variant": variant, "against": against(variant)}
+    for column, score in enumerate(metrics.SCORES):
+        if score not in SCORES:
+            continue
+        effect = float(values[column] - default_values[column])
+        low, high, p = np.nan, np.nan, np.nan
+        if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:
+            # The same speakers and seeds in each draw.
+            draws = _scores(paired)[1][:, column] - default_draws[:, column]
+            low, high = metrics.interval(draws, speakers)
+            p = _chance(effect, draws, speakers)
+        row |= {
+            score: float(values[column]),
+            f"{score} effect": effect,
+            f"{score} effect low": low,
+            f"{score} effect high": high,
+            f"{score} p": p,
+        }
+    return row | {
+        "utterances": changed["utterance"].nunique(),
+        "speakers": speakers,
+        "seeds": changed["seed"].nunique(),
+        "note": "; ".join(filter(None, notes)),
+    }
+
+
+def _other_utterances(tested: set[str], by_default: set[str]) -> str:
+    """Say how the utterances that a change is tested on differ from the default's."""
+    if tested == by_default:
+        return ""
+    if tested < by_default:
+        return f"tested on {len(tested)} of the default's {len(by_default)} utterances"
+    if tested > by_default:
+        return f"tested on {len(tested) - len(by_default)} utterances more than the default"
+    return "tested on other utterances than the default"
+
+
+def _scores(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return a variant's scores, as `metrics.summary` gives them, and draws of them."""
+    average = predictions["average"].iloc[0]
+    return metrics.averaged(metrics.confusion_counts(predictions), average)
+
+
+def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame | None:
+    """Return a change's predictions with the default's speakers for folds; None if not possible."""
+    speaker = default.drop_duplicates("utterance").set_index("utterance")["fold"]
+    known = changed["utterance"].map(speaker)
+    moved = known.notna() & (known != changed["fold"])
+    if known.notna().all():
+        if moved.any() and changed["average"].iloc[0] == "folds":
+            return None  # it is folds that are averaged, and they are not speakers
+        paired = changed.assign(fold=known)
+    elif set(speaker.index) <= set(changed["utterance"]) and not moved.any():
+        paired = changed  # further utterances of the same speakers
+    else:
+        return None
+    return paired if _units(paired) == _units(default) else None
+
+
+def _units(predictions: pd.DataFrame) -> set[tuple[str, int]]:
+    return set(zip(predictions["fold"], predictions["seed"], strict=True))
+
+
+def _chance(effect: float, draws: np.ndarray, speakers: int) -> float:
+    """Return the two-sided p-value of an effect, before any correction."""
+    error = float(np.nanstd(draws)) * np.sqrt(speakers / (speakers - 1))
+    if error == 0:
+        return 1.0 if effect == 0 else 0.0
+    return float(2 * stats.t.sf(abs(effect) / error, speakers - 1))

@@ -1,0 +1,395 @@
+"""Weighted and unweighted accuracy (Section 3.1), and how sure one can be of them.
+
+Predictions are `repro.results.read(...).predictions`: a row per utterance with its true `emotion`,
+the `predicted` one, and the columns that name study, variant, fold and seed.
+
+Utterances of one speaker are not independent. Intervals therefore come from a bootstrap that draws
+whole speakers with replacement and, for each time that a speaker is drawn, from the seeds of that
+fold: a seed gives every fold weights of its own (`crossval.fold_seed`), so seeds are nested in
+speakers. With ten speakers a plain percentile interval is too narrow; its levels are widened as for
+a t-interval (Hesterberg, "What teachers should know about the bootstrap", The American Statistician
+69, 2015). `repro.evidence.simulation` counts how often such intervals hold the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from repro import paper
+
+EMOTIONS = list(paper.EMOTIONS)
+SCORES = ["WA", "UA", *EMOTIONS]
+RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
+LEVEL = 0.95
+POWER = 0.8  # chance of seeing a difference that an experiment should have
+RESAMPLES = 20_000  # the ends lie so far out that with fewer they would depend on luck
+FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
+TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
+
+
+class Estimate(NamedTuple):
+    """A value with its 95% interval, in the unit of what is measured (per cent, points, ...).
+
+    The limits are NaN where there is no interval, the value where nothing was measured.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class McNemar(NamedTuple):
+    """On how many utterances only one of two systems is right, with the p-value of the exact test.
+
+    The test takes utterances as independent: its p-value is a lower bound.
+    """
+
+    utterances: int
+    only_one: int
+    only_other: int
+    p: float
+
+
+def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
+    counts = confusion_counts(predictions).sum((0, 1))
+    return pd.DataFrame(counts, index=EMOTIONS, columns=EMOTIONS).rename_axis(
+        index="emotion", columns="predicted"
+    )
+
+
+def speakers(predictions: pd.DataFrame) -> int:
+    """Count the speakers whom the folds hold out, one each; 0 if the folds are anything else.
+
+    A group of `protocol.folds=speaker-groups` counts as one speaker, as it is held out as one.
+    A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
+    is no interval over speakers.
+    """
+    if predictions.empty or not set(predictions["held_out"]) <= {"speaker", "speaker-groups"}:
+        return 0
+    return predictions["fold"].nunique()
+
+
+def summary(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies in per cent, with intervals, for each variant, averaged over seeds.
+
+    The utterances of all folds count together, or the folds' accuracies are averaged, as the
+    experiment's `protocol.average` has it. Runs on different corpora or with different settings
+    never share a row. Where the folds are not speakers there are no intervals, see `speakers`.
+
+    Returns:
+        A row per corpus, preset and variant in the order of the file, with folds, utterances and
+        seeds (how many), WA, UA and the four emotions, each score with its `low` and `high`.
+    """
+    rows = []
+    for run, group in predictions.groupby(RUN, sort=False):
+        counts = {
+            "folds": group["fold"].nunique(),
+            "utterances": group["utterance"].nunique(),
+            "seeds": group["seed"].nunique(),
+        }
+        rows.append(dict(zip(RUN, run, strict=True)) | counts | _row(group))
+    return pd.DataFrame(rows).drop(columns=["corpus_hash", "key"])
+
+
+def majority(predictions: pd.DataFrame) -> float:
+    """Return the WA, in per cent, of always naming the commonest emotion."""
+    emotions = predictions.drop_duplicates("utterance")["emotion"]
+    return 100 * float(emotions.value_counts(normalize=True).max())
+
+
+def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `summary` with the paper's WA and UA for the variants of Table 1."""
+    table = summary(predictions)
+    for score in ("WA", "UA"):
+        published = {name: getattr(row, score.lower()) for name, row in paper.TABLE_1.items()}
+        table[f"paper {score}"] = table["variant"].map(published)
+    return table
+
+
+def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = "WA") -> Estimate:
+    """Return by how many points one variant beats another on the same speakers and seeds.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        better: the variant whose score counts as positive.
+        worse: the variant it is compared with.
+        score: one of `SCORES`.
+
+    Raises:
+        ValueError: the variants were not run on the same folds and seeds.
+    """
+    ours, theirs = _both(predictions, better, worse)
+    return contrast([ours], [theirs], score)
+
+
+def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str) -> Estimate:
+    """Return a score summed over some predictions minus that over others, in points.
+
+    Args:
+        plus: predictions whose score counts as positive, each of one variant.
+        minus: likewise, as negative; all of the same speakers and seeds.
+        score: one of `SCORES`.
+    """
+    column = SCORES.index(score)
+    value, draws = 0.0, np.zeros(RESAMPLES)
+    for sign, each in [*((1, p) for p in plus), *((-1, p) for p in minus)]:
+        counts = confusion_counts(each)
+        value += sign * scores_of(counts.sum((0, 1)))[column]
+        draws += sign * scores_of(resample(counts))[:, column]  # the same draws for all
+    return Estimate(float(value), *interval(draws, min(map(speakers, [*plus, *minus]))))
+
+
+def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
+    """Return the two-sided p-value of exchanging two variants at random, speaker by speaker.
+
+    If the two are alike, every exchange of all that they say of a speaker is as likely as what was
+    found. Up to 13 speakers every combination counts, and the test is exact; of more, a sample
+    does. Seeds count together.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        one: a variant.
+        other: the variant it is compared with.
+        score: one of `SCORES`.
+
+    Raises:
+        ValueError: the variants were not run on the same folds and seeds.
+    """
+    both = map(confusion_counts, _both(predictions, one, other))
+    counts = np.concatenate([each.sum(0) for each in both])  # a row for each fold
+    rows, column = np.arange(len(counts)), SCORES.index(score)
+
+    def gain(of_one: np.ndarray, of_other: np.ndarray, axis: int) -> np.ndarray:
+        sums = (counts[chosen].sum(-3) for chosen in (of_one, of_other))
+        return np.subtract(*map(scores_of, sums))[..., column]
+
+    test = stats.permutation_test(
+        np.split(rows, 2), gain, permutation_type="samples", vectorized=True, axis=-1, rng=0
+    )
+    return float(test.pvalue)
+
+
+def _both(predictions: pd.DataFrame, one: str, other: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the predictions of two variants; ValueError if they are not on the same folds."""
+    ours, theirs = (predictions[predictions["variant"] == name] for name in (one, other))
+    units = [set(zip(p["fold"], p["seed"], strict=True)) for p in (ours, theirs)]
+    if units[0] != units[1]:
+        raise ValueError(f"{one} and {other} were not run on the same folds and seeds")
+    return ours, theirs
+
+
+def paired(
+    predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]] = TABLE_1_PAIRS
+) -> pd.DataFrame:
+    """Compare variants two by two on the same utterances; pairs that are not finished are left out.
+
+    Args:
+        predictions: of one study on one corpus with one preset.
+        pairs: names of variants, by default those of Table 1.
+
+    Returns:
+        A row per pair, with one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one`
+        is ahead of `other`, see `difference`); and of the first seed utterances (how many), only
+        one, only other (on how many of them only that variant is right) and p, see `McNemar`.
+    """
+    columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
+    columns += ["utterances", "only one", "only other", "p"]
+    units = {
+        name: set(zip(group["fold"], group["seed"], strict=True))
+        for name, group in predictions.groupby("variant")
+    }
+    rows = [
+        (
+            *(one, other),
+            *(x for score in ("WA", "UA") for x in difference(predictions, one, other, score)),
+            *mcnemar(predictions, one, other),
+        )
+        for one, other in pairs
+        if one in units and units[one] == units.get(other)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def mean(measures: pd.DataFrame, column: str) -> Estimate:
+    """Return the mean of what was measured on utterances, over all that have it.
+
+    Args:
+        measures: a row per utterance, with `fold`, `seed` and the column; may be empty.
+        column: numbers, NaN where there is none.
+    """
+    known = measures.dropna(subset=[column]) if len(measures) else measures
+    if known.empty:
+        return Estimate(np.nan, np.nan, np.nan)
+    cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])
+    sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
+    with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
+        draws = resample(sums) / resample(counts)
+    return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers(known)))
+
+
+def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """Tell which variants got an utterance right.
+
+    Returns:
+        A column of booleans per variant, indexed by seed, fold and utterance, for the utterances
+        that all of them were tested on.
+    """
+    rows = predictions[predictions["variant"].isin(variants)]
+    rows = rows.assign(right=rows["predicted"] == rows["emotion"])
+    table = rows.pivot(index=["seed", "fold", "utterance"], columns="variant", values="right")
+    return table.dropna()[list(variants)].astype(bool)
+
+
+def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
+    """Ask by McNemar's exact test whether two variants err on different numbers of utterances.
+
+    Of several seeds the first counts: with all of them an utterance would count several times.
+
+    Raises:
+        KeyError: a variant has no rows of the first seed.
+    """
+    first = predictions[predictions["seed"] == predictions["seed"].min()]
+    of_one, of_other = right(first, [one, other]).to_numpy().T
+    counts = int((of_one & ~of_other).sum()), int((~of_one & of_other).sum())
+    apart = sum(counts)
+    p = float(stats.binomtest(counts[0], apart).pvalue) if apart else 1.0
+    return McNemar(len(of_one), *counts, p)
+
+
+def most_discordant(gain: int) -> int:
+    """Return on how many utterances two systems may differ for a net gain to be significant.
+
+    That is, by McNemar's exact test, two-sided at 5%; 0 if the gain is too small for any number. A
+    gain of a few utterances stands out only if the systems agree on nearly all others.
+
+    Args:
+        gain: utterances that the better system gets right beyond the other.
+    """
+    apart = gain  # which only one of them gets right: all of them the better one
+    while stats.binomtest((apart + gain) // 2, apart).pvalue <= 1 - LEVEL:
+        apart += 2
+    return apart - 2 if apart > gain else 0
+
+
+def utterances_needed(points: float, discordant: float) -> float:
+    """Return how many utterances McNemar's test needs to see a difference (Connor 1987).
+
+    Seen means found in 80% of experiments (`POWER`) by a two-sided test at 5% (`LEVEL`).
+
+    Args:
+        points: true difference of the accuracies, in points.
+        discordant: share of utterances that only one of the systems gets right, in [0, 1].
+    """
+    d = points / 100
+    z_level, z_power = stats.norm.ppf((1 + LEVEL) / 2), stats.norm.ppf(POWER)
+    return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
+
+
+def proportion_interval(per_cent: float, utterances: int) -> Estimate:
+    """Return the Wilson interval of a published accuracy, as if utterances were independent."""
+    right = round(per_cent / 100 * utterances)
+    low, high = stats.binomtest(right, utterances).proportion_ci(LEVEL, method="wilson")
+    return Estimate(per_cent, 100 * low, 100 * high)
+
+
+def _row(predictions: pd.DataFrame) -> dict[str, float]:
+    """Give every score of one variant with its interval."""
+    counts = confusion_counts(predictions)
+    values, draws = averaged(counts, predictions["average"].iloc[0])
+    row: dict[str, float] = {}
+    for column, score in enumerate(SCORES):
+        low, high = interval(draws[:, column], speakers(predictions))
+        row |= {score: values[column], f"{score} low": low, f"{score} high": high}
+    return row
+
+
+def confusion_counts(predictions: pd.DataFrame) -> np.ndarray:
+    """Count utterances: [seeds, speakers, true emotion, predicted emotion]."""
+    codes = [
+        pd.factorize(predictions["seed"], sort=True)[0],
+        pd.factorize(predictions["fold"], sort=True)[0],
+        pd.Categorical(predictions["emotion"], EMOTIONS).codes,
+        pd.Categorical(predictions["predicted"], EMOTIONS).codes,
+    ]
+    shape = (codes[0].max() + 1, codes[1].max() + 1, len(EMOTIONS), len(EMOTIONS))
+    counts = np.zeros(shape, int)
+    np.add.at(counts, tuple(codes), 1)
+    return counts
+
+
+def averaged(counts: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
+    """Turn confusion counts [seeds, speakers, 4, 4] into scores [scores] and draws [draws, scores].
+
+    Args:
+        counts: of one variant.
+        average: `pooled` or `folds`, what `protocol.average` says.
+    """
+    if average == "pooled":
+        return scores_of(counts.sum((0, 1))), scores_of(resample(counts))
+    scores = scores_of(counts)  # [seeds, speakers, scores]
+    some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
+    scores = np.where(some, scores, 0)
+    with np.errstate(invalid="ignore"):
+        return scores.sum((0, 1)) / some.sum((0, 1)), resample(scores) / resample(some)
+
+
+def scores_of(counts: np.ndarray) -> np.ndarray:
+    """Turn confusion counts [..., 4, 4] into `SCORES` in per cent [..., 6]."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):  # an emotion without utterances has no accuracy
+        emotions = right / counts.sum(-1)
+        wa = right.sum(-1) / counts.sum((-2, -1))
+    ua = np.nansum(emotions, -1) / np.isfinite(emotions).sum(-1)
+    return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
+
+
+def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
+    """Draw speakers, and seeds within them, and add up: [seeds, speakers, ...] to [draws, ...].
+
+    The draws are the same in every call, so that differences of variants are paired.
+    """
+    rng = np.random.default_rng(0)
+    seeds, speakers = values.shape[:2]
+    drawn = rng.multinomial(speakers, np.full(speakers, 1 / speakers), resamples or RESAMPLES)
+    weights = rng.multinomial(seeds * drawn, np.full(seeds, 1 / seeds))  # [draws, speakers, seeds]
+    # In float64, where sums of counts are exact and fast.
+    return np.tensordot(weights.astype(float), values.astype(float), ((2, 1), (0, 1)))
+
+
+def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
+    """Correct p-values for their number by Holm's method."""
+    p = np.asarray(chances, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return corrected.tolist()
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """Write a difference with its sign, and what rounds to 0 without one."""
+    text = f"{value:+.{decimals}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
+def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
+    """Take the percentile interval of bootstrap draws, widened for the number of speakers.
+
+    Args:
+        draws: [draws] of one number, from `resample`; NaN counts as not drawn.
+        speakers: how many the draws are made from.
+
+    Returns:
+        The two limits; both NaN with fewer than `FEWEST_SPEAKERS`, or if all draws are NaN.
+    """
+    if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():
+        return np.nan, np.nan
+    widest = np.sqrt(speakers / (speakers - 1)) * stats.t.ppf((1 + LEVEL) / 2, speakers - 1)
+    tail = stats.norm.cdf(-widest)
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    return float(low), float(high)

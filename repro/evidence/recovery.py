@@ -1,0 +1,125 @@
+"""The recovery study: does the method of Section 3.2, Fig. 2, measure what it is read to measure?
+
+The paper sweeps one side of a filter and takes the size where accuracy stops rising for the stretch
+of time, or of frequency, over which emotion shows itself. Here the sweep is made over signals whose
+classes differ only in a pattern of a known stretch (`repro.corpora.planted`). If the method works,
+accuracy rises when the filter reaches that stretch, and not before.
+
+The network is that of Section 3.2: one layer of 16 filters, GAP. The preset `paper` trains it
+with the paper's rates and number of epochs, in batches of 16 instead of 64, because a planted
+corpus is small and the paper's batches would end training after a fifth of the steps. To save
+time the presets below `paper` let Conv1 step over positions along the axis that is not swept
+(every pattern is repeated along it); along the axis that is swept it always steps by one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from repro.corpora import planted
+from repro.evidence import metrics
+from repro.study.grids import STEP, reach_of, scale_of
+
+WA = metrics.SCORES.index("WA")
+# By how much a filter touches more of the signal than its size says: what the window smears, less
+# the step that its size counts already.
+BEYOND_SIZE = {unit: round(planted.SMEAR[unit]) - step for unit, step in STEP.items()}
+
+
+def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `metrics.summary` with what each variant's filter and planted scale are.
+
+    Further columns: scale (such as `40 ms`), unit, planted (ms or Hz), reach (of the filter, in the
+    same unit: its size times the step of 10 ms or 10 Hz, as the paper counts).
+    """
+    table = metrics.summary(predictions)
+    scales = [scale_of(variant) for variant in table["variant"]]
+    return table.assign(
+        scale=[scale.text for scale in scales],
+        unit=[scale.unit for scale in scales],
+        planted=[scale.size for scale in scales],
+        reach=[reach_of(variant) for variant in table["variant"]],
+    )
+
+
+def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return which scale the sweep over each planted scale gives away.
+
+    The recovered scale is where accuracy has risen halfway from chance to the best of the sweep:
+    the first such point, on straight lines between the sizes measured, over the logarithm of size.
+    A sweep that is halfway up at its smallest size gives that size, `at_most` being true; one whose
+    best size does no better than chance (one-sided binomial test on the first seed, corrected for
+    the number of sizes) gives none. The interval comes from the bootstrap over speakers, and seeds
+    within them.
+
+    Args:
+        predictions: of the study, on one set of settings.
+
+    Returns:
+        A row per planted scale, with scale, unit, planted, recovered, low, high (ms or Hz),
+        at_most; best reach and best WA, and at_least, whether that is the largest size, so that a
+        larger one might do better still; level reach, that of the smallest filter that is not
+        significantly worse than the best (95% interval of the difference); half reach and half WA,
+        those of the largest filter that
+        reaches no further than half of what is planted, and early, whether even that one does
+        better than chance by the same test; chance (per cent), speakers, seeds.
+    """
+    rows = []
+    name_of = predictions["variant"].map({v: scale_of(v).text for v in set(predictions["variant"])})
+    for name in dict.fromkeys(name_of):
+        scale, of_scale = planted.BY_TEXT[name], predictions[name_of == name]
+        by_reach = {reach_of(v): p for v, p in of_scale.groupby("variant", sort=False)}
+        reaches = np.array(sorted(by_reach))
+        counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
+        accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
+        chance = metrics.majority(of_scale)
+        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
+        row |= dict.fromkeys(("recovered", "low", "high", "level reach"), np.nan)
+        row["at_most"] = False
+        above = [_above_chance(c, chance, len(counts)) for c in counts]
+        best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
+        if above[best]:
+            draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
+            speakers = of_scale["fold"].nunique()
+            row["recovered"] = float(half_rise(reaches, accuracy, chance))
+            row["low"], row["high"] = metrics.interval(half_rise(reaches, draws, chance), speakers)
+            row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
+            behind = [metrics.interval(draws[:, best] - each, speakers)[0] for each in draws.T]
+            if np.isfinite(behind).all():
+                row["level reach"] = reaches[np.argmax(np.array(behind) <= 0)]
+        rows.append(
+            row
+            | {"best reach": reaches[best], "best WA": accuracy[best]}
+            | {"at_least": best == len(reaches) - 1}
+            | {"half reach": reaches[half] if half >= 0 else np.nan}
+            | {"half WA": accuracy[half] if half >= 0 else np.nan}
+            | {"early": half >= 0 and above[half], "chance": chance}
+            | {"speakers": of_scale["fold"].nunique(), "seeds": of_scale["seed"].nunique()}
+        )
+    return pd.DataFrame(rows)
+
+
+def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> np.ndarray:
+    """Return where accuracy [..., sizes] first is halfway from chance to its best: [...].
+
+    See `recovered`; what is halfway up at the first size has its half rise there.
+    """
+    half = (chance + accuracy.max(-1, keepdims=True)) / 2
+    after = np.argmax(accuracy >= half, -1, keepdims=True)
+    before = np.maximum(after - 1, 0)
+    low, high = (np.take_along_axis(accuracy, at, -1) for at in (before, after))
+    share = np.divide(half - low, high - low, out=np.zeros(half.shape), where=after > before)
+    left, right = np.log(reaches)[before], np.log(reaches)[after]
+    return np.exp(left + (right - left) * share)[..., 0]
+
+
+def _above_chance(counts: np.ndarray, chance: float, tests: int) -> bool:
+    """Tell whether one size does better than chance, being one of so many that are tested."""
+    confusion = counts[0].sum(0)  # the first seed's: utterances count once
+    right, total = int(np.trace(confusion)), int(confusion.sum())
+    p = binomtest(right, total, chance / 100, alternative="greater").pvalue
+    return bool(p < (1 - metrics.LEVEL) / tests)

@@ -1,0 +1,1 @@
+"""The report: pages, figures, the book around them, and the published edition."""

@@ -1,0 +1,355 @@
+"""The report: notebooks run by papermill into a copy of the book, and the book built to HTML.
+
+Nothing here knows what the pages show. The notebooks follow the paper's sections one by one; this
+module gives them their parameters, runs them in order, takes this machine's paths and times out of
+what they wrote, and hands the result to Jupyter Book.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+import repro
+from repro.errors import NoResultsError, ReproError
+
+MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
+
+NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
+
+START = 300  # seconds that a kernel has to start: on a busy machine imports take long
+
+_HIDDEN_TAGS = ("parameters", "injected-parameters")
+
+
+def build_report(
+    *,
+    corpus: str,
+    root: Path | None,
+    preset: str,
+    results: Path | None,
+    out: Path,
+    device: str,
+    precision: str,
+    seeds: int,
+    console: Console | None = None,
+) -> Path:
+    """Run every notebook, build the book around them and return its first page.
+
+    An earlier book under `out` is replaced; the results file is kept, so that a second report
+    trains nothing.
+
+    Args:
+        corpus: Name of the corpus.
+        root: Its folder; None for the built-in corpus.
+        preset: How much is trained.
+        results: The results file; None means `results.jsonl` under `out`.
+        out: Folder of the report.
+        device: Where the notebooks train.
+        precision: In which arithmetic: `fp32`, `bf16` or `auto`, as in `study.run`.
+        seeds: How many seeds each variant is trained with.
+        console: Where progress goes.
+
+    Returns:
+        The report's `index.html`.
+
+    Raises:
+        ReproError: There is no book or notebook, a notebook failed, or the book did not build.
+    """
+    console = console or Console()
+    project = find_project()
+    results = results or out / "results.jsonl"
+    parameters = {
+        "corpus": corpus,
+        "root": None if root is None else str(root),
+        "preset": preset,
+        "results": str(results),
+        "device": device,
+        "precision": precision,
+        "seeds": seeds,
+    }
+    book = _begin_book(project, out)
+    try:
+        results.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
+    private = _private_paths(root, results, out)
+    with _own_settings():
+        for notebook in notebooks(project):
+            page = book / "report" / notebook.name
+            with _running(notebook.stem, console):
+                run_notebook(notebook, page, parameters, private, console)
+            _stamp(page, {"results": [f"results/{results.name}"]})
+        _enclose(book, f"results/{results.name}", results)
+        return build_book(book, out / "jupyter-book.log", console)
+
+
+def notebooks(project: Path) -> list[Path]:
+    """Return the notebooks in the order to run them: the first page sums the others up."""
+    found = (project / "notebooks").glob("[0-9][0-9]_*.ipynb")
+    return sorted(found, key=lambda path: (path.name.startswith("00_"), path.name))
+
+
+def find_project() -> Path:
+    """Find `book/` and `notebooks/` in the current folder or in the package's parent."""
+    for folder in (Path.cwd(), Path(repro.__file__).resolve().parents[1]):
+        if (folder / "book" / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    raise ReproError(
+        f"{Path.cwd()} has no book/ and notebooks/: run this in a checkout of the project"
+    )
+
+
+def run_notebook(
+    source: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    private: dict[str, str],
+    console: Console,
+    *,
+    unfinished: bool = False,
+) -> None:
+    """Run one notebook with `parameters` and write it, cleaned, to `target`.
+
+    The kernel works in the current folder, so that relative paths mean what the caller meant.
+    When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
+    the page may be `unfinished`, the page ends there and says so.
+
+    Raises:
+        ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
+    """
+    import papermill
+    from nbclient.exceptions import CellControlSignal
+    from papermill.exceptions import PapermillException, PapermillExecutionError
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    fault = None
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            start_timeout=START,
+            cwd=os.getcwd(),
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
+            coalesce_streams=True,  # where a stream is cut depends on the moment
+        )
+    except PapermillExecutionError as error:
+        reason = _first_line(error.evalue)
+        if unfinished and error.ename == NoResultsError.__name__:
+            _end_page(target, reason)
+        else:
+            fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
+    except (RuntimeError, CellControlSignal) as error:
+        fault = f"the kernel died: {_first_line(str(error))}"
+    except PapermillException as error:
+        fault = f"not run: {_first_line(str(error))}"
+    _finished(source.stem, "failed" if fault else "done", started, console)
+    if fault:
+        raise ReproError(
+            f"notebook {source.stem}, {fault}; the notebook as far as it ran: {target}"
+        )
+    clean_notebook(target, private)
+
+
+def clean_notebook(path: Path, private: dict[str, str]) -> None:
+    """Take times, papermill's notes and this machine's paths out of an executed notebook.
+
+    Cells that hold parameters are hidden from the page: the page states what it was made from.
+
+    Args:
+        path: The notebook, rewritten in place.
+        private: What each path of this machine is replaced by.
+    """
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
+    } | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        tags = cell.metadata.get("tags", [])
+        if any(tag in tags for tag in _HIDDEN_TAGS):
+            cell.metadata["tags"] = sorted({*tags, "remove-cell"})
+        if "injected-parameters" in tags:
+            cell["id"] = "injected-parameters"  # papermill draws a new one in every run
+            cell.source = _neutral(cell.source, private)
+        if "remove-output" in tags:
+            cell.outputs = []  # progress, with its times
+        for output in cell.get("outputs", []):
+            _clean_output(output, private)
+    nbformat.write(notebook, path)
+
+
+def build_book(book: Path, log: Path, console: Console) -> Path:
+    """Build the HTML of `book`; a warning is an error. The builder's words go to `log`.
+
+    Raises:
+        ReproError: The book did not build; what the builder said has then been printed.
+    """
+    command = [
+        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+        *("build", str(book), "-W", "--keep-going"),
+    ]
+    started = time.monotonic()
+    with _running("book", console):
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    log.write_text(done.stdout, encoding="utf-8")
+    index = book / "_build" / "html" / "index.html"
+    failed = done.returncode != 0 or not index.is_file()
+    _finished("book", "failed" if failed else "done", started, console)
+    if failed:
+        console.print(done.stdout, markup=False, highlight=False)
+        raise ReproError(f"the book did not build; what Jupyter Book said is in {log}")
+    return index
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Context manager: keep the machine's kernels, settings and current folder out of the pages.
+
+    A kernel called python3 may be another interpreter's, and the home folder, where Jupyter,
+    IPython and matplotlib keep their files, may be read-only or hold settings of the user's own.
+    """
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="repro-") as folder:
+        kernel = Path(folder) / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+        kernel.write_text(json.dumps(spec), encoding="utf-8")
+        names = ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
+        os.environ.update(dict.fromkeys(names, folder) | {"PYTHONSAFEPATH": "1"})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _running(name: str, console: Console) -> Progress:
+    """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    hidden = not console.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
+    progress = Progress(*columns, console=console, transient=True, disable=hidden)
+    progress.add_task(f"{name}  running", total=None)
+    return progress
+
+
+def _finished(name: str, state: str, started: float, console: Console) -> None:
+    seconds = time.monotonic() - started
+    console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
+
+
+def _begin_book(project: Path, out: Path) -> Path:
+    """Copy the book without its executed pages; the link to `_config.yml` becomes a file.
+
+    Raises:
+        ReproError: the target cannot be written, or is a folder that no report made; it is left as
+            it is.
+    """
+    source, target = project / "book", out / "book"
+    try:
+        if target.exists():
+            if target.resolve() == source.resolve() or not (target / MARK).is_file():
+                raise ReproError(f"{target}: not a report made here; give --out another folder")
+            shutil.rmtree(target)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
+        for folder in (target, *target.rglob("*/")):
+            folder.chmod(0o755)  # those of a read-only checkout are copied as they are
+        (target / MARK).touch()
+    except OSError as error:
+        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
+    return target
+
+
+def _end_page(path: Path, reason: str) -> None:
+    """End a page before the cell that failed for want of results, with the reason."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    cells = []
+    for cell in notebook.cells:
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            break
+        if "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
+            cells.append(cell)
+    cells.append(nbformat.v4.new_markdown_cell(f"> **Not run yet.** {reason}.", id=NOT_RUN))
+    notebook.cells = cells
+    nbformat.write(notebook, path)
+
+
+def _stamp(path: Path, facts: dict[str, Any]) -> None:
+    """Keep in an executed page what it was made from."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["repro"] = facts
+    nbformat.write(notebook, path)
+
+
+def _enclose(book: Path, name: str, results: Path) -> None:
+    """Put the results file, if there is one, into the book, whose pages link to it."""
+    if results.is_file():
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(results, book / name)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
+    """Map what must not stand on a page to what stands there instead; the longest path first."""
+    paths = {
+        str(results.resolve().parent): ".",
+        str(out.resolve()): ".",
+        str(Path.cwd()): ".",
+        sys.prefix: "<python>",
+        sys.base_prefix: "<python>",
+        tempfile.gettempdir(): "<tmp>",
+        str(Path.home()): "~",
+    }
+    if root is not None:
+        paths[str(root)] = paths[str(root.resolve())] = "<corpus>"
+    longest_first = sorted(paths, key=len, reverse=True)
+    return {path: paths[path] for path in longest_first if os.path.isabs(path) and path != "/"}
+
+
+def _neutral(text: str, private: dict[str, str]) -> str:
+    """Replace the paths where they stand as paths, never inside encoded audio or pictures."""
+    for path, word in private.items():
+        text = re.sub(rf"(?<![\w+/.]){re.escape(path)}(?![\w+-])", word, text)
+    return text
+
+
+def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:
+    """Replace private paths in an output's texts."""
+    if "text" in output:
+        output["text"] = _neutral(output["text"], private)
+    if "traceback" in output:
+        output["traceback"] = [_neutral(line, private) for line in output["traceback"]]
+    data = output.get("data", {})
+    for kind, text in data.items():
+        if kind.startswith("text/") and isinstance(text, str):
+            data[kind] = _neutral(text, private)

@@ -1,0 +1,151 @@
+"""The page "Attention maps": what the network looks at (Sections 2.4.2 and 3.3)."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+from repro import config, paper
+from repro.errors import NoResultsError
+from repro.evidence import metrics
+from repro.model import build_network
+from repro.report.pages import wording
+from repro.results import ATTENTION_COLUMNS, Results
+
+
+def with_maps(data: Results) -> Results:
+    """Return results that hold attention maps.
+
+    Raises:
+        NoResultsError: they do not.
+    """
+    if data.attention.empty:
+        raise NoResultsError(
+            "The results hold no attention maps, as they were made by a version that kept none: "
+            "run pooling into a new file"
+        )
+    return data
+
+
+def map_size(preset: str) -> Markdown:
+    """Say how large the attention maps are, and what one of their points covers."""
+    experiment = config.preset(preset)
+    network = build_network(experiment.network).eval()
+    with torch.device("meta"):
+        segment = torch.empty(1, 1, paper.BINS, paper.FRAMES)
+    rows, columns = network.to("meta").features(segment).shape[2:]
+    pooled = paper.POOL_WINDOW ** len(experiment.network.pools)
+    high, wide = (step * pooled for step in experiment.network.stride)
+    return Markdown(
+        f"Here a map has {rows} rows by {columns} columns, {high * paper.BIN_HZ} Hz and "
+        f"{wide * 1000 * paper.SHIFT_SECONDS:.0f} ms apart."
+    )
+
+
+def averages(attention: pd.DataFrame) -> pd.DataFrame:
+    """Average what was measured on attention maps, for all utterances and for groups of them.
+
+    Returns:
+        A row per group and measure, with `group`, `utterances`, `measure`, and `value`, `low`,
+        `high`. The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more
+        with energy than with pitch.
+    """
+    measured = attention.assign(
+        bottom_up_more=attention["bottom_up_energy"] - attention["bottom_up_pitch"],
+        top_down_more=attention["top_down_energy"] - attention["top_down_pitch"],
+    )
+    right = measured["predicted"] == measured["emotion"]
+    groups = {"all": measured}
+    groups |= {name: measured[measured["emotion"] == name] for name in paper.EMOTIONS}
+    groups |= {"recognised": measured[right], "mistaken": measured[~right]}
+    return pd.DataFrame(
+        {"group": name, "utterances": group["utterance"].nunique(), "measure": measure}
+        | metrics.mean(group, measure)._asdict()
+        for name, group in groups.items()
+        for measure in (*ATTENTION_COLUMNS, "bottom_up_more", "top_down_more")
+    )
+
+
+def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
+    """Lay `averages` out for one map, `bottom_up` or `top_down`, with intervals as text."""
+    titles = {
+        f"{map_name}_energy": "with energy",
+        f"{map_name}_pitch": "with pitch",
+        f"{map_name}_more": "energy − pitch",
+    }
+    if map_name == "bottom_up":
+        titles["spread"] = "spread"
+    texts = [
+        wording.number(value, low, high, 2)
+        for value, low, high in averages[["value", "low", "high"]].itertuples(index=False)
+    ]
+    wide = averages.assign(text=texts).pivot(index="group", columns="measure", values="text")
+    counts = averages.drop_duplicates("group").set_index("group")["utterances"]
+    wide = wide.loc[counts.index, list(titles)].rename(columns=titles)
+    wide.insert(0, "utterances", counts)
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
+    """Answer the question of the attention page: does attention follow energy, or pitch?"""
+    every = averages[averages["group"] == "all"].set_index("measure")
+    if every["low"].isna().all():
+        verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
+    else:
+        verdict = ". ".join(
+            f"By its rank correlation over time, the {title} map "
+            + "; it ".join(
+                [
+                    *(_follows(every.loc[f"{look}_{name}"], name) for name in ("energy", "pitch")),
+                    _more(every.loc[f"{look}_more"]),
+                ]
+            )
+            for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down"))
+        )
+        verdict += (
+            ". These intervals are not corrected for their number. Periodicity is measured in "
+            "pauses too, which can weaken the agreement with pitch"
+        )
+    spread = every.loc["spread", "value"]
+    size = (
+        f"{wording.many(attention['fold'].nunique(), 'speaker')} and "
+        f"{wording.many(attention['seed'].nunique(), 'seed')}"
+    )
+    caution = (
+        " On synthetic speech this says nothing about emotion."
+        if attention["corpus"].iloc[0] == "synthetic"
+        else ""
+    )
+    return Markdown(
+        f"{verdict}. The bottom-up map's entropy is {100 * spread:.0f}% of the largest possible, "
+        "where 100% would be a plain average over all positions. The numbers come from "
+        f"{size}.{caution}"
+    )
+
+
+def _follows(row: pd.Series, name: str) -> str:
+    relations = (
+        "correlates positively with",
+        "correlates negatively with",
+        "shows no clear correlation with",
+    )
+    value = wording.number(row["value"], row["low"], row["high"], 2)
+    return f"{_by_sign(row, *relations)} {name} ({value})"
+
+
+def _more(row: pd.Series) -> str:
+    said = _by_sign(
+        row,
+        "agrees more with energy than with pitch",
+        "agrees more with pitch than with energy",
+        "agrees with neither clearly more than with the other",
+    )
+    return f"{said} (difference {wording.number(row['value'], row['low'], row['high'], 2)})"
+
+
+def _by_sign(row: pd.Series, positive: str, negative: str, unclear: str) -> str:
+    """Choose what to say of a value by where its interval lies."""
+    if row["low"] > 0:
+        return positive
+    return negative if row["high"] < 0 else unclear

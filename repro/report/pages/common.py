@@ -1,0 +1,326 @@
+"""What every page needs: its notice, its tables, its verdicts and where its numbers come from."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+from IPython.display import HTML, Markdown
+from scipy import stats
+
+import repro
+from repro import config, paper
+from repro.config import Experiment, Protocol
+from repro.corpora import CORPORA, IEMOCAP_SHAPED
+from repro.evidence import claims
+from repro.model import build_network
+from repro.report.pages import wording
+from repro.results import Results
+from repro.study import grids
+from repro.study.grids import short_name
+from repro.study.read import at_hand
+
+# Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
+MARKS = {
+    "supported": ("✔", "#1a7f37"),
+    "contradicted": ("✘", "#b3261e"),
+    "undecided": ("?", "#7a5c00"),
+    "not testable here": ("–", "#57606a"),
+}
+INTERVAL = r"(\S) \[(\S+), (\S+)\]"
+
+
+def notice(
+    corpus: str, preset: str = "paper", of: str | None = None, *, sweep: bool = False
+) -> Markdown | None:
+    """Say at the top of a page what its numbers may be taken for.
+
+    Args:
+        corpus: its name.
+        preset: its name.
+        of: the study that the page shows, if it departs from the preset.
+        sweep: the page is about the sweep of filter shapes as well, which may depart from it.
+    """
+    lines = []
+    if corpus == "synthetic":
+        lines.append(
+            "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
+            "Its numbers show that the machinery works and say nothing about emotion."
+        )
+    if said := about_preset(preset, of, sweep=sweep):
+        lines.append(said)
+    if not lines:
+        return None
+    return Markdown("\n>\n".join(f"> {line}" for line in lines))
+
+
+def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> str:
+    """Say what a preset changes against the paper's protocol; empty if nothing.
+
+    Args:
+        preset: its name, with overrides after a comma, if any.
+        of: see `notice`.
+        sweep: see `notice`.
+    """
+    name = preset.split(",")[0]
+    experiment = config.preset(name)
+    if of:
+        network = replace(experiment.network, stride=_stride(of, name))
+        experiment = replace(experiment, network=network)
+    changed = departures(experiment) + (in_the_sweep(name) if sweep else "")
+    if not changed and preset == name:
+        return ""
+    return f"**Preset `{preset}`, not the paper's protocol.** {changed}".rstrip()
+
+
+def so_far(
+    data: Results, corpus: str, root: str | None, only: str | None = None
+) -> Markdown | None:
+    """Say which variants are not finished, where the results file is all that there is.
+
+    With `only`, speak of this variant and no other.
+    """
+    if at_hand(corpus, root):
+        return None
+    first = data.folds.iloc[0]
+    if first["preset"] not in config.PRESETS:  # with overrides: what was planned is not known
+        return None
+    seeds = data.folds["seed"].max() + 1
+    begun, missing = [], []
+    for variant, experiment in grids.variants(first["study"], first["preset"]).items():
+        if only not in (None, variant):
+            continue
+        planned = _planned_folds(first["corpus"], experiment.protocol)
+        for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
+            if len(held) < seeds * planned:
+                begun.append(f"`{short_name(variant)}` {len(held)} of {seeds * planned}")
+        if planned and variant not in set(data.folds["variant"]):
+            missing.append(f"`{short_name(variant)}`")
+    if not begun + missing:
+        return None
+    said = [f"Folds so far: {', '.join(begun)}."] if begun else []
+    said += [f"Not run yet: {', '.join(missing)}."] if missing else []
+    return Markdown(f"> **Unfinished.** {' '.join(said)}")
+
+
+def available(corpus: str, of: str, preset: str) -> dict[str, bool]:
+    """Tell of each variant of a study whether a corpus has names and labels for it."""
+    grid = grids.variants(of, preset)
+    return {variant: _planned_folds(corpus, e.protocol) > 0 for variant, e in grid.items()}
+
+
+def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
+    """Name the variants of a study for which a corpus has no names or labels."""
+    has = available(corpus, of, preset)
+    names = [f"`{short_name(variant)}`" for variant in has if not has[variant]]
+    if not names:
+        return None
+    return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
+
+
+def fitted(data: Results, corpus: str) -> Markdown | None:
+    """Say how many steps were trained, and how well the networks fit their training data then.
+
+    None for a corpus whose size is not known here.
+
+    Args:
+        data: of the study.
+        corpus: its name.
+    """
+    if corpus not in CORPORA or not CORPORA[corpus].training_segments:
+        return None
+    history, training = data.history, data.folds["experiment"].iloc[0]["training"]
+    epochs = int(history["epoch"].max())
+    of_a_fold, of_their_fold = (
+        CORPORA[name].training_segments * (1 - 1 / _speakers(name)) for name in (corpus, "iemocap")
+    )
+    most = training["max_segments"] or math.inf
+    ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
+    theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
+    said = (
+        f"{epochs} epochs are about {epochs * ours:,} steps of training on {wording.title(corpus)}"
+    )
+    if corpus != "iemocap":
+        said += (
+            f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
+        )
+    last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
+    losses = ", ".join(f"{loss:.2f} ({short_name(variant)})" for variant, loss in last.items())
+    shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
+    return Markdown(
+        f"{said}. The mean training loss of the last epoch is {losses}; knowing only "
+        f"how common each emotion is gives {stats.entropy(shares):.2f}. A network that fits its "
+        "training data less well might gain more from further steps."
+    )
+
+
+def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
+    """Say at the foot of a page what made it: study, corpus, preset, version, device, date."""
+    if folds is None:
+        # Not the commit or the day: a page of which nothing was trained is the same on both.
+        here = {"version": repro.__version__, "torch": torch.__version__, "seconds": 0.0}
+        folds = pd.DataFrame([here])
+        seeds = "none, as nothing is trained"
+    else:
+        seeds = str(folds["seed"].nunique())
+    facts = {"corpus": corpus, "preset": preset, "seeds": seeds}
+    if "study" in folds:
+        facts = {"study": folds["study"].iloc[0]} | facts
+    for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+        if name in folds:
+            facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+    # Folds that differ in their test alone share one training, and its time.
+    trainings = folds.drop_duplicates([c for c in ("fold", "seed", "seconds") if c in folds])
+    if spent := trainings["seconds"].sum():
+        facts["training time"] = f"{spent / 60:.1f} min"
+    return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
+
+
+def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
+    """Show a table: text to the left, numbers rounded and to the right, a dash for none."""
+    numbers = list(frame.select_dtypes("number").columns)
+    # The identifier that ties a table to its style must differ from table to table, not from run
+    # to run.
+    identifier = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
+    shown = frame.replace(INTERVAL, "\\1\u00a0[\\2,\u00a0\\3]", regex=True)  # in one piece
+    style = shown.style.hide(axis="index").set_uuid(identifier)
+    style = style.set_table_attributes('class="table"')
+    style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
+    style = style.set_properties(subset=numbers, **{"text-align": "right"})
+    return HTML(style.to_html() + _download(frame))
+
+
+def _download(frame: pd.DataFrame) -> str:
+    """Link to a table's data as CSV, which are in the link itself."""
+    # Cells may hold markup, and p < 0.01 is none.
+    plain = frame.replace({r"<br>": "; ", r"</?[a-z][^>]*>": ""}, regex=True)
+    data = base64.b64encode(plain.to_csv(index=False, float_format="%.6g").encode()).decode()
+    link = f'<a download="table.csv" href="data:text/csv;base64,{data}">CSV</a>'
+    return f'<p class="csv">{link}</p>'
+
+
+def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """Turn scores and their bounds into text such as `65.0 [58.1, 71.9]`."""
+    table = summary["variant"].map(short_name).to_frame()
+    for score in scores:
+        columns = summary[[score, f"{score} low", f"{score} high"]]
+        table[score] = [wording.number(*row) for row in columns.itertuples(index=False)]
+    return table
+
+
+def verdicts(predictions: pd.DataFrame) -> HTML:
+    """Judge the claims that a study's predictions bear on."""
+    judged = _judged(predictions)
+    rows = verdict_rows(judged)
+    for name in ("speakers", "seeds"):
+        rows[name] = [getattr(v, name) for v in judged]
+    return table(rows)
+
+
+def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
+    """Give each claim a row: a coloured mark for its verdict, and the effects that it rests on."""
+    return pd.DataFrame(
+        {
+            "verdict": [_mark(v.verdict) for v in judged],
+            "claim": [v.claim.text for v in judged],
+            "effect [95% interval]": [
+                "<br>".join(map(_unbroken, v.parts)) or v.note for v in judged
+            ],
+        }
+    )
+
+
+def _unbroken(part: claims.Part) -> str:
+    """Let a line end behind what was measured, and not within the effect and its interval."""
+    number = part.number
+    return str(part).replace(number, f'<span style="white-space:nowrap">{number}</span>')
+
+
+def _mark(verdict: str) -> str:
+    sign, colour = MARKS[verdict]
+    return (
+        f'<span style="background:{colour};color:white;border-radius:3px;padding:0 0.4em;'
+        f'white-space:nowrap">{sign} {verdict}</span>'
+    )
+
+
+def tests(predictions: pd.DataFrame) -> Markdown:
+    """State how each claim that a study bears on is tested."""
+    judged = _judged(predictions)
+    return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
+
+
+def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
+    """Count the parameters of each variant's network."""
+    counts = {}
+    for variant, experiment in grid.items():
+        learnt = (p for p in build_network(experiment.network).parameters() if p.requires_grad)
+        counts[short_name(variant)] = sum(p.numel() for p in learnt)
+    return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
+
+
+def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:
+    studies = set(predictions["study"])
+    return [v for v in claims.judge(predictions) if claims.TESTS[v.claim.id].study in studies]
+
+
+def _planned_folds(corpus: str, protocol: Protocol) -> int:
+    """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
+    iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
+    if iemocap_only and corpus not in IEMOCAP_SHAPED:
+        return 0
+    speakers = _speakers(corpus)
+    groups = {
+        "speaker": speakers,
+        "speaker-groups": min(speakers, paper.FOLDS),
+        "session": speakers // 2,
+        "random": paper.FOLDS,
+    }
+    folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
+    return min(folds, protocol.max_folds or folds)
+
+
+def _speakers(corpus: str) -> int:
+    """Return how many speakers a release has; for one that is not known here, the paper's ten."""
+    published = CORPORA[corpus].published if corpus in CORPORA else {}
+    return len(published) or paper.FOLDS
+
+
+def in_the_sweep(preset: str) -> str:
+    """Say what a preset changes in the sweep of filter shapes alone; empty if nothing."""
+    stride = _stride("filter-shapes", preset)
+    if stride == config.preset(preset).network.stride:
+        return ""
+    return (
+        f" In the sweep of filter shapes `network.stride` is {stride}: one position in "
+        f"{math.prod(stride)}."
+    )
+
+
+def _stride(of: str, preset: str) -> tuple[int, int]:
+    return next(iter(grids.variants(of, preset).values())).network.stride
+
+
+def departures(experiment: Experiment) -> str:
+    """List what an experiment changes against the paper's protocol; empty if it is that."""
+    reference = config.preset("paper")
+    changes = []
+    for name in config.FIELDS:
+        section, leaf = name.split(".")
+        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        if value != theirs:
+            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    if not changes:
+        return ""
+    said = "Changed: " + "; ".join(changes) + "."
+    skipped = math.prod(experiment.network.stride)
+    if skipped > 1:
+        said += (
+            f" The first layer computes one position in {skipped}: it is another, coarser network."
+        )
+    return said

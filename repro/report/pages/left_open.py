@@ -1,0 +1,90 @@
+"""The page "What the paper left open", and every table of sentences with several readings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from repro import paper
+from repro.config import READINGS
+from repro.report.pages import poolings
+
+NO_READING = "protocol.folds"  # varied with the readings, though the paper says what it does
+
+
+def readings(*fields: str) -> pd.DataFrame:
+    """List the sentences that can be read in more than one way, for fields with these starts.
+
+    Without any start it lists them all.
+    """
+    chosen = [r for r in READINGS if r.field.startswith(fields or "")]
+    return pd.DataFrame(
+        {
+            "field": [r.field for r in chosen],
+            "section": [r.section for r in chosen],
+            "the paper says": [r.says for r in chosen],
+            "here": [r.default for r in chosen],
+            "could also be": ["; ".join(text for _, text in r.alternatives) for r in chosen],
+        }
+    )
+
+
+def choices() -> Markdown:
+    """List every reading, with the command-line setting that takes each of the others."""
+    lines = []
+    for reading in READINGS:
+        others = "; ".join(
+            f"{text} (`--set {assignment(reading.field, value)}`)"
+            for value, text in reading.alternatives
+        )
+        lines.append(
+            f"- **Section {reading.section}, `{reading.field}`.** The paper says: {reading.says}. "
+            f"Here: {reading.default}. Or else: {others}."
+        )
+    return Markdown("\n".join(lines))
+
+
+def assignment(field: str, value: Any) -> str:
+    """Write a field and its value as `--set` takes them."""
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in value)
+    return f"{field}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def counted() -> Markdown:
+    """Say which WA of Table 1 can be a share of the utterances that IEMOCAP's release has."""
+    of = poolings.IEMOCAP_UTTERANCES
+    can, cannot = [], []
+    for row in paper.TABLE_1.values():
+        right = round(row.wa / 100 * of)
+        if round(100 * right / of, 2) == row.wa:
+            can.append(f"{row.wa:.2f} ({row.name}) can be {right:,} of them")
+            continue
+        below, above = sorted((right, right + (1 if row.wa > 100 * right / of else -1)))
+        cannot.append(
+            f"{row.wa:.2f} ({row.name}) cannot: {below:,} of them are {100 * below / of:.2f}%, "
+            f"{above:,} are {100 * above / of:.2f}%"
+        )
+    said = f"Of the {of:,} utterances of the release, {'; '.join(can + cannot)}."
+    if cannot:
+        said += (
+            " So not all of Table 1 is one run counted over all of these utterances: other ones "
+            "were used, or several runs were averaged, or the accuracies of the folds, which is "
+            "another reading (`protocol.average`), or a number was rounded wrongly."
+        )
+    return Markdown(said)
+
+
+def answer() -> Markdown:
+    """Count the decisions and the experiments that they allow."""
+    choices = [1 + len(reading.alternatives) for reading in READINGS if reading.field != NO_READING]
+    return Markdown(
+        f"{len(choices)} places leave a choice. Taken together they allow "
+        f"{math.prod(choices):,} different experiments, more than anyone will run: the study "
+        "`readings` changes one choice at a time. Which utterances are held out "
+        f"(`{NO_READING}`) is not counted: there the paper says what it does, and others do "
+        "otherwise."
+    )

@@ -1,0 +1,345 @@
+"""The results file: JSON Lines, one line for each finished fold.
+
+Whatever trains appends to it, whatever shows reads from it. A line is written whole and synced
+before the next begins, so the only damage that a killed run can do is a torn last line, which
+reading ignores and the next append removes. A last line that only lacks its line end, as some
+editors and copies leave it, counts. A line that cannot be written (a full disk) is cut off again.
+Anything else that is not a finished fold is refused by its line number: no table is made from half
+a file.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from repro import paper
+from repro.errors import ReproError
+from repro.results import files, pictures
+
+FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
+LINE_START = b'{"key"'
+FOLD_COLUMNS = ["study", "variant", "preset", "corpus", "key", "fold", "seed"]
+PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
+# What a line may hold of attention maps, see `repro.study.attention.measure`.
+ATTENTION_COLUMNS = [
+    *("bottom_up_energy", "bottom_up_pitch", "top_down_energy", "top_down_pitch", "spread")
+]
+PICTURES = ["segment", "bottom_up", "top_down"]
+
+
+class Results(NamedTuple):
+    """A results file as tidy tables; each row says which fold of which study it belongs to.
+
+    All have the columns study, variant, preset, corpus, key, fold, seed, corpus_hash, average and
+    held_out (`protocol.average` and `protocol.folds`). What nothing was read for has none.
+
+    Args:
+        folds: a row per finished fold, with its experiment and what `provenance.made_by` says.
+        history: a row per fold and epoch, with epoch (from 1) and loss.
+        predictions: a row per fold and test utterance, with utterance, emotion (true), predicted,
+            and a score per emotion.
+        attention: likewise, where attention maps were measured, with utterance, emotion, predicted
+            and `ATTENTION_COLUMNS`, see `attention.measure`.
+        examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and
+            `PICTURES`, as arrays [rows, columns].
+    """
+
+    folds: pd.DataFrame
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    attention: pd.DataFrame
+    examples: pd.DataFrame
+
+    def where(self, **only: str) -> Results:
+        """Keep the rows with these values, such as `variant="attention"`."""
+        tables: list[pd.DataFrame] = list(self)
+        for column, value in only.items():
+            tables = [
+                t if t.empty else t[t[column] == value].reset_index(drop=True) for t in tables
+            ]
+        return Results(*tables)
+
+
+def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
+    """Return what makes a finished fold the same as another, so that it need not run again."""
+    names = (record[name] for name in ("study", "variant", "key"))
+    return *names, record["corpus"]["hash"], record["fold"], record["seed"]
+
+
+def append(path: str | Path, record: dict[str, Any]) -> None:
+    """Write one finished fold as a line and sync it to the disk.
+
+    Raises:
+        ReproError: the file cannot be written; it holds what it held before.
+    """
+    line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    with _open(Path(path)) as (file, end):
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):  # what cannot be cut is a torn line, as after a kill
+                file.truncate(end)
+            raise
+
+
+def require_writable(path: str | Path) -> None:
+    """Find out whether folds can be written before hours are spent on the first.
+
+    Raises:
+        ReproError: the file cannot be written.
+    """
+    with _open(Path(path)):
+        pass
+
+
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Return the finished folds of a results file; of two equal ones the first counts.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
+    """
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for _, record in read_whole_lines(path):
+        records.setdefault(identity(record), record)
+    return list(records.values())
+
+
+def read_whole_lines(path: str | Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Give each line of a results file, as it is written and as the finished fold it holds.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
+    """
+    for number, line in enumerate(split(path)[0], 1):
+        try:
+            yield line, parse(line)
+        except ValueError as fault:
+            raise ReproError(
+                f"{path}, line {number}: not a line that `repro run` writes ({fault}); "
+                "move it out of the file"
+            ) from fault
+
+
+def split(path: str | Path) -> tuple[list[bytes], bytes]:
+    """Return the whole lines of a results file, unread, and what is torn at its end.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or its end is of another kind of file.
+    """
+    path = Path(path)
+    if files.is_no_file(path):
+        raise ReproError(f"{path}: cannot read results (not a file); name another")
+    try:
+        *lines, last = path.read_bytes().split(b"\n")
+    except FileNotFoundError as error:
+        raise ReproError(f"{path}: no such results file; make it with `repro run`") from error
+    except OSError as error:
+        raise ReproError(f"{path}: cannot read results ({error.strerror})") from error
+    _refuse_foreign(last, path)
+    return ([*lines, last], b"") if _is_whole(last) else (lines, last)
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Return the finished fold that a line holds.
+
+    Raises:
+        ValueError: it holds none; the text says what is wrong with it.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(record, dict):
+        raise ValueError("not an object")
+    if record.get("format", FORMAT) != FORMAT:
+        raise ValueError("from a newer version of repro, which can read it")
+    missing = [name for name in FIELDS if name not in record]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}")
+    for name, fits in FITS.items():
+        try:
+            wrong = not fits(record[name])
+        except (KeyError, TypeError, ValueError):
+            wrong = True
+        if wrong:
+            raise ValueError(f"invalid {name}")
+    if "attention" in record and not _is_attention(record["attention"], record["predictions"]):
+        raise ValueError("invalid attention")
+    return record
+
+
+def provenance_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what made a fold, with what an earlier version did not say of it."""
+    made_by: dict[str, Any] = record["provenance"]
+    on_cpu = str(made_by.get("device", "cpu")).startswith("cpu")
+    return {"statistics": "torch" if on_cpu else "cudnn"} | made_by
+
+
+def read(path: str | Path, **only: Collection[str]) -> Results:
+    """Read a results file into tidy tables.
+
+    Args:
+        path: JSON Lines file that `repro run` wrote.
+        only: by column, the values that rows may have, such as `study={"pooling"}`.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
+    """
+    folds, histories, predictions, attention, examples = [], [], [], [], []
+    for record in read_lines(path):
+        where = {name: record[name] for name in FOLD_COLUMNS}
+        where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
+        protocol = record["experiment"]["protocol"]
+        where |= {"average": protocol["average"], "held_out": protocol["folds"]}
+        if any(where[name] not in allowed for name, allowed in only.items()):
+            continue
+        folds.append(where | {"experiment": record["experiment"]} | provenance_of(record) | where)
+        epochs = range(1, len(record["history"]) + 1)
+        histories.append(pd.DataFrame({"epoch": epochs, "loss": record["history"]}).assign(**where))
+        table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})
+        table["predicted"] = table[list(paper.EMOTIONS)].idxmax(axis=1)
+        predictions.append(table.assign(**where))
+        if "attention" in record:
+            shown = table[["utterance", "emotion", "predicted"]].assign(**where)
+            columns = {name: record["attention"][name] for name in ATTENTION_COLUMNS}
+            attention.append(shown.join(pd.DataFrame(columns, dtype=float)))
+            shown_maps = [
+                {"utterance": each["utterance"]} | {p: pictures.unpack(each[p]) for p in PICTURES}
+                for each in record["attention"]["examples"]
+            ]
+            examples.append(shown.merge(pd.DataFrame(shown_maps), on="utterance"))
+    tables = (_concat(parts) for parts in (histories, predictions, attention, examples))
+    return Results(pd.DataFrame(folds), *tables)
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+# What a line holds -------------------------------------------------------------------------------
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.encode() is not None  # half a character has no code
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number that float64 holds."""
+    return isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**53
+
+
+def _is_protocol(value: Any) -> bool:
+    """Tell whether a protocol says what decides how its folds are put together and compared."""
+    named = _is_text(value["folds"]) and _is_text(value["labels"])
+    return named and value["average"] in ("pooled", "folds")
+
+
+def _is_table(value: Any) -> bool:
+    """Tell whether predictions are columns of one length, with each utterance once."""
+    utterances, emotions, *scores = (value[name] for name in PREDICTION_COLUMNS)
+    return (
+        all(type(column) is list and len(column) == len(utterances) for column in value.values())
+        and all(map(_is_text, utterances))
+        and len(set(utterances)) == len(utterances) > 0
+        and all(emotion in paper.EMOTIONS for emotion in emotions)
+        and all(_is_number(score) for column in scores for score in column)
+    )
+
+
+def _is_attention(value: Any, predictions: dict[str, list[Any]]) -> bool:
+    """Tell whether measures of attention maps belong to the predictions, and pictures are some."""
+    try:
+        utterances = predictions["utterance"]
+        columns = [value[name] for name in ATTENTION_COLUMNS]
+        named = [example["utterance"] for example in value["examples"]]
+        for example in value["examples"]:
+            for name in PICTURES:
+                pictures.unpack(example[name])
+        return (
+            all(type(column) is list and len(column) == len(utterances) for column in columns)
+            and all(x is None or (_is_number(x) and -1 <= x <= 1) for c in columns for x in c)
+            and type(value["examples"]) is list
+            and 0 < len(set(named)) == len(named)
+            and set(named) <= set(utterances)
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "key": _is_text,
+    "study": _is_text,
+    "variant": _is_text,
+    "preset": _is_text,
+    "experiment": lambda value: _is_protocol(value["protocol"]),
+    "corpus": lambda value: _is_text(value["name"]) and _is_text(value["hash"]),
+    "fold": _is_text,
+    "seed": lambda value: type(value) is int and 0 <= value < 2**63,
+    "history": lambda value: type(value) is list and all(map(_is_number, value)),
+    "predictions": _is_table,
+    "provenance": lambda value: _is_text(value["precision"]),
+}
+FIELDS = tuple(FITS)
+
+
+# The end of the file -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
+    """Open a file to append whole lines; gives its length as well.
+
+    Without a buffer: what a full disk refused must not be written later, behind the next line.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+", buffering=0) as file:
+            yield file, _end_last_line(file, path)
+    except OSError as error:
+        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
+
+
+def _end_last_line(file: FileIO, path: Path) -> int:
+    """Cut a torn last line, or give a whole one its end; return the length of the file then."""
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        return 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # reads its end alone
+        end = content.rfind(b"\n") + 1
+        last = content[end:]
+    _refuse_foreign(last, path)
+    if _is_whole(last):
+        return size + file.write(b"\n")
+    if last:
+        file.truncate(end)
+    return end
+
+
+def _is_whole(last: bytes) -> bool:
+    """Tell whether a line lacks nothing but its end: no part of a JSON object is JSON."""
+    try:
+        json.loads(last)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_foreign(last: bytes, path: Path) -> None:
+    """Raise ReproError if what follows the last line end is not the beginning of a line of ours.
+
+    Zeros are what a power cut leaves of a line whose length reached the disk before its text.
+    """
+    if last.strip(b"\0") and not last.startswith(LINE_START[: len(last)]):
+        raise ReproError(f"{path}: not a results file; give --results another name")

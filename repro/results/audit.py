@@ -1,0 +1,197 @@
+"""Look after results files: count what one holds, find what is wrong, make one of several."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repro import results
+from repro.errors import ReproError
+from repro.results import files
+
+# What of a fold's provenance can change its scores: folds that differ in it are not compared.
+MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
+
+
+class Run(NamedTuple):
+    """What is compared with each other: the variants of one study, preset and corpus."""
+
+    study: str
+    preset: str
+    corpus: str
+    corpus_hash: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How much of a run one variant has, and what it lacks of what other variants have."""
+
+    study: str
+    preset: str
+    corpus: str
+    corpus_hash: str
+    variant: str
+    folds: int
+    settings: int  # how many different ones; more than 1 is a mix
+    missing: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a results file holds, and all that is wrong with it."""
+
+    file: str
+    folds: int
+    tallies: list[Tally]
+    faults: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether every line is a fold of its own and every variant has the same folds."""
+        return not self.faults
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"ok": self.ok}
+
+    def text(self) -> str:
+        """Return everything as lines for a reader."""
+        lines = [f"{self.file}: {self.folds} finished folds"]
+        run = None
+        for tally in self.tallies:
+            heading = f"{tally.study}, {tally.preset}, {tally.corpus} ({tally.corpus_hash})"
+            if heading != run:
+                lines.append(heading)
+                run = heading
+            lines.append(f"  {tally.variant:12} {tally.folds} folds")
+        return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
+
+
+def check(path: str | Path) -> Outcome:
+    """Count the folds of a results file and list every fault; the file is left alone.
+
+    Raises:
+        ReproError: the file is missing, unreadable or of another kind.
+    """
+    lines, torn = results.split(path)
+    faults = []
+    folds: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = results.parse(line)
+        except ValueError as fault:
+            faults.append(f"line {number}: not a finished fold ({fault}); move it out of the file")
+            continue
+        first, same = folds.setdefault(results.identity(record), (number, record))
+        if first != number:
+            equal = record["predictions"] == same["predictions"]
+            faults.append(
+                f"line {number}: the fold of line {first} again ({_name(record)}), with "
+                + ("the same" if equal else "OTHER")
+                + " predictions; the first counts"
+            )
+    if torn:
+        faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
+    tallies = _tallies([record for _, record in folds.values()])
+    for name, what in MUST_BE_EQUAL.items():
+        faults += _mixed([record for _, record in folds.values()], name, what)
+    for tally in tallies:
+        name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
+        faults += [f"{name}: missing {each}" for each in tally.missing]
+        if tally.settings > 1:
+            faults.append(f"{name}: folds of {tally.settings} different settings under one name")
+    return Outcome(str(path), len(folds), tallies, faults)
+
+
+def merge(sources: Sequence[str | Path], target: str | Path) -> int:
+    """Write the folds of several results files into a new one, each fold once.
+
+    Returns:
+        How many folds it holds.
+
+    Raises:
+        ReproError: a file is not a results file, two of them hold the same fold with different
+            predictions, or the target exists or cannot be written.
+    """
+    target = Path(target)
+    if os.path.exists(target):
+        raise ReproError(f"{target}: already exists; name a new file to merge into")
+    content = []
+    seen: dict[tuple[Any, ...], tuple[str | Path, dict[str, Any]]] = {}
+    for source in sources:
+        for line, record in results.read_whole_lines(source):
+            fold = results.identity(record)
+            if fold not in seen:
+                seen[fold] = source, record
+                content.append(line + b"\n")
+            elif record["predictions"] != seen[fold][1]["predictions"]:
+                raise ReproError(
+                    f"{seen[fold][0]} and {source} hold different predictions of one fold "
+                    f"({_name(record)}); take it out of one of them"
+                )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_whole(target, b"".join(content))
+    except OSError as error:
+        raise ReproError(f"{target}: cannot write results ({error.strerror})") from error
+    return len(content)
+
+
+def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
+    """Count folds by run and variant, in the order of the file.
+
+    A fold is missing that another variant of the run has, of those that split the corpus alike. One
+    with other labels, whose corpus is thereby another, is compared with those of the same name.
+    """
+    runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
+    for record in records:
+        corpus = record["corpus"]
+        run = Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
+    tallies = []
+    for run, variants in runs.items():
+        for variant, group in variants.items():
+            alike = [
+                _held(other)
+                for near, others in runs.items()
+                if near._replace(corpus_hash=run.corpus_hash) == run
+                for other in others.values()
+                if _setting(other, "folds") == _setting(group, "folds")
+                and (near == run or _setting(other, "labels") != _setting(group, "labels"))
+            ]
+            lacking = sorted(set().union(*alike) - _held(group))
+            missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
+            settings = len({record["key"] for record in group})
+            tallies.append(Tally(*run, variant, len(group), settings, missing))
+    return tallies
+
+
+def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
+    """Say which studies hold folds that differ in a part of their provenance."""
+    held: dict[tuple[str, str, str], Counter[str]] = {}
+    for record in records:
+        run = record["study"], record["preset"], record["corpus"]["name"]
+        held.setdefault(run, Counter())[results.provenance_of(record)[name]] += 1
+    return [
+        f"{study} ({preset}, {corpus}): folds of different {what}, "
+        + " and ".join(f"{number} in {value}" for value, number in counts.items())
+        for (study, preset, corpus), counts in held.items()
+        if len(counts) > 1
+    ]
+
+
+def _name(record: dict[str, Any]) -> str:
+    return "{study} {variant}, fold {fold}, seed {seed}".format(**record)
+
+
+def _held(group: list[dict[str, Any]]) -> set[tuple[str, int]]:
+    return {(record["fold"], record["seed"]) for record in group}
+
+
+def _setting(group: list[dict[str, Any]], name: str) -> str:
+    value: str = group[0]["experiment"]["protocol"][name]
+    return value

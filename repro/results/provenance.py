@@ -1,0 +1,77 @@
+"""What made a result: the version and commit of this package, torch, the device, the day."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import repro
+
+PACKAGE = Path(repro.__file__).resolve().parent
+PLAN = PACKAGE.parent / "book" / "plan.md"
+
+
+def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
+    """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
+
+    `statistics` says how batch normalisation and the gradient of Conv1 add up what the precision
+    gives: `exact`, see `repro.layers`, or `cudnn`. It is `torch` for what an earlier version made
+    on a processor, which did not say so. `plan` names the text of `book/plan.md`, which says
+    beforehand what is tested on nEMO. The date is the day in UTC, as YYYY-MM-DD.
+    """
+    on_gpu = device.type == "cuda"
+    return {
+        "version": repro.__version__,
+        "commit": _commit(),
+        "plan": _plan(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
+        "precision": precision,
+        "statistics": "cudnn" if on_gpu else "exact",
+        "threads": torch.get_num_threads(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(seconds, 2),
+    }
+
+
+def lasting(device: torch.device, precision: str) -> dict[str, Any]:
+    """Return of `made_by` what must stay the same for a training to go on where it stopped."""
+    facts = made_by(device, precision, seconds=0.0)
+    return {name: fact for name, fact in facts.items() if name not in ("date", "seconds")}
+
+
+@cache
+def _plan() -> str | None:
+    """Return 12 hex digits of the checksum of the plan; None outside of a checkout."""
+    try:
+        return hashlib.sha256(PLAN.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return None
+
+
+@cache
+def _commit() -> str | None:
+    """Return the commit of the source tree, with a + if it has changes; None outside of git."""
+    git = ["git", "-C", str(PACKAGE)]
+    try:
+        top, head = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        if Path(top) != PACKAGE.parent:
+            return None  # installed into an environment that lies in somebody else's repository
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changes else "")

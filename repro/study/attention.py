@@ -1,0 +1,220 @@
+"""Where attention pooling looks in speech that it has not heard (Section 2.4.2).
+
+While a fold's network is at hand, its maps over the held-out speaker's segments are measured: does
+attention follow the loudness of the speech along time, or its periodicity, which is highest where
+it has a pitch? And how widely is it spread? A few maps are kept as pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repro import paper, spectrogram, trainer
+from repro.model import AttentionPooling, SpeechEmotionNetwork
+from repro.results.pictures import pack
+
+PITCH_HZ = 75, 500  # where a periodicity counts as a pitch
+LAGS = slice(paper.SAMPLE_RATE // PITCH_HZ[1], paper.SAMPLE_RATE // PITCH_HZ[0] + 1)
+FEWEST_COLUMNS = 4  # of a map that lie within an utterance: over fewer nothing is correlated
+# How much of the pictures is kept, so that a fold's line stays near 60 KB.
+SEGMENT_PICTURE, MAP_PICTURE = (80, 50), (25, 25)
+DECIMALS = 3
+
+
+class Maps(NamedTuple):
+    """What a network sees in segments, and where it looks."""
+
+    scores: Float[Tensor, "n 4"]  # after their softmax
+    top_down: Float[Tensor, "n 4 h w"]
+    bottom_up: Float[Tensor, "n h w"]  # sums to 1
+
+
+def measure(
+    network: SpeechEmotionNetwork,
+    segments: Iterable[Float[Tensor, "_ 1 bins frames"]],
+    waveforms: Sequence[Float[Tensor, " _"]],
+    predictions: pd.DataFrame,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """Measure the maps of a network with attention pooling over a fold's test utterances.
+
+    Args:
+        network: trained.
+        segments: of each utterance, `paper.TEST_HOP_SECONDS` apart, as the network reads them.
+        waveforms: of each utterance, mono at 16 kHz.
+        predictions: a row per utterance with its scores, as `crossval.run_fold` gives them.
+        device: where to compute.
+
+    Returns:
+        What the key `attention` of a results line holds, that is, a list per measure with a number
+        for each utterance, None where nothing varies, and `examples`. The measures are rank
+        correlations over time, averaged over the utterance's segments, of the `bottom_up` map and
+        of the `top_down` map of the predicted emotion, both summed over frequency, with `energy`
+        and with `periodicity`, there called `pitch`; and the `spread` of the bottom-up map, its
+        entropy as a share of the largest.
+
+    Raises:
+        AssertionError: the network pools in another way.
+    """
+    predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1)
+    step = _frames_per_column(network)
+    measures, examples = [], {}
+    for row, (of_utterance, waveform) in enumerate(zip(segments, waveforms, strict=True)):
+        seen = look(network, of_utterance, device)
+        measures.append(_measures(seen, waveform.cpu(), int(predicted[row]), step))
+        emotion = predictions["emotion"].iloc[row]
+        case = emotion, paper.EMOTIONS[predicted[row]] == emotion
+        if case not in examples:  # the first utterance of each emotion, right and wrong
+            utterance = predictions["utterance"].iloc[row]
+            examples[case] = {"utterance": utterance} | _pictures(
+                seen, of_utterance, int(predicted[row])
+            )
+    columns = {name: [_rounded(each[name]) for each in measures] for name in measures[0]}
+    return columns | {"examples": list(examples.values())}
+
+
+@torch.no_grad()
+def look(
+    network: SpeechEmotionNetwork,
+    segments: Float[Tensor, "n 1 bins frames"],
+    device: torch.device | str = "cpu",
+) -> Maps:
+    """Return the scores and the attention maps of segments, on the CPU.
+
+    The network is left in the mode, training or evaluation, that it came in.
+
+    Raises:
+        AssertionError: the network pools in another way.
+    """
+    assert isinstance(network.pooling, AttentionPooling)
+    was_training = network.training
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    parts = []
+    for batch in segments.split(trainer.PREDICT_BATCH[torch.device(device).type]):
+        top_down, bottom_up = network.pooling.maps(network.features(batch.to(device)))
+        scores = network.pooling.combine(top_down, bottom_up).softmax(1)
+        parts.append((scores.cpu(), top_down.cpu(), bottom_up[:, 0].cpu()))
+    network.train(was_training)
+    return Maps(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def energy(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
+    """Return the mean square of each window of 40 ms, one every 10 ms, of a signal at 16 kHz."""
+    return _windows(waveform).square().mean(1)
+
+
+def periodicity(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
+    """Return how strongly each window of 40 ms repeats itself at a voice's pitch, from 0 to 1.
+
+    One window every 10 ms, of a signal at 16 kHz; a voice's pitch is 75 to 500 Hz (`PITCH_HZ`).
+
+    It is the highest peak of the autocorrelation, divided by that of the window, as in Boersma,
+    "Accurate short-term analysis of the fundamental frequency" (1993). Unlike there, no window is
+    too soft to count: the hum of a pause is periodic, too.
+    """
+    window = torch.hann_window(spectrogram.WINDOW, periodic=False)
+    frames = _windows(waveform)
+    own = _autocorrelation((frames - frames.mean(1, keepdim=True)) * window)
+    shape = _autocorrelation(window[None])
+    ratio = own[:, LAGS] / own[:, :1].clamp_min(1e-12) / (shape[:, LAGS] / shape[:, :1])
+    return ratio.amax(1).clamp(0, 1)
+
+
+def _windows(waveform: Tensor) -> Float[Tensor, "frames 640"]:
+    """Cut a waveform where the spectrogram's windows lie."""
+    half = spectrogram.WINDOW // 2
+    padded = F.pad(waveform, (half, half))
+    return padded.unfold(0, spectrogram.WINDOW, spectrogram.SHIFT)
+
+
+def _autocorrelation(frames: Tensor) -> Tensor:
+    spectrum = torch.fft.rfft(frames, n=2 * spectrogram.WINDOW)
+    return torch.fft.irfft(spectrum.abs().square())
+
+
+def _frames_per_column(network: SpeechEmotionNetwork) -> int:
+    """Return how many frames of the input lie behind one column of the map."""
+    first = network.stems.convs[0]
+    assert isinstance(first, nn.Conv2d)
+    return first.stride[1] * paper.POOL_WINDOW ** sum(network.trunk.pooled)
+
+
+def _measures(
+    seen: Maps, waveform: Float[Tensor, " samples"], predicted: int, step: int
+) -> dict[str, float]:
+    """Measure the maps of one utterance."""
+    count, _, columns = seen.bottom_up.shape
+    hop = round(paper.TEST_HOP_SECONDS / paper.SHIFT_SECONDS)  # frames
+    # The silence that fills a segment up is no speech that one could look at.
+    left = [len(waveform) / spectrogram.SHIFT - number * hop for number in range(count)]
+    ends = [min(columns, math.ceil(frames / step)) for frames in left]
+    missing = (count - 1) * hop * spectrogram.SHIFT + spectrogram.SEGMENT - len(waveform)
+    waveform = F.pad(waveform, (0, max(0, missing)))
+    sound = {}
+    for name, of_frames in (("energy", energy), ("pitch", periodicity)):
+        cut = of_frames(waveform).unfold(0, paper.FRAMES, hop)[:count]  # [n, frames]
+        sound[name] = F.avg_pool1d(cut, step, ceil_mode=True).numpy()  # [n, columns]
+    looks = {
+        "bottom_up": seen.bottom_up.sum(1).numpy(),
+        "top_down": seen.top_down[:, predicted].sum(1).numpy(),
+    }
+    return {
+        f"{look}_{name}": _mean(map(_correlation, there, heard, ends))
+        for look, there in looks.items()
+        for name, heard in sound.items()
+    } | {"spread": _spread(seen.bottom_up)}
+
+
+def _correlation(a: np.ndarray, b: np.ndarray, end: int) -> float:
+    """Return the rank correlation up to a column; NaN if one of the two does not vary."""
+    end = min(end, len(a), len(b))
+    if end < FEWEST_COLUMNS:
+        return math.nan
+    first, second = (rankdata(x[:end]) - (end + 1) / 2 for x in (a, b))
+    norm = math.sqrt(first @ first * (second @ second))
+    return float(first @ second) / norm if norm else math.nan
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Average what is a number; NaN if nothing is."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan
+
+
+def _spread(bottom_up: Float[Tensor, "n h w"]) -> float:
+    """Return the maps' mean entropy: 0 looks at one point, 1 everywhere alike."""
+    positions = bottom_up[0].numel()
+    if positions == 1:
+        return math.nan
+    return float(torch.special.entr(bottom_up).sum((1, 2)).mean() / math.log(positions))
+
+
+def _pictures(seen: Maps, segments: Tensor, predicted: int) -> dict[str, Any]:
+    """Keep the maps of the segment that speaks most clearly for the predicted emotion."""
+    chosen = int(seen.scores[:, predicted].argmax())
+    pictures = {
+        "segment": (segments[chosen, 0].cpu(), SEGMENT_PICTURE),
+        "bottom_up": (seen.bottom_up[chosen], MAP_PICTURE),
+        "top_down": (seen.top_down[chosen, predicted], MAP_PICTURE),
+    }
+    return {name: pack(_reduced(*picture)) for name, picture in pictures.items()}
+
+
+def _reduced(picture: Tensor, most: tuple[int, int]) -> np.ndarray:
+    """Average neighbouring points until a picture has at most so many rows and columns."""
+    size = min(picture.shape[0], most[0]), min(picture.shape[1], most[1])
+    return F.adaptive_avg_pool2d(picture[None, None], size)[0, 0].numpy()
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, DECIMALS)

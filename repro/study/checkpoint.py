@@ -1,0 +1,184 @@
+"""A fold half trained, kept on disk so that a killed run goes on and need not begin it anew.
+
+A killed run loses the epoch it is in and at most `INTERVAL` (5 s) of shorter ones before it.
+
+A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
+the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
+is a safetensors file, which cannot run code when read, with a checksum over everything in it: what
+is damaged, or was begun by another version or on another device, is put aside and the fold begins
+anew. Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from repro.results import files
+
+# Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
+# loses the epoch it is in and at most these seconds; a fold that takes less writes nothing.
+INTERVAL = 5.0  # seconds
+
+
+def path_of(results_file: str | Path, identity: Sequence[object]) -> Path:
+    """Return where the checkpoint of a fold lies: in a folder beside the results file."""
+    name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return Path(f"{results_file}.partial") / f"{name}.safetensors"
+
+
+def discard(path: Path) -> None:
+    """Remove the checkpoint of a fold that is finished, and its folder with the last one."""
+    with suppress(OSError):
+        for file in [path, *path.parent.glob(f"{path.name}.*.tmp")]:
+            file.unlink(missing_ok=True)
+        path.parent.rmdir()
+
+
+class Checkpoint:
+    """The state of one fold between two epochs.
+
+    Args:
+        path: a file that need not exist, nor its folder.
+        made_by: what must be the same for the fold to go on: which fold, code, device.
+    """
+
+    def __init__(self, path: Path, made_by: dict[str, Any]):
+        self.path = path
+        self.made_by = made_by
+        self.extra: dict[str, Tensor] = {}  # kept with the rest, for whoever trains
+        self.earlier = 0.0  # seconds that the fold took before it was interrupted
+        self.begun = self.saved = time.perf_counter()
+        self.failed = False  # to write, which is said once
+
+    @property
+    def seconds(self) -> float:
+        """What the fold has taken, in all runs."""
+        return self.earlier + time.perf_counter() - self.begun
+
+    def restore(
+        self, network: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
+    ) -> list[float]:
+        """Put everything back as it was after the last epoch kept.
+
+        Returns:
+            The losses of the epochs so far; none, and nothing changed, if the fold begins anew.
+        """
+        try:
+            tensors, state = _read(self.path)
+            if state["made_by"] != self.made_by:
+                raise ValueError("from another version, device or fold")
+            extra = {name: tensors.pop(name) for name in list(tensors) if name.startswith("extra.")}
+            if not same_form(tensors, _expected(network, optimiser, order)):
+                raise ValueError("of another network")
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
+            self._put_aside(fault)
+            return []
+        network.load_state_dict(
+            {
+                name.removeprefix("network."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith("network.")
+            }
+        )
+        for name, parameter in network.named_parameters():
+            if (momentum := tensors.get(f"momentum.{name}")) is not None:
+                # Laid out in memory as the parameter is: another layout may round otherwise.
+                buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
+                optimiser.state[parameter]["momentum_buffer"] = buffer
+        order.set_state(tensors["order"])
+        self.extra.update({name.removeprefix("extra."): t for name, t in extra.items()})
+        self.earlier = state["seconds"]
+        return state["history"]
+
+    def epoch_done(
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        order: torch.Generator,
+        history: list[float],
+    ) -> None:
+        """Write the checkpoint, unless the last one was written under `INTERVAL` seconds ago.
+
+        A disk that does not take it costs the run nothing but the checkpoint.
+        """
+        if time.perf_counter() - self.saved < INTERVAL:
+            return
+        tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+        for name, parameter in network.named_parameters():
+            if (momentum := optimiser.state[parameter].get("momentum_buffer")) is not None:
+                tensors[f"momentum.{name}"] = momentum
+        tensors["order"] = order.get_state()
+        tensors |= {f"extra.{name}": tensor for name, tensor in self.extra.items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        state = {"made_by": self.made_by, "history": history, "seconds": self.seconds}
+        text = json.dumps(state)
+        metadata = {"state": text, "sha256": checksum(tensors, text)}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_whole(self.path, safetensors.torch.save(tensors, metadata))
+        except OSError as error:
+            if not self.failed:
+                _say(f"{self.path}: no checkpoint ({error.strerror}); training goes on without")
+            self.failed = True
+        self.saved = time.perf_counter()
+
+    def _put_aside(self, fault: Exception) -> None:
+        """Keep a checkpoint that cannot be used, for whoever wants to know why."""
+        aside = self.path.with_suffix(".aside")
+        with suppress(OSError):
+            self.path.replace(aside)
+        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+        _say(f"{self.path}: not used ({reason}), put aside as {aside.name}; the fold begins anew")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint; ValueError, or what safetensors raises, if a bit of it is not as saved."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if metadata.get("sha256") != checksum(tensors, metadata.get("state", "")):
+        raise ValueError("damaged: its checksum does not fit")
+    return tensors, json.loads(metadata["state"])
+
+
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """Return SHA-256 over tensors, with their names, and the text that is kept with them."""
+    return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()
+
+
+def _expected(
+    network: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
+) -> dict[str, Tensor]:
+    """Give tensors of the names, shapes and types that a checkpoint of this network holds."""
+    expected = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    if optimiser.defaults["momentum"]:
+        trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        expected |= {f"momentum.{name}": p for name, p in trained.items()}
+    return expected | {"order": order.get_state()}
+
+
+def same_form(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Tell whether tensors have the names, shapes and types that are expected."""
+    found, wanted = (
+        {name: (tensor.shape, tensor.dtype) for name, tensor in group.items()}
+        for group in (tensors, expected)
+    )
+    return found == wanted
+
+
+def _say(line: str) -> None:
+    print(f"repro: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,316 @@
+"""The folds of a study, spread over the machines and GPUs of a Ray cluster.
+
+The machine that runs the command reads the corpus and alone writes the results file. What a fold
+needs is put into the cluster's object store once: the sounds by this machine, the network inputs
+by whichever worker is the first to be free. Each fold is a task of its own; one that is lost with
+its machine runs again on another. A fold's numbers depend on its name and its seed alone, so they
+come out as in one process on the same hardware, in whatever order the folds finish.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+import repro
+from repro import audio, crossval, results
+from repro.config import FrontEnd
+from repro.device import Precision, choose_device, enough_memory
+from repro.errors import ReproError
+from repro.study import fold
+from repro.study.plan import Progress, Source, Task, input_of
+
+PATIENCE = 20.0  # seconds that a cluster has to answer
+RETRIES = 10  # of a fold whose machine or process was lost
+GPU_SHARE = 0.25  # four folds keep one GPU busy
+
+# Reports home otherwise. Read by Ray when it is imported, and by what it starts.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+# Ray goes on trying to reach a cluster that is not there, and tells so on the screen: let a
+# process do that which can be stopped.
+KNOCK = (
+    "import logging, sys, ray; "
+    "ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)"
+)
+
+
+class Corpus(NamedTuple):
+    """A corpus as it travels: arrays, which the workers of a machine share without a copy."""
+
+    table: pd.DataFrame
+    waveforms: list[np.ndarray]
+
+
+class Inputs(NamedTuple):
+    """The tensors of `crossval.Features` as arrays, for the same reason."""
+
+    segments: np.ndarray
+    utterance: np.ndarray
+    labels: np.ndarray
+
+
+class Worker(NamedTuple):
+    """What a worker is told about how to compute."""
+
+    device: str
+    precision: Precision
+    threads: int
+    versions: dict[str, str]
+
+    def prepare(self) -> torch.device:
+        """Set the process up as one that trains alone would be; return the device.
+
+        Raises:
+            ReproError: the software of this machine is not that of the command's, or it has no GPU.
+        """
+        if (found := _versions()) != self.versions:
+            raise ReproError(
+                f"{socket.gethostname()} has {_listed(found)}, but the command was given with "
+                f"{_listed(self.versions)}: install the same on every machine"
+            )
+        torch.set_num_threads(self.threads)
+        return choose_device(self.device)
+
+
+def require_ray() -> None:
+    """Find out whether Ray is installed.
+
+    Raises:
+        ReproError: it is not.
+    """
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise ReproError(
+            "--ray needs Ray, an extra: pip install '.[cluster]' in a checkout"
+        ) from error
+
+
+def run(
+    address: str,
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
+    results_file: Path,
+    *,
+    device: str,
+    precision: Precision,
+    gpus_per_fold: float | None,
+    progress: Progress,
+    failed: list[str],
+) -> None:
+    """Train folds on a cluster and append each to the results file as it comes back.
+
+    Args:
+        address: `auto` for the cluster that runs on this machine, `local` for one that lasts as
+            long as the command, or HOST:PORT of a cluster's head.
+        tasks: the folds.
+        tables: the corpora, by `source_of` the variants.
+        results_file: JSON Lines file to append to.
+        device: `auto`, `cpu` or `cuda`, for the workers to choose from.
+        precision: `fp32` or `bf16`.
+        gpus_per_fold: what share of a GPU to give to a fold; a quarter if None.
+        progress: called when a fold has come back, with its label, the epochs done and the epochs
+            in all; once before that with the number of folds and machines for a label.
+        failed: what was wrong with folds that could not be trained is added here.
+
+    Raises:
+        ReproError: the cluster cannot be reached, or lacks what was asked for.
+    """
+    with _connected(address):
+        import ray
+
+        gpus = _gpus(device, gpus_per_fold)
+        # Where the GPU computes, the number of threads changes no result: one lets folds share.
+        threads = 1 if gpus else torch.get_num_threads()
+        _require_cpus(threads)
+        resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
+        worker = Worker(device, precision, threads, _versions())
+        waiting = _submit(tasks, tables, worker, **resources)
+        done, total = 0, sum(task.experiment.training.epochs for task in tasks)
+        progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
+        while waiting:
+            for reference in ray.wait(list(waiting), timeout=1.0)[0]:  # wake up for Ctrl-C
+                task = waiting.pop(reference)
+                try:
+                    record = _get(reference, task.label)
+                except ReproError as error:  # the others do not wait for it
+                    failed.append(str(error))
+                else:
+                    results.append(results_file, record)
+                done += task.experiment.training.epochs
+                progress(task.label, done, total)
+
+
+def _submit(
+    tasks: Sequence[Task],
+    tables: dict[Source, pd.DataFrame],
+    worker: Worker,
+    **resources: Any,
+) -> dict[Any, Task]:
+    """Hand all folds to the cluster; return what each will be, by a reference to its line."""
+    import ray
+
+    extract, train = ray.remote(**resources)(_extract), ray.remote(**resources)(_train)
+    corpora: dict[Source, Any] = {}
+    inputs: dict[tuple[Source, FrontEnd], Any] = {}
+    waiting = {}
+    for task in tasks:
+        source, front_end = needed = input_of(task)
+        if source not in corpora:
+            waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
+            corpora[source] = ray.put(Corpus(tables[source], waveforms))
+        if needed not in inputs:
+            # A result of a task, unlike what is put, is made again if it is lost with its machine.
+            inputs[needed] = extract.remote(corpora[source], front_end, worker)
+        waiting[train.remote(task, corpora[source], inputs[needed], worker)] = task
+    return waiting
+
+
+def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
+    """Compute the network inputs of a corpus, on a worker."""
+    device = worker.prepare()
+    waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
+    features = crossval.extract(corpus.table, front_end, device, waveforms)
+    tensors = features.segments, features.utterance, features.labels
+    return Inputs(*(tensor.cpu().numpy() for tensor in tensors))
+
+
+def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
+    """Train and test one fold on a worker and return its line of the results file."""
+    device = worker.prepare()
+    with enough_memory(device, "the segments of the corpus"):
+        segments, utterance, labels = (torch.from_numpy(array).to(device) for array in inputs)
+        features = crossval.Features(
+            corpus.table,
+            task.experiment.front_end,
+            lambda row: torch.from_numpy(corpus.waveforms[row]),
+            segments,
+            utterance,
+            labels,
+        )
+    return fold.run_task(task, features, device, worker.precision)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """Connect to a cluster, or start one; in the end leave it, which stops what still runs there.
+
+    Raises:
+        ReproError: the cluster cannot be reached.
+    """
+    import ray
+
+    local = address == "local"
+    if not local:
+        _knock(address)
+    handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own
+    try:
+        # Ray puts the current folder before all others on the workers' path: let it be the one
+        # that this package is imported from, so that they import the same.
+        with chdir(Path(repro.__file__).parents[1]):
+            ray.init(address, include_dashboard=False if local else None, **QUIET)
+    except Exception as error:  # among them bare ones, of a machine too busy to start in time
+        remedy = "; set RAY_TMPDIR to a folder of a shorter name" if "AF_UNIX" in str(error) else ""
+        raise ReproError(f"--ray {address}: {error}{remedy}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise ReproError if no cluster lets this machine in before `PATIENCE` is over."""
+    if "://" in address:
+        raise ReproError(
+            f"--ray {address}: run the command on a machine of the cluster, with --ray auto"
+        )
+    try:
+        subprocess.run(
+            [sys.executable, "-c", KNOCK, address],
+            check=True,
+            timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"no Ray cluster answers within {PATIENCE:.0f} s"
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or ["the connection failed"])[-1]
+    else:
+        return
+    raise ReproError(f"--ray {address}: {reason.rstrip('.')}; see `ray status`, or use --ray local")
+
+
+def _machines() -> list[dict[str, float]]:
+    """Return what each machine of the cluster has to give."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _gpus(device: str, per_fold: float | None) -> float:
+    """Return the share of a GPU that a fold gets; 0 where none is used."""
+    if device == "cpu":
+        return 0.0
+    if not any(machine.get("GPU") for machine in _machines()):
+        if device == "cuda":
+            raise ReproError("--device cuda: no machine of the cluster has a GPU")
+        return 0.0
+    return GPU_SHARE if per_fold is None else per_fold
+
+
+def _require_cpus(threads: int) -> None:
+    """Raise ReproError if no machine can run a fold: Ray would wait for one for ever."""
+    most = int(max(machine.get("CPU", 0) for machine in _machines()))
+    if most < threads:
+        raise ReproError(
+            f"a fold would use {threads} threads, as it does on this machine, but no machine of "
+            f"the cluster has more than {most} CPUs; set OMP_NUM_THREADS={max(most, 1)}"
+        )
+
+
+def _get(reference: Any, label: str) -> Any:
+    """Return what a fold came to.
+
+    Raises:
+        ReproError: the fold raised one, or was lost time and again.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, ReproError):
+            raise error.cause from None
+        raise
+    except RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ReproError(f"{label}: lost by the cluster ({reason})") from error
+
+
+def _versions() -> dict[str, str]:
+    return {"repro": repro.__version__, "torch": str(torch.__version__)}
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return " and ".join(f"{name} {version}" for name, version in versions.items())

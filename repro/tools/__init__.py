@@ -1,0 +1,1 @@
+"""What a user does beside the studies: recognise speech, plan a run, look at the machine."""

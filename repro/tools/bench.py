@@ -1,0 +1,405 @@
+"""How fast the trainer, the front end and prediction are beside the usual ways, and how exact.
+
+Everything compared runs in turns, so that whatever else the machine does slows all sides alike. The
+textbook loop is the network written down layer after layer, in float32, with contiguous maps, a
+DataLoader over precomputed features, and memory as the C library handles it by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.backends import cudnn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro import config, crossval, paper, spectrogram, trainer
+from repro.device import Precision, choose_device, choose_precision, keep_freed_memory
+from repro.errors import ReproError
+from repro.model import GlobalAveragePooling, SpeechEmotionNetwork, build_network
+from repro.study import grids
+from repro.study.grids import short_name
+from repro.tools import estimate
+
+ROUNDS = 7  # so that each step from the textbook loop to the trainer is resolved
+FEW_ROUNDS = 3  # of everything else
+RESOLVED = 0.5  # seconds that work is repeated for, so that the clock can resolve it
+SWEEP = ("10x2", "2x8", "100x2", "2x80")
+FEW = 8  # segments of the step whose gradients are compared: float64 needs much memory
+SPEECH_SECONDS = 5.0  # of the utterances that the front end and prediction are measured on
+PREDICTED = 8  # utterances at once
+MATRIX = 2048  # rows and columns
+# Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
+LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
+
+COLUMNS = ["what", "way", "unit", "value", "low", "high", "ratio", "error", "share"]
+ATTENTION, ALONE = "training, attention network", "training, {} alone"
+TEXTBOOK, TRAINER = "textbook loop", "trainer"
+Row = dict[str, Any]
+
+
+class Where(NamedTuple):
+    """What is computed on, and how."""
+
+    device: torch.device
+    precision: Precision
+
+
+def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
+    """Measure everything.
+
+    Returns:
+        `machine`, what was measured on, and `rows`. Each is a dict of what was measured, in which
+        way and unit; its `value`, the median over rounds; and, where there are any, `low` and
+        `high`, between which the middle half of the rounds lie; `ratio`, to the first way to do the
+        same; `error`, see `errors`; and `share`, of the rate of matrix products, in [0, 1].
+    """
+    where = Where(choose_device(device), choose_precision(precision))
+    needed = memory(where)  # first: a process counts no less than the one that starts it
+    rows = matrices(where)
+    ladder = [way for way in LOOPS if way != "+ bfloat16" or where.precision == "bf16"]
+    shapes = grids.variants("filter-shapes", "paper")
+    with process() as usual, process() as kept:
+        train = partial(training, where, rows[0]["value"], (usual, kept))
+        rows += train(ATTENTION, config.Network(), [*ladder, TRAINER])
+        for shape in SWEEP:
+            title = ALONE.format(short_name(shape))
+            rows += train(title, shapes[shape].network, [TEXTBOOK, TRAINER])
+    machine = {"device": processor(), "threads": torch.get_num_threads()}
+    if where.device.type == "cuda":
+        machine["device"] = torch.cuda.get_device_name()
+    machine |= {"precision": where.precision, "torch": torch.__version__}
+    return {"machine": machine, "rows": [*rows, *front_end(), *prediction(where), *needed]}
+
+
+def processor() -> str:
+    """Name the processor, and which of its vector instructions torch uses."""
+    try:
+        facts = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:  # not on Linux
+        facts = []
+    name = facts[0] if facts else platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def text(found: dict[str, Any]) -> str:
+    """Lay out what `run` found as a table."""
+    table = pd.DataFrame(found["rows"], columns=COLUMNS)
+    shown = table.to_string(index=False, na_rep="–", float_format="{:.3g}".format)
+    return ", ".join(f"{k} {v}" for k, v in found["machine"].items()) + f"\n\n{shown}"
+
+
+# Training ----------------------------------------------------------------------------------------
+
+
+class TextbookNetwork(nn.Module):
+    """The layers of `build_network` as the paper names them, one after another."""
+
+    def __init__(self, layers: SpeechEmotionNetwork):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores that `build_network` gives, up to rounding."""
+        stems, trunk, pooling = self.layers.stems, self.layers.trunk, self.layers.pooling
+        maps = [conv(F.pad(x, pad)) for conv, pad in zip(stems.convs, stems.pads, strict=True)]
+        x = F.relu(stems.norm(torch.cat(maps, 1)))
+        for conv, norm, pooled in zip(trunk.convs, trunk.norms, trunk.pooled, strict=True):
+            x = F.relu(norm(conv(x)))
+            x = F.max_pool2d(x, paper.POOL_WINDOW) if pooled else x
+        if isinstance(pooling, GlobalAveragePooling):
+            return pooling.classify(x.mean((2, 3)))
+        return pooling(x)
+
+
+OURS = {"ours": True, "layout": torch.channels_last}
+LOOPS: dict[str, dict[str, Any]] = {  # what of the textbook loop is changed
+    TEXTBOOK: {},
+    "public loop": {"batch": 32},
+    # From here on, each step has all that stand before it.
+    "+ channels last": {"layout": torch.channels_last},
+    "+ our layers": OURS,
+    "+ memory kept": OURS | {"keep": True},
+    "+ bfloat16": OURS | {"keep": True, "half": True},
+}
+
+
+def training(
+    where: Where,
+    limit: float,
+    processes: tuple[ProcessPoolExecutor, ProcessPoolExecutor],
+    title: str,
+    network: config.Network,
+    ways: list[str],
+) -> list[Row]:
+    """Compare ways to train a network, given the machine's rate of matrix products.
+
+    Memory that one way keeps would change how another gets its own: the second process is for those
+    that keep it.
+    """
+
+    def measure(way: str) -> float:
+        pool = processes[way == TRAINER or "keep" in LOOPS[way]]
+        return pool.submit(_segments_per_second, way, network, where).result()
+
+    rounds = ROUNDS if len(ways) > 2 else FEW_ROUNDS
+    rows = compare(title, "segments/s", dict(zip(ways, ways, strict=True)), measure, rounds)
+    for row, error in zip(rows, errors(ways, network, where), strict=True):
+        row["error"] = error
+    rows[-1]["share"] = rows[-1]["value"] * operations(network) / 1e9 / limit
+    return rows
+
+
+@contextmanager
+def process() -> Iterator[ProcessPoolExecutor]:
+    """Context manager: a process with memory of its own."""
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            yield pool
+    except BrokenProcessPool as error:
+        raise ReproError("a process that measures ended early: is memory short?") from error
+
+
+def _segments_per_second(*what: Any) -> float:
+    return rate(partial(next, _training(*what)))
+
+
+@cache
+def _training(way: str, network: config.Network, where: Where) -> Iterator[int]:
+    data = noise(paper.BATCH_SIZE * (8 if where.device.type == "cuda" else 1))
+    return train(way, crossval.initial_network(network, seed=0), *data, where)
+
+
+def train(
+    way: str, network: SpeechEmotionNetwork, segments: Tensor, labels: Tensor, where: Where
+) -> Iterator[int]:
+    """Train a network; gives the segments of each step of a loop, or each epoch of the trainer."""
+    device, precision = where
+    if way != TRAINER:
+        yield from loop(network, TensorDataset(segments, labels), device, **LOOPS[way])
+    segments, once = segments.to(device), config.Training(epochs=1, milestones=())
+    known = network.to(device).known(segments)
+    fit = partial(trainer.fit, network, segments, labels, once, seed=0, known=known)
+    while True:
+        fit(device=device, precision=precision)
+        yield len(labels)
+
+
+def loop(
+    network: SpeechEmotionNetwork,
+    data: TensorDataset,
+    device: torch.device,
+    ours: bool = False,
+    layout: torch.memory_format = torch.contiguous_format,
+    batch: int = paper.BATCH_SIZE,
+    keep: bool = False,
+    half: bool = False,
+) -> Iterator[int]:
+    """Train as textbooks do, but for what is asked for; gives the segments of each step."""
+    if keep:
+        keep_freed_memory(True)
+    module = network if ours else TextbookNetwork(network)
+    module.to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    optimiser = torch.optim.SGD(
+        module.parameters(),
+        lr=paper.LEARNING_RATE,
+        momentum=paper.MOMENTUM,
+        nesterov=True,
+        weight_decay=paper.WEIGHT_DECAY,
+    )
+    order = torch.Generator().manual_seed(0)
+    while True:
+        for inputs, targets in DataLoader(data, batch, shuffle=True, generator=order):
+            # As torch has them by itself; the trainer has set them otherwise.
+            with cudnn.flags(enabled=True, deterministic=False, allow_tf32=True):
+                optimiser.zero_grad()
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    scores = module(inputs.to(device))
+                loss = F.cross_entropy(scores, targets.to(device))
+                loss.backward()
+                optimiser.step()
+                loss.item()  # for the running loss
+            yield len(inputs)
+
+
+@cache
+def noise(count: int) -> tuple[Tensor, Tensor]:
+    """Give segments of noise, most of it as near to -1 as most of a spectrogram, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) ** 4 * 2 - 1
+    return segments, torch.arange(count) % len(paper.EMOTIONS)
+
+
+def errors(ways: list[str], network: config.Network, where: Where) -> list[float]:
+    """Return how far the gradients of a training step are from those in float64, in each way.
+
+    That is the largest relative error (Frobenius norms) of any parameter, over `FEW` segments of
+    noise. Parameters whose true gradient is zero, as that of a bias before a norm is, do not count.
+    """
+    segments, labels = noise(FEW)
+
+    def gradients(way: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        module = crossval.initial_network(network, seed=0).to(dtype)
+        next(train(way, module, segments.to(dtype), labels, where))
+        return {n: p.grad.double() for n, p in module.named_parameters() if p.grad is not None}
+
+    true = {n: g for n, g in gradients(TEXTBOOK, torch.float64).items() if g.norm() > 1e-12}
+    found = map(gradients, ways)
+    return [max(float((of[n] - g).norm() / g.norm()) for n, g in true.items()) for of in found]
+
+
+def operations(network: config.Network) -> int:
+    """Count the multiplications and additions of a training step on one segment."""
+    with FlopCounterMode(display=False) as counter:
+        scores = TextbookNetwork(build_network(network))(noise(2)[0])
+        F.cross_entropy(scores, noise(2)[1]).backward()
+    return counter.get_total_flops() // 2
+
+
+# Everything else ---------------------------------------------------------------------------------
+
+
+def matrices(where: Where) -> list[Row]:
+    """Measure the machine's rate of matrix products, in the precision of the network."""
+    size = MATRIX * (4 if where.device.type == "cuda" else 1)
+    dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, device=where.device, dtype=dtype) for _ in range(2))
+
+    def multiply() -> float:
+        torch.mm(a, b)
+        return 2 * size**3 / 1e9
+
+    return compare("product of matrices", "GFLOP/s", {"torch": multiply})
+
+
+def front_end() -> list[Row]:
+    """Compare librosa, segment by segment, with the front end."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise ReproError(
+            "repro bench compares with librosa, which is not here: pip install librosa"
+        ) from error
+    keep_freed_memory(False)  # as where features are extracted; librosa gains by it too
+    waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
+    samples, window = waveform.numpy(), np.hamming(spectrogram.WINDOW)
+
+    def usual(hop: float) -> float:
+        for second in np.arange(spectrogram.segment_count(len(samples), hop)) * hop:
+            start = round(second * paper.SAMPLE_RATE)
+            part = samples[start : start + spectrogram.SEGMENT]
+            stft = librosa.stft(
+                part,
+                n_fft=paper.DFT_POINTS,
+                hop_length=spectrogram.SHIFT,
+                win_length=spectrogram.WINDOW,
+                window=window,
+            )
+            x = np.abs(stft[: paper.BINS, : paper.FRAMES])
+            x = 2 * (x - x.min()) / (x.max() - x.min()) - 1
+            librosa.mu_compress(x, mu=paper.MU, quantize=False)
+        return SPEECH_SECONDS
+
+    def ours(hop: float) -> float:
+        spectrogram.segments(waveform, config.FrontEnd(), hop)
+        return SPEECH_SECONDS
+
+    rows = []
+    for name, hop in (("training", paper.TRAIN_HOP_SECONDS), ("test", paper.TEST_HOP_SECONDS)):
+        ways = {"librosa": partial(usual, hop), "repro": partial(ours, hop)}
+        rows += compare(f"front end, {name} overlap", "s of speech/s", ways)
+    return rows
+
+
+def prediction(where: Where) -> list[Row]:
+    """Measure utterances of 5 s per second at test overlap, from waveform to scores."""
+    network, samples = build_network(config.Network()), round(SPEECH_SECONDS * paper.SAMPLE_RATE)
+    waveforms = torch.randn(PREDICTED, samples, device=where.device) / 10
+
+    def utterances() -> int:
+        cut = partial(spectrogram.segments, hop_seconds=paper.TEST_HOP_SECONDS)
+        segments = torch.cat([cut(waveform, config.FrontEnd()) for waveform in waveforms])
+        trainer.predict(network, segments, device=where.device, precision=where.precision)
+        return PREDICTED
+
+    return compare("prediction", "utterances/s", {"repro": utterances})
+
+
+def memory(where: Where) -> list[Row]:
+    """Measure the peak memory of a fold with as many segments as IEMOCAP gives."""
+    rows = []
+    for scale in ("segment", "training-set"):
+        with process() as pool:
+            value = pool.submit(peak_of_fold, where, scale).result() / 1e9
+        way = f"front_end.scale={scale}"
+        rows.append({"what": "memory of a fold", "way": way, "unit": "GB", "value": value})
+    return rows
+
+
+def peak_of_fold(where: Where, scale: str) -> int:
+    """Run a fold on noise; gives its peak memory in bytes, on a GPU that of its tensors.
+
+    Every segment is there, but only two batches are trained on, as more steps need no more.
+    """
+    seconds = np.repeat(list(LENGTHS), list(LENGTHS.values()))
+    table = pd.DataFrame({"samples": (seconds * paper.SAMPLE_RATE).round().astype(int)})
+    names = table.index.astype(str)
+    table = table.assign(path=names, utterance=names, speaker=names.str[-1])  # ten speakers
+    table["emotion"] = np.resize(paper.EMOTIONS, len(table))
+    training = config.Training(epochs=1, milestones=(), max_segments=2 * paper.BATCH_SIZE)
+    front_end = config.FrontEnd(scale=scale)  # type: ignore[arg-type]
+    experiment = config.Experiment(front_end=front_end, training=training)
+    speech = torch.randn(table["samples"].max()) / 10
+    waveforms = [speech[:count] for count in table["samples"]]
+    features = crossval.extract(table, experiment.front_end, where.device, waveforms)
+    fold = crossval.make_folds(table, experiment)[0]
+    device, precision = where
+    crossval.run_fold(features, fold, experiment, seed=0, device=device, precision=precision)
+    return estimate._peak(device)
+
+
+def compare(
+    what: str,
+    unit: str,
+    ways: Mapping[str, Any],
+    measure: Callable[[Any], float] | None = None,
+    rounds: int = FEW_ROUNDS,
+) -> list[Row]:
+    """Let ways of doing the same take turns, measured by `rate` unless told; gives their rows."""
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for way in [*ways] * rounds:
+        rates[way].append((measure or rate)(ways[way]))
+    rows: list[Row] = []
+    for way, found in rates.items():
+        low, value, high = np.quantile(found, (0.25, 0.5, 0.75)).tolist()
+        row = {"what": what, "way": way, "unit": unit, "value": value, "low": low, "high": high}
+        rows.append(row | ({"ratio": value / rows[0]["value"]} if rows else {}))
+    return rows
+
+
+def rate(work: Callable[[], float]) -> float:
+    """Repeat work until the clock can resolve it; gives how much is done in a second."""
+    gc.collect()
+    done, passed, start = 0.0, 0.0, time.perf_counter()
+    while passed < RESOLVED:
+        done += work()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        passed = time.perf_counter() - start
+    return done / passed

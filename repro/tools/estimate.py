@@ -1,0 +1,380 @@
+"""What a run would train, and what it would cost on this machine: time, memory, disk.
+
+Nothing of what is done here is kept. Each distinct network takes a few steps and predicts once, on
+noise of the size of its input; a few utterances are read. The rest is counting: folds, epochs,
+segments.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+from repro import audio, crossval, paper, results, spectrogram, trainer
+from repro.config import Experiment, FrontEnd, Network
+from repro.device import Precision, choose_device, enough_memory, give_back_memory
+from repro.results.provenance import made_by
+from repro.study import grids
+from repro.study.plan import (
+    Source,
+    Task,
+    applicable,
+    input_of,
+    keeps_maps,
+    missing,
+    plan,
+    precision_of,
+    second_stage,
+    trained_alike,
+    training_of,
+)
+
+SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
+# Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
+LOSS_BYTES, UTTERANCE_BYTES, MAPS_BYTES = 10, 90, 60_000
+UTTERANCES = 8  # that are read for the measurement
+ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
+
+
+class Row(NamedTuple):
+    """A study, and its folds of all variants and seeds.
+
+    Done is what the results file holds, or an earlier study trains with the very same settings.
+    What has no network (`baselines`) takes no time worth measuring.
+
+    Args:
+        study: its name.
+        variants: how many.
+        folds: of all variants and seeds.
+        done: of these.
+        left: of these.
+        seconds: that the rest takes.
+    """
+
+    study: str
+    variants: int
+    folds: int
+    done: int
+    left: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What some studies would train, and what it would take.
+
+    Args:
+        rows: one for each study.
+        memory: bytes on the device, at the most.
+        disk: bytes that the results file grows by.
+        refused: variants that the corpus has no reading for, and why.
+        device: its name, and the precision, or both where the studies are not all in one.
+        memory_there: bytes that the device has in all; 0 if the system does not say.
+        disk_there: bytes that are free where the results file lies.
+    """
+
+    rows: list[Row]
+    memory: int
+    disk: int
+    refused: dict[str, str]
+    device: str
+    memory_there: int
+    disk_there: int
+
+    def text(self) -> str:
+        """Say it in a few lines."""
+        table = pd.DataFrame(self.rows).set_index("study")
+        if len(table) > 1:
+            table.loc["all"] = table.sum()
+        table["time"] = table.pop("seconds").map(duration)
+        table = table.rename(columns={"left": "to train"})
+        lines = [
+            table.rename_axis(None).to_string(),
+            f"{self.device}: {size(self.memory)} of memory ({size(self.memory_there)} there), "
+            f"{size(self.disk)} of disk for the results ({size(self.disk_there)} free)",
+        ]
+        lines += [f"left out: {variant} ({reason})" for variant, reason in self.refused.items()]
+        return "\n".join([*lines, "nothing was trained"])
+
+
+def survey(
+    studies: Iterable[str],
+    *,
+    corpus: str,
+    root: str | Path | None,
+    preset: str,
+    results_file: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> Estimate:
+    """Count what is missing of some studies, and measure what it would take.
+
+    Args:
+        studies: their names, in the order in which they would run.
+        corpus: as in `study.run`, and so are the others.
+        root: folder of the corpus.
+        preset: name of the preset.
+        results_file: file that may hold some of the folds; it need not exist, and is only read.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16`, or `auto`: for each study that of its folds in the file; if there
+            are none, float32.
+        seeds: how many seeds, counted from 0.
+        overrides: `FIELD=VALUE` texts that change the preset.
+        say: called with a line about what is being measured; by default nobody is told.
+
+    Raises:
+        ReproError: something in the corpus, the settings or the results file is wrong.
+    """
+    where = choose_device(device)
+    meters: dict[Precision, Meter] = {}
+    exists = os.path.exists(results_file)
+    lines = results.read_lines(results_file) if exists else []
+    trained: set[tuple[Any, ...]] = {training_of(line) for line in lines}
+    rows, memory, disk = [], 0, 0
+    refusals: dict[str, str] = {}
+    for name in studies:
+        grid = grids.variants(name, preset, overrides)
+        own = name == "recovery"  # whose signals are its own
+        of, folder = ("synthetic", None) if own else (corpus, root)
+        grid, tables, refused = applicable(grid, of, folder)
+        refusals |= refused
+        run_name = ", ".join([preset, *overrides])
+        planned = [] if name == "baselines" else plan(name, run_name, grid, tables, seeds)
+        how = precision_of(planned, results_file, precision)
+        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
+        grid |= second_stage(name, grid, tables, results_file)  # if it can be known yet
+        tasks = plan(name, run_name, grid, tables, seeds)
+        lacking = missing(tasks, results_file)
+        networks = [] if name == "baselines" else lacking
+        networks = [task for task in networks if _is_new(task, trained)]
+        left = len(lacking if name == "baselines" else networks)
+        seconds = meter.seconds(networks, tables)
+        rows.append(Row(name, len(grid), len(tasks), len(tasks) - left, left, seconds))
+        memory = max([memory, *(meter.memory(task, tables) for task in networks)])
+        disk += sum(map(_line_bytes, lacking))
+    return Estimate(
+        rows,
+        memory,
+        disk,
+        refusals,
+        "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0)),
+        _memory_of(where),
+        _free(Path(results_file)),
+    )
+
+
+class Speed(NamedTuple):
+    """What a network takes: seconds for a segment, bytes to compute with, and for each segment."""
+
+    train: float
+    predict: float
+    memory: int
+    known: int
+
+
+class Meter:
+    """Measures each network and each front end once, and multiplies."""
+
+    def __init__(self, device: torch.device, precision: Precision, say: Callable[[str], None]):
+        self.device, self.precision, self.say = device, precision, say
+        self.speeds: dict[tuple[Network, int], Speed] = {}
+        self.readings: dict[FrontEnd, tuple[float, float]] = {}
+
+    def seconds(self, tasks: Sequence[Task], tables: dict[Source, pd.DataFrame]) -> float:
+        """Return what tasks take one after the other, reading the corpus included."""
+        total = 0.0
+        for (source, front_end), group in groupby(tasks, input_of):
+            samples = tables[source]["samples"]
+            read, cut = self.reading(tables[source], front_end)
+            total += read * samples.sum()
+            for task in group:
+                training, scored_at = task.experiment.training, task.experiment.protocol.epoch
+                train, test = _segments(task, tables[source])
+                speed = self.speed(task, train)
+                total += speed.train * train * training.epochs
+                total += speed.predict * test * (1 if scored_at == "last" else training.epochs)
+                total += cut * samples.iloc[task.fold.test].sum()
+        return total
+
+    def memory(self, task: Task, tables: dict[Source, pd.DataFrame]) -> int:
+        """Return the bytes that a task takes on the device.
+
+        The corpus lies there as segments, and a training set with a scale of its own as a copy. The
+        rest is what the network knows of the segments beforehand, and what it computes with.
+        """
+        source, front_end = input_of(task)
+        corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
+        train, _ = _segments(task, tables[source])
+        segments = corpus + (train if front_end.scale == "training-set" else 0)
+        speed = self.speed(task, train)
+        return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
+
+    def speed(self, task: Task, segments: int) -> Speed:
+        """Measure a task's network with batches of its size, unless that has been done."""
+        batch = task.experiment.training.batch_size
+        key = task.experiment.network, batch
+        if key not in self.speeds:
+            self.say("measuring {study} {variant}".format(**task.heading))
+            with enough_memory(self.device, task.label):
+                self.speeds[key] = measure(
+                    task.experiment, min(batch, segments), self.device, self.precision
+                )
+        return self.speeds[key]
+
+    def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:
+        """Measure seconds per sample: to read utterances for training, and to cut them for a test.
+
+        The first utterance is read twice: what happens only once in a run is left out.
+        """
+        if front_end not in self.readings:
+            few = table.iloc[:: -(-len(table) // UTTERANCES)]
+            samples = few["samples"].sum()
+
+            def cut(waveforms: list[torch.Tensor], hop: float) -> None:
+                for waveform in waveforms:
+                    spectrogram.magnitudes(waveform, front_end, hop).sum().item()  # waits for CUDA
+
+            cut([self._load(few["path"].iloc[0])], paper.TRAIN_HOP_SECONDS)
+            start = time.perf_counter()
+            waveforms = [self._load(path) for path in few["path"]]
+            cut(waveforms, paper.TRAIN_HOP_SECONDS)
+            read = time.perf_counter() - start
+            cut(waveforms, paper.TEST_HOP_SECONDS)
+            tested = time.perf_counter() - start - read
+            self.readings[front_end] = read / samples, tested / samples
+        return self.readings[front_end]
+
+    def _load(self, path: str) -> torch.Tensor:
+        return audio.load(path).to(self.device)
+
+
+def measure(
+    experiment: Experiment, batch: int, device: torch.device, precision: Precision
+) -> Speed:
+    """Train a network for a few steps and let it predict, on noise."""
+    give_back_memory()
+    network = crossval.initial_network(experiment.network, seed=0)
+    many = max(batch, trainer.PREDICT_BATCH[device.type])
+    noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
+    known = network.known(noise)
+    labels = torch.zeros(many, dtype=torch.int64, device=device)
+
+    def steps(number: int, size: int = batch) -> float:
+        # At a rate of 0, which is as fast as any and cannot diverge. An epoch is one step.
+        training = replace(experiment.training, epochs=number, learning_rate=0.0)
+        start = time.perf_counter()
+        trainer.fit(
+            network,
+            noise[:size],
+            labels[:size],
+            training,
+            seed=0,
+            known=tuple(part[:size] for part in known),
+            device=device,
+            precision=precision,
+        )
+        return time.perf_counter() - start
+
+    def predict(segments: torch.Tensor) -> float:
+        start = time.perf_counter()
+        trainer.predict(network, segments, device=device, precision=precision)
+        return time.perf_counter() - start
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    steps(1, 2)  # what happens only once in a run is not measured
+    step, before = steps(1), math.inf
+    while step < 0.8 * before:  # the first ones fetch the memory that the others keep
+        step, before = steps(1), step
+    if step < ENOUGH:
+        number = int(ENOUGH / step) + 1
+        step = steps(number) / number
+    predict(noise[:1])
+    of_segment = sum(part[0].nbytes for part in known)
+    return Speed(step / batch, predict(noise) / many, _peak(device) - noise.nbytes, of_segment)
+
+
+def duration(seconds: float) -> str:
+    """Give a time in the unit that suits it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(count: int) -> str:
+    """Give a number of bytes in the unit that suits it."""
+    for unit, length in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"
+
+
+def _is_new(task: Task, trained: set[tuple[Any, ...]]) -> bool:
+    """Tell whether a fold has to be trained, and count it as trained from now on."""
+    itself = results.identity(task.heading)
+    # Maps are measured in training: another study's fold has none, see `without_twins`.
+    new = trained.isdisjoint({itself} if keeps_maps(task) else trained_alike(task))
+    trained |= {itself, training_of(task.heading)}
+    return new
+
+
+def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:
+    """Count the segments that a task trains on and those that it is tested on."""
+    front_end, most = task.experiment.front_end, task.experiment.training.max_segments
+    train = _count(table["samples"].iloc[task.fold.train], paper.TRAIN_HOP_SECONDS, front_end)
+    test = _count(table["samples"].iloc[task.fold.test], paper.TEST_HOP_SECONDS, front_end)
+    return min(train, most or train), test
+
+
+def _count(samples: pd.Series, hop: float, front_end: FrontEnd) -> int:
+    count = cache(lambda n: spectrogram.segment_count(n, hop, front_end))
+    return sum(map(count, samples))
+
+
+def _line_bytes(task: Task) -> int:
+    """Return about how long a fold's line of the results file is."""
+    line = len(json.dumps(task.heading)) + LOSS_BYTES * task.experiment.training.epochs
+    line += UTTERANCE_BYTES * len(task.fold.test)
+    return line + (MAPS_BYTES if keeps_maps(task) else 0)
+
+
+def _peak(device: torch.device) -> int:
+    """Return the most bytes so far: on a GPU of tensors, else of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # on Windows
+        return 0
+    return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _memory_of(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 0
+
+
+def _free(path: Path) -> int:
+    """Return the bytes that are free where a file would be written."""
+    return shutil.disk_usage(next(p for p in path.absolute().parents if p.is_dir())).free

@@ -1,0 +1,468 @@
+"""A trained network as a file: save it, load it, and recognise the emotion of any recording.
+
+The file is safetensors: numbers and text, nothing that loading could run. Beside the weights it
+holds the whole configuration, the corpus, and how well the same settings did on speakers whom they
+were not trained on.
+
+So that recognition starts fast, what it does not need is imported by the functions that do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import repro
+from repro import paper, spectrogram, trainer
+from repro.config import Experiment, Network, from_dict
+from repro.device import Precision, choose_device, choose_precision, enough_memory
+from repro.errors import ReproError
+from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
+from repro.results import files
+from repro.study import read
+from repro.study.checkpoint import Checkpoint, checksum, same_form
+from repro.study.run import run
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from repro.study.plan import Progress
+else:
+    DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
+
+FORMAT = "repro-recogniser-2"
+# Segments times channels that are computed at once: an hour of speech needs no more memory than a
+# few seconds, and neither does a wide network.
+BLOCK = 2048
+
+# Bounds of a file that is not ours, so that it costs no more than a moment to find that out. The
+# paper's networks have 100,000 weights, 80 channels and a header of 7,000 bytes.
+MOST_BYTES = 16_000_000
+MOST_HEADER_BYTES = 1_000_000
+MOST_CHANNELS, MOST_LAYERS = 512, 100
+
+
+NOT_FOR = (
+    "It tells apart four emotions as actors played them, in recordings of a few people. It knows "
+    "nothing of what a person feels. It has not been tested on other languages, ages, rooms or "
+    "microphones, and its scores are not probabilities to rely on. Do not use it to judge people: "
+    "not for hiring, grading, policing, insurance, health or anything else that matters to them."
+)
+
+
+class Recogniser(NamedTuple):
+    """A trained network with all that is needed to use and to judge it.
+
+    Args:
+        network: the network, with its weights.
+        experiment: what it was trained by.
+        limits: lowest and highest magnitude of the training set under `scale="training-set"`; None
+            under any other scale.
+        card: corpus (name and hash), how many speakers and utterances it was trained on, and
+            whatever else the caller adds, such as what `estimate` gives.
+    """
+
+    network: SpeechEmotionNetwork
+    experiment: Experiment
+    limits: tuple[float, float] | None
+    card: dict[str, Any]
+
+
+def train(
+    table: DataFrame,
+    experiment: Experiment,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+    on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Recogniser:
+    """Train one network on every speaker of a corpus.
+
+    Nothing is left to test it on: how good it is has to come from the folds of the same experiment.
+
+    Args:
+        table: the corpus, from `corpora.load_corpus`.
+        experiment: which network, and how it is trained.
+        device: where to train.
+        precision: `fp32` or `bf16`.
+        on_epoch: called with the number of each finished epoch, from 1.
+        checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
+
+    Raises:
+        ReproError: the network has no stem or leaves too little of a map, or is too large for a
+            model file (over 100 layers, 512 channels or 15 MB, or a filter beyond 400×200); a
+            sound file cannot be read; memory ran out; or training diverged.
+    """
+    from repro import corpora, crossval
+
+    _expected(experiment.network)
+    trainable, _ = crossval.usable(table, experiment.front_end)
+    everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
+    seed = crossval.fold_seed(0, everybody)
+    features = crossval.extract(table, experiment.front_end, device)
+    network = crossval.initial_network(experiment.network, seed)
+    with enough_memory(device, "training"):
+        training = crossval.training_set(features, everybody, network, experiment.training, seed)
+    learnt_from = table.iloc[np.unique(training.utterance)]
+    with enough_memory(device, "training"):
+        crossval.fit(
+            network,
+            training,
+            experiment,
+            seed=seed,
+            device=device,
+            precision=precision,
+            on_epoch=on_epoch,
+            checkpoint=checkpoint,
+        )
+    card = {
+        "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
+        "speakers": int(learnt_from["speaker"].nunique()),
+        "utterances": len(learnt_from),
+    }
+    return Recogniser(network.cpu().eval(), experiment, training.limits, card)
+
+
+def train_and_save(
+    path: str | Path,
+    *,
+    corpus: str = "synthetic",
+    root: str | Path | None = None,
+    preset: str = "demo",
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+) -> Recogniser:
+    """Train the attention network on all speakers of a corpus and save it with its estimate.
+
+    The folds of the same settings are trained first, and kept beside the model under the ending
+    `.folds.jsonl`. The same call goes on where an interrupted one stopped.
+
+    Args:
+        path: model file to write.
+        corpus: name of the corpus.
+        root: its folder; None for the built-in corpus.
+        preset: one of `config.PRESETS`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
+        precision: `fp32`, `bf16` or `auto`, as in `study.run`; the model has that of its folds.
+        progress: as in `study.run`.
+
+    Returns:
+        What is saved; its card also has `estimate` of the folds, as `held-out speakers`, and what
+        `provenance.made_by` says, as `made by`.
+
+    Raises:
+        ReproError: something in the corpus, the settings or the file of the folds is wrong, a
+            network could not be trained, see `train`, or the model cannot be written.
+    """
+    from repro import config, corpora
+    from repro.results.provenance import lasting, made_by
+    from repro.study import checkpoint
+
+    path = Path(path)
+    if os.path.isdir(path):
+        raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
+    folds = path.with_suffix(".folds.jsonl")
+    run(
+        "pooling",
+        corpus=corpus,
+        root=root,
+        preset=preset,
+        results_file=folds,
+        device=device,
+        precision=precision,
+        progress=progress,
+        only="attention",
+    )
+    tested = read.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
+    where = choose_device(device)
+    # That of the folds, since their estimate is of the model that is saved.
+    how = choose_precision(tested.folds["precision"].iloc[0])
+    experiment = config.preset(preset)
+    epochs = experiment.training.epochs
+    table = corpora.load_corpus(corpus, root, labels=experiment.protocol.labels)
+    of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
+    partial = checkpoint.path_of(path, ["all speakers"])
+    kept = Checkpoint(partial, lasting(where, how) | of_this)
+    trained = train(
+        table,
+        experiment,
+        device=where,
+        precision=how,
+        on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
+        checkpoint=kept,
+    )
+    trained.card["held-out speakers"] = estimate(tested.predictions)
+    trained.card["made by"] = made_by(where, how, kept.seconds)
+    save(trained, path)
+    checkpoint.discard(partial)
+    return trained
+
+
+def estimate(predictions: DataFrame) -> dict[str, Any]:
+    """Say how well an experiment did on speakers whom it was not trained on, in per cent.
+
+    Args:
+        predictions: of the folds of one variant, as `repro.results.read(...).predictions`.
+    """
+    from repro.evidence import metrics
+
+    [row] = metrics.summary(predictions).to_dict("records")
+    scores = ("WA", "WA low", "WA high", "UA", "UA low", "UA high")
+    rounded = {name: None if np.isnan(row[name]) else round(row[name], 2) for name in scores}
+    return rounded | {"folds": row["folds"], "preset": row["preset"]}
+
+
+def describe(recogniser: Recogniser) -> dict[str, Any]:
+    """Return the model card: what it was made from, how well it does, and what it is not for."""
+    return {
+        "emotions": list(paper.EMOTIONS),
+        "network": f"{recogniser.experiment.network.pooling} pooling",
+        "settings": recogniser.experiment.key,
+        **recogniser.card,
+        "not for": NOT_FOR,
+    }
+
+
+def model_card(recogniser: Recogniser) -> str:
+    """Return the model card as text, a line for each part of it."""
+    # As JSON, less its signs: whoever made a file may have put anything into its card.
+    lines = (json.dumps({name: value}) for name, value in describe(recogniser).items())
+    return "\n".join(re.sub(r'[][{}"]', "", line) for line in lines)
+
+
+def save(recogniser: Recogniser, path: str | Path) -> None:
+    """Write a recogniser to a safetensors file.
+
+    Raises:
+        ReproError: the file cannot be written.
+    """
+    path = Path(path)
+    metadata = {
+        "format": FORMAT,
+        "version": repro.__version__,
+        "emotions": json.dumps(paper.EMOTIONS),
+        "experiment": json.dumps(asdict(recogniser.experiment)),
+        "limits": json.dumps(recogniser.limits),
+        "card": json.dumps(recogniser.card),
+    }
+    weights = {k: v.contiguous().cpu() for k, v in recogniser.network.state_dict().items()}
+    metadata["sha256"] = _checksum(weights, metadata)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_whole(path, safetensors.torch.save(weights, metadata))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ReproError(f"{path}: the model cannot be written ({error})") from error
+
+
+def load(path: str | Path) -> Recogniser:
+    """Read a recogniser; nothing in the file is run.
+
+    Raises:
+        ReproError: the file is missing, is not a model that `repro train` wrote, is damaged, or
+            holds a network that `train` refuses.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
+        raise ReproError(f"{path}: no such model file; make one with `repro train`")
+    try:
+        weights, metadata = _read(path)
+        if metadata["sha256"] != _checksum(weights, metadata):
+            raise ValueError("its checksum does not match")
+        experiment = from_dict(json.loads(metadata["experiment"]))
+        limits = _limits(json.loads(metadata["limits"]), experiment)
+        card = json.loads(metadata["card"])
+        if json.loads(metadata["emotions"]) != list(paper.EMOTIONS):
+            raise ValueError(f"trained on other emotions than {', '.join(paper.EMOTIONS)}")
+        if not isinstance(card, dict):
+            raise ValueError("its card is not an object")
+        network = _rebuild(experiment.network, weights)
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        ReproError,
+        RuntimeError,  # torch's for sizes that no number holds; JSON that is too deep
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = textwrap.shorten(reason, 200)
+        raise ReproError(f"{path}: not a usable model ({reason}); train it again") from error
+    return Recogniser(network.eval(), experiment, limits, card)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the weights and the texts of a file that is small enough to be ours."""
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+        if header > MOST_HEADER_BYTES or os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise ValueError("too large, or another kind of file")
+        file.seek(0)
+        content = file.read(MOST_BYTES)
+    # Only now that the size is known: the library's own reader takes a file by its name, which
+    # must be text, and gives the metadata away only there.
+    weights = safetensors.torch.load(content)
+    metadata = json.loads(content[8 : 8 + header]).get("__metadata__", {})
+    if metadata.get("format") != FORMAT:
+        raise ValueError("not written by `repro train` of this version")
+    return weights, metadata
+
+
+def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    texts = json.dumps(sorted(item for item in metadata.items() if item[0] != "sha256"))
+    return checksum(weights, texts)
+
+
+def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
+    """Check the limits of the training set's magnitudes; ValueError unless they are valid."""
+    if experiment.front_end.scale != "training-set":
+        if value is not None:
+            raise ValueError("training-set limits that its front end does not use")
+        return None
+    low, high = value
+    if not (type(low) is type(high) is float and 0 <= low <= high < math.inf):
+        raise ValueError("invalid training-set limits")
+    return low, high
+
+
+def _rebuild(network: Network, weights: dict[str, Tensor]) -> SpeechEmotionNetwork:
+    """Put weights into their network; ValueError if they do not belong to it."""
+    if not same_form(weights, _expected(network)):
+        raise ValueError("its settings and its weights do not match")
+    for name, tensor in weights.items():
+        least = 0 if name.endswith("running_var") else -math.inf
+        if not (tensor.isfinite().all() and tensor.min() >= least):
+            raise ValueError("its weights are not all finite, or a variance is negative")
+    built = build_network(network)
+    built.load_state_dict(weights)
+    return built
+
+
+def _expected(network: Network) -> dict[str, Tensor]:
+    """Return the sizes of a network's weights; ReproError if no model file may hold it.
+
+    Nothing is allocated, and nothing built before its numbers are known to be moderate.
+    """
+    if not network.stems:
+        raise ReproError("a network needs a filter shape: give network.stems one")
+    large = len(network.stems) + len(network.trunk) > MOST_LAYERS
+    large |= _widest(network) > MOST_CHANNELS
+    large |= any(h > paper.BINS or w > paper.FRAMES for h, w in network.stems)
+    if not large:
+        with torch.device("meta"):
+            expected = build_network(network).state_dict()
+        large = sum(tensor.nbytes for tensor in expected.values()) > MOST_BYTES - MOST_HEADER_BYTES
+    if large:
+        raise ReproError("the network is too large for a model file: lower its network settings")
+    check_network(network)
+    return expected
+
+
+def _widest(network: Network) -> int:
+    return max(network.stem_channels * len(network.stems), *network.trunk, 1)
+
+
+class Attention(NamedTuple):
+    """Where a network with attention pooling looks in one segment, and what it makes of it.
+
+    Args:
+        start: of the segment in the utterance, in seconds.
+        magnitude: of its spectrum, linear, in bins of 10 Hz and frames of 10 ms; a recording's full
+            scale is 1. Its square under `magnitude="power"`.
+        segment: the network's input, made from that.
+        top_down: class-specific maps X a_k, in the unit of logits.
+        bottom_up: class-agnostic map X b after its softmax: sums to 1.
+        scores: softmax of the segment's logits, in [0, 1].
+    """
+
+    start: float
+    magnitude: Float[Tensor, "bins frames"]
+    segment: Float[Tensor, "bins frames"]
+    top_down: Float[Tensor, "4 h w"]
+    bottom_up: Float[Tensor, "h w"]
+    scores: Float[Tensor, " 4"]
+
+
+def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) -> Attention:
+    """Return the attention maps of an utterance's most decided segment (Section 2.4.2).
+
+    Args:
+        recogniser: with attention pooling.
+        waveform: mono at 16 kHz.
+
+    Raises:
+        ReproError: the network pools in another way.
+    """
+    from repro.study import attention
+
+    network = recogniser.network
+    if not isinstance(network.pooling, AttentionPooling):
+        raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
+    front_end = recogniser.experiment.front_end
+    magnitudes = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)
+    inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
+    seen = attention.look(network, inputs)
+    chosen = int(seen.scores.amax(1).argmax())
+    return Attention(
+        chosen * paper.TRAIN_HOP_SECONDS,
+        magnitudes[chosen, 0],
+        inputs[chosen, 0],
+        seen.top_down[chosen],
+        seen.bottom_up[chosen],
+        seen.scores[chosen],
+    )
+
+
+def scores(
+    recogniser: Recogniser,
+    waveform: Float[Tensor, " samples"],
+    *,
+    device: torch.device | str = "cpu",
+) -> dict[str, float]:
+    """Return the score of each emotion for one utterance: the mean over its test segments.
+
+    Args:
+        recogniser: from `load`.
+        waveform: mono at 16 kHz, of any length.
+        device: where to compute.
+
+    Returns:
+        By emotion the mean of the segments' softmax, in [0, 1], or of their logits, as
+        `protocol.score` says.
+
+    Raises:
+        ReproError: the weights, though each is a number, are too large to compute with.
+    """
+    front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
+    hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
+    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
+    # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
+    waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
+    logits = []
+    block = max(1, BLOCK // _widest(recogniser.experiment.network))
+    for first in range(0, count, block):
+        last = min(first + block, count) - 1
+        # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
+        stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
+        inputs = spectrogram.segments(stretch, front_end, paper.TEST_HOP_SECONDS, recogniser.limits)
+        logits.append(trainer.predict(recogniser.network, inputs, device=device))
+    [found] = trainer.utterance_scores([torch.cat(logits)], protocol)
+    if not found.isfinite().all():
+        raise ReproError("the model gives no score: its weights overflow; train it again")
+    return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))
