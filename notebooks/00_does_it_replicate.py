@@ -36,22 +36,14 @@ from repro.errors import NoResultsError
 from repro.evidence import claims, simulation
 from repro.report import plots
 from repro.report.pages import common, first, poolings, wording
+from repro.study.plan import Run
 from repro.study.read import collect, held
 
 plots.use_style()
 found = {}
 for name in ("pooling", "filter-shapes"):
     with suppress(NoResultsError):  # its claims are then not testable, and the page says so
-        found[name] = collect(
-            name,
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            results_file=results,
-            device=device,
-            precision=precision,
-            seeds=seeds,
-        )
+        found[name] = collect(Run(name, corpus, root, preset, results, device, precision, seeds))
 predictions = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
 judged = claims.judge(predictions)
 
@@ -71,8 +63,7 @@ first.marks(judged, predictions)
 readings = None
 with suppress(NoResultsError):
     if results is not None:
-        settings = {"corpus": corpus, "root": root, "preset": preset, "results_file": results}
-        readings = held("readings", **settings)
+        readings = held(Run("readings", corpus, root, preset, results))
 first.at_its_best(readings)
 
 # %% tags=["remove-input"]

@@ -28,17 +28,15 @@ seeds = 1
 # %% tags=["hide-input"]
 from IPython.display import Audio
 
-from repro import audio, paper, spectrogram
+from repro import audio, corpora, paper, spectrogram
 from repro.config import preset as get_preset
-from repro.corpora import load_corpus
 from repro.report import plots
 from repro.report.pages import common, left_open, speech
-from repro.study.read import at_hand
 
 plots.use_style()
 front_end = get_preset(preset).front_end
-at_hand = at_hand(corpus, root)
-table = load_corpus(corpus, root) if at_hand else load_corpus("synthetic")
+at_hand = corpora.at_hand(corpus, root)
+table = corpora.load_corpus(corpus, root) if at_hand else corpora.load_corpus("synthetic")
 common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 
 # %% [markdown]

@@ -31,6 +31,7 @@ from repro.evidence import metrics
 from repro.report import plots
 from repro.report.pages import common, filter_shapes, left_open
 from repro.study import grids
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -62,16 +63,7 @@ common.table(shapes)
 # corpus is not at hand, the page shows what the file holds.
 
 # %% tags=["remove-output"]
-data = collect(
-    "filter-shapes",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-    device=device,
-    precision=precision,
-    seeds=seeds,
-)
+data = collect(Run("filter-shapes", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)

@@ -39,6 +39,7 @@ from repro.model import build_network
 from repro.report import plots
 from repro.report.pages import common, left_open, poolings, wording
 from repro.study import grids
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -129,16 +130,7 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 # page what it changes. Folds that the results file already holds are not trained again.
 
 # %% tags=["remove-output"]
-data = collect(
-    "pooling",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-    device=device,
-    precision=precision,
-    seeds=seeds,
-)
+data = collect(Run("pooling", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
@@ -208,15 +200,7 @@ for name, other in others.items():
 # %% tags=["remove-input", "remove-output"]
 plain = None
 with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
-    plain = collect(
-        "baselines",
-        corpus=corpus,
-        root=root,
-        preset=preset,
-        results_file=results,
-        device=device,
-        precision=precision,
-    )
+    plain = collect(Run("baselines", corpus, root, preset, results, device, precision))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")

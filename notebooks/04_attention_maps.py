@@ -29,6 +29,7 @@ seeds = 1
 # %% tags=["hide-input"]
 from repro.report import plots
 from repro.report.pages import attention, common
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -49,15 +50,7 @@ attention.map_size(preset)
 # %% tags=["hide-input", "remove-output"]
 data = attention.with_maps(
     collect(
-        "pooling",
-        corpus=corpus,
-        root=root,
-        preset=preset,
-        results_file=results,
-        device=device,
-        precision=precision,
-        seeds=seeds,
-        only="attention",
+        Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")
     )
 )
 

@@ -31,6 +31,7 @@ from IPython.display import Markdown
 from repro.evidence import effects
 from repro.report import plots
 from repro.report.pages import common, left_open, variations
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -60,16 +61,7 @@ common.table(left_open.readings())
 # shows how large that can be.
 
 # %% tags=["remove-output"]
-data = collect(
-    "readings",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-    device=device,
-    precision=precision,
-    seeds=seeds,
-)
+data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
 common.left_out(corpus, "readings", preset)

@@ -30,6 +30,7 @@ seeds = 1
 from repro.evidence import effects
 from repro.report import plots
 from repro.report.pages import common, variations
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -55,16 +56,7 @@ common.notice(corpus, preset)
 # that is made to show the machinery.
 
 # %% tags=["remove-output"]
-data = collect(
-    "protocol",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-    device=device,
-    precision=precision,
-    seeds=seeds,
-)
+data = collect(Run("protocol", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
 common.left_out(corpus, "protocol", preset)

@@ -40,6 +40,7 @@ from repro.report import plots
 from repro.report.pages import common
 from repro.report.pages import recovery as page
 from repro.spectrogram import segments
+from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
@@ -96,16 +97,7 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # already holds are not trained again.
 
 # %% tags=["remove-output"]
-data = collect(
-    "recovery",
-    corpus=corpus,
-    root=root,
-    preset=preset,
-    results_file=results,
-    device=device,
-    precision=precision,
-    seeds=seeds,
-)
+data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["hide-input"]
 common.so_far(data, corpus, root)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -27,6 +27,7 @@ from repro.tools import interrupt
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from repro.study.plan import Run
     from repro.tools.recogniser import Recogniser
 
 # Modules that load torch are imported by the commands that need them: --help must not wait.
@@ -184,43 +185,34 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
-    from repro.study import plan
-    from repro.study.run import run as run_study
+    from repro.study.grids import STUDIES
+    from repro.study.plan import Run
+    from repro.study.run import run
 
-    plan.check_options(study, corpus, root, ray, gpus_per_fold)
+    own = STUDIES[study].own_corpora
+    if own and (corpus != "synthetic" or root is not None):
+        raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
-    folder = "planted" if study == "recovery" else corpus
-    path = results or Path("results") / folder / f"{study}.jsonl"
-    _refuse_other_study(path, study)
+    path = results or Path("results") / ("planted" if own else corpus) / f"{study}.jsonl"
+    asked = Run(
+        study,
+        corpus,
+        root,
+        preset,
+        path,
+        device,
+        precision,
+        seeds,
+        assignments or (),
+        ray=ray,
+        gpus_per_fold=gpus_per_fold,
+    )
     if dry_run:
-        _print_estimate(
-            [study],
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            results_file=path,
-            device=device,
-            precision=precision,
-            seeds=seeds,
-            overrides=assignments or [],
-        )
+        _print_estimate([asked])
         return
     with _progress_bar() as progress:
-        trained = run_study(
-            study,
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            results_file=path,
-            device=device,
-            precision=precision,
-            seeds=seeds,
-            overrides=assignments or [],
-            progress=progress,
-            ray=ray,
-            gpus_per_fold=gpus_per_fold,
-        )
+        trained = run(asked, progress, alone=True)
     print(f"{trained} folds trained, results in {path}")
 
 
@@ -228,14 +220,17 @@ def run(
 def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
     from repro.evidence import effects, metrics
-    from repro.results import read
+    from repro.results import tables
+    from repro.study.ledger import open_ledger
+    from repro.study.read import counted
 
-    predictions = read(results).predictions
-    studies = predictions["study"].unique() if len(predictions) else []
-    if study not in studies:
-        held = ", ".join(studies) or "no finished fold"
+    ledger = open_ledger(results)
+    settings = dict.fromkeys(r["preset"] for r in ledger.records if r["study"] == study)
+    if not settings:
+        held = ", ".join(dict.fromkeys(r["study"] for r in ledger.records)) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
-    predictions = predictions[predictions["study"] == study]
+    lines = (line for setting in settings for line in counted(ledger, study, setting))
+    predictions = tables(lines).predictions
     compares = study in ("readings", "protocol")
     rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
     if as_json:
@@ -266,15 +261,14 @@ def report(
 ) -> None:
     """Run the notebooks and build the report as HTML."""
     if dry_run:
+        from repro.study.plan import Run
+
+        path = results or out / "results.jsonl"
         _print_estimate(
-            get_args(Study),
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            results_file=results or out / "results.jsonl",
-            device=device,
-            precision=precision,
-            seeds=seeds,
+            [
+                Run(study, corpus, root, preset, path, device, precision, seeds)
+                for study in get_args(Study)
+            ]
         )
         return
     from repro.report.build import build_report
@@ -318,18 +312,12 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
+    from repro.study.plan import Run
     from repro.tools import recogniser
 
+    asked = Run("pooling", corpus, root, preset, None, device, precision, only="attention")
     with _progress_bar() as progress:
-        trained = recogniser.train_and_save(
-            out,
-            corpus=corpus,
-            root=root,
-            preset=preset,
-            device=device,
-            precision=precision,
-            progress=progress,
-        )
+        trained = recogniser.train_and_save(out, asked, progress)
     estimate = trained.card["held-out speakers"]
     print(
         f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
@@ -507,26 +495,13 @@ def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
     return path
 
 
-def _print_estimate(studies: Sequence[Study], **arguments: Any) -> None:
+def _print_estimate(runs: Sequence[Run]) -> None:
     from repro.tools import estimate
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(estimate.survey(studies, say=say, **arguments).text())
-
-
-def _refuse_other_study(path: Path, study: Study) -> None:
-    """Keep a results file to its study: mixing them by accident is hard to undo."""
-    if not os.path.exists(path):
-        return
-    from repro.results import read_lines
-
-    held = {record["study"] for record in read_lines(path)}
-    if held and study not in held:
-        raise ReproError(
-            f"{path}: holds {', '.join(sorted(held))}; give {study} a --results file of its own"
-        )
+    print(estimate.survey(runs, say).text())
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from repro import paper
 from repro.errors import ReproError
 
 LARGEST = 10**9  # of any count
+TRAINED_AS: dict[Any, Any] = {"drop-test": "pad", "drop": "drop-training"}  # values of `short`
 Shape = tuple[int, int]
-Pooling = Literal["gap", "bilinear", "attention"]
+Score = Literal["softmax", "logits"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Network:
     """The CNN (Sections 2.2 to 2.4, Fig. 1). An empty trunk gives the network of Section 3.2.
 
     Args:
-        pooling: global average (`gap`), `bilinear` or `attention`.
+        pooling: one of `model.POOLINGS`: global average (`gap`), `bilinear` or `attention`.
         stems: filter shapes of Conv1, each (height, width) in 10 Hz bins and 10 ms frames.
         stem_channels: filters of each of these shapes.
         trunk: channels of Conv2, Conv3 and so on.
@@ -56,7 +57,7 @@ class Network:
             `coarse` skip most positions, so that a laptop finishes in minutes or hours.
     """
 
-    pooling: Pooling = "attention"
+    pooling: str = "attention"
     stems: tuple[Shape, ...] = paper.STEM_SHAPES
     stem_channels: int = paper.STEM_CHANNELS
     trunk: tuple[int, ...] = paper.TRUNK_CHANNELS
@@ -103,7 +104,7 @@ class Protocol:
     """
 
     labels: Literal["hap", "hap+exc"] = "hap"
-    score: Literal["softmax", "logits"] = "softmax"
+    score: Score = "softmax"
     average: Literal["pooled", "folds"] = "pooled"
     epoch: Literal["last", "best-on-test"] = "last"
     folds: Literal["speaker", "speaker-groups", "letter", "session", "random"] = "speaker"
@@ -124,6 +125,18 @@ class Experiment:
         """Hash of the content; equal experiments share it, any changed field changes it."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def trained(self) -> Experiment:
+        """The same experiment, but for what only changes how its scores are counted.
+
+        Two experiments that are equal in this train the same networks.
+        """
+        protocol, short = replace(self.protocol, average="pooled"), self.front_end.short
+        if protocol.epoch == "last":  # else the test decides which epoch counts
+            protocol = replace(protocol, score="softmax")
+            short = TRAINED_AS.get(short, short)
+        return replace(self, front_end=replace(self.front_end, short=short), protocol=protocol)
 
     def override(self, assignment: str) -> Experiment:
         """Return a copy with one field changed by text such as `training.epochs=3`.
@@ -153,7 +166,10 @@ class Experiment:
         """
         section, leaf = name.split(".")
         part = getattr(self, section)
-        value = _checked(name, value, get_type_hints(type(part))[leaf])
+        hint = get_type_hints(type(part))[leaf]
+        if name == "network.stems" and not value:  # which stands for no network at all
+            raise ValueError(f"{name} takes {_describe(hint)}")
+        value = _checked(name, value, hint)
         return replace(self, **{section: replace(part, **{leaf: value})})
 
 
@@ -185,7 +201,7 @@ def from_dict(data: Any) -> Experiment:
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return a field's value as its type has it; ValueError if it does not fit."""
-    if not _fits(value, hint) or (name == "network.stems" and not value):
+    if not _fits(value, hint):
         raise ValueError(f"{name} takes {_describe(hint)}")
     return float(value) if hint is float else value  # 1 and 1.0 share a key
 

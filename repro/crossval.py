@@ -14,12 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from repro import audio, paper, spectrogram, trainer
-from repro.config import Experiment, FrontEnd, Network, Protocol, Training
-from repro.corpora import CORPORA
+from repro.config import Experiment, FrontEnd, Network, Protocol, Score, Training
 from repro.device import Precision, enough_memory, give_back_memory, keep_freed_memory
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
-from repro.study.checkpoint import Checkpoint
+from repro.trainer import State
 
 PART = 64  # segments that are brought to one scale at once
 
@@ -167,18 +166,21 @@ def run_fold(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
     keep_memory: bool | None = None,
-    on_epoch: Callable[[int], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    resume: Callable[[State], None] | None = None,
+    on_epoch: Callable[[State], None] | None = None,
+    kept: dict[str, Tensor] | None = None,
     on_scored: OnScored | None = None,
 ) -> tuple[list[float], pd.DataFrame]:
     """Train on a fold's training speakers and score the utterances of the held-out one.
 
-    With a checkpoint, a fold that was interrupted goes on from the last epoch it kept. In the end
-    `on_scored` is given the network, each test utterance's segments, and the predictions.
+    `resume` and `on_epoch` are those of `trainer.fit`; whoever keeps a fold's state keeps the
+    tensors that `kept` holds as well. In the end `on_scored` is given the network, each test
+    utterance's segments, and the predictions.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance, with utterance, emotion
-        (true) and one score per class, averaged over the utterance's segments.
+        (true), one score per class, averaged over the utterance's segments, the same of logits
+        whatever the protocol scores by (`neutral logit`), and its length in samples.
 
     Raises:
         ReproError: there is nothing to train on, training diverged, or the file of a test utterance
@@ -196,23 +198,22 @@ def run_fold(
             trainer.predict(network, of_utterance, device=device, precision=precision)
             for of_utterance in test_segments()
         ]
-        return _utterance_scores(logits, fold, experiment.protocol)
+        return _utterance_scores(logits, fold, experiment.protocol.score)
 
     def accuracy(scores: Tensor) -> float:
         predictions = _predictions(features.table, fold, scores)
         predicted = predictions[list(paper.EMOTIONS)].idxmax(axis=1)
         return (predicted == predictions["emotion"]).mean()
 
-    # The scores of the best epoch, if that is what counts; a checkpoint keeps them too.
-    kept: dict[str, Tensor] = checkpoint.extra if checkpoint else {}
+    kept = {} if kept is None else kept  # the scores of the best epoch, if that is what counts
 
-    def epoch_done(epoch: int) -> None:
+    def epoch_done(state: State) -> None:
         if experiment.protocol.epoch == "best-on-test":
             scores = score()
             if "best" not in kept or accuracy(scores) > accuracy(kept["best"]):
                 kept["best"] = scores
         if on_epoch:
-            on_epoch(epoch)
+            on_epoch(state)
 
     history = fit(
         network,
@@ -222,8 +223,8 @@ def run_fold(
         device=device,
         precision=precision,
         keep_memory=keep_memory,
+        resume=resume,
         on_epoch=epoch_done,
-        checkpoint=checkpoint,
     )
     scores = kept["best"] if "best" in kept else score()
     predictions = _predictions(features.table, fold, scores)
@@ -274,8 +275,8 @@ def fit(
     device: torch.device | str,
     precision: Precision,
     keep_memory: bool | None = None,
-    on_epoch: Callable[[int], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    resume: Callable[[State], None] | None = None,
+    on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
     """Train a network in place on a training set; see `trainer.fit`."""
     give_back_memory()
@@ -290,8 +291,8 @@ def fit(
         device=device,
         precision=precision,
         keep_memory=keep_memory,
+        resume=resume,
         on_epoch=on_epoch,
-        checkpoint=checkpoint,
     )
 
 
@@ -320,10 +321,11 @@ def _test_segments(
 
 
 def _utterance_scores(
-    logits: Sequence[Tensor], fold: Fold, protocol: Protocol
-) -> Float[Tensor, "utterances 4"]:
-    """Give the scores of each utterance, if they are any."""
-    scores = trainer.utterance_scores(logits, protocol)
+    logits: Sequence[Tensor], fold: Fold, score: Score
+) -> Float[Tensor, "utterances 8"]:
+    """Return the scores of each utterance, and those by logits."""
+    ways: tuple[Score, Score] = (score, "logits")
+    scores = torch.cat([trainer.utterance_scores(logits, way) for way in ways], 1)
     if not scores.isfinite().all():
         raise ReproError(
             f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "
@@ -333,12 +335,13 @@ def _utterance_scores(
 
 
 def _predictions(
-    table: pd.DataFrame, fold: Fold, scores: Float[Tensor, "utterances 4"]
+    table: pd.DataFrame, fold: Fold, scores: Float[Tensor, "utterances 8"]
 ) -> pd.DataFrame:
     """Set the scores beside the utterances that they are of."""
-    test = table.iloc[fold.test]
-    predictions = test[["utterance", "emotion"]].reset_index(drop=True)
-    return predictions.join(pd.DataFrame(scores.numpy(), columns=list(paper.EMOTIONS)))
+    test = table.iloc[fold.test].reset_index(drop=True)
+    columns = [*paper.EMOTIONS, *(f"{emotion} logit" for emotion in paper.EMOTIONS)]
+    found = test[["utterance", "emotion"]].join(pd.DataFrame(scores.double().numpy(), columns=columns))
+    return found.assign(samples=test["samples"])
 
 
 def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:
@@ -346,8 +349,7 @@ def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:
     if protocol.folds == "speaker":
         return table["speaker"]
     if protocol.folds == "speaker-groups":
-        known = CORPORA.get(table.attrs.get("corpus", ""))
-        women = known.women if known else frozenset()
+        women = table.attrs.get("women", frozenset())
         # Men, then women, dealt out in turn: no group has two more of either than another.
         speakers = sorted(set(table["speaker"]), key=lambda speaker: (speaker in women, speaker))
         groups = [speakers[first :: paper.FOLDS] for first in range(paper.FOLDS)]

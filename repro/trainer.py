@@ -7,6 +7,7 @@ rows of a training set, without a data loader and without waiting for the device
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,13 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repro import paper
-from repro.config import Protocol, Training
+from repro.config import Score, Training
 from repro.device import Precision, has_room, keep_freed_memory
 from repro.errors import ReproError
 from repro.model import CLASSES
-from repro.study.checkpoint import Checkpoint
 
 PREDICT_BATCH = {"cpu": 2, "cuda": 64}  # on a processor, so few that their maps fit the cache
+
+
+class State(NamedTuple):
+    """All that the coming epochs of a training depend on."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    order: torch.Generator  # shuffles the segments
+    history: list[float]  # mean loss of each epoch so far
 
 
 def fit(
@@ -35,8 +44,8 @@ def fit(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
     keep_memory: bool | None = None,
-    on_epoch: Callable[[int], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    resume: Callable[[State], None] | None = None,
+    on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
     """Train a network in place with SGD, Nesterov momentum and a stepped rate.
 
@@ -52,8 +61,8 @@ def fit(
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
             all weights, stay in float32.
         keep_memory: on the CPU, see `keep_freed_memory`; by default where there is room.
-        on_epoch: called with the number of each finished epoch, from 1.
-        checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
+        resume: called before the first epoch; may put back the state of an interrupted training.
+        on_epoch: called with the state after each epoch.
 
     Returns:
         Mean cross-entropy over the training segments, per epoch.
@@ -80,7 +89,10 @@ def fit(
         weight_decay=training.weight_decay,
     )
     order = torch.Generator().manual_seed(seed)
-    history = checkpoint.restore(network, optimiser, order) if checkpoint else []
+    history: list[float] = []
+    state = State(network, optimiser, order, history)
+    if resume:
+        resume(state)
     for epoch in range(len(history) + 1, training.epochs + 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(epoch, training)
@@ -101,9 +113,7 @@ def fit(
                 "lower training.learning_rate"
             )
         if on_epoch:
-            on_epoch(epoch)
-        if checkpoint and epoch < training.epochs:  # the last one ends as a result at once
-            checkpoint.epoch_done(network, optimiser, order, history)
+            on_epoch(state)
     return history
 
 
@@ -131,15 +141,15 @@ def predict(
 
 
 def utterance_scores(
-    logits: Sequence[Float[Tensor, "_ 4"]], protocol: Protocol
+    logits: Sequence[Float[Tensor, "_ 4"]], score: Score
 ) -> Float[Tensor, "utterances 4"]:
     """Average the scores of the segments of each utterance (Section 2.1).
 
     Args:
         logits: of the segments of each utterance, from `predict`.
-        protocol: says whether a segment's scores are its logits or their softmax.
+        score: whether a segment's scores are its logits or their softmax.
     """
-    if protocol.score == "softmax":
+    if score == "softmax":
         logits = [of_utterance.softmax(1) for of_utterance in logits]
     return torch.stack([of_utterance.mean(0) for of_utterance in logits])
 

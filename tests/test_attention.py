@@ -16,8 +16,9 @@ from repro import crossval, paper, results, spectrogram
 from repro.config import Experiment, FrontEnd, Network, Training
 from repro.model import build_network
 from repro.report.pages import attention as page
-from repro.study import attention, fold
-from repro.study.plan import Task, keeps_maps, plan
+from repro.study import attention, fold, grids
+from repro.study.grids import Variant
+from repro.study.plan import Plan, Run, Task
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
@@ -209,12 +210,16 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
     return crossval.extract(tiny_corpus.table(tiny_corpus.write(root)), TINY.front_end)
 
 
-def tasks(features: crossval.Features, study_name: str = "pooling") -> list[Task]:
+def tasks(features: crossval.Features) -> list[Task]:
     grid = {
-        name: replace(TINY, network=replace(NETWORK, pooling=name)) for name in ("gap", "attention")
+        name: Variant(
+            name,
+            replace(TINY, network=replace(NETWORK, pooling=name)),
+            attends=name == "attention",
+        )
+        for name in ("gap", "attention")
     }
-    table = {(None, "hap"): features.table}
-    return plan(study_name, "tiny", grid, table, seeds=1)
+    return Plan(Run("pooling"), grid, {(None, "hap"): features.table}, {}).tasks()
 
 
 def test_a_line_of_the_attention_network_holds_maps_and_others_none(
@@ -223,7 +228,7 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
     path = tmp_path / "r.jsonl"
     cpu = torch.device("cpu")
     for task in tasks(features):
-        results.append(path, fold.run_task(task, features, cpu, "fp32"))
+        results.append(path, fold.run_task(task, features.table, features, cpu, "fp32"))
     records = results.read_lines(path)
     assert {(each["variant"], "attention" in each) for each in records} == {
         ("gap", False),
@@ -243,21 +248,20 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
 def test_measuring_changes_no_prediction(features: crossval.Features) -> None:
     task = next(task for task in tasks(features) if task.heading["variant"] == "attention")
     cpu = torch.device("cpu")
-    with_maps = fold.run_task(task, features, cpu, "fp32")
-    plain = task._replace(heading=task.heading | {"study": "readings"})
-    without = fold.run_task(plain, features, cpu, "fp32")
+    with_maps = fold.run_task(task, features.table, features, cpu, "fp32")
+    plain = task._replace(variant=replace(task.variant, attends=False))
+    without = fold.run_task(plain, features.table, features, cpu, "fp32")
     assert "attention" in with_maps and "attention" not in without
     assert with_maps["predictions"] == without["predictions"]
     assert with_maps["history"] == without["history"]
 
 
-def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(
-    features: crossval.Features,
-) -> None:
-    task = tasks(features)[-1]
-    assert task.heading["variant"] == "attention" and keeps_maps(task)
-    best = task.experiment.override("protocol.epoch=best-on-test")
-    assert not keeps_maps(task._replace(experiment=best))
+@pytest.mark.parametrize("study", ["pooling", "readings", "protocol"])
+def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(study: str) -> None:
+    for epoch in ("last", "best-on-test"):
+        grid = grids.variants(study, "paper", [f"protocol.epoch={epoch}"]).values()
+        attend = [variant.name for variant in grid if variant.attends]
+        assert attend == (["attention" if study == "pooling" else "default"])[: epoch == "last"]
 
 
 # Pages -------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from repro.errors import ReproError
 from repro.evidence import metrics
 from repro.report.pages import poolings
 from repro.study import baselines, grids
+from repro.study.plan import Run
 from repro.study.run import run as train
 
 RATE = paper.SAMPLE_RATE
@@ -29,9 +31,9 @@ def fitted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(corpus: Path, path: Path, **changes: object) -> int:
-    settings = {"corpus": "emodb", "root": corpus, "preset": "quick", "results_file": path}
-    return train("baselines", **(settings | changes))
+def run(corpus: Path, path: Path, **changes: Any) -> int:
+    settings = {"corpus": "emodb", "root": corpus, "preset": "quick", "results": path}
+    return train(Run("baselines", **(settings | changes)))
 
 
 def voice(hertz: float, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
@@ -152,16 +154,16 @@ def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, tmp_path: 
 
 def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
     for preset in config.PRESETS:
-        ours = {e.key for e in grids.variants("baselines", preset).values()}
-        theirs = {e.key for e in grids.variants("pooling", preset).values()}
+        ours = {v.experiment.key for v in grids.variants("baselines", preset).values()}
+        theirs = {v.experiment.key for v in grids.variants("pooling", preset).values()}
         assert not ours & theirs
 
 
 def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None:
     assert run(corpus, tmp_path / "r.jsonl", preset="smoke") == 4
     grid = grids.variants("baselines", "smoke", ["front_end.short=drop"])
-    assert {experiment.front_end.short for experiment in grid.values()} == {"drop"}
-    assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
+    assert {v.experiment.front_end.short for v in grid.values()} == {"drop"}
+    assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
 
 
 def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:

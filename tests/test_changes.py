@@ -8,6 +8,7 @@ from repro import config
 from repro.config import READINGS, Experiment
 from repro.model import check_network
 from repro.study import grids
+from repro.study.grids import Variant
 
 FULL = ("coarse", "quick", "paper")
 
@@ -25,6 +26,10 @@ def changed_fields(one: Experiment, other: Experiment) -> dict[str, object]:
     return {field: after[field] for field in before if before[field] != after[field]}
 
 
+def by_name(grid: list[Variant]) -> dict[str, Experiment]:
+    return {variant.name: variant.experiment for variant in grid}
+
+
 # Grids -------------------------------------------------------------------------------------------
 
 
@@ -33,15 +38,16 @@ def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_els
     preset: str,
 ) -> None:
     base = config.preset(preset)
-    grid = grids.readings(preset, base)
+    variants = grids.readings(preset, base)
+    against = {variant.name: variant.against for variant in variants}
+    grid = by_name(variants)
     assert list(grid)[:3] == ["default", "gap", "bilinear"]
     assert grid["default"] == base
     found: dict[str, list[object]] = {}
     for variant in list(grid)[3:]:
-        against = grids.against(variant)
-        [(field, value)] = changed_fields(grid[against], grid[variant]).items()
+        [(field, value)] = changed_fields(grid[against[variant]], grid[variant]).items()
         assert variant.startswith(f"{field}=")
-        assert (against == "bilinear") == (field == "network.bilinear_norm")
+        assert (against[variant] == "bilinear") == (field == "network.bilinear_norm")
         found.setdefault(field, []).append(value)
         check_network(grid[variant].network)
     later = tuple(m + 1 for m in base.training.milestones)
@@ -52,7 +58,7 @@ def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_els
 
 def test_a_change_is_called_by_what_sets_it_on_the_command_line() -> None:
     base = config.preset("paper")
-    grid = grids.readings("paper", base)
+    grid = by_name(grids.readings("paper", base))
     assert grid["front_end.scale=segment-max"] == base.override("front_end.scale=segment-max")
     assert grid["network.pools=(2, 3, 4)"] == base.override("network.pools=(2, 3, 4)")
     assert grid["training.milestones=+1"].training.milestones == (22, 32, 42)
@@ -67,15 +73,15 @@ def test_later_milestones_need_milestones() -> None:
 
 def test_what_the_base_has_already_is_no_change() -> None:
     base = config.preset("paper").override("front_end.scale=segment-log")
-    assert "front_end.scale=segment-log" not in grids.readings("paper", base)
+    assert "front_end.scale=segment-log" not in by_name(grids.readings("paper", base))
     base = config.preset("paper").override("protocol.folds=random")
-    assert list(grids.protocol("paper", base)).count("protocol.folds=random") == 0
+    assert list(by_name(grids.protocol("paper", base))).count("protocol.folds=random") == 0
 
 
 @pytest.mark.parametrize("preset", FULL)
 def test_protocol_has_every_trap(preset: str) -> None:
     base = config.preset(preset)
-    grid = grids.protocol(preset, base)
+    grid = by_name(grids.protocol(preset, base))
     assert list(grid) == ["default", *grids.TRAPS]
     for variant, experiment in grid.items():
         assert experiment == (base if variant == "default" else base.override(variant))
@@ -84,24 +90,30 @@ def test_protocol_has_every_trap(preset: str) -> None:
 @pytest.mark.parametrize("preset", config.SHOWCASES)
 def test_showcases_run_a_few_rows(preset: str) -> None:
     base = config.preset(preset)
-    assert set(grids.readings(preset, base)) == {*grids.TO_THE_LETTER, *grids.FEW_READINGS}
-    assert set(grids.protocol(preset, base)) == {"default", *grids.FEW_TRAPS}
+    assert set(by_name(grids.readings(preset, base))) == {*grids.TO_THE_LETTER, *grids.FEW_READINGS}
+    assert set(by_name(grids.protocol(preset, base))) == {"default", *grids.FEW_TRAPS}
     assert set(grids.FEW_TRAPS) <= set(grids.TRAPS)
 
 
 # The readings that train best --------------------------------------------------------------------
 
 
+PAPER = config.preset("paper")
+GRID = grids.readings("paper", PAPER)
+
+
+def chosen(of: dict[str, float]) -> dict[str, object]:
+    return {change.reading.field: change.value for change in grids.chosen(GRID, of)}
+
+
 def losses(**low: float) -> dict[str, float]:
     """A loss of 1 for every variant, but for some; names as in a grid, with _ for what is not."""
-    grid = grids.readings("paper", config.preset("paper"))
-    found = dict.fromkeys(grid, 1.0)
+    found = dict.fromkeys(by_name(GRID), 1.0)
     assert set(low) <= set(found)
     return found | low
 
 
 def test_each_field_takes_the_value_with_the_lowest_loss() -> None:
-    base = config.preset("paper")
     of = losses(
         **{
             "front_end.scale=segment-max": 0.9,
@@ -117,28 +129,24 @@ def test_each_field_takes_the_value_with_the_lowest_loss() -> None:
         "network.attention_bn": True,
         "training.milestones": (22, 32, 42),
     }
-    assert grids.chosen(base, of) == wanted
-    best = grids.best_readings(base, of)
+    assert chosen(of) == wanted
+    best = by_name(grids.best_readings(GRID, of))
     assert set(best) == set(grids.AT_ITS_BEST)
     for name, pooling in grids.AT_ITS_BEST.items():
         expected = wanted | ({} if pooling == "attention" else {"network.pooling": pooling})
-        assert changed_fields(base, best[name]) == expected
+        assert changed_fields(PAPER, best[name]) == expected
 
 
 def test_the_default_wins_a_tie_and_nothing_better_changes_nothing() -> None:
-    base = config.preset("paper")
-    assert grids.chosen(base, losses()) == {}
-    best = grids.best_readings(base, losses())
-    assert best["best readings, attention"] == base
+    assert chosen(losses()) == {}
+    best = by_name(grids.best_readings(GRID, losses()))
+    assert best["best readings, attention"] == PAPER
 
 
 def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
-    base = config.preset("paper")
     norm = "network.bilinear_norm=sqrt-l2"
-    assert grids.chosen(base, losses(**{norm: 0.9, "bilinear": 0.8})) == {}
-    assert grids.chosen(base, losses(**{norm: 1.5, "bilinear": 2.0})) == {
-        "network.bilinear_norm": "sqrt-l2"
-    }
+    assert chosen(losses(**{norm: 0.9, "bilinear": 0.8})) == {}
+    assert chosen(losses(**{norm: 1.5, "bilinear": 2.0})) == {"network.bilinear_norm": "sqrt-l2"}
 
 
 @pytest.mark.parametrize(
@@ -155,9 +163,9 @@ def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
     ],
 )
 def test_what_changes_the_data_or_the_measure_of_loss_cannot_be_chosen(variant: str) -> None:
-    assert grids.chosen(config.preset("paper"), losses(**{variant: 0.0})) == {}
+    assert chosen(losses(**{variant: 0.0})) == {}
 
 
 def test_repeating_short_utterances_keeps_the_data_and_can_be_chosen() -> None:
     of = losses(**{"front_end.short=repeat": 0.5, "front_end.short=drop": 0.1})
-    assert grids.chosen(config.preset("paper"), of) == {"front_end.short": "repeat"}
+    assert chosen(of) == {"front_end.short": "repeat"}

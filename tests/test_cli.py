@@ -25,6 +25,7 @@ from repro.evidence import metrics
 from repro.model import build_network
 from repro.report import build as report
 from repro.study import grids
+from repro.study.plan import Run
 from repro.study.run import run
 from repro.tools import recogniser
 
@@ -81,15 +82,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pooling_results(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
     overrides = [a.removeprefix("--set=") for a in FAST if a.startswith("--set=")]
-    run(
-        "pooling",
-        corpus="emodb",
-        root=corpus,
-        results_file=path,
-        device="cpu",
-        precision="fp32",
-        overrides=overrides,
-    )
+    settings = {"device": "cpu", "precision": "fp32", "overrides": overrides}
+    run(Run("pooling", "emodb", corpus, results=path, **settings))
     return path
 
 
@@ -491,6 +485,15 @@ def test_a_results_file_that_is_some_text_is_left_alone(
     assert_one_line(run_on(command, corpus, path), "diary.txt")
     assert_one_line(command("table", "pooling", "--results", path), "diary.txt")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "given", [["--corpus=emodb", "--root=x"], ["--root=x"], ["--corpus=planted-40ms"]]
+)
+def test_recovery_takes_no_corpus(given: list[str], tmp_path: Path, command: Command) -> None:
+    outcome = command("run", "recovery", f"--results={tmp_path / 'r.jsonl'}", *given)
+    assert_one_line(outcome, "omit --corpus and --root")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Command) -> None:

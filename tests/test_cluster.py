@@ -12,6 +12,8 @@ import tiny_corpus
 from repro import results
 from repro.errors import ReproError
 from repro.study import cluster
+from repro.study.plan import Run
+from repro.study.run import run as train
 
 SMALL = [
     "network.stem_channels=2",
@@ -29,13 +31,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(corpus: Path, results_file: Path, **changes: Any) -> int:
     settings: dict[str, Any] = {
-        "corpus": "emodb",
-        "root": corpus,
         "device": "cpu",
         "precision": "fp32",
         "overrides": [*SMALL, "protocol.max_folds=4"],
     }
-    return run("pooling", results_file=results_file, **(settings | changes))
+    progress = changes.pop("progress", None)
+    asked = Run("pooling", "emodb", corpus, results=results_file, **settings | changes)
+    return train(asked, progress)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

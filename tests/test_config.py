@@ -205,7 +205,7 @@ def test_override_names_the_fields_when_there_is_none_such(assignment: str) -> N
         "training.milestones=(0,)",
         "training.milestones=(1, 'x')",
         "training.max_segments=0",
-        "network.pooling=max",
+        "network.pooling=3",
         "network.stride=(4,)",
         "network.stride=(4, 4, 4)",
         "network.stems=(10, 2)",

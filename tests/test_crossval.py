@@ -11,7 +11,7 @@ import pytest
 import tiny_corpus
 import torch
 
-from repro import audio, crossval, paper, spectrogram, trainer
+from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.corpora import CORPORA, load_corpus
 from repro.errors import ReproError
@@ -128,7 +128,7 @@ def test_groups_of_speakers_hold_as_many_women_as_one_another(name: str) -> None
     corpus = CORPORA[name]
     table = pd.DataFrame({"speaker": [*corpus.published] * 2, "samples": 40_000})
     table = table.sample(frac=1, random_state=0, ignore_index=True)
-    table.attrs["corpus"] = name
+    table.attrs["women"] = corpus.women
     folds = crossval.make_folds(table, with_protocol(folds="speaker-groups"))
     assert_a_partition(table, folds)
     groups = [set(table["speaker"][fold.test]) for fold in folds]
@@ -290,7 +290,9 @@ def test_an_utterances_score_is_the_mean_over_its_segments(
     [network] = spy.networks
     assert spy.given_back_before == [1]
     assert len(history) == 2
-    assert list(predictions.columns) == ["utterance", "emotion", *EMOTIONS]
+    assert list(predictions)[:6] == ["utterance", "emotion", *EMOTIONS]
+    assert list(predictions)[6:] == results.COUNTED
+    assert predictions["samples"].to_list() == table["samples"].iloc[fold.test].to_list()
     assert predictions["utterance"].to_list() == table["utterance"].iloc[fold.test].to_list()
     assert predictions["emotion"].to_list() == table["emotion"].iloc[fold.test].to_list()
     for i, path in enumerate(table["path"].iloc[fold.test]):
@@ -302,6 +304,8 @@ def test_an_utterances_score_is_the_mean_over_its_segments(
         scores = logits.exp() / logits.exp().sum(1, keepdim=True) if score == "softmax" else logits
         found = predictions.loc[i, EMOTIONS].to_numpy(float)
         np.testing.assert_allclose(found, scores.mean(0), atol=1e-5)
+        found = predictions.loc[i, results.LOGITS].to_numpy(float)
+        np.testing.assert_allclose(found, logits.mean(0), atol=1e-5)
     if score == "softmax":
         np.testing.assert_allclose(predictions[EMOTIONS].sum(axis=1), 1, atol=1e-5)
 
@@ -378,7 +382,9 @@ def test_the_best_epoch_on_the_test_speaker_is_no_worse_than_the_last(
     history, last = crossval.run_fold(features, fold, last_only, seed=3)
     spy = Spy(monkeypatch)
     finished: list[int] = []
-    again, best = crossval.run_fold(features, fold, best_only, seed=3, on_epoch=finished.append)
+    again, best = crossval.run_fold(
+        features, fold, best_only, seed=3, on_epoch=lambda s: finished.append(len(s.history))
+    )
     assert history == again  # to look does not disturb
     assert finished == [1, 2, 3, 4, 5, 6]
     utterances = len(fold.test)

@@ -31,6 +31,7 @@ from repro.report import edition
 from repro.report.pages import common, filter_shapes, first, poolings, variations, wording
 from repro.results import provenance
 from repro.study import grids, read
+from repro.study.plan import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -263,8 +264,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     parameters = "\n".join(f"{name} = None" for name in names)
     first = "print(corpus, root, preset, results)"
     second = (
+        "from repro.study.plan import Run\n"
         "from repro.study.read import collect\n"
-        'collect("pooling", corpus=corpus, root=root, preset=preset, results_file=results)'
+        'collect(Run("pooling", corpus, root, preset, results))'
     )
     for name, code in (("00_first", first), ("01_page", second)):
         cells = [
@@ -378,11 +380,11 @@ def write_results(
             }
             predictions |= {name: scores[:, n].tolist() for n, name in enumerate(EMOTIONS)}
             record = {
-                "key": grid[variant].key,
+                "key": grid[variant].experiment.key,
                 "study": study_name,
                 "variant": variant,
                 "preset": preset,
-                "experiment": json.loads(json.dumps(asdict(grid[variant]))),
+                "experiment": json.loads(json.dumps(asdict(grid[variant].experiment))),
                 "corpus": {"name": corpus[0], "hash": corpus[1]},
                 "fold": f"{speaker:02d}",
                 "seed": 0,
@@ -396,7 +398,7 @@ def write_results(
 
 def collect(path: Path, **changes: Any) -> results.Results:
     how: dict[str, Any] = {"corpus": "emodb", "root": None, "preset": "coarse"}
-    return read.collect("pooling", results_file=path, **(how | changes))
+    return read.collect(Run("pooling", results=path, **(how | changes)))
 
 
 def first_answer(predictions: pd.DataFrame) -> str:
@@ -517,7 +519,7 @@ def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
     said = common.fitted(collect(path), "emodb").data
     # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
     assert "are about 8 steps" in said and "gives 1.39" in said
-    small = grids.variants("pooling", "demo")["gap"].training
+    small = grids.variants("pooling", "demo")["gap"].experiment.training
     assert small.max_segments
     steps = small.max_segments // small.batch_size
     demo = write_results(tmp_path / "demo.jsonl", {"gap": 0.5}, preset="demo")

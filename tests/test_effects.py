@@ -43,6 +43,14 @@ def outcome(
     return table.assign(predicted=predicted, **(run | columns))
 
 
+SCALES = [f"front_end.scale={name}" for name in ("segment-max", "segment-log", "training-set")]
+CHANGES = [
+    *SCALES,
+    *(f"network.padding={name}" for name in ("silence", "none")),
+    "front_end.bins=1-400",
+]
+
+
 def study(chances: Mapping[str, float], **how: Any) -> pd.DataFrame:
     table = speech(**how)
     return pd.concat([outcome(table, name, chance) for name, chance in chances.items()])
@@ -56,7 +64,7 @@ def row(found: pd.DataFrame, variant: str) -> pd.Series:
 
 
 def test_a_planted_effect_is_found_and_its_absence_too() -> None:
-    better, same, worse = (f"front_end.scale={name}" for name in ("a", "b", "c"))
+    better, same, worse = SCALES
     found = effects.table(study({"default": 0.5, better: 0.7, same: 0.5, worse: 0.3}))
     assert set(found["variant"]) == {better, same, worse}
     assert found["variant"].iloc[-1] == same
@@ -120,10 +128,12 @@ def test_fewer_or_more_utterances_are_compared_on_the_same_speakers_and_said() -
     long = table[~table["utterance"].str.endswith("0")]
     more = pd.concat([table, table[:60].assign(utterance=[f"exc{n}" for n in range(60)])])
     default = outcome(table, "default", 0.5)
-    kept = default[default["utterance"].isin(long["utterance"])].assign(variant="a=drop", key="k")
+    kept = default[default["utterance"].isin(long["utterance"])].assign(
+        variant="front_end.short=drop", key="k"
+    )
     merged = outcome(more, "protocol.labels=hap+exc", 0.6, corpus_hash="1")
     found = effects.table(pd.concat([default, kept, merged]))
-    dropped = row(found, "a=drop")
+    dropped = row(found, "front_end.short=drop")
     of_kept, of_default = (metrics.summary(each)["WA"].item() for each in (kept, default))
     assert dropped["WA effect"] == pytest.approx(of_kept - of_default)
     assert dropped["WA effect low"] <= dropped["WA effect"] <= dropped["WA effect high"]
@@ -203,7 +213,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 
 
 def test_p_values_are_corrected_over_all_of_them() -> None:
-    table = study({"default": 0.5} | {f"front_end.scale={n}": 0.5 + n / 50 for n in range(6)})
+    table = study({"default": 0.5} | {name: 0.5 + n / 50 for n, name in enumerate(CHANGES)})
     found = effects.table(table)
     raw = []
     for variant in found["variant"]:
@@ -247,13 +257,14 @@ def test_nothing_to_compare_is_an_empty_table() -> None:
 
 
 def test_scores_and_effects_stand_side_by_side_for_every_preset() -> None:
-    table = study({"default": 0.5, "front_end.scale=a": 0.6, "front_end.scale=b": 0.8})
+    one, other, _ = SCALES
+    table = study({"default": 0.5, one: 0.6, other: 0.8})
     both = pd.concat([table, table.assign(preset="paper")])
     rows = effects.beside_scores(both)
     assert set(effects.NARROW) <= set(rows)
     for preset in ("coarse", "paper"):
         of = rows[rows["preset"] == preset]
-        assert list(of["variant"]) == ["default", "front_end.scale=b", "front_end.scale=a"]
+        assert list(of["variant"]) == ["default", other, one]
         assert of["WA effect"].isna().to_list() == [True, False, False]
     with pytest.raises(ReproError, match="choose one"):
         effects.beside_scores(pd.concat([table, table.assign(key="other")]))
@@ -311,6 +322,7 @@ def test_the_answer_follows_the_results() -> None:
 
 def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     table = study({"default": 0.5, "protocol.folds=random": 0.7, "front_end.short=drop-test": 0.4})
+    table = table.assign(study="protocol")
     found = effects.table(table)
     rows = variations.traps(found)
     assert rows.iloc[0, 0] == f"{grids.TRAPS['protocol.folds=random']} (folds=random)"

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_corpus
@@ -11,7 +12,8 @@ import torch
 
 from repro import cli, config, crossval
 from repro.errors import ReproError
-from repro.study import grids, plan
+from repro.study import grids
+from repro.study.plan import Run, prepare
 from repro.study.run import run
 from repro.tools import estimate
 from repro.tools.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
@@ -45,11 +47,13 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return measured
 
 
-def survey(corpus: Path, path: Path, *studies: str, **changes: object) -> Estimate:
-    arguments: dict = {"preset": "smoke", "overrides": TINY, "device": "cpu", "precision": "fp32"}
-    return estimate.survey(
-        studies, corpus="emodb", root=corpus, results_file=path, **arguments | changes
-    )
+def asked(corpus: Path, path: Path, study: str, **changes: Any) -> Run:
+    settings = {"device": "cpu", "precision": "fp32", "overrides": TINY} | changes
+    return Run(study, "emodb", corpus, "smoke", path, **settings)
+
+
+def survey(corpus: Path, path: Path, *studies: str, **changes: Any) -> Estimate:
+    return estimate.survey([asked(corpus, path, study, **changes) for study in studies])
 
 
 @pytest.mark.parametrize("scale", ["segment", "training-set"])
@@ -60,12 +64,11 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
     overrides += [f"front_end.scale={scale}"]
     found = survey(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides)
 
-    grid, tables, _ = plan.applicable(
-        grids.variants("pooling", "smoke", overrides), "emodb", corpus
-    )
-    [table] = tables.values()
+    plan = prepare(asked(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides))
+    [table] = plan.tables.values()
     seconds, memory = 0.0, 0
-    for experiment in grid.values():
+    for variant in plan.grid.values():
+        experiment = variant.experiment
         features = crossval.extract(table, experiment.front_end)
         for fold in crossval.make_folds(table, experiment):
             network = crossval.initial_network(experiment.network, seed=0)
@@ -104,14 +107,13 @@ def test_what_the_results_file_holds_is_not_counted_again(
     corpus: Path, tmp_path: Path, fixed: list[str]
 ) -> None:
     path = tmp_path / "r.jsonl"
-    arguments = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
-    run("pooling", results_file=path, overrides=TINY, only="gap", **arguments)
+    run(asked(corpus, path, "pooling", only="gap"))
     before = path.read_bytes()
     found = survey(corpus, path, "pooling", "pooling")
     assert [(row.folds, row.done, row.left) for row in found.rows] == [(6, 2, 4), (6, 6, 0)]
     assert found.rows[1].seconds == 0
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".r.jsonl.lock", "r.jsonl"]
     assert "gap" not in " ".join(fixed)
 
 
@@ -119,8 +121,7 @@ def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
     corpus: Path, tmp_path: Path, fixed: list[str]
 ) -> None:
     path = tmp_path / "r.jsonl"
-    arguments = {"corpus": "emodb", "root": corpus, "results_file": path, "overrides": TINY}
-    run("pooling", device="cpu", precision="bf16", only="gap", **arguments)
+    run(asked(corpus, path, "pooling", precision="bf16", only="gap"))
     assert survey(corpus, path, "pooling", precision="auto").device.endswith(", bf16")
     both = survey(corpus, path, "pooling", "filter-shapes", precision="auto")
     assert both.device.endswith(", bf16 and fp32")
@@ -128,7 +129,7 @@ def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
     with pytest.raises(ReproError, match="go on with --precision bf16") as surveyed:
         survey(corpus, path, "pooling", precision="fp32")
     with pytest.raises(ReproError) as trained:
-        run("pooling", device="cpu", precision="fp32", **arguments)
+        run(asked(corpus, path, "pooling"))
     assert str(surveyed.value) == str(trained.value)
 
 
@@ -136,7 +137,9 @@ def test_maps_are_counted_where_another_study_trained_the_same_network(
     corpus: Path, tmp_path: Path, fixed: list[str]
 ) -> None:
     found = survey(corpus, tmp_path / "r.jsonl", "readings", "pooling")
-    assert found.rows[1].left == 2  # the attention network's folds; the others are those of before
+    assert found.rows[1].left == 0  # the default of `readings` has maps of its own
+    found = survey(corpus, tmp_path / "r.jsonl", "pooling", "readings")
+    assert found.rows[1].done > found.rows[0].left
 
 
 @pytest.mark.parametrize("name", grids.STUDIES)
@@ -156,19 +159,12 @@ def test_lines_of_a_results_file_are_about_as_long_as_promised(
 ) -> None:
     path = tmp_path / "r.jsonl"
     promised = survey(corpus, path, "filter-shapes").disk
-    run(
-        "filter-shapes",
-        corpus="emodb",
-        root=corpus,
-        results_file=path,
-        overrides=TINY,
-        device="cpu",
-    )
+    run(asked(corpus, path, "filter-shapes"))
     assert promised == pytest.approx(path.stat().st_size, rel=0.3)
 
 
 def test_a_network_is_measured(corpus: Path) -> None:
-    experiment = grids.variants("pooling", "smoke", TINY)["attention"]
+    experiment = grids.variants("pooling", "smoke", TINY)["attention"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
     assert 0 < speed.predict < 1 and 0 < speed.train < 1
     assert 10**8 < speed.memory < 10**11
@@ -184,12 +180,12 @@ def test_steps_that_fetch_memory_are_not_measured(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(estimate.trainer, "fit", fit)
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
-    experiment = grids.variants("pooling", "smoke", TINY)["gap"]
+    experiment = grids.variants("pooling", "smoke", TINY)["gap"].experiment
     assert estimate.measure(experiment, 8, torch.device("cpu"), "fp32").train == 2.0 / 8
 
 
 def test_reading_is_measured(corpus: Path) -> None:
-    [table] = plan.applicable(grids.variants("pooling", "smoke"), "emodb", corpus)[1].values()
+    [table] = prepare(asked(corpus, Path(), "pooling")).tables.values()
     meter = Meter(torch.device("cpu"), "fp32", print)
     read, cut = meter.reading(table, config.FrontEnd())
     assert 0 < read < 1e-3 and 0 < cut < 1e-3  # seconds per sample

@@ -227,7 +227,7 @@ def test_a_step_of_the_papers_network_is_that_of_float64(
 def test_a_step_of_the_sweep_is_that_of_float64(
     shape: str, precision: Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
-    found = errors(SHAPES[shape].network, speech, precision, batch=32)
+    found = errors(SHAPES[shape].experiment.network, speech, precision, batch=32)
     assert max(found.values()) < {"fp32": 1e-4, "bf16": 0.05}[precision], found
 
 
@@ -235,7 +235,7 @@ def test_a_step_of_the_sweep_is_that_of_float64(
 def test_moments_that_are_not_known_are_found_out(
     precision: Precision, speech: tuple[Tensor, Tensor]
 ) -> None:
-    network = SHAPES["10x2, every second"].network
+    network = SHAPES["10x2, every second"].experiment.network
     first, second = (errors(network, speech, precision, known=known) for known in (True, False))
     assert first == second
 
@@ -251,4 +251,4 @@ def test_a_constant_input_has_scores(layers: str) -> None:
 
 def test_every_shape_of_the_sweep_is_trained_without_maps() -> None:
     for name, variant in SHAPES.items():
-        assert isinstance(build_network(variant.network), FirstLayerNetwork), name
+        assert isinstance(build_network(variant.experiment.network), FirstLayerNetwork), name

@@ -111,6 +111,11 @@ def test_a_network_that_no_machine_holds_is_refused(changes: dict[str, object]) 
         check_network(replace(SMALL, **changes))
 
 
+def test_a_pooling_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ReproError, match="no pooling 'max': choose gap or bilinear or attention"):
+        check_network(replace(SMALL, pooling="max"))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_networks_of_the_presets_are_accepted(preset: str) -> None:
     for pooling in POOLINGS:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from repro import config, paper, results
 from repro.corpora import planted
-from repro.errors import ReproError
 from repro.evidence import recovery
 from repro.report import plots
 from repro.report.pages import recovery as page
 from repro.study import grids
+from repro.study.plan import Run
 from repro.study.run import run
 
 CHANCE = 25.0
@@ -32,20 +32,20 @@ def predictions(
 ) -> pd.DataFrame:
     """Made-up results: of each class and speaker, a share of the utterances is right."""
     rows = []
-    for variant, experiment in grids.variants("recovery", preset).items():
-        scale = grids.scale_of(variant)
+    for variant, of in grids.variants("recovery", preset).items():
+        scale = recovery.scale_of(variant)
         of_variant = {
             "study": "recovery",
             "variant": variant,
             "preset": preset,
             "corpus": scale.corpus,
             "corpus_hash": scale.corpus,
-            "key": experiment.key,
+            "key": of.experiment.key,
             "seed": 0,
             "average": "pooled",
             "held_out": "speaker",
         }
-        share = accuracy(scale, grids.reach_of(variant))
+        share = accuracy(scale, recovery.reach_of(variant))
         for speaker in range(speakers):
             for k, emotion in enumerate(paper.EMOTIONS):
                 others = [paper.EMOTIONS[(k + shift) % 4] for shift in (1, 2, 3)]
@@ -145,11 +145,6 @@ def test_an_interval_covers_speakers_that_differ() -> None:
     assert row["low"] < row["recovered"] <= row["high"] and row["high"] - row["low"] > 1
 
 
-def test_a_variant_of_another_study_has_no_planted_corpus() -> None:
-    assert grids.corpus_of("10x2") is None
-    assert grids.corpus_of("40 ms, 2x8") == "planted-40ms"
-
-
 def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> None:
     assert recovery.BEYOND_SIZE == {"ms": 40 - 10, "Hz": 100 - 10}
 
@@ -160,8 +155,9 @@ def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> 
 @pytest.mark.parametrize("preset", config.PRESETS)
 def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: str) -> None:
     grid = grids.variants("recovery", preset)
-    for variant, experiment in grid.items():
-        scale = grids.scale_of(variant)
+    for variant, of in grid.items():
+        experiment = of.experiment
+        scale = recovery.scale_of(variant)
         ((height, width),) = experiment.network.stems
         down, along = experiment.network.stride
         if scale.unit == "ms":
@@ -172,41 +168,31 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
         assert experiment.network.trunk == () and experiment.network.pooling == "gap"
         assert experiment.training.max_segments is None
         assert experiment.front_end == config.FrontEnd()
-    swept = {(grids.scale_of(variant), grids.reach_of(variant)) for variant in grid}
+    swept = {(recovery.scale_of(variant), recovery.reach_of(variant)) for variant in grid}
     assert len(swept) == len(grid)
     for scale in {scale for scale, _ in swept}:
         reaches = [reach for each, reach in swept if each == scale]
         assert min(reaches) < scale.size < max(reaches)
 
 
-def _reaches(grid: dict[str, config.Experiment]) -> set[int]:
-    return {grids.reach_of(variant) for variant in grid}
+def _reaches(grid: Iterable[str]) -> set[int]:
+    return {recovery.reach_of(variant) for variant in grid}
 
 
 def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:
     grid = grids.variants("recovery", "quick")
-    scales = {grids.scale_of(variant).text for variant in grid}
+    scales = {recovery.scale_of(variant).text for variant in grid}
     assert scales == {"40 ms", "80 ms", "160 ms", "50 Hz", "100 Hz", "200 Hz"}
-    assert {experiment.protocol.max_folds for experiment in grid.values()} == {5}
+    assert {v.experiment.protocol.max_folds for v in grid.values()} == {5}
 
 
 def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
     grid = grids.variants("recovery", "quick", ["training.epochs=3", "protocol.max_folds=2"])
-    assert {experiment.training.epochs for experiment in grid.values()} == {3}
-    assert {experiment.protocol.max_folds for experiment in grid.values()} == {2}
+    assert {v.experiment.training.epochs for v in grid.values()} == {3}
+    assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
 
 
 # Running it --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "given", [{"corpus": "emodb", "root": "x"}, {"root": "x"}, {"corpus": "planted-40ms"}]
-)
-def test_a_corpus_is_refused_in_one_line(tmp_path: Path, given: dict[str, str]) -> None:
-    with pytest.raises(ReproError, match="omit --corpus and --root") as caught:
-        run("recovery", results_file=tmp_path / "r.jsonl", **given)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "r.jsonl").exists()
 
 
 def test_every_variant_is_trained_on_its_own_signals(
@@ -217,8 +203,8 @@ def test_every_variant_is_trained_on_its_own_signals(
     overrides = ["training.epochs=1", "training.max_segments=16", "protocol.max_folds=2"]
     overrides += ["network.stem_channels=2", "network.stride=(50, 50)"]
     settings = {"device": "cpu", "precision": "fp32", "overrides": overrides}
-    assert run("recovery", results_file=path, **settings) == 8
-    assert run("recovery", results_file=path, **settings) == 0
+    assert run(Run("recovery", results=path, **settings)) == 8
+    assert run(Run("recovery", results=path, **settings)) == 0
     records = results.read_lines(path)
     assert {(r["variant"], r["corpus"]["name"]) for r in records} == {
         ("80 ms, 2x2", "planted-80ms"),

@@ -17,6 +17,8 @@ import tiny_corpus
 from repro import results
 from repro.errors import ReproError
 from repro.results import files
+from repro.study.plan import Run
+from repro.study.run import run as train
 
 KILLS = 20
 SMALL = [
@@ -154,14 +156,10 @@ def test_a_stopped_run_goes_on_inside_its_fold(
     run.join(60)
     assert len(list(partial.iterdir())) == 1
     trained: list[str] = []
-    overrides = {"corpus": "emodb", "root": corpus, "device": "cpu", "precision": "fp32"}
-    count = run(
-        "pooling",
-        results_file=path,
-        seeds=2,
-        overrides=SMALL,
-        progress=lambda label, done, total: trained.append(f"{label} {done}"),
-        **overrides,  # type: ignore[arg-type]
+    settings = {"device": "cpu", "precision": "fp32", "seeds": 2, "overrides": SMALL}
+    count = train(
+        Run("pooling", "emodb", corpus, results=path, **settings),
+        lambda label, done, total: trained.append(f"{label} {done}"),
     )
     assert count == len(FOLDS)
     first = [line.rpartition(" ")[2] for line in trained if line.startswith("pooling gap, 03")]

@@ -23,9 +23,9 @@ from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import ReproError
 from repro.evidence import metrics
-from repro.study import grids, read
-from repro.study.plan import LinePerFold
-from repro.study.read import collect
+from repro.study import grids
+from repro.study.plan import LinePerFold, Progress, Run
+from repro.study.read import collect, held
 from repro.study.run import run as train
 
 SMALL = [
@@ -41,15 +41,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
 
 
-def run(corpus: Path, results_file: Path, name: str = "pooling", **changes: Any) -> int:
-    settings: dict[str, Any] = {
-        "corpus": "emodb",
-        "root": corpus,
-        "device": "cpu",
-        "precision": "fp32",
-        "overrides": SMALL,
-    }
-    return train(name, results_file=results_file, **(settings | changes))
+def run(
+    corpus: Path, path: Path, name: str = "pooling", progress: Progress | None = None, **how: Any
+) -> int:
+    settings = {"device": "cpu", "precision": "fp32", "overrides": SMALL} | how
+    return train(Run(name, "emodb", corpus, results=path, **settings), progress)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +86,14 @@ def test_filter_shapes_varies_one_side_at_a_time(
     grid = grids.variants("filter-shapes", preset)
     expected = [f"{h}x2" for h in heights] + [f"2x{w}" for w in widths]  # 2x2 is in both, once
     assert list(grid) == expected
-    for name, experiment in grid.items():
+    for name, variant in grid.items():
+        experiment = variant.experiment
         height, width = map(int, name.split("x"))
         assert shape(experiment) == (height, width)
         assert experiment.network.trunk == ()
         assert experiment.network.pooling == "gap"
         assert experiment.network.stem_channels == 16
-    assert len({experiment.key for experiment in grid.values()}) == len(grid)
+    assert len({variant.experiment.key for variant in grid.values()}) == len(grid)
 
 
 def test_the_paper_sweep_has_22_shapes() -> None:
@@ -108,18 +105,18 @@ def test_pooling_varies_the_pooling_alone(preset: str) -> None:
     grid = grids.variants("pooling", preset)
     assert list(grid) == ["gap", "bilinear", "attention"] == list(paper.TABLE_1)
     base = config.preset(preset)
-    for name, experiment in grid.items():
-        assert experiment == base.override(f"network.pooling={name}")
-    assert grid["attention"] == base
+    for name, variant in grid.items():
+        assert variant.experiment == base.override(f"network.pooling={name}")
+    assert grid["attention"].experiment == base
 
 
 @pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol"])
 def test_overrides_reach_every_variant(name: str) -> None:
     grid = grids.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
-    for experiment in grid.values():
-        assert experiment.training.epochs == 3
-        assert experiment.front_end.magnitude == "power"
-        assert experiment.training.batch_size == 64
+    for variant in grid.values():
+        assert variant.experiment.training.epochs == 3
+        assert variant.experiment.front_end.magnitude == "power"
+        assert variant.experiment.training.batch_size == 64
 
 
 def test_unknown_studies_presets_and_fields_are_faults() -> None:
@@ -144,7 +141,7 @@ def test_each_fold_is_a_line_that_says_all_of_itself(
     ]
     for record in uninterrupted:
         experiment = config.from_dict(record["experiment"])
-        assert experiment == grid[record["variant"]]
+        assert experiment == grid[record["variant"]].experiment
         assert record["key"] == experiment.key
         assert record["study"] == "pooling" and record["seed"] == 0
         assert record["preset"] == ", ".join(["smoke", *SMALL])
@@ -334,13 +331,9 @@ def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> Non
 def test_results_without_a_file_leave_nothing_behind(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = grids.variants("pooling", "smoke", SMALL)
-    monkeypatch.setattr(grids, "variants", lambda *_: grid)
     torch.optim.SGD([torch.zeros(1)])  # torch's compiler comes with it, and makes a folder, once
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = collect(
-        "pooling", corpus="emodb", root=corpus, preset="smoke", device="cpu", only="gap"
-    )
+    found = collect(Run("pooling", "emodb", corpus, device="cpu", overrides=SMALL, only="gap"))
     assert set(found.predictions["variant"]) == {"gap"}
     assert list(tmp_path.iterdir()) == []
 
@@ -358,7 +351,7 @@ def test_the_smoke_study_of_emodb(
 
     monkeypatch.setattr(crossval.trainer, "fit", spy)
     path = tmp_path / "r.jsonl"
-    assert train("pooling", corpus="emodb", root=emodb_root, results_file=path) == 6
+    assert train(Run("pooling", "emodb", emodb_root, results=path)) == 6
     assert sizes == [48] * 6
     tables = results.read(path, study={"pooling"})
     assert set(tables.folds["fold"]) == {"03", "16"}
@@ -373,7 +366,7 @@ def test_the_smoke_study_of_emodb(
 
 def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    experiment = grids.variants("pooling", "smoke")["gap"]
+    experiment = grids.variants("pooling", "smoke")["gap"].experiment
     scores = {emotion: [0.25] for emotion in paper.EMOTIONS}
     record = {
         "key": experiment.key,
@@ -392,17 +385,18 @@ def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Pat
     results.append(path, record | {"key": "0" * 12})
     results.append(path, record | {"corpus": {"name": "emodb", "hash": "0" * 12}})
     results.append(path, record | {"study": "filter-shapes"})
-    table = read.read("pooling", corpus="emodb", root=corpus, preset="smoke", results_file=path)
+    table = held(Run("pooling", "emodb", corpus, results=path))
     assert table.folds["preset"].to_list() == ["smoke"]
     assert table.predictions["preset"].to_list() == ["smoke"]
 
 
 @pytest.mark.parametrize("preset", [name for name in grids.SWEEPS if name not in config.SHOWCASES])
 def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
-    for variant, experiment in grids.variants("filter-shapes", preset).items():
-        [shape] = experiment.network.stems
-        for step, size in zip(experiment.network.stride, shape, strict=True):
-            assert step <= size, variant
+    for name, variant in grids.variants("filter-shapes", preset).items():
+        network = variant.experiment.network
+        [shape] = network.stems
+        for step, size in zip(network.stride, shape, strict=True):
+            assert step <= size, name
 
 
 # Faults of one fold, and precision ---------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The studies `readings` and `protocol` as they run: rows, refusals, second stage, twins."""
+"""The studies `readings` and `protocol` as they run: rows, second stage, what is shared."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_corpus
 
-from repro import config, crossval, results
+from repro import config, crossval, paper, results
 from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.evidence import effects
-from repro.study import cluster, fold, grids, read
-from repro.study.plan import Task, applicable, plan, second_stage, without_twins
+from repro.study import cluster, fold, grids
+from repro.study.ledger import Ledger, open_ledger
+from repro.study.plan import Plan, Progress, Run, Task, missing, prepare
+from repro.study.read import counted, held
 from repro.study.run import run as train
 
 SMALL = [
@@ -54,10 +57,13 @@ def iemocap(tmp_path_factory: pytest.TempPathFactory, write_wav: Callable[..., P
     return root
 
 
-def run(root: Path, results_file: Path, name: str, **how: Any) -> int:
-    settings: dict[str, Any] = {"corpus": root.name, "root": root, "preset": "coarse"}
-    settings |= {"device": "cpu", "precision": "fp32", "overrides": SMALL}
-    return train(name, results_file=results_file, **(settings | how))
+def asked(root: Path, path: Path, name: str, **how: Any) -> Run:
+    settings = {"device": "cpu", "precision": "fp32", "overrides": SMALL} | how
+    return Run(name, root.name, root, "coarse", path, **settings)
+
+
+def run(root: Path, path: Path, name: str, progress: Progress | None = None, **how: Any) -> int:
+    return train(asked(root, path, name, **how), progress)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +73,12 @@ def readings(emodb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def variants_in(path: Path) -> list[str]:
-    return list(dict.fromkeys(record["variant"] for record in results.read_lines(path)))
+def as_counted(path: Path, name: str, overrides: list[str] = SMALL) -> list[dict[str, Any]]:
+    return counted(open_ledger(path), name, ", ".join(["coarse", *overrides]))
+
+
+def variants_in(path: Path, name: str, overrides: list[str] = SMALL) -> list[str]:
+    return list(dict.fromkeys(line["variant"] for line in as_counted(path, name, overrides)))
 
 
 # Rows --------------------------------------------------------------------------------------------
@@ -77,12 +87,12 @@ def variants_in(path: Path) -> list[str]:
 def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> None:
     grid = grids.variants("readings", "coarse", SMALL)
     wanted = [variant for variant in grid if variant not in IEMOCAP_ONLY]
-    found = variants_in(readings)
+    found = variants_in(readings, "readings")
     assert set(found) == {*wanted, *grids.AT_ITS_BEST}
     assert found[-3:] == list(grids.AT_ITS_BEST)
-    records = results.read_lines(readings)
-    assert len(records) == 2 * len(variants_in(readings))
-    found = effects.table(results.read(readings).predictions)
+    lines = as_counted(readings, "readings")
+    assert len(lines) == 2 * len(found)
+    found = effects.table(results.tables(lines).predictions)
     assert set(found["variant"]) == set(wanted) - set(grids.TO_THE_LETTER)
 
 
@@ -95,7 +105,7 @@ def test_rows_that_a_corpus_refuses_are_left_out_in_one_line(
     assert "the counts differ from the published release" in counts
     assert all(variant in line for variant in IEMOCAP_ONLY)
     assert "no excited utterances" in line and "IEMOCAP's utterance names" in line
-    assert set(variants_in(path)) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
+    assert set(variants_in(path, "protocol")) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
     run(emodb, path, "pooling", progress=lambda *_: None)
     assert capsys.readouterr().err.splitlines() == [counts]
 
@@ -108,8 +118,8 @@ def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
     run(iemocap, path, "protocol", overrides=every, progress=lambda *_: None)
     [counts] = capsys.readouterr().err.splitlines()
     assert "the counts differ from the published release" in counts
-    assert set(variants_in(path)) == {"default", *grids.TRAPS}
-    predictions = results.read(path).predictions
+    assert set(variants_in(path, "protocol", every)) == {"default", *grids.TRAPS}
+    predictions = results.tables(as_counted(path, "protocol", every)).predictions
     held_out = {name: set(group["fold"]) for name, group in predictions.groupby("variant")}
     assert held_out["default"] == held_out["protocol.folds=letter"]
     assert held_out["protocol.folds=session"] == {"Ses01", "Ses02"}
@@ -142,8 +152,8 @@ def test_short_utterances_can_be_left_out_of_the_test_alone(emodb: Path) -> None
 
 
 def stage(path: Path, emodb: Path) -> dict[str, Experiment]:
-    grid, tables, _ = applicable(grids.variants("readings", "coarse", SMALL), "emodb", emodb)
-    return second_stage("readings", grid, tables, path)
+    plan = prepare(asked(emodb, path, "readings"))
+    return {v.name: v.experiment for v in plan.second_stage(open_ledger(path))}
 
 
 def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
@@ -161,7 +171,7 @@ def test_what_is_best_follows_the_training_losses(
         line["history"] = [0.5 if line["variant"] == "front_end.magnitude=power" else 1.0]
 
     best = stage(rewrite(readings, tmp_path / "a.jsonl", low_for_power), emodb)
-    base = grids.variants("readings", "coarse", SMALL)["default"]
+    base = grids.variants("readings", "coarse", SMALL)["default"].experiment
     assert best["best readings, attention"] == base.override("front_end.magnitude=power")
 
 
@@ -221,14 +231,12 @@ def test_reading_takes_the_second_stage_with_the_first(
     for assignment in SMALL:
         smallest = smallest.override(assignment)
     monkeypatch.setitem(config.PRESETS, "coarse", smallest)
-    found = read.read(
-        "readings", corpus="emodb", root=emodb, preset="coarse", results_file=readings
-    )
-    assert list(dict.fromkeys(found.folds["variant"])) == variants_in(readings)
+    found = held(Run("readings", "emodb", emodb, "coarse", readings))
+    assert list(dict.fromkeys(found.folds["variant"])) == variants_in(readings, "readings")
     assert set(grids.AT_ITS_BEST) <= set(found.folds["variant"])
 
 
-# Twins -------------------------------------------------------------------------------------------
+# What is trained alike ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -238,10 +246,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run_task = fold.run_task
 
     def spy(task: Task, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        trained.append(task.heading["variant"])
+        trained.append(task.variant.name)
         return run_task(task, *args, **kwargs)
 
-    monkeypatch.setattr("repro.study.run.run_task", spy)
+    monkeypatch.setattr(fold, "run_task", spy)
     return trained
 
 
@@ -250,68 +258,77 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
 ) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(readings.read_bytes())
-    before = {(r["variant"], r["fold"]): r for r in results.read_lines(path)}
-    assert run(emodb, path, "protocol") == 0 and not trained
-    for record in results.read_lines(path):
-        if record["study"] == "protocol" and (record["variant"], record["fold"]) in before:
-            twin = before[record["variant"], record["fold"]]
-            assert record["predictions"] == twin["predictions"]
-            assert record["key"] == twin["key"] == config.from_dict(record["experiment"]).key
-    # Maps are kept with the study of poolings alone, so its attention network is trained for them.
-    trained.clear()
-    run(emodb, path, "pooling")
+    for name in ("protocol", "pooling"):
+        assert run(emodb, path, name) == 0 and not trained
+    before = {line["variant"]: line for line in as_counted(readings, "readings")}
+    shared = held(asked(emodb, path, "protocol"))
+    assert set(shared.folds["variant"]) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
+    for name in ("default", "protocol.folds=random", "front_end.short=drop"):
+        [key] = shared.folds.loc[shared.folds["variant"] == name, "key"].unique()
+        assert key == before[name]["key"] == config.from_dict(before[name]["experiment"]).key
+    pooled = held(asked(emodb, path, "pooling"))
+    assert set(pooled.attention["variant"]) == {"attention"}
+    # A line without maps, as an earlier version wrote it for this study, is not enough for them.
+    without = rewrite(path, tmp_path / "old.jsonl", lambda line: line.pop("attention", None) and 0)
+    run(emodb, without, "pooling")
     assert trained == ["attention"] * 2
 
 
-def test_what_differs_in_its_test_alone_is_trained_once(
-    emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [
+        ("readings", "protocol.score=logits"),
+        ("readings", "protocol.average=folds"),
+        ("protocol", "front_end.short=drop-test"),
+    ],
+)
+def test_what_only_counts_scores_differently_is_trained_once(
+    study: str, name: str, emodb: Path, tmp_path: Path, trained: list[str]
 ) -> None:
-    grid = grids.variants("protocol", "coarse", SMALL)
-    grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
-    grid["protocol.average=folds"] = grid["default"].override("protocol.average=folds")
-    monkeypatch.setattr(grids, "variants", lambda *_: grid)
-    assert run(emodb, tmp_path / "together.jsonl", "protocol") == 2
-    assert trained == ["default"] * 2
-    # The same as when each is trained by itself; what was tested on less is no twin of the default.
-    for number, name in enumerate(reversed(grid)):
-        run(emodb, tmp_path / f"{number}.jsonl", "protocol", only=name)
-    alone = [r for n in range(3) for r in results.read_lines(tmp_path / f"{n}.jsonl")]
-    assert trained == ["default"] * 2 + [r["variant"] for r in alone]
-    scores = {results.identity(r): r["predictions"] for r in alone}
-    together = results.read_lines(tmp_path / "together.jsonl")
-    assert {results.identity(r): r["predictions"] for r in together} == scores
-    run(emodb, tmp_path / "1.jsonl", "protocol", only="default")
-    assert trained[-2:] == ["default"] * 2
-    lengths = {len(r["predictions"]["utterance"]) for r in together}
-    assert len(lengths) > 1
+    shared, alone = tmp_path / "shared.jsonl", tmp_path / "alone.jsonl"
+    run(emodb, shared, study, only="default")
+    assert run(emodb, shared, study, only=name) == 0
+    assert run(emodb, alone, study, only=name) == 2
+    assert run(emodb, alone, study, only="default") == 2  # for its attention maps
+    assert trained == [each for each in ("default", name, "default") for _ in range(2)]
+    default = held(asked(emodb, shared, study, only="default")).predictions
+    for path in (shared, alone):
+        found = held(asked(emodb, path, study, only=name)).predictions
+        assert set(found["key"]) == {grids.variants(study, "coarse", SMALL)[name].experiment.key}
+        assert set(found["variant"]) == {name}
+        emotions = list(paper.EMOTIONS)
+        if name == "protocol.score=logits":
+            assert not np.allclose(found[emotions].sum(axis=1), 1)
+        else:
+            same = default.set_index("utterance").loc[found["utterance"], emotions]
+            assert found[emotions].to_numpy().tolist() == same.to_numpy().tolist()
+        assert (len(found) < len(default)) == (name == "front_end.short=drop-test")
+        assert set(found["average"]) == {"folds" if "average" in name else "pooled"}
 
 
-def test_where_the_test_chooses_the_epoch_another_test_is_no_twin(
-    emodb: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+def test_where_the_test_chooses_the_epoch_another_test_is_trained_anew(
+    emodb: Path, tmp_path: Path, trained: list[str]
 ) -> None:
-    grid = grids.variants("protocol", "coarse", [*SMALL, "protocol.epoch=best-on-test"])
-    grid = {name: grid[name] for name in ("default", "front_end.short=drop-test")}
-    monkeypatch.setattr(grids, "variants", lambda *_: grid)
-    assert run(emodb, tmp_path / "r.jsonl", "protocol") == 4
-    assert trained == [name for name in grid for _ in range(2)]
+    best = [*SMALL, "protocol.epoch=best-on-test"]
+    for name in ("default", "front_end.short=drop-test"):
+        run(emodb, tmp_path / "r.jsonl", "protocol", overrides=best, only=name)
+    assert trained == ["default"] * 2 + ["front_end.short=drop-test"] * 2
 
 
 def test_one_reading_alone_brings_no_second_stage(emodb: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     assert run(emodb, path, "readings", only="front_end.scale=segment-log") == 2
     assert run(emodb, path, "readings", only="default") == 2
-    assert variants_in(path) == ["front_end.scale=segment-log", "default"]
+    lines = [line["variant"] for line in results.read_lines(path)]
+    assert lines == ["front_end.scale=segment-log"] * 2 + ["default"] * 2
 
 
-def test_another_seed_or_corpus_is_no_twin(readings: Path, emodb: Path, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
-    path.write_bytes(readings.read_bytes())
-    grid, tables, _ = applicable(
-        {"gap": grids.variants("pooling", "coarse", SMALL)["gap"]}, "emodb", emodb
-    )
-    tasks = plan("pooling", "x", grid, tables, seeds=2)
-    left = without_twins(tasks, tables, path)
-    assert [task.heading["seed"] for task in left] == [1, 1]
+def test_another_seed_or_corpus_is_another_training(readings: Path, emodb: Path) -> None:
+    held = open_ledger(readings)
+    plan = prepare(asked(emodb, readings, "pooling", only="gap", seeds=2))
+    assert [task.heading["seed"] for task in missing(plan.tasks(), held)] == [1, 1]
+    moved = Ledger(line | {"corpus": {"name": "emodb", "hash": "0"}} for line in held.records)
+    assert len(missing(plan.tasks(), moved)) == 4
 
 
 def test_on_a_cluster_the_second_stage_follows_too(
@@ -323,13 +340,15 @@ def test_on_a_cluster_the_second_stage_follows_too(
     whole = {results.identity(record): record for record in results.read_lines(readings)}
     sent: list[list[str]] = []
 
-    def on_cluster(address: str, tasks: Any, tables: Any, path: Path, **how: Any) -> None:
-        sent.append([task.heading["variant"] for task in tasks])
+    def on_cluster(plan: Plan, tasks: list[Task], held: Ledger, *how: Any) -> None:
+        sent.append([task.variant.name for task in tasks])
         for task in tasks:
-            results.append(path, whole[results.identity(task.heading)])
+            record = whole[results.identity(task.heading)]
+            results.append(part, record)
+            held.add(record)
 
-    monkeypatch.setattr(cluster, "run", on_cluster)
+    monkeypatch.setattr(cluster, "train", on_cluster)
     run(emodb, part, "readings", ray="local")
     assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
     assert set(sent[1]) <= set(grids.AT_ITS_BEST)
-    assert set(variants_in(part)) == set(variants_in(readings))
+    assert set(variants_in(part, "readings")) == set(variants_in(readings, "readings"))

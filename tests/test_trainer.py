@@ -76,7 +76,14 @@ def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
     training = Training(epochs=4, batch_size=8, learning_rate=0.1, milestones=(2, 4))
     finished: list[int] = []
     segments, labels = data()
-    trainer.fit(network(), segments, labels, training, seed=0, on_epoch=finished.append)
+    trainer.fit(
+        network(),
+        segments,
+        labels,
+        training,
+        seed=0,
+        on_epoch=lambda s: finished.append(len(s.history)),
+    )
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001, 0.001])
     assert finished == [1, 2, 3, 4]
 

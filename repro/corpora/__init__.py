@@ -23,6 +23,7 @@ __all__ = [
     "IEMOCAP_SHAPED",
     "LABELS",
     "Corpus",
+    "at_hand",
     "corpus_hash",
     "list_utterances",
     "load_corpus",
@@ -58,12 +59,20 @@ def load_corpus(
 
     Returns:
         One row an utterance, sorted by utterance, with utterance, speaker, emotion (neutral, happy,
-        sad or angry), path, samples (the length at 16 kHz); `attrs["corpus"]` is the name.
+        sad or angry), path, samples (the length at 16 kHz); `attrs` has the
+        name as `corpus`, and which speakers are `women` where it tells.
 
     Raises:
         ReproError: the name is unknown, the folder is not that corpus, or a file is unusable.
     """
-    return to_table(name, list_utterances(name, root, labels))
+    table = to_table(name, list_utterances(name, root, labels))
+    table.attrs["women"] = CORPORA[name].women
+    return table
+
+
+def at_hand(name: str, root: str | Path | None) -> bool:
+    """Tell whether a corpus can be read: it is built in, or its folder is named."""
+    return name in BUILT_IN or root is not None
 
 
 def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> list[Utterance]:

@@ -21,7 +21,7 @@ from scipy import stats
 
 from repro.errors import ReproError
 from repro.evidence import metrics
-from repro.study.grids import BEST, TO_THE_LETTER, against
+from repro.study.grids import known
 
 SCORES = ("WA", "UA")
 WHAT = ("", " effect", " effect low", " effect high", " p")
@@ -60,14 +60,15 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
             "predictions of more than one corpus, preset or setting of a variant: choose one "
             "(`repro results check` lists what a file holds)"
         )
+    against = changed_of(predictions)
     by_variant = dict(list(predictions.groupby("variant", sort=False)))
     rows = []
     for variant, changed in by_variant.items():
-        default = by_variant.get(against(variant))
-        if is_change(variant) and default is not None:
+        default = by_variant.get(against.get(variant))
+        if default is not None:
             pair = _in_both(changed, default)
             if not pair[0].empty:
-                rows.append(_row(variant, *pair, of=metrics.speakers(default)))
+                rows.append(_row(variant, against[variant], *pair, of=metrics.speakers(default)))
     found = pd.DataFrame(rows, columns=COLUMNS)
     columns = [f"{score} p" for score in SCORES]
     chances = found[columns].to_numpy(float, copy=True)
@@ -101,9 +102,10 @@ def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
 
 
-def is_change(variant: str) -> bool:
-    """Tell whether a variant changes one thing, and is neither a default nor a combination."""
-    return variant not in TO_THE_LETTER and not variant.startswith(BEST)
+def changed_of(predictions: pd.DataFrame) -> dict[str, str]:
+    """Return the variants that change one thing of another, with that other's name."""
+    grid = known(predictions["study"].iloc[0])
+    return {name: variant.against for name, variant in grid.items() if variant.against}
 
 
 def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -115,7 +117,9 @@ def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame
     return changed[of_changed.isin(of_default)], default[of_default.isin(of_changed)]
 
 
-def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame, of: int) -> dict[str, object]:
+def _row(
+    variant: str, against: str, changed: pd.DataFrame, default: pd.DataFrame, of: int
+) -> dict[str, object]:
     """Compare a change with its default, which has so many speakers in all."""
     values, _ = _scores(changed)
     default_values, default_draws = _scores(default)
@@ -128,7 +132,7 @@ def _row(variant: str, changed: pd.DataFrame, default: pd.DataFrame, of: int) ->
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:
         notes.append("not on the same speakers: no interval")
-    row: dict[str, object] = {"variant": variant, "against": against(variant)}
+    row: dict[str, object] = {"variant": variant, "against": against}
     for column, score in enumerate(metrics.SCORES):
         if score not in SCORES:
             continue

@@ -20,14 +20,29 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from repro import paper
 from repro.corpora import planted
+from repro.corpora.planted import Scale
 from repro.evidence import metrics
-from repro.study.grids import STEP, reach_of, scale_of
+from repro.study.grids import known
 
 WA = metrics.SCORES.index("WA")
+STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
 # By how much a filter touches more of the signal than its size says: what the window smears, less
 # the step that its size counts already.
 BEYOND_SIZE = {unit: round(planted.SMEAR[unit]) - step for unit, step in STEP.items()}
+
+
+def scale_of(variant: str) -> Scale:
+    """Return what is planted for a variant of the study."""
+    return planted.BY_NAME[str(known("recovery")[variant].corpus)]
+
+
+def reach_of(variant: str) -> int:
+    """Return how far the filter of a variant of the study reaches, in ms or Hz, see `sweeps`."""
+    [(height, width)] = known("recovery")[variant].experiment.network.stems
+    unit = scale_of(variant).unit
+    return STEP[unit] * (width if unit == "ms" else height)
 
 
 def sweeps(predictions: pd.DataFrame) -> pd.DataFrame:

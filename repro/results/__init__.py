@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from math import isfinite
@@ -30,6 +30,9 @@ FORMAT = 1  # of a line that does not say; a change that today's readers would m
 LINE_START = b'{"key"'
 FOLD_COLUMNS = ["study", "variant", "preset", "corpus", "key", "fold", "seed"]
 PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
+# What a line also holds since version 0.2: scores by the other reading of Section 2.1, and lengths.
+LOGITS = [f"{emotion} logit" for emotion in paper.EMOTIONS]
+COUNTED = [*LOGITS, "samples"]
 # What a line may hold of attention maps, see `repro.study.attention.measure`.
 ATTENTION_COLUMNS = [
     *("bottom_up_energy", "bottom_up_pitch", "top_down_energy", "top_down_pitch", "spread")
@@ -197,8 +200,13 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
     Raises:
         ReproError: the file is missing or unreadable, or a line is not a finished fold.
     """
+    return tables(read_lines(path), **only)
+
+
+def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Results:
+    """Lay finished folds out as tidy tables; the arguments are those of `read`."""
     folds, histories, predictions, attention, examples = [], [], [], [], []
-    for record in read_lines(path):
+    for record in records:
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
         protocol = record["experiment"]["protocol"]
@@ -220,8 +228,8 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
                 for each in record["attention"]["examples"]
             ]
             examples.append(shown.merge(pd.DataFrame(shown_maps), on="utterance"))
-    tables = (_concat(parts) for parts in (histories, predictions, attention, examples))
-    return Results(pd.DataFrame(folds), *tables)
+    parts = histories, predictions, attention, examples
+    return Results(pd.DataFrame(folds), *map(_concat, parts))
 
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -255,6 +263,7 @@ def _is_table(value: Any) -> bool:
         and len(set(utterances)) == len(utterances) > 0
         and all(emotion in paper.EMOTIONS for emotion in emotions)
         and all(_is_number(score) for column in scores for score in column)
+        and all(_is_number(x) for name in COUNTED for x in value.get(name, ()))
     )
 
 

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from repro.errors import ReproError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs on one file are not found out
-    fcntl = None  # type: ignore[assignment]
+from repro.errors import ReproError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -35,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Context manager: lock a file, made if missing, so that a second run on it is refused.
+    """Context manager: lock a file, which need not exist, so that a second run on it is refused.
 
     The system lets go of the lock when the process ends, however it ends.
 
@@ -46,21 +43,18 @@ def locked(path: Path) -> Iterator[None]:
         raise ReproError(f"{path}: cannot write results (not a file); name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
+        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        lock.acquire()
+    except Timeout as error:
+        raise ReproError(
+            f"{path}: another run is writing to it; wait for its end, or name another file "
+            "(--results) and merge the two afterwards"
+        ) from error
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
-    with file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ReproError(
-                f"{path}: another run is writing to it; wait for its end, or name another file "
-                "(--results) and merge the two afterwards"
-            ) from error
-        except OSError:
-            pass  # a file system without locks: a second run is not found out
+    with lock:
         yield
+    lock.release()
 
 
 def _sync_folder(folder: Path) -> None:

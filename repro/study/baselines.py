@@ -19,12 +19,10 @@ import numpy as np
 import pandas as pd
 
 from repro import audio
-from repro.config import Experiment, FrontEnd, Network
 from repro.crossval import Fold
 from repro.paper import EMOTIONS, SAMPLE_RATE
 
-MAJORITY, CLASSIFIER = "majority", "prosody+spectrum"
-NO_NETWORK = Network(stems=(), trunk=())
+SYSTEMS = MAJORITY, CLASSIFIER = "majority", "prosody+spectrum"
 STEP = 0.01  # seconds between measurements
 PITCH = 75.0, 500.0  # Hz, lowest and highest
 SHORTEST = 0.2  # seconds that Praat needs for its lowest pitch; shorter sounds are zero-padded
@@ -32,23 +30,20 @@ FORMANTS, COEFFICIENTS = 3, 12
 SPLIT_HZ = 1000  # between the low and the high band of the spectral tilt
 
 
-def grid(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """Return both systems: of a preset, only what decides the folds has a bearing on them."""
-    experiment = Experiment(
-        front_end=FrontEnd(short=base.front_end.short), network=NO_NETWORK, protocol=base.protocol
-    )
-    return dict.fromkeys((MAJORITY, CLASSIFIER), experiment)
+def measure(system: str, table: pd.DataFrame) -> np.ndarray | None:
+    """Return what a system knows of a corpus: `functionals`; nothing for the majority."""
+    return None if system == MAJORITY else functionals(table)
 
 
 def predict(
-    variant: str, table: pd.DataFrame, features: np.ndarray | None, fold: Fold
+    system: str, table: pd.DataFrame, features: np.ndarray | None, fold: Fold
 ) -> pd.DataFrame:
     """Fit a system to the training speakers of a fold and score the held-out one's utterances.
 
     Args:
-        variant: `majority` or `prosody+spectrum`.
+        system: one of `SYSTEMS`.
         table: the corpus.
-        features: [utterances, statistics] from `functionals`; the majority needs none.
+        features: what `measure` gives.
         fold: rows to fit to and rows to score.
 
     Returns:
@@ -56,7 +51,7 @@ def predict(
     """
     emotions = table["emotion"].to_numpy()
     test = table.iloc[fold.test][["utterance", "emotion"]].reset_index(drop=True)
-    if variant == MAJORITY or len(set(emotions[fold.train])) == 1:
+    if system == MAJORITY or len(set(emotions[fold.train])) == 1:
         shares = pd.Series(emotions[fold.train]).value_counts(normalize=True)
         return test.assign(**{emotion: shares.get(emotion, 0.0) for emotion in EMOTIONS})
     assert features is not None

@@ -23,9 +23,10 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from repro.results import files
+from repro.trainer import State
 
 # Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
 # loses the epoch it is in and at most these seconds; a fold that takes less writes nothing.
@@ -67,26 +68,21 @@ class Checkpoint:
         """What the fold has taken, in all runs."""
         return self.earlier + time.perf_counter() - self.begun
 
-    def restore(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
-    ) -> list[float]:
-        """Put everything back as it was after the last epoch kept.
-
-        Returns:
-            The losses of the epochs so far; none, and nothing changed, if the fold begins anew.
-        """
+    def restore(self, state: State) -> None:
+        """Put everything back as it was after the last epoch kept; nothing if there is none."""
+        network, optimiser, order, history = state
         try:
-            tensors, state = _read(self.path)
-            if state["made_by"] != self.made_by:
+            tensors, kept = _read(self.path)
+            if kept["made_by"] != self.made_by:
                 raise ValueError("from another version, device or fold")
             extra = {name: tensors.pop(name) for name in list(tensors) if name.startswith("extra.")}
-            if not same_form(tensors, _expected(network, optimiser, order)):
+            if not same_form(tensors, _expected(state)):
                 raise ValueError("of another network")
         except FileNotFoundError:
-            return []
+            return
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
             self._put_aside(fault)
-            return []
+            return
         network.load_state_dict(
             {
                 name.removeprefix("network."): tensor
@@ -101,22 +97,17 @@ class Checkpoint:
                 optimiser.state[parameter]["momentum_buffer"] = buffer
         order.set_state(tensors["order"])
         self.extra.update({name.removeprefix("extra."): t for name, t in extra.items()})
-        self.earlier = state["seconds"]
-        return state["history"]
+        self.earlier = kept["seconds"]
+        history[:] = kept["history"]
 
-    def epoch_done(
-        self,
-        network: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        order: torch.Generator,
-        history: list[float],
-    ) -> None:
-        """Write the checkpoint, unless the last one was written under `INTERVAL` seconds ago.
+    def keep(self, state: State) -> None:
+        """Write the checkpoint of an epoch's end, unless one was written in the last `INTERVAL`.
 
         A disk that does not take it costs the run nothing but the checkpoint.
         """
         if time.perf_counter() - self.saved < INTERVAL:
             return
+        network, optimiser, order, history = state
         tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
         for name, parameter in network.named_parameters():
             if (momentum := optimiser.state[parameter].get("momentum_buffer")) is not None:
@@ -124,8 +115,7 @@ class Checkpoint:
         tensors["order"] = order.get_state()
         tensors |= {f"extra.{name}": tensor for name, tensor in self.extra.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        state = {"made_by": self.made_by, "history": history, "seconds": self.seconds}
-        text = json.dumps(state)
+        text = json.dumps({"made_by": self.made_by, "history": history, "seconds": self.seconds})
         metadata = {"state": text, "sha256": checksum(tensors, text)}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +150,9 @@ def checksum(tensors: dict[str, Tensor], text: str) -> str:
     return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()
 
 
-def _expected(
-    network: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
-) -> dict[str, Tensor]:
-    """Give tensors of the names, shapes and types that a checkpoint of this network holds."""
+def _expected(state: State) -> dict[str, Tensor]:
+    """Return tensors of the names, shapes and types that a checkpoint of this network holds."""
+    network, optimiser, order, _ = state
     expected = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     if optimiser.defaults["momentum"]:
         trained = {name: p for name, p in network.named_parameters() if p.requires_grad}

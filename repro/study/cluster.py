@@ -30,8 +30,9 @@ from repro import audio, crossval, results
 from repro.config import FrontEnd
 from repro.device import Precision, choose_device, enough_memory
 from repro.errors import ReproError
-from repro.study import fold
-from repro.study.plan import Progress, Source, Task, input_of
+from repro.study.fold import run_task
+from repro.study.ledger import Ledger
+from repro.study.plan import Plan, Progress, Tables, Task
 
 PATIENCE = 20.0  # seconds that a cluster has to answer
 RETRIES = 10  # of a fold whose machine or process was lost
@@ -100,29 +101,25 @@ def require_ray() -> None:
         ) from error
 
 
-def run(
-    address: str,
+def train(
+    plan: Plan,
     tasks: Sequence[Task],
-    tables: dict[Source, pd.DataFrame],
-    results_file: Path,
-    *,
-    device: str,
+    held: Ledger,
+    device: torch.device,
     precision: Precision,
-    gpus_per_fold: float | None,
     progress: Progress,
     failed: list[str],
 ) -> None:
     """Train folds on a cluster and append each to the results file as it comes back.
 
     Args:
-        address: `auto` for the cluster that runs on this machine, `local` for one that lasts as
-            long as the command, or HOST:PORT of a cluster's head.
+        plan: what the folds are of. The address of the cluster is `auto` for the one that runs on
+            this machine, `local` for one that lasts as long as the command, or HOST:PORT of a
+            cluster's head; the workers choose their device by the run's.
         tasks: the folds.
-        tables: the corpora, by `source_of` the variants.
-        results_file: JSON Lines file to append to.
-        device: `auto`, `cpu` or `cuda`, for the workers to choose from.
+        held: what is trained is entered here.
+        device: of this machine, which trains nothing.
         precision: `fp32` or `bf16`.
-        gpus_per_fold: what share of a GPU to give to a fold; a quarter if None.
         progress: called when a fold has come back, with its label, the epochs done and the epochs
             in all; once before that with the number of folds and machines for a label.
         failed: what was wrong with folds that could not be trained is added here.
@@ -130,17 +127,19 @@ def run(
     Raises:
         ReproError: the cluster cannot be reached, or lacks what was asked for.
     """
-    with _connected(address):
+    asked = plan.run
+    assert asked.ray is not None and asked.results is not None
+    with _connected(asked.ray):
         import ray
 
-        gpus = _gpus(device, gpus_per_fold)
+        gpus = _gpus(asked.device, asked.gpus_per_fold)
         # Where the GPU computes, the number of threads changes no result: one lets folds share.
         threads = 1 if gpus else torch.get_num_threads()
         _require_cpus(threads)
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
-        worker = Worker(device, precision, threads, _versions())
-        waiting = _submit(tasks, tables, worker, **resources)
-        done, total = 0, sum(task.experiment.training.epochs for task in tasks)
+        worker = Worker(asked.device, precision, threads, _versions())
+        waiting = _submit(tasks, plan.tables, worker, **resources)
+        done, total = 0, sum(task.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
         while waiting:
             for reference in ray.wait(list(waiting), timeout=1.0)[0]:  # wake up for Ctrl-C
@@ -150,33 +149,32 @@ def run(
                 except ReproError as error:  # the others do not wait for it
                     failed.append(str(error))
                 else:
-                    results.append(results_file, record)
-                done += task.experiment.training.epochs
+                    results.append(asked.results, record)
+                    held.add(record)
+                done += task.epochs
                 progress(task.label, done, total)
 
 
 def _submit(
-    tasks: Sequence[Task],
-    tables: dict[Source, pd.DataFrame],
-    worker: Worker,
-    **resources: Any,
+    tasks: Sequence[Task], tables: Tables, worker: Worker, **resources: Any
 ) -> dict[Any, Task]:
     """Hand all folds to the cluster; return what each will be, by a reference to its line."""
     import ray
 
     extract, train = ray.remote(**resources)(_extract), ray.remote(**resources)(_train)
-    corpora: dict[Source, Any] = {}
-    inputs: dict[tuple[Source, FrontEnd], Any] = {}
+    corpora: dict[Any, Any] = {}
+    inputs: dict[Any, Any] = {}
     waiting = {}
     for task in tasks:
-        source, front_end = needed = input_of(task)
+        source, _ = task.inputs
         if source not in corpora:
             waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
             corpora[source] = ray.put(Corpus(tables[source], waveforms))
-        if needed not in inputs:
+        if task.inputs not in inputs:
+            front_end = task.experiment.front_end
             # A result of a task, unlike what is put, is made again if it is lost with its machine.
-            inputs[needed] = extract.remote(corpora[source], front_end, worker)
-        waiting[train.remote(task, corpora[source], inputs[needed], worker)] = task
+            inputs[task.inputs] = extract.remote(corpora[source], front_end, worker)
+        waiting[train.remote(task, corpora[source], inputs[task.inputs], worker)] = task
     return waiting
 
 
@@ -202,7 +200,7 @@ def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[s
             utterance,
             labels,
         )
-    return fold.run_task(task, features, device, worker.precision)
+    return run_task(task, corpus.table, features, device, worker.precision)
 
 
 @contextmanager

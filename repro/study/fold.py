@@ -1,9 +1,9 @@
-"""One fold of a study: train it, test it, and say what its line of the results file holds."""
+"""One fold of a study: its inputs, and what its line of the results file holds."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,28 @@ import torch
 from torch import Tensor
 
 from repro import crossval, results
+from repro.crossval import Features
 from repro.device import Precision, enough_memory
 from repro.errors import ReproError
 from repro.model import SpeechEmotionNetwork
 from repro.results.provenance import lasting, made_by
-from repro.study import attention, baselines, checkpoint
-from repro.study.plan import Progress, Source, Task, input_of, keeps_maps
+from repro.study import attention, baselines
+from repro.study.checkpoint import Checkpoint
+from repro.study.plan import Task
+from repro.trainer import State
+
+
+def inputs(task: Task, table: pd.DataFrame, device: torch.device) -> Features | np.ndarray | None:
+    """Return what the folds of a task's corpus, and front end or system, share."""
+    if task.variant.system:
+        return baselines.measure(task.variant.system, table)
+    return crossval.extract(table, task.experiment.front_end, device)
 
 
 def run_task(
     task: Task,
-    features: crossval.Features,
+    table: pd.DataFrame,
+    shared: Features | np.ndarray | None,
     device: torch.device,
     precision: Precision,
     on_epoch: Callable[[int], None] | None = None,
@@ -33,12 +44,49 @@ def run_task(
 
     With a path for its checkpoint, `partial`, a fold that was interrupted goes on from there.
 
+    Args:
+        task: the fold.
+        table: its corpus.
+        shared: from `inputs`.
+        device: where to train.
+        precision: in which to train.
+        on_epoch: called with the number of each finished epoch, from 1.
+        partial: path of the checkpoint.
+
     Raises:
         ReproError: training diverged, or memory is short; the fold is named.
     """
+    if isinstance(shared, Features):
+        return _train(task, shared, device, precision, on_epoch, partial)
     start = time.perf_counter()
-    kept = _checkpoint(task, device, precision, partial) if partial else None
+    assert task.variant.system
+    predictions = baselines.predict(task.variant.system, table, shared, task.fold)
+    seconds = time.perf_counter() - start
+    if on_epoch:
+        on_epoch(1)
+    return _line(task, [], predictions, made_by(torch.device("cpu"), "fp64", seconds))
+
+
+def _train(
+    task: Task,
+    features: Features,
+    device: torch.device,
+    precision: Precision,
+    on_epoch: Callable[[int], None] | None,
+    partial: Path | None,
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    # Of use only where the fold's line would say the same provenance.
+    made = lasting(device, precision) | {"fold": list(results.identity(task.heading))}
+    checkpoint = Checkpoint(partial, made) if partial else None
     seen: dict[str, Any] = {}
+
+    def epoch_done(state: State) -> None:
+        epoch = len(state.history)
+        if on_epoch:
+            on_epoch(epoch)
+        if checkpoint and epoch < task.epochs:  # the last one ends as a result at once
+            checkpoint.keep(state)
 
     def look(
         network: SpeechEmotionNetwork, test: Iterator[Tensor], predictions: pd.DataFrame
@@ -55,50 +103,22 @@ def run_task(
                 seed=task.heading["seed"],
                 device=device,
                 precision=precision,
-                on_epoch=on_epoch,
-                checkpoint=kept,
-                on_scored=look if keeps_maps(task) else None,
+                resume=checkpoint.restore if checkpoint else None,
+                on_epoch=epoch_done,
+                kept=checkpoint.extra if checkpoint else None,
+                on_scored=look if task.variant.attends else None,
             )
     except ReproError as error:
         raise ReproError(f"{task.label}: {error}") from error
-    seconds = kept.seconds if kept else time.perf_counter() - start
+    seconds = checkpoint.seconds if checkpoint else time.perf_counter() - start
+    return _line(task, history, predictions, made_by(device, precision, seconds)) | seen
+
+
+def _line(
+    task: Task, history: list[float], predictions: pd.DataFrame, made: dict[str, Any]
+) -> dict[str, Any]:
     return task.heading | {
         "history": [round(loss, 6) for loss in history],
         "predictions": predictions.round(6).to_dict("list"),
-        "provenance": made_by(device, precision, seconds),
-        **seen,
+        "provenance": made,
     }
-
-
-def _checkpoint(
-    task: Task, device: torch.device, precision: str, path: Path
-) -> checkpoint.Checkpoint:
-    """Give the checkpoint of a fold: of use only where its line would say the same provenance."""
-    fold = {"fold": list(results.identity(task.heading))}
-    return checkpoint.Checkpoint(path, lasting(device, precision) | fold)
-
-
-def fit_baselines(
-    tasks: Sequence[Task],
-    tables: dict[Source, pd.DataFrame],
-    results_file: str | Path,
-    progress: Progress,
-) -> int:
-    """Fit the systems without a network and append their lines; return how many."""
-    features: dict[Source, np.ndarray] = {}
-    for done, task in enumerate(tasks):
-        progress(task.label, done, len(tasks))
-        start = time.perf_counter()
-        source, _ = input_of(task)
-        variant = task.heading["variant"]
-        if source not in features and variant != baselines.MAJORITY:
-            features[source] = baselines.functionals(tables[source])
-        predictions = baselines.predict(variant, tables[source], features.get(source), task.fold)
-        seconds = time.perf_counter() - start
-        record = {
-            "history": [],
-            "predictions": predictions.round(6).to_dict("list"),
-            "provenance": made_by(torch.device("cpu"), "fp64", seconds),
-        }
-        results.append(results_file, task.heading | record)
-    return len(tasks)

@@ -1,9 +1,20 @@
-"""One change at a time from the default: the grids of the studies `readings` and `protocol`.
+"""What each study compares: variants, that is, experiments under names.
 
-`readings` changes what the paper leaves open (every row of `config.READINGS`), `protocol` what
-others do with the same data (Section 3.1). Changes are made to the attention network, but that of
-the bilinear norm to the bilinear one. A variant is called by what it changes, as on the command
-line: `front_end.scale=segment-max`.
+`filter-shapes`
+    one stem of one shape, GAP (Section 3.2, Fig. 2)
+`pooling`
+    the full network under its three poolings (Section 3.3, Table 1)
+`readings`
+    one change at a time of what the paper leaves open, then the best together
+`protocol`
+    one change at a time of how speakers, epochs and utterances are chosen (Section 3.1)
+`recovery`
+    the sweep of Fig. 2 over signals in which the right answer is planted (Section 3.2)
+`baselines`
+    no network: the commonest emotion, and a plain classifier of prosody and spectrum
+
+Changes are made to the attention network, but that of the bilinear norm to the bilinear one. A
+variant is called by what it changes, as on the command line: `front_end.scale=segment-max`.
 
 The readings are put together once more: for each field the value whose networks ended with the
 lowest training loss, as a mean over all folds. No test score is looked at; but the choice is not
@@ -24,16 +35,212 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, NamedTuple
 
 from repro import config, paper
-from repro.config import READINGS, Experiment, Reading, Shape, scaled_milestones
+from repro.config import READINGS, Experiment, FrontEnd, Network, Reading, Shape, scaled_milestones
 from repro.corpora import planted
 from repro.corpora.planted import Scale
 from repro.errors import ReproError
-from repro.model import check_network
+from repro.model import POOLINGS, check_network
 from repro.study import baselines
+
+INELIGIBLE = ("protocol.", "front_end.short=drop", "front_end.tail", "training.class_weights")
+
+
+class Change(NamedTuple):
+    """One value of one field that the paper leaves open."""
+
+    reading: Reading
+    value: Any
+    meaning: str
+
+    @property
+    def eligible(self) -> bool:
+        """Tell whether it may be chosen by its training loss."""
+        return not f"{self.reading.field}={self.value}".startswith(INELIGIBLE)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the systems that a study compares.
+
+    Args:
+        name: within its study.
+        experiment: everything that decides its results but corpus, held-out speaker and seed.
+        corpus: its own, where the study makes one; by default that of the run.
+        against: the variant of which it changes one thing, if it does.
+        change: what it changes, if that is a reading.
+        attends: where its network looks is measured as well.
+        system: one of `baselines.SYSTEMS`, where it is no network.
+    """
+
+    name: str
+    experiment: Experiment
+    corpus: str | None = None
+    against: str | None = None
+    change: Change | None = None
+    attends: bool = False
+    system: str | None = None
+
+
+class Study(NamedTuple):
+    """A study.
+
+    Args:
+        grid: from a preset's name and experiment to the variants, the default first.
+        second: from them, and the training loss of each, to those that it decides on by the losses.
+        own_corpora: its variants bring their corpora.
+        networks: it trains any.
+    """
+
+    grid: Callable[[str, Experiment], list[Variant]]
+    second: Callable[[Sequence[Variant], Mapping[str, float]], list[Variant]] | None = None
+    own_corpora: bool = False
+    networks: bool = True
+
+
+def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str, Variant]:
+    """Return what a study compares, by name.
+
+    Raises:
+        ReproError: there is no such study or preset, or an override does not fit.
+    """
+    if study not in STUDIES:
+        raise ReproError(f"no study {study!r}: choose one of {', '.join(STUDIES)}")
+
+    def changed(experiment: Experiment) -> Experiment:
+        for assignment in overrides:
+            experiment = experiment.override(assignment)
+        return experiment
+
+    grid = STUDIES[study].grid(preset, changed(config.preset(preset)))
+    if STUDIES[study].own_corpora:  # which sets training and folds itself
+        grid = [replace(v, experiment=changed(v.experiment)) for v in grid]
+    for variant in grid:
+        if not variant.system:
+            check_network(variant.experiment.network)
+    return {variant.name: variant for variant in grid}
+
+
+@cache
+def known(study: str) -> Mapping[str, Variant]:
+    """Return the variants that a study has under any preset, as `paper` has them if it does."""
+    return {name: v for preset in config.PRESETS for name, v in variants(study, preset).items()}
+
+
+def short_name(variant: str) -> str:
+    """Return a variant's name as pages show it: without the section of its field, 10x2 as 10×2."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", re.sub(r"^[a-z_]+\.", "", variant))
+
+
+# Fig. 2 ------------------------------------------------------------------------------------------
+
+# Heights at the fixed width and widths at the fixed height.
+SWEEPS = {
+    "smoke": ((2, 10), (2, 8)),
+    "demo": ((2, 10, 40), (2, 8, 30)),
+    "coarse": ((2, 10, 40, 100), (2, 8, 30, 80)),
+    "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
+    "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
+}
+
+
+def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
+    """Return the sweep of Fig. 2: heights at width 2, then widths at height 2.
+
+    Where a preset lets Conv1 skip positions, it skips no more than the smallest filter covers: if
+    it did, a larger filter would be better for seeing rows or frames that a smaller one never sees.
+    """
+    heights, widths = SWEEPS[preset]
+    stride = base.network.stride
+    if preset not in config.SHOWCASES:
+        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
+    shapes = [(h, paper.SWEEP_FIXED) for h in heights]
+    shapes += [(paper.SWEEP_FIXED, w) for w in widths]
+    return [
+        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, stride)))
+        for shape in dict.fromkeys(shapes)
+    ]
+
+
+def one_layer(network: Network, shape: Shape, stride: Shape) -> Network:
+    """Return the network of Section 3.2: one stem of 16 channels, no trunk, GAP."""
+    return replace(
+        network,
+        pooling="gap",
+        stems=(shape,),
+        stem_channels=paper.SWEEP_CHANNELS,
+        trunk=(),
+        stride=stride,
+    )
+
+
+def _name(shape: Shape) -> str:
+    height, width = shape
+    return f"{height}x{width}"
+
+
+# Fig. 2 over planted signals ---------------------------------------------------------------------
+
+
+class Extent(NamedTuple):
+    """How much of the study `recovery` a preset runs."""
+
+    scales: tuple[Scale, ...]
+    heights: tuple[int, ...]
+    widths: tuple[int, ...]
+    folds: int | None
+    epochs: int
+    skip: int  # step of Conv1 along the axis that is not swept
+
+
+RECOVERY_BATCH = 16
+FEW = tuple(scale for scale in planted.SCALES if scale.text in ("80 ms", "100 Hz"))
+HEIGHTS = tuple(h for h in paper.SWEEP_HEIGHTS if h <= 40)
+WIDTHS = tuple(w for w in paper.SWEEP_WIDTHS if w <= 30)
+MEASURE = Extent(planted.SCALES, HEIGHTS, WIDTHS, 5, paper.EPOCHS, 25)
+EXTENTS = {
+    "smoke": Extent(FEW, (2, 20), (2, 16), 2, 10, 25),
+    "demo": Extent(FEW, (2, 10, 20), (2, 8, 16), 2, 25, 25),
+    "coarse": MEASURE,
+    "quick": MEASURE,
+    "paper": Extent(planted.SCALES, paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS, None, paper.EPOCHS, 1),
+}
+
+
+def recovery(preset: str, base: Experiment) -> list[Variant]:
+    """Return the sweep of widths for each planted time, and of heights for each frequency.
+
+    The network is that of Section 3.2. The preset `paper` trains it with the paper's rates and
+    number of epochs, in batches of 16 instead of 64, because a planted corpus is small and the
+    paper's batches would end training after a fifth of the steps. To save time the presets below
+    `paper` let Conv1 step over positions along the axis that is not swept (every pattern is
+    repeated along it); along the axis that is swept it always steps by one.
+    """
+    extent = EXTENTS[preset]
+    training = replace(
+        base.training,
+        epochs=extent.epochs,
+        batch_size=RECOVERY_BATCH,
+        milestones=scaled_milestones(extent.epochs),
+        max_segments=None,
+    )
+    base = replace(base, training=training, protocol=replace(base.protocol, max_folds=extent.folds))
+    found = []
+    for scale in extent.scales:
+        in_time = scale.unit == "ms"
+        stride = (extent.skip, 1) if in_time else (1, extent.skip)
+        for size in extent.widths if in_time else extent.heights:
+            shape = (paper.SWEEP_FIXED, size) if in_time else (size, paper.SWEEP_FIXED)
+            experiment = replace(base, network=one_layer(base.network, shape, stride))
+            found.append(Variant(f"{scale.text}, {_name(shape)}", experiment, scale.corpus))
+    return found
+
+
+# Table 1, and one change at a time ---------------------------------------------------------------
 
 DEFAULT = "default"
 BEST = "best readings"
@@ -41,7 +248,6 @@ BEST = "best readings"
 TO_THE_LETTER = {"gap": "gap", "bilinear": "bilinear", DEFAULT: "attention"}
 AT_ITS_BEST = {f"{BEST}, {pooling}": pooling for pooling in paper.TABLE_1}
 TRAINED_AS_DEFAULT = "protocol.score=logits"  # changes only how the same network is tested
-INELIGIBLE = ("protocol.", "front_end.short=drop", "front_end.tail", "training.class_weights")
 
 # What a paper may do that makes its numbers better without a better network, and in what words.
 TRAPS = {
@@ -63,12 +269,17 @@ FEW_READINGS = (
 FEW_TRAPS = ("protocol.folds=random", "protocol.epoch=best-on-test", "front_end.short=drop")
 
 
-class Change(NamedTuple):
-    """One value of one field that the paper leaves open."""
+def poolings(preset: str, base: Experiment) -> list[Variant]:
+    """Return the same network under each pooling."""
+    return [
+        Variant(name, base.with_field("network.pooling", name), attends=_attends(name, base))
+        for name in POOLINGS
+    ]
 
-    reading: Reading
-    value: Any
-    meaning: str
+
+def _attends(pooling: str, base: Experiment) -> bool:
+    # Scores of the best epoch are not those of the network that is left in the end.
+    return pooling == "attention" and base.protocol.epoch == "last"
 
 
 def changes(base: Experiment) -> dict[str, Change]:
@@ -89,23 +300,55 @@ def changes(base: Experiment) -> dict[str, Change]:
     return found
 
 
-def readings(preset: str, base: Experiment) -> dict[str, Experiment]:
+def readings(preset: str, base: Experiment) -> list[Variant]:
     """Return the three poolings by the default readings, then one change at a time.
-
-    The changes are made to the attention network, that of the bilinear norm to the bilinear one.
 
     Args:
         preset: name of the preset; those of `config.SHOWCASES` make a few of the changes only.
         base: the preset's experiment.
     """
-    grid = _with_default(base)
-    for name, (reading, value, _) in changes(grid[DEFAULT]).items():
+    letter = {name: base.with_field("network.pooling", p) for name, p in TO_THE_LETTER.items()}
+    default = Variant(DEFAULT, letter.pop(DEFAULT), attends=_attends("attention", base))
+    grid = [default, *(Variant(*of_pooling) for of_pooling in letter.items())]
+    for name, change in changes(default.experiment).items():
         if preset not in config.SHOWCASES or name in FEW_READINGS:
-            grid[name] = grid[against(name)].with_field(reading.field, value)
+            field = change.reading.field
+            against = "bilinear" if field == "network.bilinear_norm" else DEFAULT
+            experiment = letter.get(against, default.experiment).with_field(field, change.value)
+            grid.append(Variant(name, experiment, against=against, change=change))
     return grid
 
 
-def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
+def best_readings(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Variant]:
+    """Put the readings together that train best, and return each pooling under them.
+
+    Args:
+        grid: what `readings` gave.
+        losses: the loss of the last epoch, averaged over folds, by variant.
+    """
+    best = next(v.experiment for v in grid if v.name == DEFAULT)
+    for change in chosen(grid, losses):
+        best = best.with_field(change.reading.field, change.value)
+    return [
+        Variant(name, best.with_field("network.pooling", pooling))
+        for name, pooling in AT_ITS_BEST.items()
+    ]
+
+
+def chosen(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Change]:
+    """Return the change of each field with the lowest training loss, if below the default's."""
+    lowest: dict[str, tuple[float, Change]] = {}
+    for variant in grid:
+        change, against = variant.change, variant.against
+        if change and against and change.eligible and variant.name in losses:
+            field = change.reading.field
+            to_beat = lowest[field][0] if field in lowest else losses[against]
+            if losses[variant.name] < to_beat:
+                lowest[field] = losses[variant.name], change
+    return [change for _, change in lowest.values()]
+
+
+def protocol(preset: str, base: Experiment) -> list[Variant]:
     """Return the default and each trap that is not the default already.
 
     A trap is a way with speakers, epochs or utterances that may make numbers better without a
@@ -115,227 +358,27 @@ def protocol(preset: str, base: Experiment) -> dict[str, Experiment]:
         preset: name of the preset; those of `config.SHOWCASES` set a few of the traps only.
         base: the preset's experiment.
     """
-    names = FEW_TRAPS if preset in config.SHOWCASES else TRAPS
-    changed = {name: base.override(name) for name in names}
-    return {DEFAULT: base} | {name: e for name, e in changed.items() if e != base}
+    default = Variant(DEFAULT, base, attends=_attends(base.network.pooling, base))
+    traps = FEW_TRAPS if preset in config.SHOWCASES else TRAPS
+    changed = [Variant(name, base.override(name), against=DEFAULT) for name in traps]
+    return [default, *(variant for variant in changed if variant.experiment != base)]
 
 
-def short_name(variant: str) -> str:
-    """Return a variant's name as pages show it: without the section of its field, 10x2 as 10×2."""
-    return re.sub(r"(?<=\d)x(?=\d)", "×", re.sub(r"^[a-z_]+\.", "", variant))
+def without_networks(preset: str, base: Experiment) -> list[Variant]:
+    """Return the baselines: of a preset, only what decides the folds has a bearing on them."""
+    experiment = Experiment(
+        front_end=FrontEnd(short=base.front_end.short),
+        network=Network(stems=(), trunk=()),
+        protocol=base.protocol,
+    )
+    return [Variant(name, experiment, system=name) for name in baselines.SYSTEMS]
 
 
-def against(variant: str) -> str:
-    """Return the variant that a change is compared with."""
-    return "bilinear" if variant.startswith("network.bilinear_norm=") else DEFAULT
-
-
-def best_readings(base: Experiment, losses: Mapping[str, float]) -> dict[str, Experiment]:
-    """Put the readings together that train best, and return each pooling under them.
-
-    Args:
-        base: what `readings` was given.
-        losses: the loss of the last epoch, averaged over folds, by variant.
-    """
-    best = base
-    for reading, value in chosen(base, losses).items():
-        best = best.with_field(reading, value)
-    return {
-        name: best.with_field("network.pooling", pooling) for name, pooling in AT_ITS_BEST.items()
-    }
-
-
-def chosen(base: Experiment, losses: Mapping[str, float]) -> dict[str, Any]:
-    """Return the fields whose best value by training loss is not the default, with that value."""
-    lowest: dict[str, tuple[float, Any]] = {}
-    for name, (reading, value, _) in changes(_with_default(base)[DEFAULT]).items():
-        if name not in losses or not eligible(name):
-            continue
-        to_beat, _ = lowest.get(reading.field, (losses[against(name)], None))
-        if losses[name] < to_beat:
-            lowest[reading.field] = losses[name], value
-    return {field: value for field, (_, value) in lowest.items()}
-
-
-def eligible(variant: str) -> bool:
-    """Tell whether a change may be chosen by its training loss."""
-    return not variant.startswith(INELIGIBLE)
-
-
-def poolings(base: Experiment) -> dict[str, Experiment]:
-    """Return the same network under each pooling."""
-    return {name: base.with_field("network.pooling", name) for name in get_args(config.Pooling)}
-
-
-def _with_default(base: Experiment) -> dict[str, Experiment]:
-    """Return the same network under each pooling; attention, first, is called the default."""
-    of = poolings(base)
-    return {DEFAULT: of.pop("attention")} | of
-
-
-# Fig. 2 and its proof
-
-# Heights at the fixed width and widths at the fixed height.
-SWEEPS = {
-    "smoke": ((2, 10), (2, 8)),
-    "demo": ((2, 10, 40), (2, 8, 30)),
-    "coarse": ((2, 10, 40, 100), (2, 8, 30, 80)),
-    "quick": ((2, 10, 40, 100), (2, 8, 30, 80)),
-    "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
+STUDIES = {
+    "filter-shapes": Study(filter_shapes),
+    "pooling": Study(poolings),
+    "readings": Study(readings, second=best_readings),
+    "protocol": Study(protocol),
+    "recovery": Study(recovery, own_corpora=True),
+    "baselines": Study(without_networks, networks=False),
 }
-
-
-def filter_shapes(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """One stem of 16 channels, no trunk, GAP: heights at width 2, then widths at height 2.
-
-    Where a preset lets Conv1 skip positions, it skips no more than the smallest filter covers: if
-    it did, a larger filter would be better for seeing rows or frames that a smaller one never sees.
-    """
-    heights, widths = SWEEPS[preset]
-    stride = base.network.stride
-    if preset not in config.SHOWCASES:
-        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
-    shapes: list[Shape] = [(h, paper.SWEEP_FIXED) for h in heights]
-    shapes += [(paper.SWEEP_FIXED, w) for w in widths]
-    return {
-        f"{height}x{width}": replace(
-            base,
-            network=replace(
-                base.network,
-                pooling="gap",
-                stems=((height, width),),
-                stem_channels=paper.SWEEP_CHANNELS,
-                trunk=(),
-                stride=stride,
-            ),
-        )
-        for height, width in shapes
-    }
-
-
-BATCH_SIZE = 16
-
-
-STEP = {"ms": round(1000 * paper.SHIFT_SECONDS), "Hz": paper.BIN_HZ}  # one step of a filter's side
-
-
-VARIANT = re.compile(r"(?P<size>\d+) (?P<unit>ms|Hz), (?P<height>\d+)x(?P<width>\d+)")
-
-
-class Plan(NamedTuple):
-    """How much of the study a preset runs."""
-
-    scales: tuple[Scale, ...]
-    heights: tuple[int, ...]
-    widths: tuple[int, ...]
-    folds: int | None
-    epochs: int
-    skip: int  # step of Conv1 along the axis that is not swept
-
-
-FEW = tuple(scale for scale in planted.SCALES if scale.text in ("80 ms", "100 Hz"))
-
-
-HEIGHTS = tuple(h for h in paper.SWEEP_HEIGHTS if h <= 40)
-
-
-WIDTHS = tuple(w for w in paper.SWEEP_WIDTHS if w <= 30)
-
-
-MEASURE = Plan(planted.SCALES, HEIGHTS, WIDTHS, 5, paper.EPOCHS, 25)
-
-
-PLANS = {
-    "smoke": Plan(FEW, (2, 20), (2, 16), 2, 10, 25),
-    "demo": Plan(FEW, (2, 10, 20), (2, 8, 16), 2, 25, 25),
-    "coarse": MEASURE,
-    "quick": MEASURE,
-    "paper": Plan(planted.SCALES, paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS, None, paper.EPOCHS, 1),
-}
-
-
-def recovery(preset: str, base: Experiment) -> dict[str, Experiment]:
-    """Return the sweep of widths for each planted time, and of heights for each frequency."""
-    plan = PLANS[preset]
-    experiments = {}
-    for scale in plan.scales:
-        in_time = scale.unit == "ms"
-        for size in plan.widths if in_time else plan.heights:
-            shape = (paper.SWEEP_FIXED, size) if in_time else (size, paper.SWEEP_FIXED)
-            network = replace(
-                base.network,
-                pooling="gap",
-                stems=(shape,),
-                stem_channels=paper.SWEEP_CHANNELS,
-                trunk=(),
-                stride=(plan.skip, 1) if in_time else (1, plan.skip),
-            )
-            training = replace(
-                base.training,
-                epochs=plan.epochs,
-                batch_size=BATCH_SIZE,
-                milestones=scaled_milestones(plan.epochs),
-                max_segments=None,
-            )
-            protocol = replace(base.protocol, max_folds=plan.folds)
-            experiments[f"{scale.text}, {shape[0]}x{shape[1]}"] = replace(
-                base, network=network, training=training, protocol=protocol
-            )
-    return experiments
-
-
-def corpus_of(variant: str) -> str | None:
-    """Return the corpus of a variant, such as `planted-40ms`; None for those of other studies."""
-    return scale_of(variant).corpus if VARIANT.fullmatch(variant) else None
-
-
-def scale_of(variant: str) -> Scale:
-    """Return what is planted for a variant of this study."""
-    name = _parts(variant)
-    return planted.BY_TEXT[f"{name['size']} {name['unit']}"]
-
-
-def reach_of(variant: str) -> int:
-    """Return how far the filter of a variant of this study reaches, in ms or Hz, see `sweeps`."""
-    name = _parts(variant)
-    return STEP[name["unit"]] * int(name["width" if name["unit"] == "ms" else "height"])
-
-
-def _parts(variant: str) -> re.Match[str]:
-    name = VARIANT.fullmatch(variant)
-    if not name:
-        raise ValueError(f"no variant of the recovery study: {variant}")
-    return name
-
-
-STUDIES: dict[str, Callable[[str, Experiment], dict[str, Experiment]]] = {
-    "filter-shapes": filter_shapes,
-    "pooling": lambda _, base: poolings(base),
-    "readings": readings,
-    "protocol": protocol,
-    "recovery": recovery,
-    "baselines": baselines.grid,
-}
-
-
-def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str, Experiment]:
-    """Return what a study compares: an experiment for each variant, by name.
-
-    Raises:
-        ReproError: there is no such study or preset, or an override does not fit.
-    """
-    if study not in STUDIES:
-        raise ReproError(f"no study {study!r}: choose one of {', '.join(STUDIES)}")
-
-    def changed(experiment: Experiment) -> Experiment:
-        for assignment in overrides:
-            experiment = experiment.override(assignment)
-        return experiment
-
-    grid = STUDIES[study](preset, changed(config.preset(preset)))
-    if study == "recovery":  # which sets training and folds itself
-        grid = {variant: changed(experiment) for variant, experiment in grid.items()}
-    if study != "baselines":
-        for variant in grid.values():
-            check_network(variant.network)
-    return grid

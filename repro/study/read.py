@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from repro import results
-from repro.corpora import BUILT_IN, corpus_hash
+from repro.corpora import corpus_hash
 from repro.errors import NoResultsError, ReproError
-from repro.study.grids import variants
-from repro.study.plan import applicable, second_stage
+from repro.results import Results
+from repro.study.grids import STUDIES, variants
+from repro.study.ledger import Ledger, Record, fold_of, open_ledger
+from repro.study.plan import Run, prepare
 from repro.study.run import run
 
 
-def read(
-    study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
-) -> results.Results:
-    """Read from a results file what `run` with these arguments trains.
-
-    A file may also hold other studies, other settings, and earlier states of the corpus. Equal
-    settings that were trained under the name of another preset are the same experiment: here they
-    have the name that is asked for.
-
-    Raises:
-        ReproError: the corpus or the results file cannot be read.
-    """
-    grid, tables, _ = applicable(variants(study, preset), corpus, root)
-    grid |= second_stage(study, grid, tables, results_file)
-    found = results.read(
-        results_file,
-        study={study},
-        key={experiment.key for experiment in grid.values()},
-        corpus_hash={corpus_hash(table) for table in tables.values()},
-    )
-    return results.Results(*(t if t.empty else t.assign(preset=preset) for t in found))
-
-
-def collect(
-    study: str,
-    *,
-    corpus: str,
-    root: str | Path | None,
-    preset: str,
-    results_file: str | Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    seeds: int = 1,
-    only: str | None = None,
-) -> results.Results:
-    """Give a study's results: train what is missing, and read them.
+def collect(asked: Run) -> Results:
+    """Return a study's results: train what is missing, and read them.
 
     A corpus that needs a folder and has none (`root` is None) is not at hand: then what the results
     file holds under the name of the preset is all there is, finished or not. Without a results
-    file, results go to a folder that is removed again. The other arguments are those of `run`.
+    file, results go to a folder that is removed again.
 
     Raises:
         NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
@@ -61,59 +30,58 @@ def collect(
             the corpus, the file holds the study on two states of it or with two settings.
     """
     with tempfile.TemporaryDirectory() as folder:
-        if results_file is None or at_hand(corpus, root):
-            if study == "recovery":
-                corpus, root = "synthetic", None
-            results_file = results_file or Path(folder) / "results.jsonl"
-            run(
-                study,
-                corpus=corpus,
-                root=root,
-                preset=preset,
-                results_file=results_file,
-                device=device,
-                precision=precision,
-                seeds=seeds,
-                only=only,
-            )
-        found = held(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
-    return found if only is None else found.where(variant=only)
+        if asked.results is None:
+            asked = replace(asked, results=Path(folder) / "results.jsonl")
+        if asked.at_hand:
+            run(asked)
+        return held(asked)
 
 
-def at_hand(corpus: str, root: str | Path | None) -> bool:
-    """Tell whether a corpus can be read: it is built in, or its folder is named."""
-    return corpus in BUILT_IN or root is not None
+def held(asked: Run) -> Results:
+    """Return what a results file holds of a study, as `collect` does, but train nothing.
 
-
-def held(
-    study: str, *, corpus: str, root: str | Path | None, preset: str, results_file: str | Path
-) -> results.Results:
-    """Give what a results file holds of a study, as `collect` does, but train nothing.
+    A file may also hold other studies, other settings, and earlier states of the corpus. What was
+    trained alike for another study or preset counts: here it has the names that are asked for.
 
     Raises:
         NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
         ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
             holds the study on two states of it or with two settings.
     """
-    if at_hand(corpus, root):
-        return read(study, corpus=corpus, root=root, preset=preset, results_file=results_file)
-    return _read_alone(study, corpus, preset, Path(results_file))
+    assert asked.results is not None
+    ledger = open_ledger(asked.results)
+    if not asked.at_hand:
+        return _held_alone(asked, ledger)
+    plan = prepare(asked)
+    grid = [*plan.grid.values(), *plan.second_stage(ledger)]
+    hashes = {corpus_hash(table) for table in plan.tables.values()}
+    return results.tables(
+        record
+        for variant in grid
+        for record in ledger.of(asked.study, asked.setting, variant, hashes)
+    )
 
 
-def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> results.Results:
+def _held_alone(asked: Run, ledger: Ledger) -> Results:
     """Read a study from a results file where its corpus is not at hand to compare with."""
-    wanted: dict[str, set[str]] = {"study": {study}, "preset": {preset}}
-    if study != "recovery":  # which has corpora of its own
-        wanted["corpus"] = {corpus}
-    found = results.read(results_file, **wanted) if os.path.exists(results_file) else None
-    if found is None or found.folds.empty:
-        on, options = f" on {corpus}", f" --corpus {corpus} --root DIR"
-        if study == "recovery":
+    own_corpora = STUDIES[asked.study].own_corpora
+    found = results.tables(
+        line
+        for line in counted(ledger, asked.study, asked.setting)
+        if (own_corpora or line["corpus"]["name"] == asked.corpus)
+        and asked.only in (None, line["variant"])
+    )
+    if found.folds.empty:
+        on, options = f" on {asked.corpus}", f" --corpus {asked.corpus} --root DIR"
+        if own_corpora:
             on = options = ""
-        command = f"`repro run {study}{options} --preset {preset} --results {study}.jsonl`"
+        command = (
+            f"`repro run {asked.study}{options} --preset {asked.preset} "
+            f"--results {asked.study}.jsonl`"
+        )
         raise NoResultsError(
-            f"The study `{study}` has not been run{on} with the preset `{preset}`: {command} runs "
-            f"it, and `repro results merge` puts it together with {results_file}"
+            f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
+            f"{command} runs it, and `repro results merge` puts it together with {asked.results}"
         )
     labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
@@ -121,7 +89,30 @@ def _read_alone(study: str, corpus: str, preset: str, results_file: Path) -> res
         if (folds.groupby(of)[what].nunique() > 1).any():
             mixed = "states of the corpus" if what == "corpus_hash" else "settings of one variant"
             raise ReproError(
-                f"{results_file}: {study}, {preset}, holds folds of several {mixed}; move those "
-                "that should not count out of the file"
+                f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
+                "move those that should not count out of the file"
             )
     return found
+
+
+def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
+    """Return the lines of a study and preset, with what only counts their scores differently.
+
+    Variants that are trained as others are have no line of their own: here they have one for each
+    fold of the others.
+
+    Args:
+        ledger: all lines of the file.
+        study: its name.
+        setting: the preset with its overrides, as lines name it.
+    """
+    lines = [r for r in ledger.records if (r["study"], r["preset"]) == (study, setting)]
+    hashes = {record["corpus"]["hash"] for record in lines}
+    preset, *overrides = re.split(r", (?=[a-z_]+\.[a-z_]+=)", setting)
+    try:
+        grid = variants(study, preset, overrides)
+    except ReproError:  # of another version, or the user's own
+        return lines
+    found = [line for v in grid.values() for line in ledger.of(study, setting, v, hashes)]
+    there = {(line["variant"], *fold_of(line)) for line in found}
+    return found + [line for line in lines if (line["variant"], *fold_of(line)) not in there]

@@ -80,7 +80,7 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         rows += train(ATTENTION, config.Network(), [*ladder, TRAINER])
         for shape in SWEEP:
             title = ALONE.format(short_name(shape))
-            rows += train(title, shapes[shape].network, [TEXTBOOK, TRAINER])
+            rows += train(title, shapes[shape].experiment.network, [TEXTBOOK, TRAINER])
     machine = {"device": processor(), "threads": torch.get_num_threads()}
     if where.device.type == "cuda":
         machine["device"] = torch.cuda.get_device_name()

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -27,33 +27,22 @@ from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.device import Precision, choose_device, enough_memory, give_back_memory
 from repro.results.provenance import made_by
-from repro.study import grids
-from repro.study.plan import (
-    Source,
-    Task,
-    applicable,
-    input_of,
-    keeps_maps,
-    missing,
-    plan,
-    precision_of,
-    second_stage,
-    trained_alike,
-    training_of,
-)
+from repro.study.ledger import Ledger, open_ledger
+from repro.study.plan import Run, Tables, Task, missing, prepare, source_of
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 # Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
-LOSS_BYTES, UTTERANCE_BYTES, MAPS_BYTES = 10, 90, 60_000
+LOSS_BYTES, UTTERANCE_BYTES, MAPS_BYTES = 10, 120, 60_000
 UTTERANCES = 8  # that are read for the measurement
+ANY_SCORES: dict[str, list[Any]] = {n: [] for n in (*paper.EMOTIONS, *results.COUNTED)}
 ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
 
 
 class Row(NamedTuple):
     """A study, and its folds of all variants and seeds.
 
-    Done is what the results file holds, or an earlier study trains with the very same settings.
-    What has no network (`baselines`) takes no time worth measuring.
+    Done is what needs no training: the results file holds it, or another of these studies trains
+    the same network. What has no network (`baselines`) takes no time worth measuring.
 
     Args:
         study: its name.
@@ -110,64 +99,44 @@ class Estimate:
         return "\n".join([*lines, "nothing was trained"])
 
 
-def survey(
-    studies: Iterable[str],
-    *,
-    corpus: str,
-    root: str | Path | None,
-    preset: str,
-    results_file: str | Path,
-    device: str = "auto",
-    precision: str = "auto",
-    seeds: int = 1,
-    overrides: Sequence[str] = (),
-    say: Callable[[str], None] | None = None,
-) -> Estimate:
+def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Estimate:
     """Count what is missing of some studies, and measure what it would take.
 
     Args:
-        studies: their names, in the order in which they would run.
-        corpus: as in `study.run`, and so are the others.
-        root: folder of the corpus.
-        preset: name of the preset.
-        results_file: file that may hold some of the folds; it need not exist, and is only read.
-        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
-        precision: `fp32`, `bf16`, or `auto`: for each study that of its folds in the file; if there
-            are none, float32.
-        seeds: how many seeds, counted from 0.
-        overrides: `FIELD=VALUE` texts that change the preset.
+        runs: what would run, in this order, into one results file; it need not exist, and is only
+            read.
         say: called with a line about what is being measured; by default nobody is told.
 
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
-    where = choose_device(device)
+    path = runs[0].results
+    assert path is not None
+    where = choose_device(runs[0].device)
     meters: dict[Precision, Meter] = {}
-    exists = os.path.exists(results_file)
-    lines = results.read_lines(results_file) if exists else []
-    trained: set[tuple[Any, ...]] = {training_of(line) for line in lines}
+    held = open_ledger(path, runs[0].study if len(runs) == 1 else None)
+    planned = Ledger(held.records)
     rows, memory, disk = [], 0, 0
     refusals: dict[str, str] = {}
-    for name in studies:
-        grid = grids.variants(name, preset, overrides)
-        own = name == "recovery"  # whose signals are its own
-        of, folder = ("synthetic", None) if own else (corpus, root)
-        grid, tables, refused = applicable(grid, of, folder)
-        refusals |= refused
-        run_name = ", ".join([preset, *overrides])
-        planned = [] if name == "baselines" else plan(name, run_name, grid, tables, seeds)
-        how = precision_of(planned, results_file, precision)
+    for run in runs:
+        plan = prepare(run)
+        refusals |= plan.refused
+        how = plan.precision(held)
         meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
-        grid |= second_stage(name, grid, tables, results_file)  # if it can be known yet
-        tasks = plan(name, run_name, grid, tables, seeds)
-        lacking = missing(tasks, results_file)
-        networks = [] if name == "baselines" else lacking
-        networks = [task for task in networks if _is_new(task, trained)]
-        left = len(lacking if name == "baselines" else networks)
-        seconds = meter.seconds(networks, tables)
-        rows.append(Row(name, len(grid), len(tasks), len(tasks) - left, left, seconds))
-        memory = max([memory, *(meter.memory(task, tables) for task in networks)])
-        disk += sum(map(_line_bytes, lacking))
+        tasks = plan.tasks()
+        tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
+        left = missing(tasks, planned)
+        networks = [task for task in left if not task.variant.system]
+        seconds = meter.seconds(networks, plan.tables)
+        variants = len({task.variant.name for task in tasks})
+        rows.append(
+            Row(run.study, variants, len(tasks), len(tasks) - len(left), len(left), seconds)
+        )
+        memory = max([memory, *(meter.memory(task, plan.tables) for task in networks)])
+        disk += sum(map(_line_bytes, left))
+        for task in left:  # which a later study need not train again
+            maps = {"attention": None} if task.variant.attends else {}
+            planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
     return Estimate(
         rows,
         memory,
@@ -175,7 +144,7 @@ def survey(
         refusals,
         "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0)),
         _memory_of(where),
-        _free(Path(results_file)),
+        _free(Path(path)),
     )
 
 
@@ -196,14 +165,14 @@ class Meter:
         self.speeds: dict[tuple[Network, int], Speed] = {}
         self.readings: dict[FrontEnd, tuple[float, float]] = {}
 
-    def seconds(self, tasks: Sequence[Task], tables: dict[Source, pd.DataFrame]) -> float:
+    def seconds(self, tasks: Sequence[Task], tables: Tables) -> float:
         """Return what tasks take one after the other, reading the corpus included."""
         total = 0.0
-        for (source, front_end), group in groupby(tasks, input_of):
+        for (source, _), group in groupby(tasks, lambda task: task.inputs):
             samples = tables[source]["samples"]
-            read, cut = self.reading(tables[source], front_end)
-            total += read * samples.sum()
-            for task in group:
+            for number, task in enumerate(group):
+                read, cut = self.reading(tables[source], task.experiment.front_end)
+                total += 0 if number else read * samples.sum()
                 training, scored_at = task.experiment.training, task.experiment.protocol.epoch
                 train, test = _segments(task, tables[source])
                 speed = self.speed(task, train)
@@ -212,13 +181,13 @@ class Meter:
                 total += cut * samples.iloc[task.fold.test].sum()
         return total
 
-    def memory(self, task: Task, tables: dict[Source, pd.DataFrame]) -> int:
+    def memory(self, task: Task, tables: Tables) -> int:
         """Return the bytes that a task takes on the device.
 
         The corpus lies there as segments, and a training set with a scale of its own as a copy. The
         rest is what the network knows of the segments beforehand, and what it computes with.
         """
-        source, front_end = input_of(task)
+        source, front_end = source_of(task.variant), task.experiment.front_end
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
         train, _ = _segments(task, tables[source])
         segments = corpus + (train if front_end.scale == "training-set" else 0)
@@ -326,15 +295,6 @@ def size(count: int) -> str:
     return f"{count / 1000:.0f} kB"
 
 
-def _is_new(task: Task, trained: set[tuple[Any, ...]]) -> bool:
-    """Tell whether a fold has to be trained, and count it as trained from now on."""
-    itself = results.identity(task.heading)
-    # Maps are measured in training: another study's fold has none, see `without_twins`.
-    new = trained.isdisjoint({itself} if keeps_maps(task) else trained_alike(task))
-    trained |= {itself, training_of(task.heading)}
-    return new
-
-
 def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:
     """Count the segments that a task trains on and those that it is tested on."""
     front_end, most = task.experiment.front_end, task.experiment.training.max_segments
@@ -352,7 +312,7 @@ def _line_bytes(task: Task) -> int:
     """Return about how long a fold's line of the results file is."""
     line = len(json.dumps(task.heading)) + LOSS_BYTES * task.experiment.training.epochs
     line += UTTERANCE_BYTES * len(task.fold.test)
-    return line + (MAPS_BYTES if keeps_maps(task) else 0)
+    return line + (MAPS_BYTES if task.variant.attends else 0)
 
 
 def _peak(device: torch.device) -> int:

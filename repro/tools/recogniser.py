@@ -15,7 +15,7 @@ import os
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,14 +33,14 @@ from repro.device import Precision, choose_device, choose_precision, enough_memo
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
 from repro.results import files
-from repro.study import read
-from repro.study.checkpoint import Checkpoint, checksum, same_form
+from repro.study.checkpoint import Checkpoint, checksum, discard, path_of, same_form
 from repro.study.run import run
+from repro.trainer import State
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from repro.study.plan import Progress
+    from repro.study.plan import Progress, Run
 else:
     DataFrame = Any  # pandas loads in half a second, and recognising needs none of it
 
@@ -88,8 +88,8 @@ def train(
     *,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
-    on_epoch: Callable[[int], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    resume: Callable[[State], None] | None = None,
+    on_epoch: Callable[[State], None] | None = None,
 ) -> Recogniser:
     """Train one network on every speaker of a corpus.
 
@@ -100,8 +100,8 @@ def train(
         experiment: which network, and how it is trained.
         device: where to train.
         precision: `fp32` or `bf16`.
-        on_epoch: called with the number of each finished epoch, from 1.
-        checkpoint: where to go on from, if it holds something, and where to keep each epoch's end.
+        resume: see `trainer.fit`.
+        on_epoch: see `trainer.fit`.
 
     Raises:
         ReproError: the network has no stem or leaves too little of a map, or is too large for a
@@ -127,8 +127,8 @@ def train(
             seed=seed,
             device=device,
             precision=precision,
+            resume=resume,
             on_epoch=on_epoch,
-            checkpoint=checkpoint,
         )
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
@@ -138,29 +138,17 @@ def train(
     return Recogniser(network.cpu().eval(), experiment, training.limits, card)
 
 
-def train_and_save(
-    path: str | Path,
-    *,
-    corpus: str = "synthetic",
-    root: str | Path | None = None,
-    preset: str = "demo",
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-) -> Recogniser:
-    """Train the attention network on all speakers of a corpus and save it with its estimate.
+def train_and_save(path: str | Path, asked: Run, progress: Progress | None = None) -> Recogniser:
+    """Train a network on all speakers of a corpus and save it with its estimate.
 
     The folds of the same settings are trained first, and kept beside the model under the ending
     `.folds.jsonl`. The same call goes on where an interrupted one stopped.
 
     Args:
         path: model file to write.
-        corpus: name of the corpus.
-        root: its folder; None for the built-in corpus.
-        preset: one of `config.PRESETS`.
-        device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
-        precision: `fp32`, `bf16` or `auto`, as in `study.run`; the model has that of its folds.
-        progress: as in `study.run`.
+        asked: the run of these folds: of one variant of a study, `only`; whatever file it names for
+            its results. The model has the precision of its folds.
+        progress: as in `study.run.run`.
 
     Returns:
         What is saved; its card also has `estimate` of the folds, as `held-out speakers`, and what
@@ -170,47 +158,44 @@ def train_and_save(
         ReproError: something in the corpus, the settings or the file of the folds is wrong, a
             network could not be trained, see `train`, or the model cannot be written.
     """
-    from repro import config, corpora
+    from repro import corpora
     from repro.results.provenance import lasting, made_by
-    from repro.study import checkpoint
+    from repro.study.read import held
 
     path = Path(path)
     if os.path.isdir(path):
         raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
-    folds = path.with_suffix(".folds.jsonl")
-    run(
-        "pooling",
-        corpus=corpus,
-        root=root,
-        preset=preset,
-        results_file=folds,
-        device=device,
-        precision=precision,
-        progress=progress,
-        only="attention",
-    )
-    tested = read.read("pooling", corpus=corpus, root=root, preset=preset, results_file=folds)
-    where = choose_device(device)
+    [variant] = asked.grid().values()
+    asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
+    run(asked, progress)
+    tested = held(asked)
+    device = choose_device(asked.device)
     # That of the folds, since their estimate is of the model that is saved.
-    how = choose_precision(tested.folds["precision"].iloc[0])
-    experiment = config.preset(preset)
-    epochs = experiment.training.epochs
-    table = corpora.load_corpus(corpus, root, labels=experiment.protocol.labels)
+    precision = choose_precision(tested.folds["precision"].iloc[0])
+    experiment = variant.experiment
+    table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
     of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
-    partial = checkpoint.path_of(path, ["all speakers"])
-    kept = Checkpoint(partial, lasting(where, how) | of_this)
+    checkpoint = Checkpoint(path_of(path, ["all speakers"]), lasting(device, precision) | of_this)
+
+    def epoch_done(state: State) -> None:
+        epoch, epochs = len(state.history), experiment.training.epochs
+        if progress:
+            progress("all speakers", epoch, epochs)
+        if epoch < epochs:
+            checkpoint.keep(state)
+
     trained = train(
         table,
         experiment,
-        device=where,
-        precision=how,
-        on_epoch=progress and (lambda epoch: progress("all speakers", epoch, epochs)),
-        checkpoint=kept,
+        device=device,
+        precision=precision,
+        resume=checkpoint.restore,
+        on_epoch=epoch_done,
     )
     trained.card["held-out speakers"] = estimate(tested.predictions)
-    trained.card["made by"] = made_by(where, how, kept.seconds)
+    trained.card["made by"] = made_by(device, precision, checkpoint.seconds)
     save(trained, path)
-    checkpoint.discard(partial)
+    discard(checkpoint.path)
     return trained
 
 
@@ -462,7 +447,7 @@ def scores(
         stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
         inputs = spectrogram.segments(stretch, front_end, paper.TEST_HOP_SECONDS, recogniser.limits)
         logits.append(trainer.predict(recogniser.network, inputs, device=device))
-    [found] = trainer.utterance_scores([torch.cat(logits)], protocol)
+    [found] = trainer.utterance_scores([torch.cat(logits)], protocol.score)
     if not found.isfinite().all():
         raise ReproError("the model gives no score: its weights overflow; train it again")
     return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))

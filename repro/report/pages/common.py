@@ -16,14 +16,13 @@ from scipy import stats
 import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
-from repro.corpora import CORPORA, IEMOCAP_SHAPED
+from repro.corpora import CORPORA, IEMOCAP_SHAPED, at_hand
 from repro.evidence import claims
 from repro.model import build_network
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study import grids
-from repro.study.grids import short_name
-from repro.study.read import at_hand
+from repro.study.grids import Variant, short_name
 
 # Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
 MARKS = {
@@ -92,10 +91,10 @@ def so_far(
         return None
     seeds = data.folds["seed"].max() + 1
     begun, missing = [], []
-    for variant, experiment in grids.variants(first["study"], first["preset"]).items():
+    for variant, of in grids.variants(first["study"], first["preset"]).items():
         if only not in (None, variant):
             continue
-        planned = _planned_folds(first["corpus"], experiment.protocol)
+        planned = _planned_folds(first["corpus"], of.experiment.protocol)
         for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
             if len(held) < seeds * planned:
                 begun.append(f"`{short_name(variant)}` {len(held)} of {seeds * planned}")
@@ -111,7 +110,7 @@ def so_far(
 def available(corpus: str, of: str, preset: str) -> dict[str, bool]:
     """Tell of each variant of a study whether a corpus has names and labels for it."""
     grid = grids.variants(of, preset)
-    return {variant: _planned_folds(corpus, e.protocol) > 0 for variant, e in grid.items()}
+    return {name: _planned_folds(corpus, v.experiment.protocol) > 0 for name, v in grid.items()}
 
 
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
@@ -255,11 +254,11 @@ def tests(predictions: pd.DataFrame) -> Markdown:
     return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
 
 
-def parameters(grid: dict[str, Experiment]) -> pd.DataFrame:
+def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
     """Count the parameters of each variant's network."""
     counts = {}
-    for variant, experiment in grid.items():
-        learnt = (p for p in build_network(experiment.network).parameters() if p.requires_grad)
+    for variant, of in grid.items():
+        learnt = (p for p in build_network(of.experiment.network).parameters() if p.requires_grad)
         counts[short_name(variant)] = sum(p.numel() for p in learnt)
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
 
@@ -303,7 +302,7 @@ def in_the_sweep(preset: str) -> str:
 
 
 def _stride(of: str, preset: str) -> tuple[int, int]:
-    return next(iter(grids.variants(of, preset).values())).network.stride
+    return next(iter(grids.variants(of, preset).values())).experiment.network.stride
 
 
 def departures(experiment: Experiment) -> str:

@@ -12,6 +12,7 @@ from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
 from repro.evidence.simulation import Disagreement
 from repro.report.pages import poolings, wording
+from repro.study.plan import Run
 from repro.study.read import held
 
 
@@ -22,7 +23,7 @@ def differing(
     if results is None or not os.path.exists(results):
         return None
     try:
-        found = held("pooling", corpus=corpus, root=root, preset=preset, results_file=results)
+        found = held(Run("pooling", corpus, root, preset, results))
     except NoResultsError:
         return None
     return simulation.disagreement(found.predictions, "attention", "gap")

@@ -19,7 +19,7 @@ def notice(preset: str) -> Markdown:
     """Say what the numbers of the recovery page may be taken for, and how they were made."""
     grid = grids.variants("recovery", preset)
     reference = config.preset("paper")
-    first = next(iter(grid.values()))
+    first = next(iter(grid.values())).experiment
     theirs, ours = reference.training, first.training
     changes = [
         f"batches of {ours.batch_size} instead of the paper's {theirs.batch_size}",

@@ -8,10 +8,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from repro import paper
+from repro.corpora import at_hand
 from repro.report.pages import common, wording
 from repro.results import read
 from repro.spectrogram import segment_count
-from repro.study.read import at_hand
 
 
 def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:

@@ -59,12 +59,16 @@ def training_losses(data: Results) -> pd.DataFrame:
     """
     losses, folds = _last_losses(data)
     rows: dict[str, dict[str, Any]] = {}
-    for variant in losses.index.intersection([*grids.changes(Experiment())]):
-        default = losses.get(grids.against(variant))
-        if default is None or not grids.eligible(variant):
+    for variant, of in grids.known("readings").items():
+        if (
+            not of.change
+            or not of.change.eligible
+            or not {variant, of.against} <= set(losses.index)
+        ):
             continue
-        if folds[variant] < folds[grids.against(variant)]:  # not finished yet
+        if folds[variant] < folds[of.against]:  # not finished yet
             continue
+        default = losses[of.against]
         field, _, value = variant.partition("=")
         row: dict[str, Any] = {"field": field, "default": default, "best alternative": value}
         row |= {"its loss": losses[variant]}
@@ -152,10 +156,11 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         if best
         else "the readings that train best have not been put together yet. "
     )
-    shown = ours[[not effects.is_change(str(name)) for name in ours.index]]
+    changed = effects.changed_of(predictions)
+    shown = ours[~ours.index.isin([*changed])]
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
     has = common.available(corpus, "readings", preset.split(",")[0])
-    every = sum(has[name] and effects.is_change(name) for name in has)
+    every = sum(has[name] and name in changed for name in has)
     so_far = f"{len(found)} of {every} changes have been measured. " if len(found) < every else ""
     predictions = predictions[predictions["variant"].isin(shown.index)]
     return Markdown(

@@ -1,0 +1,137 @@
+"""What a results file holds, by what was trained.
+
+A fold is an experiment, a corpus, who is held out, and a seed. The default of `readings` is the
+attention network of `pooling`, and leaving short utterances out of the test changes only whose
+scores count: what is trained alike is trained once, and each variant counts its scores in its way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+from repro import paper, results, spectrogram
+from repro.config import TRAINED_AS, Experiment, from_dict
+from repro.errors import ReproError
+from repro.study.grids import Variant
+
+Record = dict[str, Any]  # a line of a results file, see `results.parse`
+Trained = tuple[str, str, str, int]  # what is trained, a corpus's hash, a fold and a seed
+
+
+class Ledger:
+    """The finished folds of a results file."""
+
+    def __init__(self, records: Iterable[Record] = ()):
+        self.records: list[Record] = []
+        self._alike: dict[Trained, list[tuple[Record, Experiment]]] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Enter a finished fold."""
+        self.records.append(record)
+        with suppress(ValueError):  # whose experiment is of another version, or the user's own
+            experiment = from_dict(record["experiment"])
+            alike = training(record, experiment, record["variant"])
+            self._alike.setdefault(alike, []).append((record, experiment))
+
+    def trained(self, heading: Record, variant: Variant) -> list[Record]:
+        """Return the folds of which the network is that of a variant's fold, however scored."""
+        return [
+            r for r, _ in self._alike.get(training(heading, variant.experiment, variant.name), ())
+        ]
+
+    def find(self, heading: Record, variant: Variant) -> Record | None:
+        """Return a fold's line as a variant counts it; None if it has to be trained.
+
+        Args:
+            heading: of the line: study, preset, corpus, fold and seed.
+            variant: how it is trained and counted.
+        """
+        names = {"study": heading["study"], "variant": variant.name, "preset": heading["preset"]}
+        own, others = [], []
+        for record, experiment in self._alike.get(
+            training(heading, variant.experiment, variant.name), ()
+        ):
+            if all(record[name] == names[name] for name in ("study", "variant")):
+                own.append((record, experiment))
+            elif "attention" in record or not variant.attends:
+                others.append((record, experiment))
+        found = (_counted(*line, variant.experiment) for line in own + others)
+        return next((record | names for record in found if record), None)
+
+    def of(
+        self, study: str, setting: str, variant: Variant, corpora: Collection[str]
+    ) -> list[Record]:
+        """Return the folds of a variant on some corpora, by their hashes, as it counts them."""
+        names = {"study": study, "preset": setting}
+        what = what_is_trained(variant.experiment, variant.name)
+        headings = [
+            lines[0][0] | names
+            for (trained, corpus, *_), lines in self._alike.items()
+            if trained == what and corpus in corpora
+        ]
+        found = (self.find(heading, variant) for heading in headings)
+        return [record for record in found if record]
+
+    def _trained_as(self, heading: Record, variant: Variant) -> list[tuple[Record, Experiment]]:
+        return self._alike.get(training(heading, variant.experiment, variant.name), [])
+
+
+def open_ledger(path: str | Path, study: str | None = None) -> Ledger:
+    """Read a results file, which need not exist.
+
+    Raises:
+        ReproError: it is unreadable, a line is not a finished fold, or it holds other studies than
+            the one named: mixing them by accident is hard to undo.
+    """
+    held = Ledger(results.read_lines(path) if os.path.exists(path) else ())
+    studies = {record["study"] for record in held.records}
+    if study and studies and study not in studies:
+        raise ReproError(
+            f"{path}: holds {', '.join(sorted(studies))}; give {study} a --results file of its own"
+        )
+    return held
+
+
+def training(heading: Record, experiment: Experiment, variant: str) -> Trained:
+    """Tell which training a fold is, whatever study it is of and however its scores count."""
+    return what_is_trained(experiment, variant), *fold_of(heading)
+
+
+def what_is_trained(experiment: Experiment, variant: str) -> str:
+    """Return the key of what is trained; where that is no network, the variant's name tells."""
+    return experiment.trained.key if experiment.network.stems else variant
+
+
+def fold_of(heading: Record) -> tuple[str, str, int]:
+    """Return the hash of a line's corpus, who is held out, and the seed."""
+    return heading["corpus"]["hash"], heading["fold"], heading["seed"]
+
+
+def _counted(record: Record, trained: Experiment, wanted: Experiment) -> Record | None:
+    """Count the scores of a line as another experiment does that trains the same network.
+
+    None if the line, as of an earlier version, does not hold what that takes.
+    """
+    if trained == wanted:
+        return record
+    table, of = record["predictions"], record["experiment"]
+    score, short = wanted.protocol.score, wanted.front_end.short
+    if score != trained.protocol.score:
+        if score != "logits" or not set(results.LOGITS) <= table.keys():
+            return None
+        table = table | dict(zip(paper.EMOTIONS, map(table.get, results.LOGITS), strict=True))
+    if short != trained.front_end.short:
+        if short not in TRAINED_AS or "samples" not in table:
+            return None
+        long_enough = [samples >= spectrogram.SEGMENT for samples in table["samples"]]
+        table = {name: list(compress(column, long_enough)) for name, column in table.items()}
+    protocol = of["protocol"] | {"average": wanted.protocol.average, "score": score}
+    experiment = of | {"protocol": protocol, "front_end": of["front_end"] | {"short": short}}
+    return record | {"key": wanted.key, "experiment": experiment, "predictions": table}
