@@ -51,7 +51,7 @@ judged = claims.judge(predictions)
 first.answer(judged, predictions)
 
 # %% tags=["remove-input"]
-first.other_presets(poolings.other_presets(corpus, preset, results))
+first.gain_by_preset(poolings.other_presets(corpus, preset, results))
 
 # %% tags=["remove-input"]
 common.notice(corpus, preset, sweep=True)
@@ -72,7 +72,7 @@ first.untested(judged)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-first", "caption": "The three poolings here and in the paper: weighted accuracy (WA) and unweighted accuracy (UA), with 95% intervals. Dotted: what naming the commonest emotion of either corpus (WA) and guessing (UA) would reach."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 if "pooling" in found:
     pooling = found["pooling"].predictions
-    display(plots.poolings(poolings.beside_paper(pooling), wording.run(pooling)))
+    display(plots.poolings(poolings.here_and_in_paper(pooling), wording.run(pooling)))
 
 # %% tags=["remove-input"]
 if "pooling" in found:
@@ -136,8 +136,8 @@ for data in found.values():
 # there are several), because utterances of one speaker are not independent. Beside the difference of two
 # poolings stands the p-value of an exact test that exchanges the two speaker by speaker: it enters
 # no verdict, and tells which are close calls. A verdict is about the corpus and the preset at the
-# top of the page, and to the readings and the arithmetic that it was trained with. What other
-# readings give ({doc}`05_readings`), or another arithmetic ({doc}`11_how_fast`), is shown with its
+# top of the page, and about the readings and the precision that it was trained with. What other
+# readings give ({doc}`05_readings`), or another precision ({doc}`11_how_fast`), is shown with its
 # intervals and without a verdict. What ten speakers can show at all is said in {doc}`09_how_sure`.
 #
 # *Weighted accuracy* (WA) counts utterances, so that common emotions decide; in *unweighted accuracy*

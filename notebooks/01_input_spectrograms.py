@@ -68,7 +68,7 @@ print(f"{chosen['utterance']}: {chosen['emotion']}, {seconds:.2f} s")
 Audio(waveform.numpy(), rate=paper.SAMPLE_RATE)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform, and where training and test segments lie on it. What is left over at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
-plots.segments(waveform)
+plots.segments(waveform, speech.segment_starts(len(waveform)))
 # %% [markdown]
 # An utterance shorter than 2 s does not fill a segment, and the paper does not say what becomes of
 # it. Here it is filled with silence at its end, so that every utterance counts in training and in
@@ -97,7 +97,7 @@ print("network input:", tuple(segment.shape))
 print(f"entries at 0 or above: {100 * (segment >= 0).float().mean():.1f}%")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of the paper's Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
-plots.normalisation(waveform, front_end)
+plots.normalisation(speech.normalisation_steps(waveform, front_end))
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a
 # spectrogram is quiet, so linear scaling puts most entries close to −1. {eq}`eq-mulaw` spreads
@@ -112,7 +112,7 @@ plots.normalisation(waveform, front_end)
 # (`network.padding=silence`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
-plots.mu_law_curve()
+plots.mu_law_curve(speech.mu_law_values())
 # %% [markdown]
 # ## One input for each emotion
 #

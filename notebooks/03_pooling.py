@@ -153,7 +153,7 @@ common.fitted(data, corpus)
 common.table(poolings.table_1(data.predictions))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
-summary = poolings.beside_paper(data.predictions)
+summary = poolings.here_and_in_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
 # ### In pairs
@@ -206,9 +206,6 @@ with suppress(NoResultsError):  # where they have not been run the rest of the p
 common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")
 
 # %% tags=["remove-input"]
-poolings.with_and_without(data.predictions, plain.predictions) if plain else None
-
-# %% tags=["remove-input"]
 poolings.listeners(corpus)
 
 # %% [markdown]
@@ -218,7 +215,8 @@ poolings.listeners(corpus)
 common.table(summary[["variant", *metrics.SCORES, "folds", "utterances", "seeds"]])
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices: of each true emotion (row), the per cent recognised as each emotion (column)."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
-plots.confusions(data.predictions, list(summary["variant"]))
+by_variant = data.predictions.groupby("variant", sort=False)
+plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # %% [markdown]
 # ## Verdicts
 #

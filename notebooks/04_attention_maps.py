@@ -116,7 +116,7 @@ common.table(attention.shown(averages, "top_down"))
 # ## Answer
 
 # %% tags=["hide-input"]
-attention.answer(averages, data.attention)
+attention.answer(averages)
 
 # %% tags=["hide-input"]
 common.provenance(corpus, preset, data.folds)

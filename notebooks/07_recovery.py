@@ -104,7 +104,7 @@ common.so_far(data, corpus, root)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted. The cross is the recovered scale, where accuracy is halfway from chance (dotted) to its best, with a blue bar for its 95% interval; an arrow is an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 found = recovery.recovered(data.predictions)
-plots.sweeps(data.predictions, found)
+plots.sweeps(recovery.sweeps(data.predictions), found)
 # %% [markdown]
 # ## Recovered against planted
 #

@@ -49,7 +49,7 @@ experiment = get_preset("paper")
 # settings that this book trains with, and {numref}`tab-settings` lists the others.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. The more rows a map has, the higher its box, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
-plots.network(experiment.network)
+plots.network(in_brief.layers(experiment.network))
 # %% [markdown]
 # ## The idea
 #
@@ -78,7 +78,7 @@ common.table(in_brief.settings(experiment))
 # the emotions.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
-common.table(in_brief.published(), decimals=2)
+common.table(in_brief.published_accuracies(), decimals=2)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
 common.table(in_brief.claimed())

@@ -98,7 +98,7 @@ power.changed_later()
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
 #   twenty without any truth in them, one would be expected to come out definite. Verdicts come from one
-#   analysis, that of the first page; what other readings and another arithmetic give has none.
+#   analysis, that of the first page; what other readings and another precision give has none.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
 #   lists them; {doc}`05_readings` is where they are measured.
 

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # How fast, and why
 #
-# *How long does it take to find out, what does the time go into, and what is the arithmetic worth?*
+# *How long does it take to find out, what does the time go into, and what does precision cost?*
 #
 # Behind each page of this book stand many small training runs. `repro bench` measures how fast they
 # are on a machine, beside the way in which public programs train such networks, and how exact each

@@ -340,8 +340,9 @@ def _predictions(
     """Set the scores beside the utterances that they are of."""
     test = table.iloc[fold.test].reset_index(drop=True)
     columns = [*paper.EMOTIONS, *(f"{emotion} logit" for emotion in paper.EMOTIONS)]
-    found = test[["utterance", "emotion"]].join(pd.DataFrame(scores.double().numpy(), columns=columns))
-    return found.assign(samples=test["samples"])
+    # In float64 rounding them shortens them as text.
+    found = pd.DataFrame(scores.double().numpy(), columns=columns)
+    return test[["utterance", "emotion"]].join(found).assign(samples=test["samples"])
 
 
 def _groups(table: pd.DataFrame, protocol: Protocol) -> pd.Series:

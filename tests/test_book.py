@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from repro import config, model
 from repro.report import build as report
 from repro.report import plots, sphinx_links
-from repro.report.pages import common, left_open
+from repro.report.pages import common, in_brief, left_open, speech
 from repro.study import attention
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,7 +157,8 @@ def test_no_letter_of_a_figure_is_too_small_for_a_phone() -> None:
     losses = [(f"{v}x2", 0, 0, epoch, 1.0) for v in range(22) for epoch in (1, 2)]
     history = pd.DataFrame(losses, columns=["variant", "fold", "seed", "epoch", "loss"])
     settings = config.preset("paper").network
-    for figure in (plots.network(settings), plots.mu_law_curve(), plots.histories(history)):
+    network = plots.network(in_brief.layers(settings))
+    for figure in (network, plots.mu_law_curve(speech.mu_law_values()), plots.histories(history)):
         letters = [text for text in figure.findobj(Text) if text.get_text()]
         assert letters and min(text.get_fontsize() for text in letters) >= plots.SMALL
         assert figure.get_figwidth() <= plots.WIDTH
@@ -176,10 +177,10 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
         replace(settings, pooling="bilinear", pools=(2, 3, 4)),
         replace(settings, padding="none", stride=(4, 4)),
     ):
-        drawn = plots.network(network).data
+        drawn = plots.network(in_brief.layers(network)).data
         real = sum(p.numel() for p in model.build_network(network).parameters())
         assert drawn["parameters"].sum() == real
-    sizes = plots.network(settings).data[["maps", "rows", "frames"]]
+    sizes = in_brief.layers(settings)[["maps", "rows", "frames"]]
     assert sizes.loc[5].to_list() == [80, 100, 50]  # the 6400-dimensional bilinear feature
 
 

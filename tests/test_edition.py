@@ -27,7 +27,7 @@ from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
 from repro.evidence import claims, metrics
 from repro.report import build as report
-from repro.report import edition
+from repro.report import edition, plots
 from repro.report.pages import common, filter_shapes, first, poolings, variations, wording
 from repro.results import provenance
 from repro.study import grids, read
@@ -146,7 +146,7 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert poolings.other_presets("emodb", "coarse", str(file)) == {}
     write_poolings(file, "coarse", gap=6, attention=6)
     assert poolings.other_presets("emodb", "coarse", str(file)) == {}
-    assert first.other_presets({}) is None
+    assert first.gain_by_preset({}) is None
     write_poolings(file, "paper", gap=6, attention=5, bilinear=1)
     write_poolings(file, "quick", gap=6)
     others = poolings.other_presets("emodb", "coarse", str(file))
@@ -172,8 +172,8 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert common.so_far(overridden, "emodb", None) is None
     few = {"paper": others["paper"].where(fold="00")}
     assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
-    assert first.other_presets(few) is None
-    assert first.other_presets(others).data == (
+    assert first.gain_by_preset(few) is None
+    assert first.gain_by_preset(others).data == (
         "Under the preset `paper` (the paper's own settings, float32, 5 speakers, 1 seed) "
         "attention − GAP is +100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of "
         "UA: not judged before all folds are there."
@@ -192,7 +192,7 @@ def test_a_finished_pair_of_another_preset_is_judged(
     pairs = poolings.pairs_by_preset(others).set_index("pair")["is the first better?"]
     assert pairs["attention − gap"] == verdict
     assert pairs["attention − bilinear"] == "unfinished"
-    assert first.other_presets(others).data.endswith(f": the claim is {verdict}.")
+    assert first.gain_by_preset(others).data.endswith(f": the claim is {verdict}.")
 
 
 def under(data: results.Results, name: str) -> results.Results:
@@ -226,6 +226,26 @@ def test_the_readings_that_train_best_are_shown_without_a_verdict(tmp_path: Path
     assert common.table(pairs).data, "the index is unique"
 
 
+def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path: Path) -> None:
+    write_poolings(tmp_path / "r.jsonl", "coarse", gap=6, attention=6, max=6)
+    data = results.read(tmp_path / "r.jsonl")
+    predictions = data.predictions
+    assert poolings.table_1(predictions)["model"].to_list()[-1] == "max"
+    beside = poolings.here_and_in_paper(predictions).set_index("variant")
+    assert np.isnan(beside.loc["max", ["paper WA", "paper WA low", "paper UA"]].to_list()).all()
+    assert plots.poolings(beside.reset_index(), "here").data is not None
+    assert list(poolings.paired(predictions)["pair"]) == ["attention − gap"]
+    assert "max (0.0%)" in poolings.answer(predictions).data
+    assert set(poolings.judged(data)) == set(poolings.CLAIMED)
+    assert "max" in set(poolings.by_preset({"coarse": data})["model"])
+    assert first_answer(predictions)
+    counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
+    assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
+    assert plots.histories(data.history).axes and common.verdicts(predictions).data
+    assert edition.readme_verdicts(predictions)
+    edition.readme_picture(predictions, tmp_path / "picture.svg")
+
+
 def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     losses = {
         "default": 0.30,
@@ -237,7 +257,7 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
     history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
     data = results.Results(*[history] * len(results.Results._fields))
-    assert variations.chosen(data) == ["window=periodic", "scale=segment-max"]
+    assert variations.chosen_readings(data) == ["window=periodic", "scale=segment-max"]
     assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
     alone = history[history["variant"] != "protocol.score=logits"]
     assert variations.luck(data._replace(history=alone)) == ""
@@ -323,7 +343,7 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
 
 
 def test_a_page_reads_several_results_files_as_one(tmp_path: Path) -> None:
-    source = edition.Source("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
+    source = edition.PageSource("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
     write_poolings(tmp_path / "coarse.jsonl", "coarse", gap=6)
     assert edition.joined(source, tmp_path, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
     write_poolings(tmp_path / "paper.jsonl", "paper", gap=5, attention=6)
@@ -474,6 +494,20 @@ def test_a_page_says_how_its_own_study_departs_from_the_paper(preset: str) -> No
     assert ("one position in 4" in said) == (preset == "coarse")
 
 
+@pytest.mark.parametrize(
+    ("corpus", "preset", "words"),
+    [
+        ("synthetic", "quick", "say nothing about emotion"),
+        ("emodb", "demo", "no evidence"),
+        ("emodb", "demo, training.epochs=9", "no evidence"),
+        ("emodb", "quick", None),
+    ],
+)
+def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: str | None) -> None:
+    said = common.notice(corpus, preset).data
+    assert words in said if words else "no evidence" not in said
+
+
 @pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
 def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
     said = common.notice("emodb", preset, sweep=True).data
@@ -509,7 +543,7 @@ def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     predictions = results.read(path).predictions
     said = filter_shapes.unlearnt(predictions)
     assert (said is None) == learnt
-    assert ("hardly learnt" in edition.verdicts(predictions)) == (not learnt)
+    assert ("hardly learnt" in edition.readme_verdicts(predictions)) == (not learnt)
     if said:
         assert "utterance of neutral or sad or angry" in said.data
 

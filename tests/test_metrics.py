@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -187,7 +189,7 @@ def test_the_ends_of_an_interval_hardly_depend_on_luck(monkeypatch: pytest.Monke
     for seed in range(10):
         monkeypatch.setattr(np.random, "default_rng", lambda _, seed=seed: generator(seed))
         draws = metrics.scores_of(metrics.resample(counts))[:, 0]
-        ends.append(metrics.interval(draws, 10))
+        ends.append(metrics.percentile_limits(draws, 10))
     assert np.ptp(ends, axis=0).max() < 0.5
 
 
@@ -222,7 +224,10 @@ def test_a_difference_needs_the_same_folds_and_seeds() -> None:
     parts = [speakers(rng, np.full(n, 0.7), variant=v) for n, v in ((6, "gap"), (7, "attention"))]
     with pytest.raises(ValueError, match="same folds and seeds"):
         metrics.difference(pd.concat(parts), "attention", "gap")
-    assert metrics.paired(pd.concat(parts)).empty
+    [row] = metrics.compare_pairs(pd.concat(parts)).to_dict("records")
+    common = pd.concat([part[part["fold"] < "06"] for part in parts])
+    assert row["WA"] == metrics.difference(common, "attention", "gap").value
+    assert row["speakers"] == 6
 
 
 @pytest.mark.parametrize("held_out", ["random", "letter"])
@@ -239,13 +244,16 @@ def test_folds_that_are_not_speakers_give_no_interval(held_out: str) -> None:
     for table in (of_parts, of_speakers.assign(held_out="session", variant="s", key="s")):
         assert metrics.speakers(table) == 0
         assert metrics.summary(table)[bounds].isna().all(axis=None)
-    assert metrics.paired(of_parts)[bounds].isna().all(axis=None)
-    assert metrics.paired(of_parts)["WA"].item() == metrics.paired(of_speakers)["WA"].item()
+    assert metrics.compare_pairs(of_parts)[bounds].isna().all(axis=None)
+    assert (
+        metrics.compare_pairs(of_parts)["WA"].item()
+        == metrics.compare_pairs(of_speakers)["WA"].item()
+    )
     assert np.isnan(metrics.mean(of_parts.assign(x=1.0), "x").low)
     assert metrics.summary(of_speakers)[bounds].notna().all(axis=None)
 
 
-def test_paired_compares_the_poolings_of_table_1() -> None:
+def test_the_poolings_of_table_1_are_compared_in_pairs() -> None:
     rng = np.random.default_rng(0)
     chances = {"gap": 0.7, "bilinear": 0.5, "attention": 0.8}
     table = pd.concat(
@@ -256,7 +264,7 @@ def test_paired_compares_the_poolings_of_table_1() -> None:
         ],
         ignore_index=True,
     )
-    rows = metrics.paired(table)
+    rows = metrics.compare_pairs(table)
     pairs = list(zip(rows["one"], rows["other"], strict=True))
     assert pairs == list(metrics.TABLE_1_PAIRS)
     first = table[table["seed"] == 0]
@@ -271,9 +279,26 @@ def test_paired_compares_the_poolings_of_table_1() -> None:
         of = dict(zip(sorted(chances), gain, strict=True))
         assert row["only one"] - row["only other"] == of[one] - of[other]
         assert row["utterances"] == 120
-    missing = metrics.paired(table[table["variant"] != "bilinear"])
+    missing = metrics.compare_pairs(table[table["variant"] != "bilinear"])
     assert missing.to_dict("records") == rows[:1].to_dict("records")
-    assert list(metrics.paired(table[:0])) == list(rows)
+    assert list(metrics.compare_pairs(table[:0])) == list(rows)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "how", "text"),
+    [
+        ((65.04, 58.1, 71.9), {}, "65.0 [58.1, 71.9]"),
+        ((7.38, -0.01, 14.8), {"sign": "+"}, "+7.4 [0.0, +14.8]"),
+        ((-0.04, np.nan, np.nan), {"sign": "+"}, "0.0"),
+        ((0.074, -0.02, 0.15), {"decimals": 2}, "0.07 [−0.02, 0.15]"),
+        ([41.7], {"decimals": 0}, "42"),
+        ((np.nan, np.nan, np.nan), {}, "–"),
+    ],
+)
+def test_a_number_is_written_with_its_interval(
+    numbers: Sequence[float], how: dict[str, Any], text: str
+) -> None:
+    assert metrics.format_interval(numbers, **how) == text
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -374,7 +399,7 @@ def test_the_mean_of_what_is_right_is_wa_with_its_interval() -> None:
     table = pd.concat(parts, ignore_index=True)
     right = table.assign(right=100.0 * (table["predicted"] == table["emotion"]))
     (row,) = metrics.summary(table).to_dict("records")
-    expected = metrics.Estimate(row["WA"], row["WA low"], row["WA high"])
+    expected = metrics.Interval(row["WA"], row["WA low"], row["WA high"])
     assert metrics.mean(right, "right") == pytest.approx(expected)
 
 

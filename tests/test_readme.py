@@ -23,7 +23,7 @@ from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
 from repro.evidence import claims
 from repro.report import edition
-from repro.report.edition import Source
+from repro.report.edition import PageSource
 from repro.report.pages import first
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,7 +176,7 @@ def on_speech(tmp_path: Path) -> Path:
 
 
 def published(path: Path, corpus: str = "emodb", preset: str = "coarse") -> pd.DataFrame:
-    return edition.published(path.parent, Source(path.name, preset), corpus).predictions
+    return edition.published(path.parent, PageSource(path.name, preset), corpus).predictions
 
 
 def test_results_on_other_speech_or_settings_do_not_count(on_speech: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
     on_speech: Path,
 ) -> None:
     found = published(on_speech)
-    answer, table, why, reasons, note = edition.verdicts(found).split("\n\n")
+    answer, table, why, reasons, note = edition.readme_verdicts(found).split("\n\n")
     assert answer == first.answer(claims.judge(found), found).data
     assert answer.startswith("**On EmoDB (preset coarse, 6 speakers, 1 seed), of 11 claims of the ")
     head, rule, *rows = table.splitlines()
@@ -207,7 +207,7 @@ def test_the_verdicts_begin_with_the_answer_and_end_with_what_the_preset_changes
 
 def test_without_a_verdict_there_is_no_table(on_speech: Path) -> None:
     found = published(on_speech)
-    text = edition.verdicts(found[found["study"] == "filter-shapes"])
+    text = edition.readme_verdicts(found[found["study"] == "filter-shapes"])
     assert text.startswith("**That is not answered here**") and "| claim" not in text
 
 
@@ -217,7 +217,7 @@ def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path
     lines = path.read_text(encoding="utf-8")
     write_folds(path, SHAPE, folds=SPEAKERS[1:])
     path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
-    head, rule, *rows = edition.verdicts(published(path)).split("\n\n")[1].splitlines()
+    head, rule, *rows = edition.readme_verdicts(published(path)).split("\n\n")[1].splitlines()
     assert head == "| claim of the paper | on EmoDB | effect [95% interval] | run |"
     assert rule == "| --- | --- | --- | --- |"
     assert [row.split(" | ")[-1] for row in rows] == ["preset coarse, 6 speakers, 1 seed |"] * 3

@@ -147,7 +147,7 @@ def test_pages_run_in_this_interpreter_and_import_this_package(
     console = Console(file=io.StringIO())
     with pytest.raises(ReproError, match="notebook 01_page, the kernel died"):
         report.run_notebook(page, project / "page.ipynb", {}, {}, console)
-    with report._own_settings():
+    with report.own_settings():
         report.run_notebook(page, project / "page.ipynb", {}, {}, console)
     [*_, cell] = nbformat.read(project / "page.ipynb", as_version=4).cells
     assert cell.outputs[0].text == f"{sys.executable} {repro.__file__}\n"

@@ -8,7 +8,7 @@ from repro.evidence import metrics, simulation
 
 
 def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "RESAMPLES", metrics.RESAMPLES)
+    monkeypatch.setattr(simulation, "DRAWS", metrics.RESAMPLES)
     rng = np.random.default_rng(0)
     right = rng.binomial(20, 0.7, (1, 10))
     rows = [

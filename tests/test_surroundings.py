@@ -145,9 +145,9 @@ from repro.report import plots
 
 project = Path(sys.argv[1])
 out = Path("out")
-report._begin_book(project, out)
-book = report._begin_book(project, out)  # in its place
-with report._own_settings():
+report.begin_book(project, out)
+book = report.begin_book(project, out)  # in its place
+with report.own_settings():
     report.run_notebook(
         project / "page.ipynb", book / "page.ipynb", {"root": 2024}, {}, Console(stderr=True)
     )

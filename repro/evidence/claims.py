@@ -25,9 +25,9 @@ on a claim of one part once in about twenty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ from repro.corpora import BUILT_IN
 from repro.evidence import metrics
 from repro.study.grids import short_name
 
+Side = Literal["height", "width"]
 Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
 
 LEVEL_WA = 2.0  # points of WA that count as no change; the paper calls 2.2 points "slightly worse"
@@ -100,13 +101,13 @@ class Part:
 
     @property
     def number(self) -> str:
-        """Give the effect with its interval and unit."""
+        """The effect with its interval and unit."""
         digits = 1 if self.unit == "points" else 2
-        effect, low, high = (metrics.signed(x, digits) for x in (self.effect, self.low, self.high))
-        return f"{effect} [{low}, {high}] {self.unit}"
+        number = metrics.format_interval((self.effect, self.low, self.high), digits, "+")
+        return f"{number} {self.unit}"
 
     def __str__(self) -> str:
-        """Say what was measured, and the remark."""
+        """Return what was measured, and the remark."""
         return f"{self.what}: {self.number}" + (f", {self.remark}" if self.remark else "")
 
 
@@ -124,7 +125,7 @@ class Verdict:
 
 
 def judge(predictions: pd.DataFrame) -> list[Verdict]:
-    """Judge every claim, in the order of `paper.CLAIMS`.
+    """Return a verdict on every claim, in the order of `paper.CLAIMS`.
 
     Args:
         predictions: of `filter-shapes`, of `pooling`, or of both, as
@@ -135,13 +136,13 @@ def judge(predictions: pd.DataFrame) -> list[Verdict]:
             settings of one variant.
     """
     studies = {
-        name: Study(group)
+        name: StudyScores(group)
         for name, group in ([] if predictions.empty else predictions.groupby("study"))
     }
     return [_judge(claim, TESTS[claim.id], studies) for claim in paper.CLAIMS]
 
 
-def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict:
+def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores]) -> Verdict:
     study = studies.get(test.study)
     if study is None:
         note = f"no results of the study {test.study}"
@@ -171,7 +172,7 @@ def _judge(claim: paper.Claim, test: Test, studies: dict[str, Study]) -> Verdict
 
 
 def never_recognised(predictions: pd.DataFrame) -> list[str]:
-    """Name the emotions that have utterances, of which no variant recognises a single one.
+    """Return the emotions that have utterances, of which no variant recognises a single one.
 
     Happy is not among them: the paper itself finds it the worst whatever the shape, so that its
     claims must stay testable where that is so.
@@ -182,6 +183,20 @@ def never_recognised(predictions: pd.DataFrame) -> list[str]:
     return [emotion for emotion in missed if emotion != metrics.SCORES[HAPPY]]
 
 
+def shape(variant: str) -> tuple[int, int] | None:
+    """Return the (height, width) of a variant of the sweep, such as `10x2`; None for others."""
+    found = re.fullmatch(r"(\d+)x(\d+)", variant)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def sweep(variants: Iterable[str], side: Side) -> dict[int, str]:
+    """Return the variants along one side of the filter, by its size, the smallest first."""
+    shapes = {variant: size for variant in variants if (size := shape(variant))}
+    varied, fixed = (0, 1) if side == "height" else (1, 0)
+    found = {s[varied]: v for v, s in shapes.items() if s[fixed] == paper.SWEEP_FIXED}
+    return dict(sorted(found.items()))
+
+
 # What a test reads -------------------------------------------------------------------------------
 
 
@@ -189,8 +204,8 @@ class _NotTestableError(Exception):
     """The results at hand cannot answer; the text says why."""
 
 
-class Study:
-    """The results of one study: its variants by name, with the draws of the bootstrap."""
+class StudyScores:
+    """The scores of one study: its variants by name, with the draws of the bootstrap."""
 
     def __init__(self, predictions: pd.DataFrame):
         runs = predictions[["corpus_hash", "preset", "variant", "key"]].drop_duplicates()
@@ -241,45 +256,30 @@ class Study:
         draws = np.stack([self._draws[name] for name in variants], axis=1)
         return metrics.scores_of(counts.sum((1, 2))), draws
 
-    def estimate(
-        self, variants: Sequence[str], statistic: Callable[[np.ndarray], np.ndarray]
-    ) -> metrics.Estimate:
-        """Return a number made from scores [..., variants, scores] with its interval.
-
-        Raises:
-            _NotTestableError: as `counts` does, or an emotion that is needed has no utterances.
-        """
-        values, draws = self.bootstrap(variants)
-        low, high = metrics.interval(statistic(draws), self.speakers)
-        _require(not np.isnan(low), "an emotion that the claim is about has no utterances")
-        return metrics.Estimate(float(statistic(values)), low, high)
-
-    def sweep(self, side: Literal["height", "width"]) -> dict[int, str]:
+    def sweep(self, side: Side) -> dict[int, str]:
         """Return the names of the variants along one side of the filter, by its size."""
-        fixed = paper.SWEEP_FIXED
-        pattern = rf"(\d+)x{fixed}" if side == "height" else rf"{fixed}x(\d+)"
-        found = [match for name in self._counts if (match := re.fullmatch(pattern, name))]
-        return {int(m[1]): m[0] for m in sorted(found, key=lambda m: int(m[1]))}
+        return sweep(self._counts, side)
 
 
-class Test(NamedTuple):
+Measure = Callable[[StudyScores], list[Part]]
+
+
+class ClaimTest(NamedTuple):
     """How a claim is tested: on which study, by what stated rule, by which function."""
 
     study: str
     statement: str
-    parts: Callable[[Study], list[Part]]
+    parts: Measure
 
 
-TESTS: dict[str, Test] = {}
+TESTS: dict[str, ClaimTest] = {}
 
 
-def _test(
-    claim: str, study: str, statement: str
-) -> Callable[[Callable[[Study], list[Part]]], Callable[[Study], list[Part]]]:
-    """Register a function as the test of a claim."""
+def _test(claim: str, study: str, statement: str) -> Callable[[Measure], Measure]:
+    """Return a decorator that registers a function as the test of a claim."""
 
-    def register(function: Callable[[Study], list[Part]]) -> Callable[[Study], list[Part]]:
-        TESTS[claim] = Test(study, statement, function)
+    def register(function: Measure) -> Measure:
+        TESTS[claim] = ClaimTest(study, statement, function)
         return function
 
     return register
@@ -300,7 +300,7 @@ _SEARCH = (
     f"from the lowest to {HEIGHT} is averaged over speakers (seeds counted together); supported "
     "if both bootstrap intervals over speakers lie above 0, contradicted if one lies below.",
 )
-def height_rises(study: Study) -> list[Part]:
+def height_rises(study: StudyScores) -> list[Part]:
     """WA and neutral accuracy rise with height, as far as the paper says that they do."""
     heights = {h: name for h, name in study.sweep("height").items() if h <= HEIGHT}
     _require(HEIGHT in heights and len(heights) > 1, f"needs height {HEIGHT} and a lower one")
@@ -314,7 +314,7 @@ def height_rises(study: Study) -> list[Part]:
     f"supported if all intervals lie within ±{LEVEL_WA:g} points, contradicted if one of the "
     f"differences is further from 0 than that ({_SEARCH}).",
 )
-def height_flattens(study: Study) -> list[Part]:
+def height_flattens(study: StudyScores) -> list[Part]:
     """Above 10 WA stays level: neither a rise nor a fall."""
     heights = study.sweep("height")
     higher = [name for h, name in heights.items() if h > HEIGHT]
@@ -336,7 +336,7 @@ def height_flattens(study: Study) -> list[Part]:
     f"between them, none of which need be worse, above −{LEVEL_WA:g} points; contradicted if one "
     f"of the differences is below that bound ({_SEARCH}: the two ends, and those between them).",
 )
-def width_peaks(study: Study) -> list[Part]:
+def width_peaks(study: StudyScores) -> list[Part]:
     """WA at width 8 stands above both ends of the sweep, and no width between is better."""
     widths = study.sweep("width")
     _require(
@@ -356,7 +356,7 @@ def width_peaks(study: Study) -> list[Part]:
     "speakers (seeds counted together); supported if the bootstrap interval over speakers lies "
     "below 0, contradicted if it lies above; how quickly it falls is not judged.",
 )
-def angry_falls(study: Study) -> list[Part]:
+def angry_falls(study: StudyScores) -> list[Part]:
     """Angry accuracy falls as the filter gets wider."""
     widths = study.sweep("width")
     _require(len(widths) > 1, "needs two widths")
@@ -373,12 +373,9 @@ def angry_falls(study: Study) -> list[Part]:
     f"no two sizes differ by {LEVEL_EMOTION:g}; contradicted if one of these differences is "
     "further from 0 than that (by the same test).",
 )
-def happy_worst(study: Study) -> list[Part]:
+def happy_worst(study: StudyScores) -> list[Part]:
     """Happy is recognised worst, and the shape does not change that."""
-    sides: dict[Literal["height", "width"], dict[int, str]] = {
-        "height": study.sweep("height"),
-        "width": study.sweep("width"),
-    }
+    sides: dict[Side, dict[int, str]] = {s: study.sweep(s) for s in get_args(Side)}
     _require(all(len(sizes) > 1 for sizes in sides.values()), "needs two heights and two widths")
     shapes = sorted({name for sizes in sides.values() for name in sizes.values()})
     changes = [_happy_changes(study, side, sizes) for side, sizes in sides.items()]
@@ -393,7 +390,7 @@ def happy_worst(study: Study) -> list[Part]:
     f"−{LEVEL_WA:g} points, contradicted if another shape of either sweep is better by more than "
     f"that ({_SEARCH}).",
 )
-def best_shapes(study: Study) -> list[Part]:
+def best_shapes(study: StudyScores) -> list[Part]:
     """No shape is better than the two that the network is built from, each in its sweep."""
     heights, widths = study.sweep("height"), study.sweep("width")
     for sizes, best in ((heights, HEIGHT), (widths, WIDTH)):
@@ -408,17 +405,24 @@ def best_shapes(study: Study) -> list[Part]:
 
 # Sections 3.3 and 4: the three poolings ----------------------------------------------------------
 
+_IN_WORDS = {"gap": "GAP", "bilinear": "bilinear pooling", "attention": "attention pooling"}
 _PUBLISHED = (
     "Tested on IEMOCAP alone, where the published numbers come from; they count as exact, as "
     "nothing but their values is known. "
 )
 
 
-def _beats(better: str, worse: str) -> str:
-    """State the test of a claim that one pooling is better than another (Table 1)."""
-    return (
-        f"WA and UA of {better} minus those of {worse}, paired over speakers and seeds; supported "
-        "if both bootstrap intervals lie above 0, contradicted if one lies below."
+def _beats(better: str, worse: str) -> ClaimTest:
+    """Return the test of a claim that one pooling is better than another in WA and in UA."""
+    statement = (
+        f"WA and UA of {_IN_WORDS[better]} minus those of {_IN_WORDS[worse]}, paired over speakers "
+        "and seeds; supported if both bootstrap intervals lie above 0, contradicted if one lies "
+        "below."
+    )
+    return ClaimTest(
+        "pooling",
+        statement,
+        lambda study: [_difference(study, score, better, worse) for score in metrics.ACCURACIES],
     )
 
 
@@ -429,27 +433,17 @@ def _beats(better: str, worse: str) -> str:
     f"{BEST_EARLIER['UA']:.2f}, the best earlier ones: supported if both bootstrap intervals over "
     "speakers lie above 0, contradicted if one lies below.",
 )
-def gap_beats_earlier(study: Study) -> list[Part]:
+def gap_beats_earlier(study: StudyScores) -> list[Part]:
     """The network without attention already beats what was published before."""
-    return [_over_earlier(study, "gap", score) for score in ("WA", "UA")]
+    return [_over_earlier(study, "gap", score) for score in metrics.ACCURACIES]
 
 
-@_test("bilinear-below-gap", "pooling", _beats("GAP", "bilinear pooling"))
-def bilinear_below_gap(study: Study) -> list[Part]:
-    """Bilinear pooling is worse than GAP in WA and in UA (Table 1)."""
-    return [_difference(study, score, "gap", "bilinear") for score in ("WA", "UA")]
-
-
-@_test("attention-above-gap", "pooling", _beats("attention pooling", "GAP"))
-def attention_above_gap(study: Study) -> list[Part]:
-    """Attention pooling beats GAP in WA and in UA (Table 1)."""
-    return [_difference(study, score, "attention", "gap") for score in ("WA", "UA")]
-
-
-@_test("attention-above-bilinear", "pooling", _beats("attention pooling", "bilinear pooling"))
-def attention_above_bilinear(study: Study) -> list[Part]:
-    """Attention pooling beats bilinear pooling in WA and in UA (Table 1)."""
-    return [_difference(study, score, "attention", "bilinear") for score in ("WA", "UA")]
+for _claim, _better, _worse in (
+    ("bilinear-below-gap", "gap", "bilinear"),
+    ("attention-above-gap", "attention", "gap"),
+    ("attention-above-bilinear", "attention", "bilinear"),
+):
+    TESTS[_claim] = _beats(_better, _worse)
 
 
 @_test(
@@ -462,7 +456,7 @@ def attention_above_bilinear(study: Study) -> list[Part]:
     "With ten speakers an interval reaches further than half a point, so that a result just like "
     "the paper's stays undecided.",
 )
-def attention_margin(study: Study) -> list[Part]:
+def attention_margin(study: StudyScores) -> list[Part]:
     """Attention pooling beats what was published before by the margins of Section 4."""
     return [
         _over_earlier(study, "attention", score, margin - ABOUT)
@@ -473,8 +467,8 @@ def attention_margin(study: Study) -> list[Part]:
 # Parts -------------------------------------------------------------------------------------------
 
 
-def _difference(study: Study, score: str, better: str, worse: str) -> Part:
-    """By how many points one variant beats another, claimed to be above 0."""
+def _difference(study: StudyScores, score: str, better: str, worse: str) -> Part:
+    """Return by how many points one variant beats another, claimed to be above 0."""
     study.counts([better, worse])  # which requires that both are finished
     gain = metrics.difference(study.predictions, better, worse, score)
     p = metrics.exchange_test(study.predictions, better, worse, score)
@@ -483,16 +477,19 @@ def _difference(study: Study, score: str, better: str, worse: str) -> Part:
     return Part(f"{score}, {better} − {worse}", "points", *gain, _above(gain), remark=remark, p=p)
 
 
-def _over_earlier(study: Study, variant: str, score: str, least: float = 0.0) -> Part:
-    """By how many points a variant exceeds the best published before, claimed to be above some."""
+def _over_earlier(study: StudyScores, variant: str, score: str, least: float = 0.0) -> Part:
+    """Return by how much a variant exceeds the best earlier one, claimed to be above a bound."""
     _require(study.corpus == "iemocap", "the published numbers are of IEMOCAP")
     column = metrics.SCORES.index(score)
-    gain = study.estimate([variant], lambda s: s[..., 0, column] - BEST_EARLIER[score])
+    values, draws = (
+        each[..., 0, column] - BEST_EARLIER[score] for each in study.bootstrap([variant])
+    )
+    gain = metrics.Interval(float(values), *metrics.percentile_limits(draws, study.speakers))
     return Part(f"{score}, {variant} − best earlier", "points", *gain, _above(gain, least))
 
 
-def _happy_below(study: Study, shapes: Sequence[str]) -> Part:
-    """Compare the accuracy of happy, averaged over shapes, with that of the other emotions."""
+def _happy_below(study: StudyScores, shapes: Sequence[str]) -> Part:
+    """Return how far happy, averaged over shapes, lies below the other emotions."""
     others = [emotion for emotion in metrics.EMOTIONS if emotion != "happy"]
     columns = [metrics.SCORES.index(emotion) for emotion in others]
     comparison = _Comparison(
@@ -501,8 +498,8 @@ def _happy_below(study: Study, shapes: Sequence[str]) -> Part:
     return _all_within(study, comparison, 0.0)
 
 
-def _happy_changes(study: Study, side: str, sizes: dict[int, str]) -> Part:
-    """Compare happy's accuracy at each size with its mean over the sweep of that side."""
+def _happy_changes(study: StudyScores, side: str, sizes: dict[int, str]) -> Part:
+    """Return how far happy's accuracy at each size lies from its mean over that sweep."""
     names = list(sizes.values())
     comparison = _Comparison(
         f"happy, {{}} − mean over {side} (claimed: within ±{LEVEL_EMOTION / 2:g})",
@@ -513,8 +510,10 @@ def _happy_changes(study: Study, side: str, sizes: dict[int, str]) -> Part:
     return _all_within(study, comparison, -LEVEL_EMOTION / 2, LEVEL_EMOTION / 2)
 
 
-def _trend(study: Study, sizes: dict[int, str], score: int, side: str, *, rises: bool) -> Part:
-    """Correlate a score with the size of the filter, speaker by speaker (seeds together)."""
+def _trend(
+    study: StudyScores, sizes: dict[int, str], score: int, side: str, *, rises: bool
+) -> Part:
+    """Return the mean over speakers of a score's correlation with filter size (seeds together)."""
     counts = study.counts(list(sizes.values()))
     blocks = metrics.scores_of(counts.sum(1))[:, :, score].T  # [speakers, sizes]
     blocks = blocks[np.isfinite(blocks).all(1)]  # speakers who have that emotion
@@ -522,26 +521,22 @@ def _trend(study: Study, sizes: dict[int, str], score: int, side: str, *, rises:
         len(blocks) >= metrics.FEWEST_SPEAKERS,
         f"{len(blocks)} speakers with {metrics.SCORES[score]} utterances are too few",
     )
-    each = _spearman(blocks)
+    each = np.array([_rank_correlation(block) for block in blocks])
     drawn = np.random.default_rng(0).integers(len(each), size=(metrics.RESAMPLES, len(each)))
-    low, high = metrics.interval(each[drawn].mean(1), len(each))
-    mean = metrics.Estimate(float(each.mean()), low, high)
-    claimed = mean if rises else metrics.Estimate(-mean.value, -high, -low)
+    low, high = metrics.percentile_limits(each[drawn].mean(1), len(each))
+    mean = metrics.Interval(float(each.mean()), low, high)
+    claimed = mean if rises else metrics.Interval(-mean.value, -high, -low)
     what = f"{metrics.SCORES[score]} over {len(sizes)} {side}s from {min(sizes)} to {max(sizes)}"
     return Part(what, "rank correlation", *mean, _above(claimed))
 
 
-def _spearman(blocks: np.ndarray) -> np.ndarray:
-    """Correlate each row with its order; a row without any change counts as 0."""
-    ranks = stats.rankdata(blocks, axis=1)
-    ranks -= ranks.mean(1, keepdims=True)
-    order = np.arange(blocks.shape[1]) - (blocks.shape[1] - 1) / 2
-    norm = np.sqrt((ranks**2).sum(1) * (order**2).sum())
-    return np.divide(ranks @ order, norm, out=np.zeros(len(blocks)), where=norm > 0)
+def _rank_correlation(scores: np.ndarray) -> float:
+    """Return Spearman's correlation of scores with their order; 0 if they do not change."""
+    return stats.spearmanr(scores, range(len(scores))).statistic if np.ptp(scores) else 0.0
 
 
-def _ahead(study: Study, name: str, others: Sequence[str], least: float = 0.0) -> Part:
-    """Compare the WA of one shape with that of others, claimed to be behind it."""
+def _ahead(study: StudyScores, name: str, others: Sequence[str], least: float = 0.0) -> Part:
+    """Return how far the WA of one shape is ahead of that of others, claimed to be behind it."""
     bound = f" (claimed: above {least:g})".replace("-", "−") if least else ""
     comparison = _Comparison(
         f"WA, {short_name(name)} − {{}}{bound}",
@@ -561,8 +556,10 @@ class _Comparison(NamedTuple):
     numbers: Callable[[np.ndarray], np.ndarray]  # of scores [..., variants, scores]: [..., names]
 
 
-def _all_within(study: Study, comparison: _Comparison, least: float, most: float = np.inf) -> Part:
-    """Judge whether all numbers of a comparison lie within bounds, and show the one that decides.
+def _all_within(
+    study: StudyScores, comparison: _Comparison, least: float, most: float = np.inf
+) -> Part:
+    """Return whether all numbers of a comparison lie within bounds, with the one that decides.
 
     It is supported if all intervals lie within, contradicted if a number lies outside, by a t-test
     after Holm's correction. If neither is so, the interval that reaches out furthest is shown.
@@ -570,9 +567,9 @@ def _all_within(study: Study, comparison: _Comparison, least: float, most: float
     what, names, variants, numbers = comparison
     values, draws = map(numbers, study.bootstrap(variants))
     _require(bool(np.isfinite(values).all()), "an emotion has no utterances")
-    low, high = np.transpose([metrics.interval(each, study.speakers) for each in draws.T])
+    low, high = np.transpose([metrics.percentile_limits(each, study.speakers) for each in draws.T])
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
-    error = np.nanstd(draws, axis=0) * np.sqrt(study.speakers / (study.speakers - 1))
+    error = metrics.standard_error(draws, study.speakers)
     outside = np.maximum(least - values, values - most)
     t = np.divide(outside, error, out=np.zeros_like(values), where=error > 0)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
@@ -581,7 +578,7 @@ def _all_within(study: Study, comparison: _Comparison, least: float, most: float
     if against:
         verdict = "contradicted"
     shown = int(t.argmax() if against else reach.argmax())
-    estimate = metrics.Estimate(float(values[shown]), float(low[shown]), float(high[shown]))
+    estimate = metrics.Interval(float(values[shown]), float(low[shown]), float(high[shown]))
     note = f"{what.format('…')}: contradicted by {', '.join(against)}" if against else ""
     beyond = estimate.high < least or estimate.low > most
     remark = "not enough after Holm's correction" if beyond and not against else ""
@@ -591,15 +588,15 @@ def _all_within(study: Study, comparison: _Comparison, least: float, most: float
 # Rules -------------------------------------------------------------------------------------------
 
 
-def _above(estimate: metrics.Estimate, least: float = 0.0) -> Judgement:
-    """Claimed to be above a bound."""
+def _above(estimate: metrics.Interval, least: float = 0.0) -> Judgement:
+    """Return the verdict on an effect that is claimed to be above a bound."""
     if estimate.low > least:
         return "supported"
     return "contradicted" if estimate.high < least else "undecided"
 
 
 def _all_of(verdicts: set[Judgement]) -> Judgement:
-    """A claim is contradicted by any of its parts and supported by all of them."""
+    """Return the verdict on a claim: any part contradicts it, only all of them support it."""
     if "contradicted" in verdicts:
         return "contradicted"
     return "supported" if verdicts == {"supported"} else "undecided"

@@ -23,14 +23,18 @@ from repro.errors import ReproError
 from repro.evidence import metrics
 from repro.study.grids import known
 
-SCORES = ("WA", "UA")
 WHAT = ("", " effect", " effect low", " effect high", " p")
-COLUMNS = [
+TABLE_COLUMNS = [
     *("variant", "against"),
-    *(f"{score}{what}" for score in SCORES for what in WHAT),
+    *(f"{score}{what}" for score in metrics.ACCURACIES for what in WHAT),
     *("utterances", "speakers", "seeds", "note"),
 ]
-NARROW = ["corpus", "preset", *COLUMNS[:1], *COLUMNS[2:-3]]  # what a terminal has room for
+NARROW = [
+    "corpus",
+    "preset",
+    *TABLE_COLUMNS[:1],
+    *TABLE_COLUMNS[2:-3],
+]  # what a terminal has room for
 SIGNIFICANT = 1 - metrics.LEVEL
 
 
@@ -69,12 +73,12 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
             pair = _in_both(changed, default)
             if not pair[0].empty:
                 rows.append(_row(variant, against[variant], *pair, of=metrics.speakers(default)))
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    columns = [f"{score} p" for score in SCORES]
+    found = pd.DataFrame(rows, columns=TABLE_COLUMNS)
+    columns = [f"{score} p" for score in metrics.ACCURACIES]
     chances = found[columns].to_numpy(float, copy=True)
     chances[np.isfinite(chances)] = metrics.holm(chances[np.isfinite(chances)])
     found[columns] = chances
-    strength = found[[f"{score} effect" for score in SCORES]].abs().max(axis=1)
+    strength = found[[f"{score} effect" for score in metrics.ACCURACIES]].abs().max(axis=1)
     return found.loc[strength.sort_values(ascending=False, kind="stable").index].reset_index(
         drop=True
     )
@@ -93,7 +97,9 @@ def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
         for (corpus, preset), group in predictions.groupby(["corpus", "preset"], sort=False)
     ]
     shared = ["corpus", "preset", "variant"]
-    added = [name for name in COLUMNS if " " in name or name in ("variant", "against", "note")]
+    added = [
+        name for name in TABLE_COLUMNS if " " in name or name in ("variant", "against", "note")
+    ]
     changed = pd.concat(found, ignore_index=True)
     rows = metrics.beside_paper(predictions)
     rows = rows.merge(changed[["corpus", "preset", *added]], how="left", on=shared)
@@ -109,7 +115,7 @@ def changed_of(predictions: pd.DataFrame) -> dict[str, str]:
 
 
 def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep the seeds that both have and, where folds are speakers, the folds of each seed."""
+    """Return the seeds that both have and, where folds are speakers, the folds of each seed."""
     unit = ["seed"]
     if metrics.speakers(changed) and metrics.speakers(default):
         unit = ["seed", "fold"]  # as long as a study runs, one has more of them
@@ -120,9 +126,9 @@ def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame
 def _row(
     variant: str, against: str, changed: pd.DataFrame, default: pd.DataFrame, of: int
 ) -> dict[str, object]:
-    """Compare a change with its default, which has so many speakers in all."""
-    values, _ = _scores(changed)
-    default_values, default_draws = _scores(default)
+    """Return the row of a change; its default has `of` speakers in all."""
+    values, _ = metrics.bootstrap(changed)
+    default_values, default_draws = metrics.bootstrap(default)
     speakers = metrics.speakers(default)
     paired = _on_speakers_of(default, changed)
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
@@ -133,23 +139,19 @@ def _row(
     elif paired is None:
         notes.append("not on the same speakers: no interval")
     row: dict[str, object] = {"variant": variant, "against": against}
-    for column, score in enumerate(metrics.SCORES):
-        if score not in SCORES:
-            continue
-        effect = float(values[column] - default_values[column])
-        low, high, p = np.nan, np.nan, np.nan
-        if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:
-            # The same speakers and seeds in each draw.
-            draws = _scores(paired)[1][:, column] - default_draws[:, column]
-            low, high = metrics.interval(draws, speakers)
-            p = _chance(effect, draws, speakers)
-        row |= {
-            score: float(values[column]),
-            f"{score} effect": effect,
-            f"{score} effect low": low,
-            f"{score} effect high": high,
-            f"{score} p": p,
-        }
+    columns = len(metrics.ACCURACIES)
+    effects = (values - default_values)[:columns]
+    limits, p = np.full((columns, 2), np.nan), np.full(columns, np.nan)
+    if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:
+        # The same speakers and seeds in each draw.
+        draws = (metrics.bootstrap(paired)[1] - default_draws)[:, :columns]
+        limits = np.array([metrics.percentile_limits(each, speakers) for each in draws.T])
+        p = _p_values(effects, metrics.standard_error(draws, speakers), speakers)
+    for score, value, effect, (low, high), chance in zip(
+        metrics.ACCURACIES, values, effects, limits, p, strict=False
+    ):
+        row |= {score: value, f"{score} effect": effect, f"{score} p": chance}
+        row |= {f"{score} effect low": low, f"{score} effect high": high}
     return row | {
         "utterances": changed["utterance"].nunique(),
         "speakers": speakers,
@@ -159,7 +161,7 @@ def _row(
 
 
 def _other_utterances(tested: set[str], by_default: set[str]) -> str:
-    """Say how the utterances that a change is tested on differ from the default's."""
+    """Return how the utterances that a change is tested on differ from the default's."""
     if tested == by_default:
         return ""
     if tested < by_default:
@@ -167,12 +169,6 @@ def _other_utterances(tested: set[str], by_default: set[str]) -> str:
     if tested > by_default:
         return f"tested on {len(tested) - len(by_default)} utterances more than the default"
     return "tested on other utterances than the default"
-
-
-def _scores(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return a variant's scores, as `metrics.summary` gives them, and draws of them."""
-    average = predictions["average"].iloc[0]
-    return metrics.averaged(metrics.confusion_counts(predictions), average)
 
 
 def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame | None:
@@ -195,9 +191,8 @@ def _units(predictions: pd.DataFrame) -> set[tuple[str, int]]:
     return set(zip(predictions["fold"], predictions["seed"], strict=True))
 
 
-def _chance(effect: float, draws: np.ndarray, speakers: int) -> float:
-    """Return the two-sided p-value of an effect, before any correction."""
-    error = float(np.nanstd(draws)) * np.sqrt(speakers / (speakers - 1))
-    if error == 0:
-        return 1.0 if effect == 0 else 0.0
-    return float(2 * stats.t.sf(abs(effect) / error, speakers - 1))
+def _p_values(effects: np.ndarray, errors: np.ndarray, speakers: int) -> np.ndarray:
+    """Return two-sided p-values of effects with standard errors, before any correction."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(effects == 0, 0, np.abs(effects) / errors)
+    return 2 * stats.t.sf(t, speakers - 1)

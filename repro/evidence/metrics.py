@@ -13,7 +13,7 @@ a t-interval (Hesterberg, "What teachers should know about the bootstrap", The A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ from scipy import stats
 from repro import paper
 
 EMOTIONS = list(paper.EMOTIONS)
-SCORES = ["WA", "UA", *EMOTIONS]
+ACCURACIES = ("WA", "UA")
+SCORES = [*ACCURACIES, *EMOTIONS]
 RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
 LEVEL = 0.95
 POWER = 0.8  # chance of seeing a difference that an experiment should have
@@ -32,7 +33,7 @@ FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no 
 TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A value with its 95% interval, in the unit of what is measured (per cent, points, ...).
 
     The limits are NaN where there is no interval, the value where nothing was measured.
@@ -64,7 +65,7 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def speakers(predictions: pd.DataFrame) -> int:
-    """Count the speakers whom the folds hold out, one each; 0 if the folds are anything else.
+    """Return how many speakers the folds hold out, one each; 0 if the folds are anything else.
 
     A group of `protocol.folds=speaker-groups` counts as one speaker, as it is held out as one.
     A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
@@ -93,7 +94,12 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
             "utterances": group["utterance"].nunique(),
             "seeds": group["seed"].nunique(),
         }
-        rows.append(dict(zip(RUN, run, strict=True)) | counts | _row(group))
+        values, draws = bootstrap(group)
+        row = dict(zip(RUN, run, strict=True)) | counts
+        for score, value, drawn in zip(SCORES, values, draws.T, strict=True):
+            low, high = percentile_limits(drawn, speakers(group))
+            row |= {score: value, f"{score} low": low, f"{score} high": high}
+        rows.append(row)
     return pd.DataFrame(rows).drop(columns=["corpus_hash", "key"])
 
 
@@ -106,13 +112,13 @@ def majority(predictions: pd.DataFrame) -> float:
 def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return `summary` with the paper's WA and UA for the variants of Table 1."""
     table = summary(predictions)
-    for score in ("WA", "UA"):
+    for score in ACCURACIES:
         published = {name: getattr(row, score.lower()) for name, row in paper.TABLE_1.items()}
         table[f"paper {score}"] = table["variant"].map(published)
     return table
 
 
-def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = "WA") -> Estimate:
+def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = "WA") -> Interval:
     """Return by how many points one variant beats another on the same speakers and seeds.
 
     Args:
@@ -128,7 +134,7 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     return contrast([ours], [theirs], score)
 
 
-def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str) -> Estimate:
+def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score: str) -> Interval:
     """Return a score summed over some predictions minus that over others, in points.
 
     Args:
@@ -142,7 +148,7 @@ def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score:
         counts = confusion_counts(each)
         value += sign * scores_of(counts.sum((0, 1)))[column]
         draws += sign * scores_of(resample(counts))[:, column]  # the same draws for all
-    return Estimate(float(value), *interval(draws, min(map(speakers, [*plus, *minus]))))
+    return Interval(float(value), *percentile_limits(draws, min(map(speakers, [*plus, *minus]))))
 
 
 def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
@@ -184,39 +190,42 @@ def _both(predictions: pd.DataFrame, one: str, other: str) -> tuple[pd.DataFrame
     return ours, theirs
 
 
-def paired(
+def compare_pairs(
     predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]] = TABLE_1_PAIRS
 ) -> pd.DataFrame:
-    """Compare variants two by two on the same utterances; pairs that are not finished are left out.
+    """Return how variants compare two by two, on the folds and seeds that both of a pair have.
 
     Args:
         predictions: of one study on one corpus with one preset.
-        pairs: names of variants, by default those of Table 1.
+        pairs: names of variants, by default those of Table 1. Pairs without a common fold are left
+            out.
 
     Returns:
         A row per pair, with one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one`
-        is ahead of `other`, see `difference`); and of the first seed utterances (how many), only
-        one, only other (on how many of them only that variant is right) and p, see `McNemar`.
+        is ahead of `other`, see `difference`); of the first seed utterances (how many), only one,
+        only other (on how many of them only that variant is right) and p, see `McNemar`; speakers.
     """
     columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
-    columns += ["utterances", "only one", "only other", "p"]
-    units = {
-        name: set(zip(group["fold"], group["seed"], strict=True))
-        for name, group in predictions.groupby("variant")
-    }
-    rows = [
-        (
-            *(one, other),
-            *(x for score in ("WA", "UA") for x in difference(predictions, one, other, score)),
-            *mcnemar(predictions, one, other),
-        )
-        for one, other in pairs
-        if one in units and units[one] == units.get(other)
-    ]
+    columns += ["utterances", "only one", "only other", "p", "speakers"]
+    rows = []
+    for pair in pairs:
+        both = on_common_folds(predictions[predictions["variant"].isin(pair)], "variant")
+        if both["variant"].nunique() == len(pair):
+            points = (x for score in ACCURACIES for x in difference(both, *pair, score))
+            rows.append((*pair, *points, *mcnemar(both, *pair), both["fold"].nunique()))
     return pd.DataFrame(rows, columns=columns)
 
 
-def mean(measures: pd.DataFrame, column: str) -> Estimate:
+def on_common_folds(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
+    """Return the rows of those folds and seeds that all groups by some columns have."""
+    units = pd.MultiIndex.from_frame(predictions[["fold", "seed"]])
+    common = units
+    for _, rows in predictions.groupby(list(by)):
+        common = common.intersection(pd.MultiIndex.from_frame(rows[["fold", "seed"]]))
+    return predictions[units.isin(common)]
+
+
+def mean(measures: pd.DataFrame, column: str) -> Interval:
     """Return the mean of what was measured on utterances, over all that have it.
 
     Args:
@@ -225,16 +234,16 @@ def mean(measures: pd.DataFrame, column: str) -> Estimate:
     """
     known = measures.dropna(subset=[column]) if len(measures) else measures
     if known.empty:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Interval(np.nan, np.nan, np.nan)
     cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])
     sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
     with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
         draws = resample(sums) / resample(counts)
-    return Estimate(sums.sum() / counts.sum(), *interval(draws, speakers(known)))
+    return Interval(sums.sum() / counts.sum(), *percentile_limits(draws, speakers(known)))
 
 
 def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """Tell which variants got an utterance right.
+    """Return which variants got an utterance right.
 
     Returns:
         A column of booleans per variant, indexed by seed, fold and utterance, for the utterances
@@ -247,7 +256,7 @@ def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
 
 
 def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
-    """Ask by McNemar's exact test whether two variants err on different numbers of utterances.
+    """Return McNemar's exact test of whether two variants err on different numbers of utterances.
 
     Of several seeds the first counts: with all of them an utterance would count several times.
 
@@ -291,26 +300,20 @@ def utterances_needed(points: float, discordant: float) -> float:
     return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
 
 
-def proportion_interval(per_cent: float, utterances: int) -> Estimate:
-    """Return the Wilson interval of a published accuracy, as if utterances were independent."""
+def proportion_interval(per_cent: float, utterances: int) -> Interval:
+    """Return the Wilson interval of a published accuracy, as if utterances were independent.
+
+    NaN, where nothing was published, has none.
+    """
+    if np.isnan(per_cent):
+        return Interval(np.nan, np.nan, np.nan)
     right = round(per_cent / 100 * utterances)
     low, high = stats.binomtest(right, utterances).proportion_ci(LEVEL, method="wilson")
-    return Estimate(per_cent, 100 * low, 100 * high)
-
-
-def _row(predictions: pd.DataFrame) -> dict[str, float]:
-    """Give every score of one variant with its interval."""
-    counts = confusion_counts(predictions)
-    values, draws = averaged(counts, predictions["average"].iloc[0])
-    row: dict[str, float] = {}
-    for column, score in enumerate(SCORES):
-        low, high = interval(draws[:, column], speakers(predictions))
-        row |= {score: values[column], f"{score} low": low, f"{score} high": high}
-    return row
+    return Interval(per_cent, 100 * low, 100 * high)
 
 
 def confusion_counts(predictions: pd.DataFrame) -> np.ndarray:
-    """Count utterances: [seeds, speakers, true emotion, predicted emotion]."""
+    """Return counts of utterances: [seeds, speakers, true emotion, predicted emotion]."""
     codes = [
         pd.factorize(predictions["seed"], sort=True)[0],
         pd.factorize(predictions["fold"], sort=True)[0],
@@ -323,14 +326,14 @@ def confusion_counts(predictions: pd.DataFrame) -> np.ndarray:
     return counts
 
 
-def averaged(counts: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
-    """Turn confusion counts [seeds, speakers, 4, 4] into scores [scores] and draws [draws, scores].
+def bootstrap(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of one variant [scores], and draws of them [draws, scores].
 
-    Args:
-        counts: of one variant.
-        average: `pooled` or `folds`, what `protocol.average` says.
+    They are counted over all utterances, or averaged over folds, as the experiment's
+    `protocol.average` has it.
     """
-    if average == "pooled":
+    counts = confusion_counts(predictions)
+    if predictions["average"].iloc[0] == "pooled":
         return scores_of(counts.sum((0, 1))), scores_of(resample(counts))
     scores = scores_of(counts)  # [seeds, speakers, scores]
     some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
@@ -340,7 +343,7 @@ def averaged(counts: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:
-    """Turn confusion counts [..., 4, 4] into `SCORES` in per cent [..., 6]."""
+    """Return `SCORES` in per cent [..., 6] from confusion counts [..., 4, 4]."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     with np.errstate(invalid="ignore"):  # an emotion without utterances has no accuracy
         emotions = right / counts.sum(-1)
@@ -350,7 +353,7 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
 
 
 def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
-    """Draw speakers, and seeds within them, and add up: [seeds, speakers, ...] to [draws, ...].
+    """Return sums [draws, ...] of values [seeds, speakers, ...] over drawn speakers and seeds.
 
     The draws are the same in every call, so that differences of variants are paired.
     """
@@ -363,7 +366,7 @@ def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
 
 
 def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
-    """Correct p-values for their number by Holm's method."""
+    """Return p-values corrected for their number by Holm's method."""
     p = np.asarray(chances, float)
     order = np.argsort(p)
     corrected = np.empty_like(p)
@@ -371,14 +374,33 @@ def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
     return corrected.tolist()
 
 
-def signed(value: float, decimals: int = 1) -> str:
-    """Write a difference with its sign, and what rounds to 0 without one."""
-    text = f"{value:+.{decimals}f}"
-    return text.replace("-", "−") if float(text) else text[1:]
+def format_interval(numbers: Iterable[float], decimals: int = 1, sign: str = "-") -> str:
+    """Return a number with its interval, if it has one, such as `65.0 [58.1, 71.9]`.
+
+    Args:
+        numbers: the number, then its lower and upper limit, if any; a dash stands for NaN.
+        decimals: digits behind the point.
+        sign: `+` for differences, `-` for numbers that need a sign only below 0.
+    """
+
+    def text(x: float) -> str:
+        digits = f"{x:{sign}.{decimals}f}"
+        return digits.replace("-", "−") if float(digits) else f"{0:.{decimals}f}"
+
+    value, *limits = numbers
+    if np.isnan(value):
+        return "–"
+    shown = limits and not np.isnan(limits).any()
+    return text(value) + (f" [{', '.join(map(text, limits))}]" if shown else "")
 
 
-def interval(draws: np.ndarray, speakers: int) -> tuple[float, float]:
-    """Take the percentile interval of bootstrap draws, widened for the number of speakers.
+def standard_error(draws: np.ndarray, speakers: int) -> np.ndarray:
+    """Return the standard errors [numbers] of draws [draws, numbers] from so many speakers."""
+    return np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
+
+
+def percentile_limits(draws: np.ndarray, speakers: int) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap draws, widened for the number of speakers.
 
     Args:
         draws: [draws] of one number, from `resample`; NaN counts as not drawn.

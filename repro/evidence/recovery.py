@@ -101,9 +101,13 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
             draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
             speakers = of_scale["fold"].nunique()
             row["recovered"] = float(half_rise(reaches, accuracy, chance))
-            row["low"], row["high"] = metrics.interval(half_rise(reaches, draws, chance), speakers)
+            row["low"], row["high"] = metrics.percentile_limits(
+                half_rise(reaches, draws, chance), speakers
+            )
             row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
-            behind = [metrics.interval(draws[:, best] - each, speakers)[0] for each in draws.T]
+            behind = [
+                metrics.percentile_limits(draws[:, best] - each, speakers)[0] for each in draws.T
+            ]
             if np.isfinite(behind).all():
                 row["level reach"] = reaches[np.argmax(np.array(behind) <= 0)]
         rows.append(
@@ -133,7 +137,7 @@ def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> np.nd
 
 
 def _above_chance(counts: np.ndarray, chance: float, tests: int) -> bool:
-    """Tell whether one size does better than chance, being one of so many that are tested."""
+    """Return whether one size does better than chance, being one of so many that are tested."""
     confusion = counts[0].sum(0)  # the first seed's: utterances count once
     right, total = int(np.trace(confusion)), int(confusion.sum())
     p = binomtest(right, total, chance / 100, alternative="greater").pvalue

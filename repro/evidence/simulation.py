@@ -16,10 +16,10 @@ import pandas as pd
 from repro.evidence import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
-UTTERANCES = 50  # of each speaker
+PER_SPEAKER = 50  # utterances
 LUCK = 5.0  # points: what initial weights and the order of segments do to the WA of one fold
 RUNS = 500  # experiments per row
-RESAMPLES = 4000  # for each of them; what their luck does to an interval's ends averages out
+DRAWS = 4000  # for each of them; what their luck does to an interval's ends averages out
 
 
 class Disagreement(NamedTuple):
@@ -43,7 +43,7 @@ def coverage(
     seeds: Sequence[int] = (1, 2),
     runs: int = RUNS,
 ) -> pd.DataFrame:
-    """Count how often 95% intervals of WA hold the truth.
+    """Return how often 95% intervals of WA hold the truth.
 
     Args:
         speakers: how many there are.
@@ -65,10 +65,10 @@ def coverage(
                 rng = np.random.default_rng(0)
                 chances = ACCURACY + spread / 100 * rng.standard_normal((runs, 1, count))
                 luck = LUCK / 100 * rng.standard_normal((runs, trainings, count))
-                right = rng.binomial(UTTERANCES, (chances + luck).clip(0, 1))
-                held.append(_share_holding(100 * ACCURACY, _intervals(right, UTTERANCES)))
+                right = rng.binomial(PER_SPEAKER, (chances + luck).clip(0, 1))
+                held.append(_share_holding(100 * ACCURACY, _intervals(right, PER_SPEAKER)))
                 of_one = right[:, 0].sum(1)
-            by_utterances = _wilson(of_one, count * UTTERANCES)
+            by_utterances = _wilson(of_one, count * PER_SPEAKER)
             rows.append((count, spread, *held, _share_holding(100 * ACCURACY, by_utterances)))
     by_seeds = [f"bootstrap, {n} seed{'' if n == 1 else 's'} (%)" for n in seeds]
     columns = ["speakers", "SD between speakers (points)", *by_seeds, "Wilson (%)"]
@@ -76,7 +76,7 @@ def coverage(
 
 
 def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreement | None:
-    """Measure how two variants differ, utterance by utterance.
+    """Return how two variants differ, utterance by utterance.
 
     Speakers' gains scatter more than the true ones do, since each is measured on few utterances:
     the variance that this alone explains is taken off. What is left holds also what the initial
@@ -111,7 +111,7 @@ def power(
     gains: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
     runs: int = RUNS,
 ) -> pd.DataFrame:
-    """Count how often the interval of a difference of two systems leaves out 0.
+    """Return how often the interval of a difference of two systems leaves out 0.
 
     Args:
         sizes: speakers, and utterances of each, by the name of the experiment.
@@ -142,9 +142,9 @@ def power(
 def _intervals(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:
     """Return the bootstrap's interval, in per cent, for each experiment [runs, seeds, speakers]."""
     seeds, speakers = right.shape[1:]
-    drawn = metrics.resample(right.transpose(1, 2, 0), RESAMPLES)  # [draws, runs]
+    drawn = metrics.resample(right.transpose(1, 2, 0), DRAWS)  # [draws, runs]
     draws = 100 * drawn / (seeds * speakers * utterances)
-    return [metrics.interval(each, speakers) for each in draws.T]
+    return [metrics.percentile_limits(each, speakers) for each in draws.T]
 
 
 def _wilson(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:

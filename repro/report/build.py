@@ -59,7 +59,7 @@ def build_report(
         results: The results file; None means `results.jsonl` under `out`.
         out: Folder of the report.
         device: Where the notebooks train.
-        precision: In which arithmetic: `fp32`, `bf16` or `auto`, as in `study.run`.
+        precision: `fp32`, `bf16` or `auto`, as in `study.run`.
         seeds: How many seeds each variant is trained with.
         console: Where progress goes.
 
@@ -81,19 +81,19 @@ def build_report(
         "precision": precision,
         "seeds": seeds,
     }
-    book = _begin_book(project, out)
+    book = begin_book(project, out)
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
-    private = _private_paths(root, results, out)
-    with _own_settings():
+    private = private_paths(root, results, out)
+    facts = {"results": [f"results/{results.name}"]}
+    with own_settings():
         for notebook in notebooks(project):
             page = book / "report" / notebook.name
-            with _running(notebook.stem, console):
-                run_notebook(notebook, page, parameters, private, console)
-            _stamp(page, {"results": [f"results/{results.name}"]})
-        _enclose(book, f"results/{results.name}", results)
+            with running(notebook.stem, console):
+                run_notebook(notebook, page, parameters, private, console, facts)
+        enclose(book, f"results/{results.name}", results)
         return build_book(book, out / "jupyter-book.log", console)
 
 
@@ -104,7 +104,7 @@ def notebooks(project: Path) -> list[Path]:
 
 
 def find_project() -> Path:
-    """Find `book/` and `notebooks/` in the current folder or in the package's parent."""
+    """Return the folder of `book/` and `notebooks/`: the current one, or the package's parent."""
     for folder in (Path.cwd(), Path(repro.__file__).resolve().parents[1]):
         if (folder / "book" / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
             return folder
@@ -119,6 +119,7 @@ def run_notebook(
     parameters: dict[str, Any],
     private: dict[str, str],
     console: Console,
+    facts: dict[str, Any] | None = None,
     *,
     unfinished: bool = False,
 ) -> None:
@@ -128,6 +129,15 @@ def run_notebook(
     When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
     the page may be `unfinished`, the page ends there and says so.
 
+    Args:
+        source: The notebook.
+        target: Where to write it.
+        parameters: What its cell of parameters is replaced by.
+        private: See `clean_notebook`.
+        console: Where progress goes.
+        facts: See `clean_notebook`.
+        unfinished: Whether results may be missing.
+
     Raises:
         ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
     """
@@ -136,39 +146,40 @@ def run_notebook(
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    fault = None
-    try:
-        papermill.execute_notebook(
-            source,
-            target,
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            start_timeout=START,
-            cwd=os.getcwd(),
-            extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
-            coalesce_streams=True,  # where a stream is cut depends on the moment
-        )
-    except PapermillExecutionError as error:
-        reason = _first_line(error.evalue)
-        if unfinished and error.ename == NoResultsError.__name__:
-            _end_page(target, reason)
-        else:
-            fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
-    except (RuntimeError, CellControlSignal) as error:
-        fault = f"the kernel died: {_first_line(str(error))}"
-    except PapermillException as error:
-        fault = f"not run: {_first_line(str(error))}"
-    _finished(source.stem, "failed" if fault else "done", started, console)
-    if fault:
-        raise ReproError(
-            f"notebook {source.stem}, {fault}; the notebook as far as it ran: {target}"
-        )
-    clean_notebook(target, private)
+    fault = missing = ""
+    with _timed(source.stem, console):
+        try:
+            papermill.execute_notebook(
+                source,
+                target,
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                start_timeout=START,
+                cwd=os.getcwd(),
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
+                coalesce_streams=True,  # where a stream is cut depends on the moment
+            )
+        except PapermillExecutionError as error:
+            reason = _first_line(error.evalue)
+            if unfinished and error.ename == NoResultsError.__name__:
+                missing = reason
+            else:
+                fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
+        except (RuntimeError, CellControlSignal) as error:
+            fault = f"the kernel died: {_first_line(str(error))}"
+        except PapermillException as error:
+            fault = f"not run: {_first_line(str(error))}"
+        if fault:
+            raise ReproError(
+                f"notebook {source.stem}, {fault}; the notebook as far as it ran: {target}"
+            )
+        clean_notebook(target, private, facts, missing)
 
 
-def clean_notebook(path: Path, private: dict[str, str]) -> None:
+def clean_notebook(
+    path: Path, private: dict[str, str], facts: dict[str, Any] | None = None, missing: str = ""
+) -> None:
     """Take times, papermill's notes and this machine's paths out of an executed notebook.
 
     Cells that hold parameters are hidden from the page: the page states what it was made from.
@@ -176,6 +187,8 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
     Args:
         path: The notebook, rewritten in place.
         private: What each path of this machine is replaced by.
+        facts: What the page was made from, kept in its metadata.
+        missing: Which results a cell failed for want of; the page ends before that cell.
     """
     import nbformat
 
@@ -183,6 +196,19 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
     } | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    if facts:
+        notebook.metadata["repro"] = facts
+    if missing:
+        failed = [
+            any(o.output_type == "error" for o in c.get("outputs", [])) for c in notebook.cells
+        ]
+        notebook.cells = [
+            cell
+            for cell in notebook.cells[: failed.index(True)]
+            if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+        ]
+        note = nbformat.v4.new_markdown_cell(f"> **Not run yet.** {missing}.", id=NOT_RUN)
+        notebook.cells.append(note)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -200,7 +226,9 @@ def clean_notebook(path: Path, private: dict[str, str]) -> None:
 
 
 def build_book(book: Path, log: Path, console: Console) -> Path:
-    """Build the HTML of `book`; a warning is an error. The builder's words go to `log`.
+    """Return the first page of `book` built to HTML; a warning is an error.
+
+    What the builder said goes to `log`.
 
     Raises:
         ReproError: The book did not build; what the builder said has then been printed.
@@ -209,23 +237,20 @@ def build_book(book: Path, log: Path, console: Console) -> Path:
         *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
         *("build", str(book), "-W", "--keep-going"),
     ]
-    started = time.monotonic()
-    with _running("book", console):
+    index = book / "_build" / "html" / "index.html"
+    with _timed("book", console), running("book", console):
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-    log.write_text(done.stdout, encoding="utf-8")
-    index = book / "_build" / "html" / "index.html"
-    failed = done.returncode != 0 or not index.is_file()
-    _finished("book", "failed" if failed else "done", started, console)
-    if failed:
-        console.print(done.stdout, markup=False, highlight=False)
-        raise ReproError(f"the book did not build; what Jupyter Book said is in {log}")
+        log.write_text(done.stdout, encoding="utf-8")
+        if done.returncode != 0 or not index.is_file():
+            console.print(done.stdout, markup=False, highlight=False)
+            raise ReproError(f"the book did not build; what Jupyter Book said is in {log}")
     return index
 
 
 @contextmanager
-def _own_settings() -> Iterator[None]:
+def own_settings() -> Iterator[None]:
     """Context manager: keep the machine's kernels, settings and current folder out of the pages.
 
     A kernel called python3 may be another interpreter's, and the home folder, where Jupyter,
@@ -247,7 +272,7 @@ def _own_settings() -> Iterator[None]:
             os.environ.update(before)
 
 
-def _running(name: str, console: Console) -> Progress:
+def running(name: str, console: Console) -> Progress:
     """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     hidden = not console.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
@@ -256,13 +281,20 @@ def _running(name: str, console: Console) -> Progress:
     return progress
 
 
-def _finished(name: str, state: str, started: float, console: Console) -> None:
-    seconds = time.monotonic() - started
-    console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
+@contextmanager
+def _timed(name: str, console: Console) -> Iterator[None]:
+    """Context manager: print whether something was done or failed, and how long it took."""
+    started, state = time.monotonic(), "failed"
+    try:
+        yield
+        state = "done"
+    finally:
+        seconds = time.monotonic() - started
+        console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
 
 
-def _begin_book(project: Path, out: Path) -> Path:
-    """Copy the book without its executed pages; the link to `_config.yml` becomes a file.
+def begin_book(project: Path, out: Path) -> Path:
+    """Return a copy of the book without its pages; the link to `_config.yml` becomes a file.
 
     Raises:
         ReproError: the target cannot be written, or is a folder that no report made; it is left as
@@ -283,32 +315,7 @@ def _begin_book(project: Path, out: Path) -> Path:
     return target
 
 
-def _end_page(path: Path, reason: str) -> None:
-    """End a page before the cell that failed for want of results, with the reason."""
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
-    cells = []
-    for cell in notebook.cells:
-        if any(output.output_type == "error" for output in cell.get("outputs", [])):
-            break
-        if "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
-            cells.append(cell)
-    cells.append(nbformat.v4.new_markdown_cell(f"> **Not run yet.** {reason}.", id=NOT_RUN))
-    notebook.cells = cells
-    nbformat.write(notebook, path)
-
-
-def _stamp(path: Path, facts: dict[str, Any]) -> None:
-    """Keep in an executed page what it was made from."""
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata["repro"] = facts
-    nbformat.write(notebook, path)
-
-
-def _enclose(book: Path, name: str, results: Path) -> None:
+def enclose(book: Path, name: str, results: Path) -> None:
     """Put the results file, if there is one, into the book, whose pages link to it."""
     if results.is_file():
         (book / name).parent.mkdir(parents=True, exist_ok=True)
@@ -319,8 +326,8 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def _private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
-    """Map what must not stand on a page to what stands there instead; the longest path first."""
+def private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
+    """Return what must not stand on a page, with what stands there instead; the longest first."""
     paths = {
         str(results.resolve().parent): ".",
         str(out.resolve()): ".",

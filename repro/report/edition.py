@@ -24,23 +24,22 @@ from repro.errors import ReproError
 from repro.evidence import claims
 from repro.report import plots
 from repro.report.build import (
-    _begin_book,
-    _enclose,
-    _own_settings,
-    _private_paths,
-    _running,
-    _stamp,
+    begin_book,
     build_book,
+    enclose,
     find_project,
     notebooks,
+    own_settings,
+    private_paths,
     run_notebook,
+    running,
 )
 from repro.report.pages import common, first, poolings, speed, wording
 from repro.results import Results
 from repro.results.audit import merge
 
 
-class Source(NamedTuple):
+class PageSource(NamedTuple):
     """What a page of the published edition is made from."""
 
     results: str  # the file, below the project; or a pattern for several
@@ -49,29 +48,17 @@ class Source(NamedTuple):
 
 
 EDITION_CORPUS = "emodb"
-
-
-SPEECH = Source("results/emodb/coarse.jsonl", "coarse")
-
-
+SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse")
 OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl",))
-
-
 FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/emodb/readings.jsonl"))
-
-
-PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
-
-
+BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
     "00_does_it_replicate": FIRST,
     "03_pooling": OTHER_PRESETS,
-    "05_readings": Source("results/emodb/readings.jsonl", "coarse"),
-    "07_recovery": Source("results/planted/quick.jsonl", "quick"),
-    "11_how_fast": Source(
-        "results/bench/*.json",
-        "paper",
-        besides=(*PRECISIONS, "results/emodb/exact.jsonl"),
+    "05_readings": PageSource("results/emodb/readings.jsonl", "coarse"),
+    "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),
+    "11_how_fast": PageSource(
+        "results/bench/*.json", "paper", besides=(*BOTH_PRECISIONS, "results/emodb/exact.jsonl")
     ),
 }
 
@@ -87,10 +74,10 @@ def build_edition(console: Console | None = None) -> Path:
     """
     console = console or Console()
     project, out = find_project(), Path("build") / "edition"
-    book = _begin_book(project, out)
+    book = begin_book(project, out)
 
     def make_page(notebook: Path) -> None:
-        source = source_of(notebook)
+        source = page_source(notebook)
         results = joined(source, project, out / notebook.stem)
         parameters = {
             "corpus": EDITION_CORPUS,
@@ -102,16 +89,15 @@ def build_edition(console: Console | None = None) -> Path:
             "seeds": 1,
         }
         page = book / "report" / notebook.name
-        private = _private_paths(None, results, out)
-        run_notebook(notebook, page, parameters, private, console, unfinished=True)
-        _stamp(page, made_from(notebook, project))
+        private, facts = private_paths(None, results, out), made_from(notebook, project)
+        run_notebook(notebook, page, parameters, private, console, facts, unfinished=True)
 
     # Nothing is trained, so that no page waits for another; each has a kernel to itself.
-    with _own_settings():
-        with _running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with own_settings():
+        with running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             list(pool.map(make_page, notebooks(project)))
         for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
-            _enclose(book, name, project / name)
+            enclose(book, name, project / name)
         index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
@@ -120,14 +106,14 @@ def build_edition(console: Console | None = None) -> Path:
     return index
 
 
-def source_of(notebook: Path) -> Source:
+def page_source(notebook: Path) -> PageSource:
     """Return what the published edition's page of a notebook is made from."""
     return OTHER_SOURCES.get(notebook.stem, SPEECH)
 
 
 def files_of(notebook: Path) -> list[str]:
     """Return the results files of the published edition's page of a notebook."""
-    source, project = source_of(notebook), notebook.parent.parent
+    source, project = page_source(notebook), notebook.parent.parent
     found: list[str] = []
     for name in (source.results, *source.besides):
         several = sorted(path.relative_to(project).as_posix() for path in project.glob(name))
@@ -135,7 +121,7 @@ def files_of(notebook: Path) -> list[str]:
     return found
 
 
-def joined(source: Source, project: Path, folder: Path) -> Path:
+def joined(source: PageSource, project: Path, folder: Path) -> Path:
     """Return the results file of a source; of several that are there, one that holds them all."""
     main, *others = (project / name for name in (source.results, *source.besides))
     lines = main.is_file() and main.suffix == ".jsonl"
@@ -160,18 +146,15 @@ def made_from(notebook: Path, project: Path) -> dict[str, Any]:
     """
     import nbformat
 
-    cells = [
-        (c.cell_type, c.source, c.metadata) for c in nbformat.read(notebook, as_version=4).cells
-    ]
-    paths = [project / name for name in files_of(notebook)]
-    return {
-        "notebook": hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest(),
-        "results": files_of(notebook),
-        "results sha256": [
-            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-            for path in paths
-        ],
-    }
+    read = nbformat.read(notebook, as_version=4)
+    cells = json.dumps([(c.cell_type, c.source, c.metadata) for c in read.cells], sort_keys=True)
+    files = files_of(notebook)
+    sums = [_sha256(path.read_bytes()) if (path := project / n).is_file() else None for n in files]
+    return {"notebook": _sha256(cells.encode()), "results": files, "results sha256": sums}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 # README
@@ -185,7 +168,7 @@ NOTHING = (
 )
 
 
-def update_readme(project: Path, source: Source, *, corpus: str) -> None:
+def update_readme(project: Path, source: PageSource, *, corpus: str) -> None:
     """Draw the picture and write the verdicts into the README of a project, if it has one.
 
     Args:
@@ -206,32 +189,30 @@ def update_readme(project: Path, source: Source, *, corpus: str) -> None:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
     found = published(project, source, corpus)
     readme_picture(found.predictions, project / PICTURE)
-    trained = found.where(study="pooling") if len(found.folds) else found
-    besides = [project / name for name in source.besides]
-    readings = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
-    notes = [
-        common.fitted(trained, corpus) if len(trained.folds) else None,
-        *(
-            first.other_presets(poolings.other_presets(corpus, source.preset, str(file)))
-            for file in besides
-        ),
-        *(first.at_its_best(_read(file, **readings)) for file in besides),
-        speed.gain("precision", *(project / name for name in PRECISIONS)),
-    ]
-    shown = verdicts(found.predictions, [note.data for note in notes if note])
+    notes = []
+    if len(found.folds):
+        notes.append(common.fitted(found.where(study="pooling"), corpus))
+    for name in source.besides:
+        presets = poolings.other_presets(corpus, source.preset, str(project / name))
+        notes.append(first.gain_by_preset(presets))
+    for name in source.besides:
+        wanted = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
+        notes.append(first.at_its_best(_read(project / name, **wanted)))
+    notes.append(speed.gain("precision", *(project / name for name in BOTH_PRECISIONS)))
+    shown = readme_verdicts(found.predictions, [note.data for note in notes if note])
     text = f"{before}{begin}\n{shown}\n{end}{after}"
     readme.write_text(text, encoding="utf-8")
 
 
-def published(project: Path, source: Source, corpus: str) -> Results:
-    """Read the results that the claims are judged by; empty tables if there are none."""
+def published(project: Path, source: PageSource, corpus: str) -> Results:
+    """Return the results that the claims are judged by; empty tables if there are none."""
     studies = {"pooling", "filter-shapes"}
     wanted = {"study": studies, "corpus": {corpus}, "preset": {source.preset}}
     return _read(project / source.results, **wanted)
 
 
 def _read(file: Path, **wanted: set[str]) -> Results:
-    """Read a results file; empty tables if it is not there."""
+    """Return what a results file holds; empty tables if it is not there."""
     if file.is_file():
         return results.read(file, **wanted)
     return Results(*(pd.DataFrame() for _ in Results._fields))
@@ -241,14 +222,11 @@ def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
     """Draw Table 1 here and in the paper as SVG, with the same bytes for the same data."""
     ours = predictions[predictions["study"] == "pooling"] if len(predictions) else predictions
     if len(ours):
-        rows, label = poolings.beside_paper(ours), _run(ours)
+        rows, label = poolings.here_and_in_paper(ours), _run(ours)
     else:
-        published = {
-            s: [getattr(p, s.lower()) for p in paper.TABLE_1.values()] for s in ("WA", "UA")
-        }
-        rows = pd.DataFrame({f"paper {score}": values for score, values in published.items()})
-        rows = poolings.with_paper_interval(rows.assign(variant=list(paper.TABLE_1)))
-        label = ""
+        published = [(name, row.wa, row.ua) for name, row in paper.TABLE_1.items()]
+        rows = pd.DataFrame(published, columns=["variant", "paper WA", "paper UA"])
+        rows, label = poolings.with_paper_interval(rows), ""
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context():  # whatever style the caller has set
         matplotlib.rcdefaults()
@@ -256,7 +234,7 @@ def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
         plots.poolings(rows, label).savefig(path, metadata={"Date": None})
 
 
-def verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+def readme_verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str:
     """Return the verdicts in brief, as Markdown.
 
     Args:
@@ -286,6 +264,6 @@ def verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str:
 
 
 def _run(predictions: pd.DataFrame) -> str:
-    """Say in few words what was run."""
+    """Return in few words what was run."""
     corpus = wording.title(predictions["corpus"].iloc[0])
     return f"{corpus}, {wording.run_in_full(predictions)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -24,10 +24,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from repro import paper, spectrogram
-from repro.config import FrontEnd, Network
-from repro.evidence import metrics, recovery
-from repro.evidence.effects import SCORES, SIGNIFICANT
-from repro.model import build_network
+from repro.evidence import claims, metrics
+from repro.evidence.effects import SIGNIFICANT
 from repro.study.grids import short_name
 from repro.tools.recogniser import Recogniser, attention_maps
 
@@ -95,17 +93,12 @@ def tip(ax: Axes, x: float, y: float, text: str) -> None:
     ax.plot([x], [y], "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
 
 
-def _tip_of(ax: Axes, x: float, y: float, row: dict[Any, Any], score: str, of: str) -> None:
-    """Give a point a tip with the score, and its interval if it has one, of a row."""
-    if np.isfinite([x, y]).all():
-        bounds = (row.get(f"{score} {end}", np.nan) for end in ("low", "high"))
-        tip(ax, x, y, f"{of}: {_interval(score, row[score], *bounds)}")
-
-
-def _interval(name: str, value: float, low: float, high: float, decimals: int = 1) -> str:
-    """Write a value, with its interval if it has one: `WA 65.0 [58.1, 71.9]`."""
-    bounds = "" if np.isnan(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
-    return f"{name} {value:.{decimals}f}{bounds}"
+def _row_tips(ax: Axes, x: Any, y: Any, rows: pd.DataFrame, score: str, of: Any) -> None:
+    """Give each point a tip with a score of its row, and the interval if there is one."""
+    columns = [c for c in (score, f"{score} low", f"{score} high") if c in rows]
+    for at_x, at_y, name, numbers in zip(x, y, of, rows[columns].to_numpy(float), strict=True):
+        if np.isfinite([at_x, at_y]).all():
+            tip(ax, float(at_x), float(at_y), f"{name}: {score} {metrics.format_interval(numbers)}")
 
 
 def _subplots(
@@ -116,35 +109,43 @@ def _subplots(
     return fig, fig.subplots(rows, columns, **options)
 
 
-def segments(waveform: torch.Tensor) -> Figure:
-    """Draw a waveform with the training and test segments that are cut from it."""
+def _legend(fig: Figure, columns: int, side: str = "center", **options: Any) -> None:
+    """Explain above a figure what its first panel shows."""
+    handles, labels = fig.axes[0].get_legend_handles_labels()
+    place: Any = f"outside upper {side}"
+    fig.legend(handles, labels, loc=place, ncols=columns, frameon=False, **options)
+
+
+def _sizes_axis(ax: Axes, sizes: Mapping[int, str], share: float = 0.06) -> None:
+    """Give an axis of filter sizes a logarithmic scale, and names that do not run together."""
+    named = _apart(list(sizes), share)
+    ax.set_xscale("log")
+    ax.set_xticks(list(sizes), [name if size in named else "" for size, name in sizes.items()])
+    ax.minorticks_off()
+
+
+def segments(waveform: np.ndarray, starts: dict[str, list[float]]) -> Figure:
+    """Draw a waveform [samples] with the segments that are cut from it, by where they start (s)."""
     seconds = np.arange(len(waveform)) / paper.SAMPLE_RATE
     fig, (top, bottom) = _subplots(2, 1, sharex=True, height_ratios=(2, 1.6))
     top.plot(seconds, waveform, lw=0.4, color="0.25", rasterized=True)
     top.set_ylabel("amplitude")
-    rows = 0
-    for name, hop, colour in (
-        ("training", paper.TRAIN_HOP_SECONDS, "C0"),
-        ("test", paper.TEST_HOP_SECONDS, "C1"),
-    ):
-        count = spectrogram.segment_count(len(waveform), hop)
-        for i in range(count):
+    row = 0
+    for number, (name, of_name) in enumerate(starts.items()):
+        for start in of_name:
+            label = f"{name} ({len(of_name)})" if start == of_name[0] else None
+            left, color = start, f"C{number}"
             bottom.barh(
-                -rows,
-                paper.SEGMENT_SECONDS,
-                left=i * hop,
-                height=0.7,
-                color=colour,
-                label=f"{name} ({count})" if i == 0 else None,
+                -row, paper.SEGMENT_SECONDS, left=left, height=0.7, color=color, label=label
             )
-            rows += 1
+            row += 1
     bottom.set(yticks=[], xlabel="time (s)", ylabel="segments")
     bottom.spines["left"].set_visible(False)
     fig.legend(loc="outside upper right", ncols=2, frameon=False)
     return fig
 
 
-def spectrogram_image(ax: Axes, segment: torch.Tensor | np.ndarray, **options: Any) -> AxesImage:
+def spectrogram_image(ax: Axes, segment: np.ndarray | torch.Tensor, **options: Any) -> AxesImage:
     """Draw one segment's matrix [bins, frames] with time and frequency axes."""
     image = ax.imshow(
         segment,
@@ -158,41 +159,32 @@ def spectrogram_image(ax: Axes, segment: torch.Tensor | np.ndarray, **options: A
     return image
 
 
-def normalisation(waveform: torch.Tensor, front_end: FrontEnd) -> Figure:
-    """Draw the first segment in decibels, as magnitude, scaled to [-1, 1], and after the µ-law."""
-    raw = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)[:1]
-    scaled = spectrogram.scale(raw, front_end)
-    steps = {
-        "decibels (for the eye)": 20 * (raw / raw.max()).clamp_min(spectrogram.LOG_FLOOR).log10(),
-        "magnitude": raw,
-        "scaled": scaled,
-        "µ-law (input)": spectrogram.mu_law(scaled),
-    }
-    fig, axes = _subplots(4, 2, figsize=(WIDTH, 7.6), width_ratios=(3, 2))
+def normalisation(steps: dict[str, np.ndarray]) -> Figure:
+    """Draw the steps from a spectrogram to the input [bins, frames], each with its values."""
+    fig, axes = _subplots(len(steps), 2, figsize=(WIDTH, 7.6), width_ratios=(3, 2))
     for (name, x), (ax, beside) in zip(steps.items(), axes, strict=True):
-        image = spectrogram_image(ax, x[0, 0])
+        image = spectrogram_image(ax, x)
         ax.set(title=name, xlabel="", ylabel="kHz")
         fig.colorbar(image, ax=ax)
-        beside.hist(x.flatten().numpy(), bins=60, color="0.4", log=True)
+        beside.hist(np.ravel(x), bins=60, color="0.4", log=True)
         beside.set_ylabel("entries")
     axes[-1, 0].set_xlabel("time (s)")
     axes[-1, 1].set_xlabel("value")
     return fig
 
 
-def mu_law_curve() -> Figure:
-    """Draw Eq. 1."""
-    x = torch.linspace(-1, 1, 401)
+def mu_law_curve(curve: pd.DataFrame) -> Figure:
+    """Draw Eq. 1, from its values `F(x)` at `x`."""
     fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.9))
-    ax.plot(x, spectrogram.mu_law(x), label="µ-law, µ = 255")
-    ax.plot(x, x, color="0.6", ls="--", label="linear")
+    ax.plot(curve["x"], curve["F(x)"], label="µ-law, µ = 255")
+    ax.plot(curve["x"], curve["x"], color="0.6", ls="--", label="linear")
     ax.set(xlabel="x", ylabel="F(x)")
     ax.legend(frameon=False)
-    fig.data = pd.DataFrame({"x": x, "F(x)": spectrogram.mu_law(x)})
+    fig.data = curve
     return fig
 
 
-def emotions(inputs: dict[str, torch.Tensor]) -> Figure:
+def emotions(inputs: dict[str, np.ndarray]) -> Figure:
     """Draw one network input [bins, frames] for each emotion."""
     fig, axes = _subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
     for (emotion, x), ax in zip(inputs.items(), axes, strict=True):
@@ -216,17 +208,18 @@ def lengths(table: pd.DataFrame) -> Figure:
 
 def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     """Draw Fig. 2: accuracy against filter height and width, with the 95% interval of WA."""
-    table = summary.copy()
-    table[["height", "width"]] = table["variant"].str.split("x", expand=True).astype(int)
     fig, axes = _subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
-    for ax, varied, fixed, unit, per_step in (
-        (axes[0], "height", "width", "Hz", paper.BIN_HZ),
-        (axes[1], "width", "height", "ms", round(1000 * paper.SHIFT_SECONDS)),
-    ):
-        sweep = table[table[fixed] == paper.SWEEP_FIXED].sort_values(varied)
+    table = summary.set_index("variant")
+    sides: tuple[tuple[claims.Side, str, int], ...] = (
+        ("height", "Hz", paper.BIN_HZ),
+        ("width", "ms", round(1000 * paper.SHIFT_SECONDS)),
+    )
+    for ax, (varied, unit, per_step) in zip(axes, sides, strict=True):
+        names = claims.sweep(table.index, varied)
+        sizes, sweep = list(names), table.loc[list(names.values())]
         for size, (name, colour) in zip((8, 7, 6, 5, 5), COLOURS.items(), strict=True):
             ax.plot(
-                sweep[varied],
+                sizes,
                 sweep[name],
                 color=colour,
                 marker=MARKERS[name],
@@ -234,31 +227,19 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
                 lw=2.2 if name == "WA" else 1.2,
                 label=name,
             )
-            for row in sweep.to_dict("records"):
-                _tip_of(ax, row[varied], row[name], row, name, row["variant"])
-        bounds = sweep["WA low"], sweep["WA high"]
-        ax.fill_between(sweep[varied], *bounds, color="black", alpha=0.12, lw=0)
+            _row_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
+        ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
-        ax.set_xscale("log")
-        named = _apart(sweep[varied].to_list())
-        ax.set_xticks(
-            sweep[varied], [f"{n}\n{n * per_step}" if n in named else "" for n in sweep[varied]]
-        )
-        ax.minorticks_off()
-        ax.set(
-            xlabel=f"filter {varied} (top: steps, below: {unit})",
-            ylabel="accuracy (%)",
-            ylim=(-4, 104),
-        )
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False
-    )
+        _sizes_axis(ax, {n: f"{n}\n{n * per_step}" for n in sizes})
+        label = f"filter {varied} (top: steps, below: {unit})"
+        ax.set(xlabel=label, ylabel="accuracy (%)", ylim=(-4, 104))
+    _legend(fig, 5)
     fig.data = summary
     return fig
 
 
 def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
-    """Choose sizes whose names do not run into one another on a logarithmic axis."""
+    """Return sizes whose names do not run into one another on a logarithmic axis."""
     named: list[int] = []
     for size in sorted(sizes, reverse=True):
         if not named or np.log(named[-1] / size) >= share * np.log(max(sizes) / min(sizes)):
@@ -273,13 +254,13 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
     WA on either corpus, and what guessing reaches in UA.
 
     Args:
-        rows: a row per pooling, from `pages.poolings.beside_paper`, or with the paper's
+        rows: a row per pooling, from `pages.poolings.here_and_in_paper`, or with the paper's
             columns only.
         here: what was run here, for the legend.
     """
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.6))
     y = np.arange(len(rows))
-    for ax, score in zip(axes, ("WA", "UA"), strict=True):
+    for ax, score in zip(axes, metrics.ACCURACIES, strict=True):
         for prefix, shift, colour, marker, label in (
             ("", -0.12, "C0", "o", f"here: {here}"),
             ("paper ", 0.12, "0.45", "D", "the paper: IEMOCAP"),
@@ -289,27 +270,23 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
                 ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
                 guess = "guessing" if prefix else None
                 ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
+                _row_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
             if f"{name} low" in rows:
                 ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
-            for place, row in zip(y + shift, rows.to_dict("records"), strict=True):
-                if name in rows:
-                    _tip_of(ax, row[name], place, row, name, row["variant"])
         ax.set(title={"WA": "weighted accuracy", "UA": "unweighted accuracy"}[score])
         ax.set(xlabel="%, with 95% interval", ylim=(len(rows) - 0.5, -0.5))
     axes[0].set_yticks(y, rows["variant"])
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
+    _legend(fig, 2)
     fig.data = rows
     return fig
 
 
-def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
-    """Draw a confusion matrix per variant: per cent of each true emotion."""
-    fig, axes = _subplots(1, len(variants), sharey=True, figsize=(WIDTH, 2.9))
-    for ax, variant in zip(np.atleast_1d(axes), variants, strict=True):
-        counts = metrics.confusion(predictions[predictions["variant"] == variant])
-        shares = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+def confusions(counts: dict[str, pd.DataFrame]) -> Figure:
+    """Draw a confusion matrix per variant, from its counts: per cent of each true emotion."""
+    fig, axes = _subplots(1, len(counts), sharey=True, figsize=(WIDTH, 2.9))
+    axes = np.atleast_1d(axes)
+    for ax, (variant, of_variant) in zip(axes, counts.items(), strict=True):
+        shares = 100 * of_variant.div(of_variant.sum(axis=1).clip(lower=1), axis=0)
         sns.heatmap(
             shares,
             annot=True,
@@ -327,30 +304,24 @@ def confusions(predictions: pd.DataFrame, variants: Sequence[str]) -> Figure:
         ax.set(title=variant, xlabel="predicted", ylabel="")
         ax.tick_params(length=0, rotation=0)
         ax.set_xticklabels(ax.get_xticklabels(), rotation=45, ha="right")
-    np.atleast_1d(axes)[0].set_ylabel("true")
-    fig.data = pd.concat(
-        {v: metrics.confusion(predictions[predictions["variant"] == v]) for v in variants},
-        names=["variant"],
-    ).reset_index()
+    axes[0].set_ylabel("true")
+    fig.data = pd.concat(counts, names=["variant"]).reset_index()
     return fig
 
 
-def sweeps(predictions: pd.DataFrame, found: pd.DataFrame) -> Figure:
+def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
     """Draw WA by filter size, a panel for each planted scale, with the planted and recovered one.
 
     The upright line is the planted scale, the cross where accuracy is halfway up, with its 95%
     interval, the dotted line chance.
 
     Args:
-        predictions: of the recovery study, on one set of settings.
+        table: from `repro.evidence.recovery.sweeps`.
         found: from `repro.evidence.recovery.recovered`.
     """
-    table = recovery.sweeps(predictions)
     units = list(dict.fromkeys(found["unit"]))
-    columns = int(found["unit"].value_counts().max())
-    fig, axes = _subplots(
-        *(len(units), columns), sharey=True, squeeze=False, figsize=(WIDTH, 2.7 * len(units))
-    )
+    shape = len(units), int(found["unit"].value_counts().max())
+    fig, axes = _subplots(*shape, sharey=True, squeeze=False, figsize=(WIDTH, 2.7 * len(units)))
     fig.set_layout_engine("constrained", h_pad=0.1)
     for unit, row in zip(units, axes, strict=True):
         scales = found[found["unit"] == unit]
@@ -358,29 +329,23 @@ def sweeps(predictions: pd.DataFrame, found: pd.DataFrame) -> Figure:
             ax.set_visible(False)
         for scale, ax in zip(scales.itertuples(), row, strict=False):
             sweep = table[table["scale"] == scale.scale].sort_values("reach")
-            ax.plot(sweep["reach"], sweep["WA"], color="black", marker="o", ms=4)
-            bounds = sweep["WA low"], sweep["WA high"]
-            ax.fill_between(sweep["reach"], *bounds, color="black", alpha=0.12, lw=0)
-            for point in sweep.to_dict("records"):
-                _tip_of(
-                    ax, float(point["reach"]), point["WA"], point, "WA", f"{point['reach']} {unit}"
-                )
+            reach, wa = sweep["reach"], sweep["WA"]
+            ax.plot(reach, wa, color="black", marker="o", ms=4)
+            ax.fill_between(
+                reach, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0
+            )
+            _row_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
             ax.axhline(scale.chance, color="0.6", ls=":")
             ax.axvline(scale.planted, color="C1", lw=2, label="planted")
-            halfway = (scale.chance + sweep["WA"].max()) / 2
+            halfway = (scale.chance + wa.max()) / 2
             ax.hlines(halfway, scale.low, scale.high, color="C0", lw=2)
             sign = "<" if scale.at_most else "X"
             ax.plot(scale.recovered, halfway, sign, color="C0", ms=8, ls="", label="recovered")
-            ax.set_xscale("log")
-            shown = sorted(_apart(sweep["reach"].to_list(), share=0.18))
-            ax.set_xticks(shown, [str(reach) for reach in shown])
-            ax.minorticks_off()
+            _sizes_axis(ax, {size: str(size) for size in reach}, share=0.18)
             side = "width" if unit == "ms" else "height"
             ax.set(title=f"planted: {scale.scale}", xlabel=f"filter {side} ({unit})", ylim=(0, 104))
         row[0].set_ylabel("WA (%)")
-    fig.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
+    _legend(fig, 2)
     fig.data = table
     return fig
 
@@ -396,25 +361,12 @@ def histories(history: pd.DataFrame) -> Figure:
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
         ax.plot(mean, color=colour, lw=2.2, label=short_name(variant))
-    ax.axhline(np.log(len(paper.EMOTIONS)), color="0.6", ls=":")
-    ax.annotate(
-        "guessing",
-        (1, np.log(len(paper.EMOTIONS))),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color="0.4",
-        fontsize=SMALL,
-    )
+    guessing = np.log(len(paper.EMOTIONS))
+    ax.axhline(guessing, color="0.6", ls=":")
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+    ax.annotate("guessing", (1, guessing), **place, color="0.4", fontsize=SMALL)
     ax.set(xlabel="epoch", ylabel="cross-entropy")
-    fig.legend(
-        *ax.get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=columns,
-        frameon=False,
-        fontsize=SMALL,
-        handlelength=1,
-    )
+    _legend(fig, columns, fontsize=SMALL, handlelength=1)
     fig.data = history[["variant", "fold", "seed", "epoch", "loss"]]
     return fig
 
@@ -507,16 +459,14 @@ def agreement(averages: pd.DataFrame) -> Figure:
             colour, marker = ("C0", "o") if sound == "energy" else ("C1", "s")
             ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
             ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")
-            for place, row in zip(y, rows.to_dict("records"), strict=True):
-                text = _interval(sound, row["value"], row["low"], row["high"], decimals=2)
-                tip(ax, row["value"], place, f"{row['group']}, {text}")
+            for place, row in zip(y, rows.itertuples(), strict=True):
+                number = metrics.format_interval((row.value, row.low, row.high), 2)
+                tip(ax, row.value, place, f"{row.group}, {sound} {number}")
         ax.axvline(0, color="0.6", ls=":")
         ax.set(title=title, xlabel="rank correlation over time")
         ax.set_yticks(range(len(groups)), groups)
     axes[0].invert_yaxis()
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
+    _legend(fig, 2)
     fig.data = averages
     return fig
 
@@ -530,32 +480,20 @@ def forest(effects: pd.DataFrame) -> Figure:
     size = (WIDTH, 1.4 + 0.28 * max(len(effects), 1))
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
     y = np.arange(len(effects), dtype=float)
-    for ax, score in zip(axes, SCORES, strict=True):
+    for ax, score in zip(axes, metrics.ACCURACIES, strict=True):
+        name = f"{score} effect"
         ax.axvline(0, color="0.6", ls=":")
-        ax.hlines(
-            y, effects[f"{score} effect low"], effects[f"{score} effect high"], color="C0", lw=1.5
-        )
-        told_apart = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
+        ax.hlines(y, effects[f"{name} low"], effects[f"{name} high"], color="C0", lw=1.5)
+        significant = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
         for filled, label in ((True, "differs significantly from 0"), (False, "does not")):
-            chosen = told_apart == filled
-            ax.plot(
-                effects[f"{score} effect"][chosen],
-                y[chosen],
-                "o",
-                ms=5,
-                color="C0",
-                mfc="C0" if filled else "white",
-                label=label,
-            )
-        for place, row in zip(y, effects.to_dict("records"), strict=True):
-            name = f"{score} effect"
-            _tip_of(ax, row[name], place, row, name, short_name(row["variant"]))
+            shown = significant == filled
+            face = "C0" if filled else "white"
+            ax.plot(effects[name][shown], y[shown], "o", ms=5, color="C0", mfc=face, label=label)
+        _row_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
-    )
+    _legend(fig, 2, "right")
     fig.data = effects
     return fig
 
@@ -578,62 +516,31 @@ def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
     return fig
 
 
-def network(settings: Network) -> Figure:
-    """Draw a network from its settings: the higher a map, the more rows it has."""
-    parts = _parts(settings)
+def network(layers: pd.DataFrame) -> Figure:
+    """Draw a network: the higher a map, the more rows it has.
+
+    Args:
+        layers: a row per layer, from `pages.in_brief.layers`.
+    """
     fig, ax = _subplots(figsize=(WIDTH, 3.2))
-    highest = max(rows for _, _, (_, rows, _), _ in parts)
-    for column, (name, filters, (channels, rows, frames), weights) in enumerate(parts):
-        height = 0.15 + 0.85 * rows / highest
+    for column, layer in enumerate(layers.itertuples()):
+        height = 0.15 + 0.85 * layer.rows / layers["rows"].max()
         box = Rectangle((column - 0.3, -height / 2), 0.6, height, fc="C0", alpha=0.25, ec="C0")
-        box.set_gid(f"tip: {name}: {channels} maps of {rows}×{frames}, {weights:,} parameters")
+        maps = f"{layer.maps} maps of {layer.rows}×{layer.frames}"
+        box.set_gid(f"tip: {layer.layer}: {maps}, {layer.parameters:,} parameters")
         ax.add_patch(box)
-        ax.text(column, 0.85, name, ha="center", va="bottom", fontsize=SMALL, weight="bold")
-        ax.text(column, 0.83, filters, ha="center", va="top", fontsize=SMALL)
-        size = f"{channels}×\n{rows}×{frames}" if rows > 1 else str(channels)
+        ax.text(column, 0.85, layer.layer, ha="center", va="bottom", fontsize=SMALL, weight="bold")
+        ax.text(column, 0.83, layer.filters, ha="center", va="top", fontsize=SMALL)
+        one = layer.rows == 1
+        size = str(layer.maps) if one else f"{layer.maps}×\n{layer.rows}×{layer.frames}"
         ax.text(column, -0.55, size, ha="center", va="top", fontsize=SMALL)
         if column:
             arrow = {"arrowstyle": "->", "color": "0.3"}
             ax.annotate("", (column - 0.33, 0), (column - 0.67, 0), arrowprops=arrow)
-    ax.set(xlim=(-0.5, len(parts) - 0.5), ylim=(-0.85, 1))
+    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-0.85, 1))
     ax.axis("off")
-    names = ["layer", "filters", "maps", "rows", "frames", "parameters"]
-    rows_of = [(name, filters, *size, weights) for name, filters, size, weights in parts]
-    fig.data = pd.DataFrame(rows_of, columns=names).replace("\n", " ", regex=True)
+    fig.data = layers.replace("\n", " ", regex=True)
     return fig
-
-
-def _parts(settings: Network) -> list[tuple[str, str, tuple[int, int, int], int]]:
-    """List a network's layers: name, filters, size of the map that comes out, parameters."""
-    with torch.device("meta"):  # sizes without any arithmetic
-        built = build_network(settings).eval()
-        x = torch.empty(1, 1, paper.BINS, paper.FRAMES)
-        sizes: dict[str, tuple[int, ...]] = {"stems": tuple(built.stems(x).shape[1:])}
-        for number, norm in enumerate(built.trunk.norms, 2):
-            norm.register_forward_hook(
-                lambda _, __, out, number=number: sizes.update({f"{number}": tuple(out.shape[1:])})
-            )
-        last = tuple(built.features(x).shape[1:])
-    shapes = "\n".join(f"{h}×{w}" for h, w in settings.stems)
-    parts: list[tuple[str, str, Any, int]] = [
-        ("input", "spectrogram", (1, paper.BINS, paper.FRAMES), 0),
-        ("Conv1", shapes, sizes["stems"], _count(built.stems)),
-    ]
-    kernel = f"{paper.TRUNK_KERNEL}×{paper.TRUNK_KERNEL}"
-    for number, pair in enumerate(zip(built.trunk.convs, built.trunk.norms, strict=True), 2):
-        pooled = f"\nmax {paper.POOL_WINDOW}×{paper.POOL_WINDOW}" * built.trunk.pooled[number - 2]
-        channels, rows, frames = sizes[f"{number}"]
-        if pooled:
-            rows, frames = rows // paper.POOL_WINDOW, frames // paper.POOL_WINDOW
-        parts.append((f"Conv{number}", kernel + pooled, (channels, rows, frames), _count(*pair)))
-    assert parts[-1][2] == last
-    pooling = {"gap": "average\npooling"}.get(settings.pooling, f"{settings.pooling}\npooling")
-    scores = (len(paper.EMOTIONS), 1, 1)
-    return [*parts, ("scores", pooling, scores, _count(built.pooling))]
-
-
-def _count(*modules: torch.nn.Module) -> int:
-    return sum(p.numel() for module in modules for p in module.parameters())
 
 
 def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
@@ -652,6 +559,6 @@ def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
     ax.axvline(marked, color="0.4", ls=":")
     ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=SMALL, color="0.3")
     ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    _legend(fig, 2)
     fig.data = found
     return fig

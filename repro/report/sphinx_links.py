@@ -46,7 +46,9 @@ class Links(SphinxTransform):
         sources: dict[str, Path | None] = {"notebook": page, **self._results(page)}
         for figure in list(self.document.findall(nodes.figure)):
             cells = next((raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()), 0)
-            image = next((i for i in figure.findall(nodes.image) if _is_svg(i)), None)
+            image = next(
+                (i for i in figure.findall(nodes.image) if i["uri"].endswith(".svg")), None
+            )
             if cells:
                 figure = self._as_table(figure)
                 files = {"CSV": self._take_table(figure, cells)}
@@ -145,20 +147,8 @@ def _reads_results(cell: dict[str, Any]) -> bool:
     return cell["cell_type"] == "code" and not given and "results" in "".join(cell["source"])
 
 
-def _is_svg(image: nodes.image) -> bool:
-    return str(image["uri"]).endswith(".svg")
-
-
 def _name(figure: nodes.figure) -> str:
     return str(figure["ids"][0])
-
-
-def _visit_table(self: HTML5Translator, node: Table) -> None:
-    self.visit_figure(node)
-
-
-def _depart_table(self: HTML5Translator, node: Table) -> None:
-    self.depart_figure(node)
 
 
 def _without_thebe(app: Sphinx, page: str, template: str, context: dict, tree: Any) -> None:
@@ -173,15 +163,10 @@ def _keep_columns(
     """Show as it stands what a docstring sets in columns: a name, spaces, what it is."""
     kept: list[str] = []
     for paragraph in "\n".join(lines).split("\n\n"):
+        text = paragraph.splitlines()
         if re.search(r"\S {3,}\S", paragraph):
-            kept += [
-                ".. code-block:: none",
-                "",
-                *(f"    {line}" for line in paragraph.splitlines()),
-                "",
-            ]
-        else:
-            kept += [*paragraph.splitlines(), ""]
+            text = [".. code-block:: none", "", *(f"    {line}" for line in text)]
+        kept += [*text, ""]
     lines[:] = kept
 
 
@@ -189,14 +174,15 @@ def _leave_out_aliases(
     app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
     """Leave out the fields of named tuples, whose signatures name them already."""
-    alias = (getattr(thing, "__doc__", None) or "").startswith("Alias for field number")
-    return True if alias else None
+    return (getattr(thing, "__doc__", None) or "").startswith("Alias for field number") or None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("html-page-context", _without_thebe, priority=900)
-    app.add_enumerable_node(Table, "table", html=(_visit_table, _depart_table))
+    app.add_enumerable_node(
+        Table, "table", html=(HTML5Translator.visit_figure, HTML5Translator.depart_figure)
+    )
     app.add_transform(Links)
     app.connect("autodoc-skip-member", _leave_out_aliases)
     app.connect("autodoc-process-docstring", _keep_columns, priority=100)  # before napoleon

@@ -10,7 +10,6 @@ from repro import config, paper
 from repro.errors import NoResultsError
 from repro.evidence import metrics
 from repro.model import build_network
-from repro.report.pages import wording
 from repro.results import ATTENTION_COLUMNS, Results
 
 
@@ -29,7 +28,7 @@ def with_maps(data: Results) -> Results:
 
 
 def map_size(preset: str) -> Markdown:
-    """Say how large the attention maps are, and what one of their points covers."""
+    """Return how large the attention maps are, and what one of their points covers."""
     experiment = config.preset(preset)
     network = build_network(experiment.network).eval()
     with torch.device("meta"):
@@ -44,7 +43,7 @@ def map_size(preset: str) -> Markdown:
 
 
 def averages(attention: pd.DataFrame) -> pd.DataFrame:
-    """Average what was measured on attention maps, for all utterances and for groups of them.
+    """Return means of what was measured on attention maps, for all utterances and for groups.
 
     Returns:
         A row per group and measure, with `group`, `utterances`, `measure`, and `value`, `low`,
@@ -68,7 +67,7 @@ def averages(attention: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
-    """Lay `averages` out for one map, `bottom_up` or `top_down`, with intervals as text."""
+    """Return `averages` laid out for one map, `bottom_up` or `top_down`, with intervals as text."""
     titles = {
         f"{map_name}_energy": "with energy",
         f"{map_name}_pitch": "with pitch",
@@ -76,10 +75,8 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
     }
     if map_name == "bottom_up":
         titles["spread"] = "spread"
-    texts = [
-        wording.number(value, low, high, 2)
-        for value, low, high in averages[["value", "low", "high"]].itertuples(index=False)
-    ]
+    numbers = averages[["value", "low", "high"]].itertuples(index=False)
+    texts = [metrics.format_interval(row, 2) for row in numbers]
     wide = averages.assign(text=texts).pivot(index="group", columns="measure", values="text")
     counts = averages.drop_duplicates("group").set_index("group")["utterances"]
     wide = wide.loc[counts.index, list(titles)].rename(columns=titles)
@@ -87,65 +84,25 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
     return wide.rename_axis(columns=None).reset_index()
 
 
-def answer(averages: pd.DataFrame, attention: pd.DataFrame) -> Markdown:
-    """Answer the question of the attention page: does attention follow energy, or pitch?"""
+def answer(averages: pd.DataFrame) -> Markdown:
+    """Return whether attention follows energy or pitch, over all utterances."""
     every = averages[averages["group"] == "all"].set_index("measure")
     if every["low"].isna().all():
-        verdict = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure"
-    else:
-        verdict = ". ".join(
-            f"By its rank correlation over time, the {title} map "
-            + "; it ".join(
-                [
-                    *(_follows(every.loc[f"{look}_{name}"], name) for name in ("energy", "pitch")),
-                    _more(every.loc[f"{look}_more"]),
-                ]
-            )
-            for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down"))
+        few = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure."
+        return Markdown(few)
+    said = []
+    for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down")):
+        energy, pitch, more = (_sign(every.loc[f"{look}_{w}"]) for w in ("energy", "pitch", "more"))
+        said.append(
+            f"the rank correlation over time of the {title} map with energy is {energy}, that with "
+            f"pitch {pitch}, and the difference of the two {more}"
         )
-        verdict += (
-            ". These intervals are not corrected for their number. Periodicity is measured in "
-            "pauses too, which can weaken the agreement with pitch"
-        )
-    spread = every.loc["spread", "value"]
-    size = (
-        f"{wording.many(attention['fold'].nunique(), 'speaker')} and "
-        f"{wording.many(attention['seed'].nunique(), 'seed')}"
-    )
-    caution = (
-        " On synthetic speech this says nothing about emotion."
-        if attention["corpus"].iloc[0] == "synthetic"
-        else ""
-    )
     return Markdown(
-        f"{verdict}. The bottom-up map's entropy is {100 * spread:.0f}% of the largest possible, "
-        "where 100% would be a plain average over all positions. The numbers come from "
-        f"{size}.{caution}"
+        f"By their 95% intervals, {'; '.join(said)}. These intervals are not corrected for their "
+        "number. Periodicity is measured in pauses too, which can weaken the agreement with pitch."
     )
 
 
-def _follows(row: pd.Series, name: str) -> str:
-    relations = (
-        "correlates positively with",
-        "correlates negatively with",
-        "shows no clear correlation with",
-    )
-    value = wording.number(row["value"], row["low"], row["high"], 2)
-    return f"{_by_sign(row, *relations)} {name} ({value})"
-
-
-def _more(row: pd.Series) -> str:
-    said = _by_sign(
-        row,
-        "agrees more with energy than with pitch",
-        "agrees more with pitch than with energy",
-        "agrees with neither clearly more than with the other",
-    )
-    return f"{said} (difference {wording.number(row['value'], row['low'], row['high'], 2)})"
-
-
-def _by_sign(row: pd.Series, positive: str, negative: str, unclear: str) -> str:
-    """Choose what to say of a value by where its interval lies."""
-    if row["low"] > 0:
-        return positive
-    return negative if row["high"] < 0 else unclear
+def _sign(row: pd.Series) -> str:
+    """Return the sign of a value where its interval leaves out 0."""
+    return "above 0" if row["low"] > 0 else "below 0" if row["high"] < 0 else "not clear"

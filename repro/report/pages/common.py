@@ -17,7 +17,7 @@ import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
 from repro.corpora import CORPORA, IEMOCAP_SHAPED, at_hand
-from repro.evidence import claims
+from repro.evidence import claims, metrics
 from repro.model import build_network
 from repro.report.pages import wording
 from repro.results import Results
@@ -31,13 +31,13 @@ MARKS = {
     "undecided": ("?", "#7a5c00"),
     "not testable here": ("–", "#57606a"),
 }
-INTERVAL = r"(\S) \[(\S+), (\S+)\]"
+_INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
 def notice(
     corpus: str, preset: str = "paper", of: str | None = None, *, sweep: bool = False
 ) -> Markdown | None:
-    """Say at the top of a page what its numbers may be taken for.
+    """Return what the numbers of a page may be taken for, to stand at its top.
 
     Args:
         corpus: its name.
@@ -45,21 +45,19 @@ def notice(
         of: the study that the page shows, if it departs from the preset.
         sweep: the page is about the sweep of filter shapes as well, which may depart from it.
     """
-    lines = []
+    lines = [about_preset(preset, of, sweep=sweep)]
     if corpus == "synthetic":
-        lines.append(
+        lines.insert(
+            0,
             "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
-            "Its numbers show that the machinery works and say nothing about emotion."
+            "Its numbers show that the machinery works and say nothing about emotion.",
         )
-    if said := about_preset(preset, of, sweep=sweep):
-        lines.append(said)
-    if not lines:
-        return None
-    return Markdown("\n>\n".join(f"> {line}" for line in lines))
+    said = "\n>\n".join(f"> {line}" for line in lines if line)
+    return Markdown(said) if said else None
 
 
 def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> str:
-    """Say what a preset changes against the paper's protocol; empty if nothing.
+    """Return what a preset changes against the paper's protocol; empty if nothing.
 
     Args:
         preset: its name, with overrides after a comma, if any.
@@ -71,16 +69,29 @@ def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> 
     if of:
         network = replace(experiment.network, stride=_stride(of, name))
         experiment = replace(experiment, network=network)
-    changed = departures(experiment) + (in_the_sweep(name) if sweep else "")
+    changed = departures(experiment)
+    stride = _stride("filter-shapes", name)
+    if sweep and stride != config.preset(name).network.stride:
+        changed += (
+            f" In the sweep of filter shapes `network.stride` is {stride}: one position in "
+            f"{math.prod(stride)}."
+        )
+    if is_showcase(preset):
+        changed += " It is made to show the machinery: its numbers are no evidence."
     if not changed and preset == name:
         return ""
     return f"**Preset `{preset}`, not the paper's protocol.** {changed}".rstrip()
 
 
+def is_showcase(preset: str) -> bool:
+    """Return whether a preset shows the machinery only; overrides may stand behind its name."""
+    return preset.split(",")[0] in config.SHOWCASES
+
+
 def so_far(
     data: Results, corpus: str, root: str | None, only: str | None = None
 ) -> Markdown | None:
-    """Say which variants are not finished, where the results file is all that there is.
+    """Return which variants are not finished, where the results file is all that there is.
 
     With `only`, speak of this variant and no other.
     """
@@ -94,11 +105,10 @@ def so_far(
     for variant, of in grids.variants(first["study"], first["preset"]).items():
         if only not in (None, variant):
             continue
-        planned = _planned_folds(first["corpus"], of.experiment.protocol)
-        for _, held in data.folds[data.folds["variant"] == variant].groupby("corpus"):
-            if len(held) < seeds * planned:
-                begun.append(f"`{short_name(variant)}` {len(held)} of {seeds * planned}")
-        if planned and variant not in set(data.folds["variant"]):
+        planned = seeds * _planned_folds(first["corpus"], of.experiment.protocol)
+        done = data.folds[data.folds["variant"] == variant].groupby("corpus").size()
+        begun += [f"`{short_name(variant)}` {n} of {planned}" for n in done if n < planned]
+        if planned and done.empty:
             missing.append(f"`{short_name(variant)}`")
     if not begun + missing:
         return None
@@ -107,23 +117,20 @@ def so_far(
     return Markdown(f"> **Unfinished.** {' '.join(said)}")
 
 
-def available(corpus: str, of: str, preset: str) -> dict[str, bool]:
-    """Tell of each variant of a study whether a corpus has names and labels for it."""
-    grid = grids.variants(of, preset)
-    return {name: _planned_folds(corpus, v.experiment.protocol) > 0 for name, v in grid.items()}
-
-
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
-    """Name the variants of a study for which a corpus has no names or labels."""
-    has = available(corpus, of, preset)
-    names = [f"`{short_name(variant)}`" for variant in has if not has[variant]]
+    """Return the variants of a study for which a corpus has no names or labels."""
+    names = [
+        f"`{short_name(variant)}`"
+        for variant, each in grids.variants(of, preset).items()
+        if not _planned_folds(corpus, each.experiment.protocol)
+    ]
     if not names:
         return None
     return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
 
 
 def fitted(data: Results, corpus: str) -> Markdown | None:
-    """Say how many steps were trained, and how well the networks fit their training data then.
+    """Return how many steps were trained, and how well the networks fit their training data.
 
     None for a corpus whose size is not known here.
 
@@ -141,9 +148,8 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
     most = training["max_segments"] or math.inf
     ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
     theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
-    said = (
-        f"{epochs} epochs are about {epochs * ours:,} steps of training on {wording.title(corpus)}"
-    )
+    here = wording.title(corpus)
+    said = f"{epochs} epochs are about {epochs * ours:,} steps of training on {here}"
     if corpus != "iemocap":
         said += (
             f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
@@ -159,17 +165,16 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
 
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
-    """Say at the foot of a page what made it: study, corpus, preset, version, device, date."""
+    """Return what made a page: study, corpus, preset, version, device, date."""
+    facts = {"corpus": corpus, "preset": preset}
     if folds is None:
         # Not the commit or the day: a page of which nothing was trained is the same on both.
         here = {"version": repro.__version__, "torch": torch.__version__, "seconds": 0.0}
         folds = pd.DataFrame([here])
-        seeds = "none, as nothing is trained"
+        facts["seeds"] = "none, as nothing is trained"
     else:
-        seeds = str(folds["seed"].nunique())
-    facts = {"corpus": corpus, "preset": preset, "seeds": seeds}
-    if "study" in folds:
-        facts = {"study": folds["study"].iloc[0]} | facts
+        facts = {"study": folds["study"].iloc[0]} if "study" in folds else {}
+        facts |= {"corpus": corpus, "preset": preset, "seeds": str(folds["seed"].nunique())}
     for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
         if name in folds:
             facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
@@ -181,12 +186,12 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
 
 
 def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
-    """Show a table: text to the left, numbers rounded and to the right, a dash for none."""
+    """Return a table as HTML: numbers rounded and to the right, a dash for none."""
     numbers = list(frame.select_dtypes("number").columns)
     # The identifier that ties a table to its style must differ from table to table, not from run
     # to run.
     identifier = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
-    shown = frame.replace(INTERVAL, "\\1\u00a0[\\2,\u00a0\\3]", regex=True)  # in one piece
+    shown = frame.replace(_INTERVAL, "\\1\u00a0[\\2,\u00a0\\3]", regex=True)  # in one piece
     style = shown.style.hide(axis="index").set_uuid(identifier)
     style = style.set_table_attributes('class="table"')
     style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
@@ -195,7 +200,7 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
 
 
 def _download(frame: pd.DataFrame) -> str:
-    """Link to a table's data as CSV, which are in the link itself."""
+    """Return a link to a table's data as CSV, which are in the link itself."""
     # Cells may hold markup, and p < 0.01 is none.
     plain = frame.replace({r"<br>": "; ", r"</?[a-z][^>]*>": ""}, regex=True)
     data = base64.b64encode(plain.to_csv(index=False, float_format="%.6g").encode()).decode()
@@ -204,16 +209,16 @@ def _download(frame: pd.DataFrame) -> str:
 
 
 def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
-    """Turn scores and their bounds into text such as `65.0 [58.1, 71.9]`."""
+    """Return scores and their bounds as text such as `65.0 [58.1, 71.9]`."""
     table = summary["variant"].map(short_name).to_frame()
     for score in scores:
         columns = summary[[score, f"{score} low", f"{score} high"]]
-        table[score] = [wording.number(*row) for row in columns.itertuples(index=False)]
+        table[score] = [metrics.format_interval(row) for row in columns.itertuples(index=False)]
     return table
 
 
 def verdicts(predictions: pd.DataFrame) -> HTML:
-    """Judge the claims that a study's predictions bear on."""
+    """Return the verdicts on the claims that a study's predictions bear on."""
     judged = _judged(predictions)
     rows = verdict_rows(judged)
     for name in ("speakers", "seeds"):
@@ -222,7 +227,7 @@ def verdicts(predictions: pd.DataFrame) -> HTML:
 
 
 def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
-    """Give each claim a row: a coloured mark for its verdict, and the effects that it rests on."""
+    """Return a row per claim: a coloured mark for its verdict, and the effects that it rests on."""
     return pd.DataFrame(
         {
             "verdict": [_mark(v.verdict) for v in judged],
@@ -249,13 +254,13 @@ def _mark(verdict: str) -> str:
 
 
 def tests(predictions: pd.DataFrame) -> Markdown:
-    """State how each claim that a study bears on is tested."""
+    """Return how each claim that a study bears on is tested."""
     judged = _judged(predictions)
     return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
 
 
 def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
-    """Count the parameters of each variant's network."""
+    """Return how many parameters each variant's network has."""
     counts = {}
     for variant, of in grid.items():
         learnt = (p for p in build_network(of.experiment.network).parameters() if p.requires_grad)
@@ -290,23 +295,12 @@ def _speakers(corpus: str) -> int:
     return len(published) or paper.FOLDS
 
 
-def in_the_sweep(preset: str) -> str:
-    """Say what a preset changes in the sweep of filter shapes alone; empty if nothing."""
-    stride = _stride("filter-shapes", preset)
-    if stride == config.preset(preset).network.stride:
-        return ""
-    return (
-        f" In the sweep of filter shapes `network.stride` is {stride}: one position in "
-        f"{math.prod(stride)}."
-    )
-
-
 def _stride(of: str, preset: str) -> tuple[int, int]:
     return next(iter(grids.variants(of, preset).values())).experiment.network.stride
 
 
 def departures(experiment: Experiment) -> str:
-    """List what an experiment changes against the paper's protocol; empty if it is that."""
+    """Return what an experiment changes against the paper's protocol; empty if it is that."""
     reference = config.preset("paper")
     changes = []
     for name in config.FIELDS:

@@ -12,7 +12,7 @@ from repro.study.grids import short_name
 
 
 def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
-    """Say which emotions no shape of the sweep recognises at all. None if there are none."""
+    """Return which emotions no shape of the sweep recognises at all. None if there are none."""
     never = claims.never_recognised(predictions)
     if not never:
         return None
@@ -24,16 +24,15 @@ def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
 
 
 def answer(predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the filter page: the best height and width here and in the paper."""
+    """Return the best height and width here and in the paper."""
     ours = metrics.summary(predictions).set_index("variant")
-    fixed = paper.SWEEP_FIXED
     best = {}
-    for side, pattern in (("height", rf"^\d+x{fixed}$"), ("width", rf"^{fixed}x\d+$")):
-        sweep = ours.loc[ours.index.str.match(pattern), "WA"]
+    for side in ("height", "width"):
+        sweep = ours.loc[list(claims.sweep(ours.index, side).values()), "WA"]
         best[side] = f"{short_name(sweep.idxmax())} ({sweep.max():.1f}%, worst {sweep.min():.1f}%)"
     paper_height, paper_width = (f"{h}×{w}" for h, w in paper.STEM_SHAPES)
     return Markdown(
         f"The best WA is at {best['height']} when the height varies and at {best['width']} when "
         f"the width does; the paper chose {paper_height} and {paper_width}. "
-        f"{wording.weight(ours, predictions)}"
+        f"{wording.learnt(ours, predictions)}"
     )

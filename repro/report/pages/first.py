@@ -16,11 +16,12 @@ MAIN = "attention-above-gap"
 
 
 def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the first page in one sentence, from all verdicts on predictions."""
+    """Return the answer of the first page in one sentence, from all verdicts on predictions."""
     of_main = _main(judged)
     counts: Counter[str] = Counter(v.verdict for v in judged)
     if counts["not testable here"] == len(judged):
-        return Markdown(f"**That is not answered here**: {_why_untested(judged)}.")
+        why = "; ".join(dict.fromkeys(v.note for v in judged))
+        return Markdown(f"**That is not answered here**: {why}.")
     listed = ", ".join(f"{counts[name]} {name}" for name in common.MARKS if counts[name])
     corpus = wording.title(predictions["corpus"].iloc[0])
     evidence = "; ".join(map(str, of_main.parts)) or of_main.note
@@ -32,7 +33,7 @@ def answer(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> Markd
 
 
 def marks(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> HTML | None:
-    """Show every claim that can be tested, with a mark for its verdict and what it rests on.
+    """Return every claim that can be tested, with a mark for its verdict and what it rests on.
 
     Those that the results decide come first. Where studies were run in different ways, a column
     says how the one behind each verdict was run. None if no claim can be tested.
@@ -47,7 +48,7 @@ def marks(judged: Sequence[claims.Verdict], predictions: pd.DataFrame) -> HTML |
 
 
 def untested(judged: Sequence[claims.Verdict]) -> Markdown | None:
-    """List the claims that cannot be tested, and why. None if there are none."""
+    """Return the claims that cannot be tested, and why. None if there are none."""
     reasons: dict[str, list[str]] = {}
     for v in judged:
         if v.verdict == "not testable here":
@@ -58,26 +59,24 @@ def untested(judged: Sequence[claims.Verdict]) -> Markdown | None:
     return Markdown(f"Not testable here, and why:\n\n{listed}")
 
 
-def other_presets(others: dict[str, Results]) -> Markdown | None:
-    """Say what attention gains over GAP under other presets, see `poolings.other_presets`.
+def gain_by_preset(others: dict[str, Results]) -> Markdown | None:
+    """Return what attention gains over GAP under other presets, see `poolings.other_presets`.
 
     None where too few speakers are finished for an interval.
     """
     said = []
     for preset, data in others.items():
-        found = poolings.compared(data.predictions)
-        found = found[found["one"].eq("attention") & found["other"].eq("gap")]
+        found = metrics.compare_pairs(data.predictions, [("attention", "gap")])
         if found["WA low"].isna().all():
             continue
         [gain] = poolings.in_pairs(found).to_dict("records")
         verdict = poolings.judged(data)["attention", "gap"]
-        speakers = found["speakers"].item()
         settings = "" if common.about_preset(preset) else "the paper's own settings, "
         said.append(
             f"Under the preset `{preset}` ({settings}{wording.precision(data.folds)}, "
-            f"{wording.many(speakers, 'speaker')}, "
-            f"{wording.many(data.folds['seed'].nunique(), 'seed')}) "
-            f"attention − GAP is {gain['WA']} points of WA and {gain['UA']} of UA: "
+            f"{wording.many(found['speakers'].item(), 'speaker')}, "
+            f"{wording.many(data.folds['seed'].nunique(), 'seed')}) attention − GAP is "
+            f"{gain['WA']} points of WA and {gain['UA']} of UA: "
             + (
                 "not judged before all folds are there."
                 if verdict == "unfinished"
@@ -88,7 +87,7 @@ def other_presets(others: dict[str, Results]) -> Markdown | None:
 
 
 def at_its_best(readings: Results | None) -> Markdown | None:
-    """Say how the poolings compare under the readings that train best.
+    """Return how the poolings compare under the readings that train best.
 
     None where they have not been run on enough speakers, or are no evidence.
 
@@ -97,11 +96,12 @@ def at_its_best(readings: Results | None) -> Markdown | None:
     """
     if readings is None or readings.folds.empty:
         return None
-    best = variations.at_its_best(readings.predictions)
-    if best.empty:
+    corpus, preset = readings.predictions[["corpus", "preset"]].iloc[0]
+    if corpus == "synthetic" or common.is_showcase(preset):
         return None
-    found = poolings.compared(best)
-    if variations.no_evidence(best) or found["WA low"].isna().any():
+    best = variations.under_best_readings(readings.predictions)
+    found = metrics.compare_pairs(best)
+    if found.empty or found["WA low"].isna().any():
         return None
     said = [
         f"{row['pair']} is {row['WA']} points of WA and {row['UA']} of UA"
@@ -112,7 +112,7 @@ def at_its_best(readings: Results | None) -> Markdown | None:
         "That is the paper as this book reads it. Its sentences can be read in other ways. An "
         "exploratory look, which no claim is judged by, takes those under which the attention "
         f"network ends training with the lowest loss ({wording.run(best)}: "
-        f"{', '.join(variations.chosen(readings))}). The order by WA is then "
+        f"{', '.join(variations.chosen_readings(readings))}). The order by WA is then "
         f"{wording.ranking(accuracies)}; {'; '.join(said)}. {variations.luck(readings)}"
     )
 
@@ -122,7 +122,7 @@ def _main(judged: Sequence[claims.Verdict]) -> claims.Verdict:
 
 
 def _first_seed(predictions: pd.DataFrame) -> str:
-    """Say what the first of several seeds gives alone: the others may have been added later."""
+    """Return what the first of several seeds gives alone: the others may have been added later."""
     pooling = predictions[predictions["study"] == claims.TESTS[MAIN].study]
     if pooling["seed"].nunique() < 2:
         return ""
@@ -133,22 +133,15 @@ def _first_seed(predictions: pd.DataFrame) -> str:
 
 
 def _close_call(judged: claims.Verdict) -> str:
-    """Warn of a definite verdict that the exact test beside the intervals does not bear out."""
+    """Return a warning of a definite verdict that the exact test does not bear out."""
     decisive = [part.p for part in judged.parts if part.verdict == judged.verdict]
-    if judged.verdict == "contradicted":
-        p = min(decisive)  # one part is enough
-    elif judged.verdict == "supported":
-        p = max(decisive)
-    else:
+    if judged.verdict not in ("supported", "contradicted"):
         return ""
+    # One part is enough to contradict; all must support.
+    p = min(decisive) if judged.verdict == "contradicted" else max(decisive)
     if p < effects.SIGNIFICANT:
         return ""
     return (
         " That is a close call: an exact test, which exchanges the two speaker by speaker, gives "
         f"p = {p:.2f}."
     )
-
-
-def _why_untested(judged: Sequence[claims.Verdict]) -> str:
-    notes = list(dict.fromkeys(v.note for v in judged))
-    return "; ".join(notes)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pandas as pd
+import torch
 
 from repro import paper
-from repro.config import Experiment
+from repro.config import Experiment, Network
+from repro.layers import conv_norm_relu
+from repro.model import build_network
 
 
 def settings(experiment: Experiment) -> pd.DataFrame:
-    """List the settings of training and test, as a reader would say them."""
+    """Return the settings of training and test, as a reader would say them."""
     training, protocol = experiment.training, experiment.protocol
     cuts = ", ".join(str(epoch) for epoch in training.milestones)
     rows = {
@@ -26,13 +29,40 @@ def settings(experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows.items(), columns=["setting", "value"])
 
 
-def published() -> pd.DataFrame:
-    """List the published accuracies of Table 1, the lowest UA first."""
+def published_accuracies() -> pd.DataFrame:
+    """Return the published accuracies of Table 1, the lowest UA first."""
     rows = [("earlier work", p.name, p.wa, p.ua) for p in paper.TABLE_1_EARLIER]
     rows += [("the paper", p.name, p.wa, p.ua) for p in paper.TABLE_1.values()]
     return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"]).sort_values("UA")
 
 
 def claimed() -> pd.DataFrame:
-    """List the claims of the paper that can be tested."""
+    """Return the claims of the paper that can be tested."""
     return pd.DataFrame([(c.section, c.text) for c in paper.CLAIMS], columns=["section", "claim"])
+
+
+def layers(settings: Network) -> pd.DataFrame:
+    """Return a row for each layer of a network: what it is, the maps that come out, its weights."""
+    with torch.device("meta"):  # sizes without computing any map
+        built = build_network(settings).eval()
+        x = built.stems(torch.empty(1, 1, paper.BINS, paper.FRAMES))
+        shapes = "\n".join(f"{h}×{w}" for h, w in settings.stems)
+        rows = [
+            ("input", "spectrogram", 1, paper.BINS, paper.FRAMES, 0),
+            ("Conv1", shapes, *x.shape[1:], _weights(built.stems)),
+        ]
+        trunk = built.trunk
+        kernel = f"{paper.TRUNK_KERNEL}×{paper.TRUNK_KERNEL}"
+        triples = zip(trunk.convs, trunk.norms, trunk.pooled, strict=True)
+        for number, (conv, norm, pooled) in enumerate(triples, 2):
+            x = conv_norm_relu(x, conv, norm, pooled)  # type: ignore[arg-type]
+            pooling = f"\nmax {paper.POOL_WINDOW}×{paper.POOL_WINDOW}" * pooled
+            rows.append((f"Conv{number}", kernel + pooling, *x.shape[1:], _weights(conv, norm)))
+    last = "average" if settings.pooling == "gap" else settings.pooling
+    classes = len(paper.EMOTIONS)
+    rows.append(("scores", f"{last}\npooling", classes, 1, 1, _weights(built.pooling)))
+    return pd.DataFrame(rows, columns=["layer", "filters", "maps", "rows", "frames", "parameters"])
+
+
+def _weights(*modules: torch.nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())

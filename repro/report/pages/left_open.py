@@ -16,7 +16,7 @@ NO_READING = "protocol.folds"  # varied with the readings, though the paper says
 
 
 def readings(*fields: str) -> pd.DataFrame:
-    """List the sentences that can be read in more than one way, for fields with these starts.
+    """Return the sentences that can be read in more than one way, for fields with these starts.
 
     Without any start it lists them all.
     """
@@ -33,7 +33,7 @@ def readings(*fields: str) -> pd.DataFrame:
 
 
 def choices() -> Markdown:
-    """List every reading, with the command-line setting that takes each of the others."""
+    """Return every reading, with the command-line setting that takes each of the others."""
     lines = []
     for reading in READINGS:
         others = "; ".join(
@@ -48,14 +48,14 @@ def choices() -> Markdown:
 
 
 def assignment(field: str, value: Any) -> str:
-    """Write a field and its value as `--set` takes them."""
+    """Return a field and its value as `--set` takes them."""
     if isinstance(value, tuple):
         value = ",".join(str(part) for part in value)
     return f"{field}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def counted() -> Markdown:
-    """Say which WA of Table 1 can be a share of the utterances that IEMOCAP's release has."""
+    """Return which WA of Table 1 can be a share of the utterances that IEMOCAP's release has."""
     of = poolings.IEMOCAP_UTTERANCES
     can, cannot = [], []
     for row in paper.TABLE_1.values():
@@ -79,7 +79,7 @@ def counted() -> Markdown:
 
 
 def answer() -> Markdown:
-    """Count the decisions and the experiments that they allow."""
+    """Return the number of decisions and the experiments that they allow."""
     choices = [1 + len(reading.alternatives) for reading in READINGS if reading.field != NO_READING]
     return Markdown(
         f"{len(choices)} places leave a choice. Taken together they allow "

@@ -20,15 +20,16 @@ IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
 CHANCE = 100 / len(paper.EMOTIONS)
 # Of each pair of Table 1, the claim that the first is better.
-CLAIMS = "attention-above-gap", "bilinear-below-gap", "attention-above-bilinear"
-CLAIMED = dict(zip(metrics.TABLE_1_PAIRS, CLAIMS, strict=True))
+CLAIMED = {
+    ("attention", "gap"): "attention-above-gap",
+    ("gap", "bilinear"): "bilinear-below-gap",
+    ("attention", "bilinear"): "attention-above-bilinear",
+}
 JUDGED = "is the first better?"
-POINTS = [f"{score}{end}" for score in ("WA", "UA") for end in ("", " low", " high")]
-PAIRS = ["one", "other", *POINTS, "speakers"]
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Set the earlier systems, the paper's and ours below each other (Table 1).
+    """Return the earlier systems, the paper's and ours below each other (Table 1).
 
     The paper gives no intervals. Those of its WA follow from the size of its corpus alone, as if
     utterances were independent: true ones are wider. Its UA would need the confusion matrix.
@@ -36,23 +37,18 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     rows = [
         ("earlier work, as the paper cites it", row.name, f"{row.wa:.2f}", f"{row.ua:.2f}")
         for row in paper.TABLE_1_EARLIER
-    ] + [
-        (
-            "the paper, IEMOCAP",
-            row.name,
-            wording.number(*metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2),
-            f"{row.ua:.2f}",
-        )
-        for row in paper.TABLE_1.values()
     ]
-    summary = metrics.summary(predictions)
-    ours = common.with_intervals(summary, ["WA", "UA"])
+    for row in paper.TABLE_1.values():
+        wa = metrics.format_interval(metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2)
+        rows.append(("the paper, IEMOCAP", row.name, wa, f"{row.ua:.2f}"))
+    ours = common.with_intervals(metrics.summary(predictions), metrics.ACCURACIES)
     for variant, wa, ua in ours.itertuples(index=False):
-        rows.append((f"here: {wording.run(predictions)}", paper.TABLE_1[variant].name, wa, ua))
-    return pd.DataFrame(rows, columns=["source", "model", "WA", "UA"])
+        name = paper.TABLE_1[variant].name if variant in paper.TABLE_1 else variant
+        rows.append((f"here: {wording.run(predictions)}", name, wa, ua))
+    return pd.DataFrame(rows, columns=["source", "model", *metrics.ACCURACIES])
 
 
-def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
+def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 here and in the paper, with what `with_paper_interval` adds.
 
     And `WA guess` and `UA guess`: what naming the commonest emotion and guessing would reach here.
@@ -62,7 +58,7 @@ def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the interval of the paper's WA, see `table_1`, and what guessing reaches on IEMOCAP."""
+    """Return rows with the interval of the paper's WA and what guessing reaches on IEMOCAP."""
     bounds = [metrics.proportion_interval(wa, IEMOCAP_UTTERANCES) for wa in rows["paper WA"]]
     return rows.assign(
         **{
@@ -75,13 +71,13 @@ def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def attention_gain() -> float:
-    """Give the paper's gain of attention over GAP, in points of WA."""
+    """Return the paper's gain of attention over GAP, in points of WA."""
     return paper.TABLE_1["attention"].wa - paper.TABLE_1["gap"].wa
 
 
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Compare the poolings two by two, see `metrics.paired`."""
-    found = metrics.paired(predictions)
+    """Return the poolings compared two by two, see `metrics.compare_pairs`."""
+    found = metrics.compare_pairs(predictions)
     return in_pairs(found).assign(
         **{
             "only the first right": found["only one"],
@@ -92,7 +88,7 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def other_presets(corpus: str, preset: str, results_file: str | None) -> dict[str, Results]:
-    """Read the poolings that a results file holds of a corpus under other presets than a page's."""
+    """Return the poolings that a results file holds of a corpus under other presets."""
     if results_file is None or not os.path.exists(results_file):
         return {}
     found = results.read(results_file, study={"pooling"}, corpus={corpus})
@@ -101,11 +97,11 @@ def other_presets(corpus: str, preset: str, results_file: str | None) -> dict[st
 
 
 def by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Show WA and UA of the poolings under each preset, with how the networks were trained."""
+    """Return WA and UA of the poolings under each preset, with how the networks were trained."""
     tables = []
     for preset, data in others.items():
         summary = metrics.summary(data.predictions)
-        rows = common.with_intervals(summary, ["WA", "UA"])
+        rows = common.with_intervals(summary, metrics.ACCURACIES)
         rows.insert(0, "preset", preset)
         rows["precision"] = wording.precision(data.folds)
         rows[["folds", "seeds"]] = summary[["folds", "seeds"]]
@@ -116,10 +112,10 @@ def by_preset(others: dict[str, Results]) -> pd.DataFrame:
 
 
 def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Show how the poolings compare in pairs under each preset, with what `judged` says."""
+    """Return how the poolings compare in pairs under each preset, with what `judged` says."""
     tables = []
     for preset, data in others.items():
-        found = compared(data.predictions)
+        found = metrics.compare_pairs(data.predictions)
         rows = in_pairs(found).assign(speakers=found["speakers"])
         rows.insert(0, "preset", preset)
         verdicts = judged(data)
@@ -129,7 +125,7 @@ def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
 
 
 def judged(data: Results) -> dict[tuple[str, str], str]:
-    """Judge of each pair whether the first is better, by its claim, if both are finished."""
+    """Return of each pair whether the first is better, by its claim, if both are finished."""
     corpus = data.predictions["corpus"].iloc[0]
     verdicts = {v.claim.id: str(v.verdict) for v in claims.judge(data.predictions)}
     return {
@@ -140,35 +136,17 @@ def judged(data: Results) -> dict[tuple[str, str], str]:
     }
 
 
-def compared(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Compare the poolings in pairs, on the speakers that both are tested on.
-
-    Returns:
-        A row per pair of Table 1 of which both are there, with one, other, speakers, and by how
-        many points the first is ahead: WA, WA low, WA high, UA, UA low, UA high.
-    """
-    rows = []
-    for pair in CLAIMED:
-        both = predictions[predictions["variant"].isin(pair)]
-        of_both = both.groupby(["fold", "seed"])["variant"].transform("nunique") == len(pair)
-        both = both[of_both]
-        if len(both):
-            points = [x for score in ("WA", "UA") for x in metrics.difference(both, *pair, score)]
-            rows.append([*pair, *points, both["fold"].nunique()])
-    return pd.DataFrame(rows, columns=PAIRS)
-
-
 def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
-    """Show what `compared`, or `metrics.paired`, found of each pair: pair, WA, UA."""
+    """Return what `metrics.compare_pairs` found of each pair as text: pair, WA, UA."""
     shown = pd.DataFrame({"pair": found["one"] + " − " + found["other"]})
-    for score in ("WA", "UA"):
-        points = found[[score, f"{score} low", f"{score} high"]]
-        shown[score] = [wording.difference(*row) for row in points.itertuples(index=False)]
+    for score in metrics.ACCURACIES:
+        points = found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
+        shown[score] = [metrics.format_interval(row, sign="+") for row in points]
     return shown
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:
-    """Say what the paper's gain of attention over GAP amounts to on its own corpus.
+    """Return what the paper's gain of attention over GAP amounts to on its own corpus.
 
     Args:
         differing: how the two differ, where it has been measured.
@@ -176,40 +154,28 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
     points = attention_gain()
     gain = round(points / 100 * IEMOCAP_UTTERANCES)
     share = (differing or ASSUMED).discordant
+    # More than two digits would suggest that the assumptions are exact.
+    needed = float(f"{metrics.utterances_needed(points, share):.1e}")
     example = "as they do here" if differing else "say"
     return Markdown(
         f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} utterances, "
         f"if it used the {IEMOCAP_UTTERANCES:,} of the release. McNemar's test could tell a net "
-        "gain of that size "
-        "from chance only if the two networks disagreed in being right on no more than "
-        f"{metrics.most_discordant(gain)} utterances in all. If they disagree, {example}, on "
-        f"{100 * share:.0f}% of utterances, it takes about "
-        f"{_two_digits(metrics.utterances_needed(points, share)):,.0f} utterances to see such a "
-        "gain four times out of five."
+        "gain of that size from chance only if the two networks disagreed in being right on no "
+        f"more than {metrics.most_discordant(gain)} utterances in all. If they disagree, "
+        f"{example}, on {100 * share:.0f}% of utterances, it takes about {needed:,.0f} utterances "
+        "to see such a gain four times out of five."
     )
 
 
-def _two_digits(number: float) -> float:
-    """Round to two significant digits: more would suggest that the assumptions are exact."""
-    return float(f"{number:.1e}")
-
-
 def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Show what systems without a network reach, in the columns of Table 1."""
-    rows = common.with_intervals(metrics.summary(predictions), ["WA", "UA"])
+    """Return what systems without a network reach, in the columns of Table 1."""
+    rows = common.with_intervals(metrics.summary(predictions), metrics.ACCURACIES)
     rows.insert(0, "source", f"here: {wording.run(predictions)}")
     return rows.rename(columns={"variant": "model"})
 
 
-def with_and_without(networks: pd.DataFrame, plain: pd.DataFrame) -> Markdown:
-    """Rank systems with and without a network by WA."""
-    scores = pd.concat([metrics.summary(each) for each in (networks, plain)])
-    ranked = scores.set_index("variant")["WA"].sort_values(ascending=False)
-    return Markdown(f"By WA, with and without a network: {wording.ranking(ranked)}.")
-
-
 def listeners(corpus: str) -> Markdown | None:
-    """Say how well people recognise the emotions of a corpus, where its makers published it."""
+    """Return how well people recognise the emotions of a corpus, where its makers published it."""
     if corpus != "emodb":
         return None
     return Markdown(
@@ -220,12 +186,12 @@ def listeners(corpus: str) -> Markdown | None:
 
 
 def answer(predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the pooling page: the order of the poolings here and in the paper."""
+    """Return the order of the poolings here and in the paper."""
     ours = metrics.summary(predictions).set_index("variant")
     here = ours["WA"].sort_values(ascending=False)
-    published = sorted(paper.TABLE_1, key=lambda name: -paper.TABLE_1[name].wa)
+    published = sorted(paper.TABLE_1.items(), key=lambda row: -row[1].wa)
     return Markdown(
         f"By WA the order here is {wording.ranking(here)}; in the paper it is "
-        f"{', '.join(f'{name} ({paper.TABLE_1[name].wa:.2f}%)' for name in published)}. "
-        f"{wording.weight(ours, predictions)}"
+        f"{', '.join(f'{name} ({row.wa:.2f}%)' for name, row in published)}. "
+        f"{wording.learnt(ours, predictions)}"
     )

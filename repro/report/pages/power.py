@@ -19,7 +19,7 @@ from repro.study.read import held
 def differing(
     results: str | None, corpus: str, root: str | None, preset: str
 ) -> Disagreement | None:
-    """Measure how attention and GAP differ in a results file; None if it does not hold both."""
+    """Return how attention and GAP differ in a results file; None if it does not hold both."""
     if results is None or not os.path.exists(results):
         return None
     try:
@@ -30,7 +30,7 @@ def differing(
 
 
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
-    """Say how much the two systems of the simulated experiments differ, and why."""
+    """Return how much the two systems of the simulated experiments differ, and why."""
     share, spread = measured or simulation.ASSUMED
     if measured is None:
         why = "That is assumed, as no results are at hand to measure it in."
@@ -47,7 +47,7 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
 
 
 def simulated() -> Markdown:
-    """Say how far a share of simulated experiments can be off by chance."""
+    """Return how far a share of simulated experiments can be off by chance."""
     near, half = (196 * (p * (1 - p) / simulation.RUNS) ** 0.5 for p in (metrics.LEVEL, 0.5))
     return Markdown(
         f"Each share is counted from {simulation.RUNS} experiments, and so off by chance: up to "
@@ -57,47 +57,36 @@ def simulated() -> Markdown:
 
 
 def corpus_sizes() -> dict[str, tuple[int, int]]:
-    """Give the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
-    sizes = {}
-    for corpus in (emodb.CORPUS, iemocap.CORPUS):
-        speakers = len(corpus.published)
-        total = sum(map(sum, corpus.published.values()))
-        sizes[corpus.title] = (speakers, round(total / speakers))
-    return sizes
+    """Return the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
+    found = {
+        c.title: [sum(of) for of in c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)
+    }
+    return {title: (len(of), round(sum(of) / len(of))) for title, of in found.items()}
 
 
 def changed_later() -> Markdown:
-    """List what was changed in the tests of claims after results on real speech had been seen."""
+    """Return what was changed in the tests of claims after results on real speech had been seen."""
     return Markdown("\n".join(f"- {change}" for change in claims.CHANGED_LATER))
 
 
 def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
-    """Say how often intervals hold the truth, and what gain is found four times out of five.
+    """Return how often intervals hold the truth, and what gain is found four times out of five.
 
     Args:
         held: from `simulation.coverage`.
         found: from `simulation.power`.
     """
     enough = 100 * metrics.POWER
-    ours, plain = held.filter(like="bootstrap"), held["Wilson (%)"]
-    fewest = held.loc[ours.min(axis=1).idxmin(), "speakers"]
-    needed: dict[str, list[str]] = {}
+    ours = held.filter(like="bootstrap")
+    needed = []
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
-        too_small = rows.loc[rows["gain"].lt(at_least) | pd.isna(at_least), "gain"].max()
-        most = f"larger than {too_small:g} points, the largest tried,"
-        least = most if pd.isna(at_least) else f"{too_small:g} to {at_least:g} points"
-        needed.setdefault(least, []).append(str(name))
-    sentences = [
-        f"{least} with the speakers and utterances of {' or of '.join(names)}"
-        for least, names in needed.items()
-    ]
+        below = rows.loc[~(rows["gain"] >= at_least), "gain"].max()
+        size = f"{below:g} to {at_least:g}" if at_least >= 0 else f"more than {below:g}"
+        needed.append(f"{size} with the speakers and utterances of {name}")
     return Markdown(
         f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
-        f"{ours.max(axis=None):.0f} in a "
-        f"hundred hold the truth, the fewest with {fewest} speakers; of those that take utterances "
-        f"as independent, {plain.min():.0f} to {plain.max():.0f}. If two systems differ as is "
-        f"assumed here, a gain that is to be found {enough:.0f} times in a hundred must be "
-        f"{' and '.join(sentences)}. The paper's gain of attention over average pooling is "
-        f"{poolings.attention_gain():.1f} points."
+        f"{ours.max(axis=None):.0f} in a hundred hold the truth; a gain that is to be found "
+        f"{enough:.0f} times in a hundred must be {' and '.join(needed)}, in points of WA, where "
+        f"the paper's gain of attention over average pooling is {poolings.attention_gain():.1f}."
     )

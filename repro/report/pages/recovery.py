@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pandas as pd
 from IPython.display import Markdown
 
 from repro import config
 from repro.corpora import planted
 from repro.evidence import metrics, recovery
-from repro.report.pages import wording
 from repro.study import grids
 
 
 def notice(preset: str) -> Markdown:
-    """Say what the numbers of the recovery page may be taken for, and how they were made."""
+    """Return what the numbers of the recovery page may be taken for, and how they were made."""
     grid = grids.variants("recovery", preset)
     reference = config.preset("paper")
     first = next(iter(grid.values())).experiment
@@ -41,46 +37,32 @@ def notice(preset: str) -> Markdown:
 
 
 def recovered(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay `recovery.recovered` out: the scale that each sweep gives away beside the planted one."""
-    return pd.DataFrame(
-        {
-            "planted": found["scale"],
-            "recovered": [_recovered(row) for row in found.itertuples()],
-            "recovered / planted": [_ratio(row) for row in found.itertuples()],
-            "best WA": [
-                f"{row[0]:.1f} at {row[1]} {row[2]}"
-                for row in zip(found["best WA"], found["best reach"], found["unit"], strict=True)
-            ],
-            "WA at half the stretch or less": found["half WA"],
-            "chance": found["chance"],
-        }
-    )
+    """Return `recovery.recovered` laid out: each recovered scale beside the planted one."""
+    rows = []
+    for row in found.itertuples():
+        text = metrics.format_interval((row.recovered, row.low, row.high), 0)
+        scale, ratio = f"{text} {row.unit}", f"{row.recovered / row.planted:.2f}"
+        if pd.isna(row.recovered):
+            scale, ratio = "none", "–"
+        elif row.at_most:  # it lies below what the sweep can tell
+            most = row.recovered if pd.isna(row.high) else row.high
+            scale, ratio = f"at most {most:.0f} {row.unit}", f"at most {most / row.planted:.2f}"
+        rows.append((row.scale, scale, ratio))
+    table = pd.DataFrame(rows, columns=["planted", "recovered", "recovered / planted"])
+    best = zip(found["best WA"], found["best reach"], found["unit"], strict=True)
+    table["best WA"] = [f"{wa:.1f} at {reach} {unit}" for wa, reach, unit in best]
+    names = {"half WA": "WA at half the stretch or less", "chance": "chance"}
+    return table.join(found[[*names]].rename(columns=names))
 
 
 def answer(found: pd.DataFrame) -> Markdown:
-    """Answer the question of the recovery page from `recovery.recovered`."""
-    by_unit = [rows for _, rows in found.groupby("unit", sort=False)]
-    sentences = [
-        *map(_pointed, by_unit),
-        *_early(found),
-        _lost(found),
-        _ordered(by_unit),
-        _held(found),
-        *map(_best, by_unit),
-        _size(found),
-    ]
+    """Return what the sweeps show of the method, from `recovery.recovered`."""
+    sentences = [*_too_small(found), _held(found), _level(found)]
     return Markdown(" ".join(filter(None, sentences)))
 
 
-def _pointed(rows: pd.DataFrame) -> str:
-    """Say which scales the sweeps along one axis point to."""
-    axis = {"ms": "time", "Hz": "frequency"}[rows["unit"].iloc[0]]
-    pairs = (f"{_recovered(row)} where {row.scale} was planted" for row in rows.itertuples())
-    return f"Read halfway up, along {axis} the sweep points to {', '.join(pairs)}."
-
-
-def _early(found: pd.DataFrame) -> list[str]:
-    """Say where a filter does better than chance that counts as too small, and why."""
+def _too_small(found: pd.DataFrame) -> list[str]:
+    """Return where a filter does better than chance that counts as too small, and why."""
     early = found[found["early"]]
     if early.empty:
         return [
@@ -89,115 +71,44 @@ def _early(found: pd.DataFrame) -> list[str]:
         ]
     touched = early["half reach"] + early["unit"].map(recovery.BEYOND_SIZE)
     whole = touched >= early["planted"]
-    verdicts = (
-        (
-            whole,
-            "even a filter that reaches no further than half of what was planted does better than "
-            "chance; as the spectrogram smears, it touches all of it.",
-        ),
-        (
-            ~whole,
-            "a filter that touches less than what was planted does better than chance: there the "
-            "method claims more than it can see.",
-        ),
-    )
-    return [
-        f"At {', '.join(early.loc[there, 'scale'])} {said}"
-        for there, said in verdicts
-        if any(there)
-    ]
-
-
-def _lost(found: pd.DataFrame) -> str:
-    """Say where nothing was learnt."""
-    lost = list(found.loc[found["recovered"].isna(), "scale"])
-    return f"At {', '.join(lost)} the best filter does no better than chance." if lost else ""
-
-
-def _ordered(by_unit: Sequence[pd.DataFrame]) -> str:
-    """Say whether a larger planted scale gives a larger recovered one."""
-    sequences = [rows["recovered"].dropna() for rows in by_unit]
-    if all(len(sequence) < 2 for sequence in sequences):
-        return ""
-    monotone = all((sequence.diff().dropna() > 0).all() for sequence in sequences)
-    return (
-        f"Larger planted scales {'always' if monotone else 'do not always'} give larger recovered "
-        "ones."
-    )
+    seen, unseen = (", ".join(early.loc[there, "scale"]) for there in (whole, ~whole))
+    said = []
+    if seen:
+        said.append(
+            f"At {seen} even a filter that reaches no further than half of what was planted does "
+            "better than chance; as the spectrogram smears, it touches all of it."
+        )
+    if unseen:
+        said.append(
+            f"At {unseen} a filter that touches less than what was planted does better than "
+            "chance: there the method claims more than it can see."
+        )
+    return said
 
 
 def _held(found: pd.DataFrame) -> str:
-    """Say which intervals hold what was planted, if there are any."""
-    if found["low"].isna().all():
-        return ""
-    held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
-    return f"The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}."
-
-
-def _best(rows: pd.DataFrame) -> str:
-    """Set the best size along one axis beside what was planted, and the first that is as good.
-
-    Those are what the paper looks at.
-    """
-    rows = rows.dropna(subset="recovered")
-    if rows.empty:
-        return ""
-    side, reads = {
-        "ms": ("width", "at the top of the curve, not halfway up"),
-        "Hz": ("height", "where the curve flattens, which is not halfway up either"),
-    }[rows["unit"].iloc[0]]
-    times = ", ".join(
-        f"at least {best / planted:.1f} ({scale}, no larger one tried)"
-        if at_least
-        else f"{best / planted:.1f} ({scale})"
-        for scale, planted, best, at_least in rows[
-            ["scale", "planted", "best reach", "at_least"]
-        ].itertuples(index=False)
-    )
-    said = (
-        f"For {side} the paper reads its scale {reads}: the best {side} here is {times} times as "
-        "large as what was planted"
-    )
-    level = rows.dropna(subset="level reach")
-    if level.empty:
-        return f"{said}."
-    firsts = ", ".join(
-        f"{reach / planted:.1f} ({scale})"
-        for scale, planted, reach in level[["scale", "planted", "level reach"]].itertuples(
-            index=False
+    """Return whether larger scales are recovered as larger, and which intervals hold them."""
+    steps = found.dropna(subset="recovered").groupby("unit")["recovered"].diff().dropna()
+    order = "always" if (steps > 0).all() else "do not always"
+    said = [f"larger planted scales {order} give larger recovered ones"] if len(steps) else []
+    if found["low"].notna().any():
+        held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
+        said.append(
+            f"the 95% interval holds the planted scale at {', '.join(held) or 'none of them'}"
         )
-    )
-    return f"{said}, and the first that is not significantly worse than the best {firsts}."
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _size(found: pd.DataFrame) -> str:
-    """Say what the numbers rest on."""
-    speakers, seeds = int(found["speakers"].min()), int(found["seeds"].min())
-    few = " That is too few for intervals." if speakers < metrics.FEWEST_SPEAKERS else ""
+def _level(found: pd.DataFrame) -> str:
+    """Return which size is the first that is as good as the best: what the paper looks at."""
+    level = found.dropna(subset="level reach")
+    if level.empty:
+        return ""
+    times = level["level reach"] / level["planted"]
+    firsts = ", ".join(f"{n:.1f} ({scale})" for n, scale in zip(times, level["scale"], strict=True))
     return (
-        f"The numbers come from {speakers} held-out draws of the signals and "
-        f"{wording.many(seeds, 'seed')} at each scale.{few}"
+        "The paper reads its scale where the curve peaks or flattens, not halfway up: the smallest "
+        f"filter here that is not significantly worse than the best is {firsts} times as large as "
+        "what was planted."
     )
-
-
-def _recovered(row: Any) -> str:
-    """Give a recovered scale with its interval and unit."""
-    if pd.isna(row.recovered):
-        return "none"
-    if row.at_most:
-        return f"at most {_bound(row):.0f} {row.unit}"
-    return f"{wording.number(row.recovered, row.low, row.high, 0)} {row.unit}"
-
-
-def _ratio(row: Any) -> str:
-    """Give a recovered scale as a share of the planted one."""
-    if pd.isna(row.recovered):
-        return "–"
-    if row.at_most:
-        return f"at most {_bound(row) / row.planted:.2f}"
-    return f"{row.recovered / row.planted:.2f}"
-
-
-def _bound(row: Any) -> float:
-    """Return what a scale lies below that is smaller than the sweep can tell."""
-    return float(row.recovered if pd.isna(row.high) else row.high)

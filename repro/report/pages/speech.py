@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pandas as pd
+import torch
 from IPython.display import HTML, Markdown
 
-from repro import paper
+from repro import paper, spectrogram
+from repro.config import FrontEnd
 from repro.corpora import at_hand
 from repro.report.pages import common, wording
 from repro.results import read
 from repro.spectrogram import segment_count
 
+HOPS = {"training": paper.TRAIN_HOP_SECONDS, "test": paper.TEST_HOP_SECONDS}
+
 
 def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Count utterances by speaker and emotion, with the segments that they give."""
-    counts = pd.crosstab(table["speaker"], table["emotion"]).reindex(
-        columns=list(paper.EMOTIONS), fill_value=0
-    )
+    """Return how many utterances each speaker has by emotion, with the segments that they give."""
+    counts = _by_emotion(table["speaker"], table["emotion"])
     by_speaker = table.groupby("speaker")["samples"]
     counts["all"] = by_speaker.size()
     counts["minutes"] = by_speaker.sum() / paper.SAMPLE_RATE / 60
-    counts["under 2 s"] = by_speaker.agg(
-        lambda n: int((n < paper.SEGMENT_SECONDS * paper.SAMPLE_RATE).sum())
-    )
-    for name, hop in (
-        ("training", paper.TRAIN_HOP_SECONDS),
-        ("test", paper.TEST_HOP_SECONDS),
-    ):
+    short = paper.SEGMENT_SECONDS * paper.SAMPLE_RATE
+    counts["under 2 s"] = by_speaker.agg(lambda n: int((n < short).sum()))
+    for name, hop in HOPS.items():
         counts[name] = by_speaker.agg(lambda n, hop=hop: sum(segment_count(s, hop) for s in n))
     total = counts.sum().to_frame("all").T.astype(counts.dtypes)
-    counts = pd.concat([counts, total]).rename_axis("speaker").reset_index()
+    return pd.concat([counts, total]).rename_axis("speaker").reset_index()
+
+
+def _by_emotion(speakers: pd.Series, emotions: pd.Series) -> pd.DataFrame:
+    counts = pd.crosstab(speakers, emotions).reindex(columns=list(paper.EMOTIONS), fill_value=0)
     return counts.rename_axis(columns=None)
 
 
 def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
-    """Say that a page shows another corpus than the one that the report is about."""
+    """Return a notice that a page shows another corpus than the one that the report is about."""
     title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
@@ -46,14 +49,40 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
 
 
 def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
-    """Count the utterances of a corpus that is not at hand, from the folds of a results file."""
+    """Return the counts of a corpus that is not at hand, from the folds of a results file."""
     if at_hand(corpus, root) or results is None or not os.path.exists(results):
         return None
     held = read(results, corpus={corpus}).predictions
     held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
     if held.empty:
         return None
-    counts = pd.crosstab(held["fold"], held["emotion"], margins=True, margins_name="all")
-    columns = [*paper.EMOTIONS, "all"]
-    counts = counts.reindex(columns=columns, fill_value=0).rename_axis("speaker").reset_index()
-    return common.table(counts.rename_axis(columns=None))
+    counts = _by_emotion(held["fold"], held["emotion"])
+    counts.loc["all"] = counts.sum()
+    counts["all"] = counts.sum(axis=1)
+    return common.table(counts.rename_axis("speaker").reset_index())
+
+
+def segment_starts(samples: int) -> dict[str, list[float]]:
+    """Return where the training and test segments of an utterance start, in seconds."""
+    return {
+        name: [n * hop for n in range(segment_count(samples, hop))] for name, hop in HOPS.items()
+    }
+
+
+def normalisation_steps(waveform: torch.Tensor, front_end: FrontEnd) -> dict[str, np.ndarray]:
+    """Return the first segment [bins, frames] after each step of Section 2.1, by what it is."""
+    raw = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)[:1]
+    scaled = spectrogram.scale(raw, front_end)
+    steps = {
+        "decibels (for the eye)": 20 * (raw / raw.max()).clamp_min(spectrogram.LOG_FLOOR).log10(),
+        "magnitude": raw,
+        "scaled": scaled,
+        "µ-law (input)": spectrogram.mu_law(scaled),
+    }
+    return {name: x[0, 0].numpy() for name, x in steps.items()}
+
+
+def mu_law_values() -> pd.DataFrame:
+    """Return Eq. 1 as values `F(x)` at `x`."""
+    x = torch.linspace(-1, 1, 401)
+    return pd.DataFrame({"x": x, "F(x)": spectrogram.mu_law(x)})

@@ -1,4 +1,4 @@
-"""The page "How fast, and why": what `repro bench` measured, and how arithmetic moves results."""
+"""The page "How fast, and why": what `repro bench` measured, and how precision moves results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -20,9 +19,9 @@ from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
 
-RUN = ["preset", "variant", "fold", "seed"]
-# By column of the folds: what differs between two arithmetics, the newer one first.
-ARITHMETICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
+FOLD = ["preset", "variant", "fold", "seed"]
+# By column of the folds: two ways to compute the same training, the newer one first.
+NUMERICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
 IN_WORDS = {
     "bf16": "in bfloat16",
     "fp32": "in float32",
@@ -33,12 +32,12 @@ IN_WORDS = {
 
 
 def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what `repro bench --json` found on each machine, by the file's name."""
+    """Return what `repro bench --json` found on each machine, by the file's name."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
 def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
-    """Show what was measured, in a table for each machine."""
+    """Return what was measured, in a table for each machine."""
     if not machines:
         return Markdown("> Nothing has been measured yet: `repro bench --json`.")
     parts = []
@@ -50,17 +49,15 @@ def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
 
 def _shown(found: dict[str, Any]) -> pd.DataFrame:
     rows = pd.DataFrame(found["rows"], columns=bench.COLUMNS)
-    middle = [
-        "–" if pd.isna(low) else f"{low:,.1f} to {high:,.1f}"
-        for low, high in zip(rows["low"], rows["high"], strict=True)
-    ]
-    errors = ["–" if pd.isna(error) else f"{error:.1g}" for error in rows["error"]]
-    rows = rows.assign(error=errors).drop(columns="high").rename(columns={"low": "middle half"})
-    return rows.assign(**{"middle half": middle})
+    spread = "{:,.1f} to {:,.1f}".format
+    both = zip(rows["low"], rows["high"], strict=True)
+    rows["low"] = ["–" if pd.isna(low) else spread(low, high) for low, high in both]
+    rows["error"] = ["–" if pd.isna(error) else f"{error:.1g}" for error in rows["error"]]
+    return rows.drop(columns="high").rename(columns={"low": "middle half"})
 
 
 def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
-    """Say how long the paper's tables take, extrapolated from the measured rates."""
+    """Return how long the paper's tables take, extrapolated from the measured rates."""
     segments = sum(
         count * segment_count(round(seconds * paper.SAMPLE_RATE), paper.TRAIN_HOP_SECONDS)
         for seconds, count in bench.LENGTHS.items()
@@ -68,17 +65,13 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
     work = segments * (paper.FOLDS - 1) * paper.EPOCHS  # of all folds of a network
     lines = [] if machines else ["Not known yet."]
     for machine, found in machines.items():
-        rate = {r["what"]: r["value"] for r in found["rows"] if r["way"] == bench.TRAINER}
-        [gain] = [
-            row["ratio"]
-            for row in found["rows"]
-            if (row["what"], row["way"]) == (bench.ATTENTION, bench.TRAINER)
-        ]
-        table = len(paper.TABLE_1) * work / rate[bench.ATTENTION] / 3600
+        rows = {row["what"]: row for row in found["rows"] if row["way"] == bench.TRAINER}
+        table = len(paper.TABLE_1) * work / rows[bench.ATTENTION]["value"] / 3600
         mean = statistics.mean(
-            1 / rate[bench.ALONE.format(short_name(shape))] for shape in bench.SWEEP
+            1 / rows[bench.ALONE.format(short_name(shape))]["value"] for shape in bench.SWEEP
         )
         figure = len(grids.variants("filter-shapes", "paper")) * work * mean / 3600
+        gain = rows[bench.ATTENTION]["ratio"]
         lines.append(
             f"On **{machine}** the trainer is {gain:.1f} times as fast as the textbook loop. On a "
             f"corpus of IEMOCAP's size, {table:,.0f} hours would be needed to train all networks "
@@ -89,7 +82,7 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
 
 
 def trained_with(*files: Path) -> Markdown | None:
-    """Say how batch statistics were added up in the trainings of results files."""
+    """Return how batch statistics were added up in the trainings of results files."""
     found = _runs(files)["statistics"].unique()
     if not len(found):
         return None
@@ -98,83 +91,73 @@ def trained_with(*files: Path) -> Markdown | None:
 
 
 def compared(by: str, *files: Path) -> pd.DataFrame | None:
-    """Compare poolings that were trained in two arithmetics, on the same folds.
+    """Return a comparison of poolings that were trained in two precisions, on the same folds.
 
     Args:
-        by: the column of the folds that tells them apart, one of `ARITHMETICS`.
+        by: the column of the folds that tells them apart, one of `NUMERICS`.
         files: of results; any may be missing.
 
     Returns:
-        A row per pooling and score, with a column for each arithmetic and seed, and the difference
+        A row per pooling and score, with a column for each precision and seed, and the difference
         between the two on the folds that have both. None if no pooling has both.
     """
-    new, old = ARITHMETICS[by]
+    new, old = NUMERICS[by]
     rows = []
     for (_, model), predictions in _runs(files).groupby(["preset", "variant"]):
-        both = _on_common_folds(predictions.assign(variant=predictions[by]), ["variant"])
+        both = metrics.on_common_folds(predictions.assign(variant=predictions[by]), "variant")
         if both["variant"].nunique() < 2:
             continue
         columns = {
             f"{name}, seed {seed}": metrics.summary(of).iloc[0]
             for (name, seed), of in predictions.groupby([by, "seed"], sort=False)
         }
-        for score in ("WA", "UA"):
+        for score in metrics.ACCURACIES:
             shown = {
-                name: wording.number(*of[[score, f"{score} low", f"{score} high"]])
+                name: metrics.format_interval(of[[score, f"{score} low", f"{score} high"]])
                 for name, of in columns.items()
             }
-            makes = wording.difference(*metrics.difference(both, new, old, score))
+            moved = metrics.difference(both, new, old, score)
+            makes = metrics.format_interval(moved, sign="+")
             rows.append({"model": model, "score": score} | shown | {f"{new} − {old}": makes})
     return pd.DataFrame(rows) if rows else None
 
 
 def gain(by: str, *files: Path) -> Markdown | None:
-    """Give what attention gains over GAP in two arithmetics, on the folds that both have.
+    """Return what attention gains over GAP in two precisions, on the folds that both have.
 
     None if the two poolings were not trained in both. The arguments are those of `compared`.
     """
-    new, old = ARITHMETICS[by]
+    new, old = NUMERICS[by]
     pairs = _runs(files)
-    pairs = _on_common_folds(pairs[pairs["variant"].isin(("attention", "gap"))], ["variant", by])
+    pairs = pairs[pairs["variant"].isin(("attention", "gap"))]
+    pairs = metrics.on_common_folds(pairs, "variant", by)
     of = {key: rows for key, rows in pairs.groupby([by, "variant"])}
     if len(of) < 4:
         return None
-    found = {
-        name: " and ".join(
-            f"{wording.difference(*metrics.contrast(*sides, score))} points of {score}"
-            for score in ("WA", "UA")
-        )
-        for name, sides in {
-            new: ([of[new, "attention"]], [of[new, "gap"]]),
-            old: ([of[old, "attention"]], [of[old, "gap"]]),
-            "apart": (
-                [of[new, "attention"], of[old, "gap"]],
-                [of[new, "gap"], of[old, "attention"]],
-            ),
-        }.items()
+    sides = {
+        new: ([of[new, "attention"]], [of[new, "gap"]]),
+        old: ([of[old, "attention"]], [of[old, "gap"]]),
+        "apart": ([of[new, "attention"], of[old, "gap"]], [of[new, "gap"], of[old, "attention"]]),
     }
+    found = {}
+    for name, (plus, minus) in sides.items():
+        points = (metrics.contrast(plus, minus, score) for score in metrics.ACCURACIES)
+        shown = (metrics.format_interval(each, sign="+") for each in points)
+        found[name] = "{} points of WA and {} points of UA".format(*shown)
     corpus, preset = pairs[["corpus", "preset"]].iloc[0]
     seeds = wording.many(pairs["seed"].nunique(), "seed")
     return Markdown(
-        f"In another arithmetic (preset {preset}, {seeds} that both have), attention − GAP on "
+        f"In another precision (preset {preset}, {seeds} that both have), attention − GAP on "
         f"{wording.title(corpus)} is {found[old]} {IN_WORDS[old]}, and {found[new]} "
         f"{IN_WORDS[new]}. The second minus the first is {found['apart']}."
     )
 
 
 def _runs(files: Sequence[Path]) -> pd.DataFrame:
-    """Read what results files hold of the poolings, with the arithmetic of each training."""
-    columns = [*RUN, *ARITHMETICS]
+    """Return what results files hold of the poolings, with the precision of each training."""
+    columns = [*FOLD, *NUMERICS]
     found = [results.read(path, study={"pooling"}) for path in files if path.is_file()]
     runs = [
-        data.predictions.merge(data.folds[columns], on=RUN) for data in found if len(data.folds)
+        data.predictions.merge(data.folds[columns], on=FOLD) for data in found if len(data.folds)
     ]
     return pd.concat([pd.DataFrame(columns=columns), *runs])
-
-
-def _on_common_folds(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Keep the folds and seeds that every group has."""
-    groups = [set(zip(of["fold"], of["seed"], strict=True)) for _, of in predictions.groupby(by)]
-    common = set.intersection(*groups) if groups else set()
-    units = zip(predictions["fold"], predictions["seed"], strict=True)
-    return predictions[np.array([unit in common for unit in units], dtype=bool)]

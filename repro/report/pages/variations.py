@@ -7,24 +7,23 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import config
 from repro.config import READINGS, Experiment
 from repro.evidence import effects, metrics
-from repro.report.pages import common, poolings, wording
+from repro.report.pages import poolings, wording
 from repro.results import Results
 from repro.study import grids
 
 
 def change_effects(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay `effects.table` out for the readings page, with intervals as text."""
+    """Return `effects.table` laid out for the readings page, with intervals as text."""
     meanings = {name: each.meaning for name, each in grids.changes(Experiment()).items()}
     return pd.DataFrame(
         {
             "change": [grids.short_name(name) for name in found["variant"]],
             "meaning": found["variant"].map(meanings),
             **{
-                score: [_effect(row, score) for _, row in found.iterrows()]
-                for score in effects.SCORES
+                score: [_starred(row, score) for _, row in found.iterrows()]
+                for score in metrics.ACCURACIES
             },
             "note": found["note"],
         }
@@ -32,7 +31,7 @@ def change_effects(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def traps(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay `effects.table` out for the protocol page: what a paper that did this would report."""
+    """Return `effects.table` laid out for the protocol page: what a paper would report."""
     return pd.DataFrame(
         {
             "a paper that were to …": [
@@ -40,9 +39,9 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
             ],
             **{
                 f"… would report as {score}": [
-                    f"{row[score]:.1f}%: {_effect(row, score)}" for _, row in found.iterrows()
+                    f"{row[score]:.1f}%: {_starred(row, score)}" for _, row in found.iterrows()
                 ]
-                for score in effects.SCORES
+                for score in metrics.ACCURACIES
             },
             "note": found["note"],
         }
@@ -50,51 +49,46 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_losses(data: Results) -> pd.DataFrame:
-    """Compare what each reading's values end the training at: what the best are chosen by.
+    """Return the training losses that the best readings are chosen by.
 
     Returns:
         A row per field of which the results hold, on all folds, a value that may be chosen by its
-        training loss (`grids.eligible`), with the loss of the last epoch, averaged over the folds
+        training loss (`grids.Change.eligible`), with the loss of the last epoch, averaged over the folds
         of seed 0, under the default and under the best other value, and which of the two is chosen.
     """
     losses, folds = _last_losses(data)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, tuple[Any, ...]] = {}
     for variant, of in grids.known("readings").items():
-        if (
-            not of.change
-            or not of.change.eligible
-            or not {variant, of.against} <= set(losses.index)
-        ):
+        if not of.change or not of.change.eligible:
+            continue
+        if not {variant, of.against} <= set(losses.index):
             continue
         if folds[variant] < folds[of.against]:  # not finished yet
             continue
         default = losses[of.against]
         field, _, value = variant.partition("=")
-        row: dict[str, Any] = {"field": field, "default": default, "best alternative": value}
-        row |= {"its loss": losses[variant]}
-        row |= {"chosen": "alternative" if losses[variant] < default else "default"}
-        if field not in rows or losses[variant] < rows[field]["its loss"]:
-            rows[field] = row
+        loss = losses[variant]
+        if field not in rows or loss < rows[field][3]:
+            chosen = "alternative" if loss < default else "default"
+            rows[field] = (field, default, value, loss, chosen)
     columns = ["field", "default", "best alternative", "its loss", "chosen"]
-    order = {reading.field: number for number, reading in enumerate(READINGS)}
-    return pd.DataFrame(sorted(rows.values(), key=lambda row: order[row["field"]]), columns=columns)
+    in_order = [rows[reading.field] for reading in READINGS if reading.field in rows]
+    return pd.DataFrame(in_order, columns=columns)
 
 
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 with the defaults, and under the readings that train best, see `table_1`."""
+    """Return Table 1 with the defaults, and under the readings that train best."""
     again = poolings.table_1(_poolings(predictions, grids.TO_THE_LETTER))
-    best = at_its_best(predictions)
+    best = under_best_readings(predictions)
     if best.empty:
         return again
-    more = poolings.table_1(best)
-    more = more[more["source"].str.startswith("here")]
-    return pd.concat(
-        [again, more.assign(source=f"{more['source'].iloc[0]}, {grids.BEST}")], ignore_index=True
-    )
+    more = poolings.table_1(best).query("source.str.startswith('here')")
+    more["source"] += f", {grids.BEST}"
+    return pd.concat([again, more], ignore_index=True)
 
 
-def chosen(data: Results) -> list[str]:
-    """Name the readings that end training with a lower loss than the default, and were chosen."""
+def chosen_readings(data: Results) -> list[str]:
+    """Return the readings that end training with a lower loss than the default, and were chosen."""
     found = _chosen(data)
     return [
         grids.short_name(f"{field}={value}")
@@ -103,7 +97,7 @@ def chosen(data: Results) -> list[str]:
 
 
 def luck(data: Results) -> str:
-    """Say how many of the choices are smaller than what training again does to the loss.
+    """Return how many of the choices are smaller than what training again does to the loss.
 
     Empty where what is trained as the default is has not been run.
     """
@@ -120,68 +114,54 @@ def luck(data: Results) -> str:
 
 
 def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Compare the poolings in pairs with the defaults, and under the readings that train best."""
+    """Return the poolings in pairs with the defaults, and under the readings that train best."""
     tables = {
         "defaults": _poolings(predictions, grids.TO_THE_LETTER),
-        grids.BEST: at_its_best(predictions),
+        grids.BEST: under_best_readings(predictions),
     }
     found = []
     for name, each in tables.items():
-        pairs = poolings.compared(each)
+        pairs = metrics.compare_pairs(each)
         rows = poolings.in_pairs(pairs).assign(speakers=pairs["speakers"])
         rows.insert(0, "readings", name)
         found.append(rows)
     return pd.concat(found, ignore_index=True)
 
 
-def at_its_best(predictions: pd.DataFrame) -> pd.DataFrame:
+def under_best_readings(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return what the poolings predict under the readings that train best."""
     return _poolings(predictions, grids.AT_ITS_BEST)
 
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the readings page."""
+    """Return which effects are significant, and what the readings do to the order of poolings."""
     ours = metrics.summary(predictions).set_index("variant")
     letter, best = (
         wording.ranking(
-            ours.loc[ours.index.intersection([*names]), "WA"]
-            .rename(names)
-            .sort_values(ascending=False)
+            ours.loc[ours.index.isin(names), "WA"].rename(names).sort_values(ascending=False)
         )
         for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
     )
-    again = f"With the defaults the order of the poolings by WA is {letter}; "
-    again += (
-        f"under the readings that train best it is {best}. "
-        if best
-        else "the readings that train best have not been put together yet. "
-    )
-    changed = effects.changed_of(predictions)
-    shown = ours[~ours.index.isin([*changed])]
-    corpus, preset = predictions[["corpus", "preset"]].iloc[0]
-    has = common.available(corpus, "readings", preset.split(",")[0])
-    every = sum(has[name] and name in changed for name in has)
-    so_far = f"{len(found)} of {every} changes have been measured. " if len(found) < every else ""
-    predictions = predictions[predictions["variant"].isin(shown.index)]
+    names = [*grids.TO_THE_LETTER, *grids.AT_ITS_BEST]
+    shown = predictions[predictions["variant"].isin(names)]
+    under_best = best or "not known, as they have not been put together yet"
     return Markdown(
-        f"{so_far}{_told_apart(found)}{again}The numbers here come from {wording.size(shown)}. "
-        f"{wording.learnt(shown, predictions)}{no_evidence(predictions)}"
+        f"{_significant(found)}With the defaults the order of the poolings by WA is {letter}; "
+        f"under the readings that train best it is {under_best}. "
+        f"{wording.learnt(ours[ours.index.isin(names)], shown)}"
     )
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
-    """Answer the question of the protocol page."""
-    ours = metrics.summary(predictions).set_index("variant")
-    ours = ours[ours.index == grids.DEFAULT]
-    if ours.empty:
+    """Return the accuracy of the paper's protocol, and which departures from it are significant."""
+    shown = predictions[predictions["variant"] == grids.DEFAULT]
+    if shown.empty:
         return Markdown("The default has not been run yet.")
+    ours = metrics.summary(shown).set_index("variant")
     default = ours.loc[grids.DEFAULT]
-    predictions = predictions[predictions["variant"] == grids.DEFAULT]
     return Markdown(
         f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
-        f"and UA {default['UA']:.1f}%. {_largest(found)}{_told_apart(found)}The numbers here come "
-        "from "
-        f"{wording.size(ours)}. {wording.learnt(ours, predictions)}{no_evidence(predictions)}"
+        f"and UA {default['UA']:.1f}%. {_significant(found)}{wording.learnt(ours, shown)}"
     )
 
 
@@ -199,65 +179,41 @@ def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
     return losses, folds
 
 
-def _effect(row: pd.Series, score: str) -> str:
-    """Give what `_points` gives, and a star where the effect is told apart from none."""
+def _starred(row: pd.Series, score: str) -> str:
+    """Return an effect with its interval, and a star where it is significant."""
     star = "\N{NO-BREAK SPACE}*" if row[f"{score} p"] < effects.SIGNIFICANT else ""
-    return _points(row, score) + star
+    return _effect(row, score) + star
 
 
-def _points(row: pd.Series, score: str) -> str:
-    """Give an effect with its sign and its interval."""
-    return wording.difference(
-        *(row[f"{score} {what}"] for what in ("effect", "effect low", "effect high"))
-    )
+def _effect(row: pd.Series, score: str) -> str:
+    columns = (f"{score} {what}" for what in ("effect", "effect low", "effect high"))
+    return metrics.format_interval(row[[*columns]], sign="+")
 
 
-def _largest(found: pd.DataFrame) -> str:
-    """Name the change that moves WA or UA most, which is the first."""
-    if found.empty:
-        return ""
-    most = found.iloc[0]
-    return (
-        f"The largest change comes from {grids.short_name(most['variant'])}: "
-        f"WA {_points(most, 'WA')} and UA {_points(most, 'UA')} points. "
-    )
-
-
-def _told_apart(found: pd.DataFrame) -> str:
-    """Say which effects are told apart from none, of how many."""
-    tested = int(found[[f"{score} p" for score in effects.SCORES]].notna().to_numpy().sum())
+def _significant(found: pd.DataFrame) -> str:
+    """Return which effects are significant, of how many."""
+    p = found[[f"{score} p" for score in metrics.ACCURACIES]]
+    tested = int(p.notna().to_numpy().sum())
     if not tested:
         return (
-            "Nothing can be told apart from chance here: an interval needs "
-            f"{metrics.FEWEST_SPEAKERS} speakers. "
+            f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers. "
         )
-    stand_out = [
-        f"{grids.short_name(row['variant'])} ({score} {_points(row, score)})"
+    listed = [
+        f"{grids.short_name(row['variant'])} ({score} {_effect(row, score)})"
         for _, row in found.iterrows()
-        for score in effects.SCORES
+        for score in metrics.ACCURACIES
         if row[f"{score} p"] < effects.SIGNIFICANT
     ]
-    listed = f": {', '.join(stand_out)}" if stand_out else ""
     return (
-        f"Of {tested} effects, on WA and on UA, {len(stand_out) or 'none'} "
-        f"{'differ' if len(stand_out) > 1 else 'differs'} significantly from zero after Holm's "
-        f"correction over all of them{listed}. "
+        f"Of {tested} effects, on WA and on UA, {len(listed) or 'none'} "
+        f"{'differ' if len(listed) > 1 else 'differs'} significantly from zero after Holm's "
+        f"correction over all of them{': ' if listed else ''}{', '.join(listed)}. "
     )
 
 
 def _poolings(predictions: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """Take some variants out, under the names that Table 1 has for them and in its order."""
+    """Return some variants, under the names that Table 1 has for them and in its order."""
     order = list(names).index
     taken = predictions[predictions["variant"].isin(names)]
     taken = taken.sort_values("variant", key=lambda column: column.map(order), kind="stable")
     return taken.assign(variant=taken["variant"].map(names))
-
-
-def no_evidence(predictions: pd.DataFrame) -> str:
-    """Say why results are no evidence, where they come from synthetic sound or a showcase."""
-    if predictions["corpus"].iloc[0] == "synthetic":
-        return "On synthetic speech this says nothing about emotion."
-    preset = predictions["preset"].iloc[0].split(",")[0]
-    if preset in config.SHOWCASES:
-        return f"The preset {preset} is made to show the machinery: its effects are no evidence."
-    return ""

@@ -1,4 +1,4 @@
-"""Words that several pages share: numbers with intervals, what was run, what an answer rests on."""
+"""Words that several pages share: what was run, and on what an answer rests."""
 
 from __future__ import annotations
 
@@ -11,52 +11,37 @@ from repro.corpora import CORPORA
 from repro.evidence import claims, effects, metrics
 from repro.study.grids import short_name
 
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
+PRECISION_NAMES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 def title(corpus: str) -> str:
-    """Give the name of a corpus in prose."""
+    """Return the name of a corpus in prose."""
     return CORPORA[corpus].title if corpus in CORPORA else corpus
 
 
 def many(number: int, noun: str) -> str:
-    """Give a number of things, such as `1 seed` or `10 speakers`."""
+    """Return a number of things, such as `1 seed` or `10 speakers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def number(value: float, low: float, high: float, decimals: int = 1) -> str:
-    """Give a number with its interval, where it has one: `65.0 [58.1, 71.9]`."""
-    if pd.isna(value):
-        return "–"
-    value, low, high = (round(x, decimals) + 0.0 for x in (value, low, high))  # no minus zero
-    bounds = "" if pd.isna(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
-    return f"{value:.{decimals}f}{bounds}".replace("-", "−")
-
-
-def difference(value: float, low: float, high: float) -> str:
-    """Give a difference with its sign and its interval, where it has one: `+7.4 [+1.1, +14.8]`."""
-    bounds = "" if pd.isna(low) else f" [{metrics.signed(low)}, {metrics.signed(high)}]"
-    return f"{metrics.signed(value)}{bounds}"
-
-
 def precision(folds: pd.DataFrame) -> str:
-    """Name the precision in which the folds of `repro.results.read(...).folds` were trained."""
-    return " and ".join(PRECISIONS[name] for name in folds["precision"].unique())
+    """Return the precision in which the folds of `repro.results.read(...).folds` were trained."""
+    return " and ".join(PRECISION_NAMES[name] for name in folds["precision"].unique())
 
 
 def ranking(scores: pd.Series) -> str:
-    """List scores (%) in the order in which they come, with their names."""
+    """Return scores (%) in the order in which they come, with their names."""
     return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
 
 
 def run(predictions: pd.DataFrame) -> str:
-    """Name the corpus and the preset of predictions that share both, and count their seeds."""
+    """Return the corpus and the preset that predictions share, and how many seeds they have."""
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
     return f"{title(corpus)}, {preset}, {many(predictions['seed'].nunique(), 'seed')}"
 
 
 def runs(predictions: pd.DataFrame) -> dict[str, str]:
-    """Say of each study with what preset, on how many speakers and by how many seeds it was run."""
+    """Return by study with what preset, on how many speakers and by how many seeds it was run."""
     found = {}
     for study, rows in predictions.groupby("study", sort=False):
         fold = "speaker" if set(rows["held_out"]) == {"speaker"} else "fold"
@@ -66,7 +51,7 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
 
 
 def run_in_full(predictions: pd.DataFrame) -> str:
-    """Say what `runs` says: once for all studies that were run alike, else study by study."""
+    """Return what `runs` says, once for all studies if they were run alike."""
     found = runs(predictions)
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
@@ -81,23 +66,11 @@ def run_column(predictions: pd.DataFrame, judged: Sequence[claims.Verdict]) -> d
     return {"run": [found.get(claims.TESTS[v.claim.id].study, "–") for v in judged]}
 
 
-def weight(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
-    """Say what an answer rests on, and what it may not be taken for."""
-    rests_on = f"The numbers here come from {size(summary)}. "
-    return rests_on + learnt(summary, predictions) + _caution(predictions)
-
-
-def size(summary: pd.DataFrame) -> str:
-    """Say how much stands behind the variant that has least, from `metrics.summary`."""
-    folds, utterances, seeds = map(int, summary[["folds", "utterances", "seeds"]].min())
-    return f"{folds} folds, {utterances} utterances and {many(seeds, 'seed')}"
-
-
 def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
-    """Warn of networks that do no better by WA than always naming the commonest emotion.
+    """Return a warning of networks that do no better than always naming the commonest emotion.
 
-    That is, whose interval holds what that would reach; where there are too few speakers for an
-    interval, those that a binomial test cannot tell from it.
+    Those are the ones whose interval of WA holds what that would reach; where there are too few
+    speakers for an interval, those that a binomial test cannot tell from it.
     """
     chance = metrics.majority(predictions) / 100
     guessing = [
@@ -114,14 +87,6 @@ def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
 
 
 def _by_chance(row: pd.Series, chance: float) -> bool:
-    """Tell whether utterances recognised at random might reach a WA."""
+    """Return whether utterances recognised at random might reach a WA."""
     right, of = round(row["WA"] / 100 * row["utterances"]), int(row["utterances"])
     return bool(binomtest(right, of, chance, alternative="greater").pvalue > effects.SIGNIFICANT)
-
-
-def _caution(predictions: pd.DataFrame) -> str:
-    if predictions["corpus"].iloc[0] == "synthetic":
-        return "On synthetic speech the order means nothing for the paper's claim."
-    if (predictions["study"] == "filter-shapes").all() and claims.never_recognised(predictions):
-        return "An order of these numbers is no evidence, and no claim is judged by them."
-    return "An order of these numbers is no evidence yet: the verdicts on this page judge it."
