@@ -192,8 +192,6 @@ def run(
     own = STUDIES[study].own_corpora
     if own and (corpus != "synthetic" or root is not None):
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
-    if ray and dry_run:
-        raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     path = results or Path("results") / ("planted" if own else corpus) / f"{study}.jsonl"
     asked = Run(
         study,
@@ -208,6 +206,8 @@ def run(
         ray=ray,
         gpus_per_fold=gpus_per_fold,
     )
+    if ray and dry_run:
+        raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
         _print_estimate([asked])
         return
@@ -220,11 +220,11 @@ def run(
 def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
     from repro.evidence import effects, metrics
-    from repro.results import tables
-    from repro.study.ledger import open_ledger
+    from repro.results import read_lines, tables
+    from repro.study.ledger import Ledger
     from repro.study.read import counted
 
-    ledger = open_ledger(results)
+    ledger = Ledger(read_lines(results))
     settings = dict.fromkeys(r["preset"] for r in ledger.records if r["study"] == study)
     if not settings:
         held = ", ".join(dict.fromkeys(r["study"] for r in ledger.records)) or "no finished fold"

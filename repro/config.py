@@ -17,9 +17,12 @@ from repro import paper
 from repro.errors import ReproError
 
 LARGEST = 10**9  # of any count
+# Fields that are younger than results that have been published, and what these were made with.
+ADDED: dict[str, dict[str, Any]] = {"network": {"attention_softmax": True}}
 TRAINED_AS: dict[Any, Any] = {"drop-test": "pad", "drop": "drop-training"}  # values of `short`
 Shape = tuple[int, int]
 Score = Literal["softmax", "logits"]
+Scale = Literal["segment", "segment-max", "segment-log", "training-set", "training-set-max"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,16 @@ class FrontEnd:
 
     window: Literal["symmetric", "periodic"] = "symmetric"
     magnitude: Literal["magnitude", "power"] = "magnitude"
-    scale: Literal["segment", "segment-max", "segment-log", "training-set"] = "segment"
+    scale: Scale = "segment"
     frames: Literal["centred", "whole"] = "centred"
     bins: Literal["0-399", "1-400"] = "0-399"
     short: Literal["pad", "repeat", "drop-training", "drop-test", "drop"] = "pad"
     tail: Literal["drop", "pad"] = "drop"
+
+    @property
+    def one_scale(self) -> bool:
+        """Whether one scale serves the whole training set, so that its limits must be known."""
+        return self.scale.startswith("training-set")
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Network:
     bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
     attention_bn: bool = False
     stride: Shape = (1, 1)
+    attention_softmax: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,17 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """Hash of the content; equal experiments share it, any changed field changes it."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Hash of the content; equal experiments share it, any changed field changes it.
+
+        A field that came later (`ADDED`) enters it only where it is not at its default, so that
+        results keep their keys.
+        """
+        content = asdict(self)
+        for section, later in ADDED.items():
+            for name, default in later.items():
+                if content[section][name] == default:
+                    del content[section][name]
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -192,7 +210,8 @@ def from_dict(data: Any) -> Experiment:
     parts = {}
     for name, part in sections.items():
         values, hints = _tuples(data[name]), get_type_hints(part)
-        if not isinstance(values, dict) or values.keys() != hints.keys():
+        values = ADDED.get(name, {}) | values if isinstance(values, dict) else None
+        if values is None or values.keys() != hints.keys():
             raise ValueError(f"not the fields of an experiment: {name}")
         checked = {leaf: _checked(f"{name}.{leaf}", values[leaf], hints[leaf]) for leaf in hints}
         parts[name] = part(**checked)
@@ -323,6 +342,7 @@ READINGS = (
             ("segment-max", "divide by the segment's maximum, to [0, 1]"),
             ("segment-log", "logarithm first, down to 80 dB below the maximum, then to [−1, 1]"),
             ("training-set", "one scale for the whole training set"),
+            ("training-set-max", "divide by the largest value of the training set, to [0, 1]"),
         ),
     ),
     Reading(
@@ -381,6 +401,13 @@ READINGS = (
         "sum over positions, as the softmax already averages; divided once more, scores would "
         "be smaller by a factor of the number of positions",
         (("mean", "divide by the number of positions as well"),),
+    ),
+    Reading(
+        "network.attention_softmax",
+        "3.3",
+        "“softmax … applied to the bottom-up attention map”; Eqs. 9 and 10 have none",
+        "a softmax over positions",
+        ((False, "none, as in the equations and in public re-implementations"),),
     ),
     Reading(
         "network.bilinear_norm",

@@ -87,7 +87,7 @@ class Features:
     table: pd.DataFrame
     front_end: FrontEnd
     waveform: Callable[[int], Tensor]  # of a row of the table; read anew, as all fill memory
-    segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised under scale="training-set"
+    segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised where one scale serves all
     utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
     labels: Int[Tensor, " n"]
     # What the network that was last trained on them can know of them, by its settings: at most half
@@ -137,7 +137,7 @@ def extract(
     # From here on, what one utterance frees is there for the next.
     keep_freed_memory(False)
     hop = paper.TRAIN_HOP_SECONDS
-    make = spectrogram.magnitudes if front_end.scale == "training-set" else spectrogram.segments
+    make = spectrogram.magnitudes if front_end.one_scale else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]
     utterance = torch.arange(len(table)).repeat_interleave(torch.tensor(counts))
     classes = torch.tensor([paper.EMOTIONS.index(e) for e in table["emotion"]])
@@ -254,7 +254,7 @@ def training_set(
         rows = rows[picked[: training.max_segments].sort().values]
     utterance = features.utterance.cpu()[rows]
     rows = rows.to(features.segments.device)
-    if features.front_end.scale != "training-set":
+    if not features.front_end.one_scale:
         known = features.known(network)
         return TrainingSet(features.segments, features.labels, rows, utterance, None, known)
     segments = features.segments[rows]

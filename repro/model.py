@@ -136,20 +136,23 @@ class AttentionPooling(nn.Module):
         channels: of the feature map.
         average: `sum` over positions, or their `mean`.
         bn: batch normalisation after the 1×1 convolutions that make the maps.
+        softmax: of the bottom-up map, over positions.
     """
 
-    def __init__(self, channels: int, average: str, bn: bool):
+    def __init__(self, channels: int, average: str, bn: bool, softmax: bool = True):
         super().__init__()
-        self.average = average
+        self.average, self.softmax = average, softmax
         self.top_down = _attention_map(channels, CLASSES, bn)
         self.bottom_up = _attention_map(channels, 1, bn)
 
     def maps(
         self, x: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, "n 4 h w"], Float[Tensor, "n 1 h w"]]:
-        """Return the top-down maps X a_k and the bottom-up map X b after its softmax."""
+        """Return the top-down maps X a_k and the bottom-up map X b, after its softmax if any."""
         bottom_up = self.bottom_up(x)
-        return self.top_down(x), bottom_up.flatten(2).softmax(2).view_as(bottom_up)
+        if self.softmax:
+            bottom_up = bottom_up.flatten(2).softmax(2).view_as(bottom_up)
+        return self.top_down(x), bottom_up
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
         return self.combine(*self.maps(x))
@@ -168,7 +171,7 @@ POOLINGS: dict[str, Callable[[Network, int], nn.Module]] = {
     "gap": lambda _, channels: GlobalAveragePooling(channels),
     "bilinear": lambda network, channels: BilinearPooling(channels, network.bilinear_norm),
     "attention": lambda network, channels: AttentionPooling(
-        channels, network.attention_average, network.attention_bn
+        channels, network.attention_average, network.attention_bn, network.attention_softmax
     ),
 }
 

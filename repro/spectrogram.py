@@ -50,11 +50,11 @@ def segments(
         waveform: mono signal at 16 kHz.
         front_end: which reading of Section 2.1.
         hop_seconds: from one segment's start to the next: 1.0 in training, 0.4 in test.
-        limits: lowest and highest magnitude of the training set; only for `scale="training-set"`.
+        limits: lowest and highest magnitude of the training set, where one scale serves all of it.
 
     Returns:
         [n, 1, 400, 200], or [n, 1, 400, 197] under `frames="whole"`; values in [-1, 1], or in
-        [0, 1] under `scale="segment-max"`.
+        [0, 1] where the scale only divides by a maximum.
 
     Raises:
         ValueError: the waveform is empty, the hop is no multiple of 10 ms, or limits are missing.
@@ -105,7 +105,7 @@ def normalise(
     front_end: FrontEnd,
     limits: tuple[float, float] | None = None,
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Scale magnitudes to [-1, 1], or [0, 1] by `scale="segment-max"`, and apply the µ-law."""
+    """Scale magnitudes to [-1, 1], or [0, 1] where the scale only divides, and apply the µ-law."""
     return mu_law(scale(x, front_end, limits))
 
 
@@ -118,21 +118,22 @@ def scale(
 
     A segment without any contrast, such as digital silence, has its minimum everywhere.
     """
-    if front_end.scale == "training-set":
+    if front_end.one_scale:
         if limits is None:
             raise ValueError("one scale for the training set needs the limits of that set")
         low, high = (torch.tensor(v, device=x.device) for v in limits)
+        low = low if front_end.scale == "training-set" else torch.zeros_like(low)
         x = x.clamp(low, high)  # test segments may lie outside
     else:
         high = x.amax((1, 2, 3), keepdim=True)
-        if front_end.scale == "segment-max":
-            return x / high.clamp_min(torch.finfo(x.dtype).tiny)
         if front_end.scale == "segment-log":
             depth = LOG_FLOOR**2 if front_end.magnitude == "power" else LOG_FLOOR
             floor = (depth * high).clamp_min(torch.finfo(x.dtype).tiny)
             x = x.maximum(floor).log()
             high = x.amax((1, 2, 3), keepdim=True)
         low = x.amin((1, 2, 3), keepdim=True)
+    if front_end.scale in ("segment-max", "training-set-max"):
+        return x / high.clamp_min(torch.finfo(x.dtype).tiny)
     # In place, here and below: getting memory takes longer than any of these operations.
     return (x - low).mul_(2).div_((high - low).clamp_min(torch.finfo(x.dtype).tiny)).sub_(1)
 

@@ -403,7 +403,6 @@ def test_a_fold_without_training_data(tmp_path: Path, command: Command) -> None:
         "epochs=3",
         "training.epochs",
         "training.epochs=0",
-        "network.pooling=max",
         "training.epochs={[]: 1}",
     ],
 )
@@ -412,6 +411,8 @@ def test_a_set_that_does_not_fit(
 ) -> None:
     outcome = run_on(command, corpus, tmp_path / "r.jsonl", f"--set={assignment}")
     assert_one_line(outcome, f"--set {assignment}")
+    outcome = run_on(command, corpus, tmp_path / "r.jsonl", "--set=network.pooling=max")
+    assert_one_line(outcome, "no pooling 'max': choose gap or bilinear or attention")
 
 
 @pytest.mark.parametrize(
@@ -485,15 +486,6 @@ def test_a_results_file_that_is_some_text_is_left_alone(
     assert_one_line(run_on(command, corpus, path), "diary.txt")
     assert_one_line(command("table", "pooling", "--results", path), "diary.txt")
     assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    "given", [["--corpus=emodb", "--root=x"], ["--root=x"], ["--corpus=planted-40ms"]]
-)
-def test_recovery_takes_no_corpus(given: list[str], tmp_path: Path, command: Command) -> None:
-    outcome = command("run", "recovery", f"--results={tmp_path / 'r.jsonl'}", *given)
-    assert_one_line(outcome, "omit --corpus and --root")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Command) -> None:

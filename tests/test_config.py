@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError, asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from repro import config, paper
+from repro import config, paper, results
 from repro.config import FIELDS, PRESETS, READINGS, Experiment, Network, Training
 from repro.errors import ReproError
 
@@ -59,6 +60,7 @@ DEFAULTS = {
     "network.padding": "same",
     "network.pools": (2, 3),
     "network.attention_average": "sum",
+    "network.attention_softmax": True,
     "network.bilinear_norm": "l2-sqrt",
     "network.attention_bn": False,
     "training.milestones": (21, 31, 41),
@@ -96,6 +98,25 @@ def test_equal_experiments_share_a_key() -> None:
     assert Experiment() == Experiment()
     assert Experiment().key == Experiment(network=Network(), training=Training()).key
     assert len(Experiment().key) == 12 and int(Experiment().key, 16) >= 0
+
+
+PUBLISHED = sorted((Path(__file__).parents[1] / "results").glob("*/*.jsonl"))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_published_results_keep_their_keys(path: Path) -> None:
+    experiments = {record["key"]: record["experiment"] for record in results.read_lines(path)}
+    for key, experiment in experiments.items():
+        if experiment["network"]["stems"]:  # of the baselines only the folds count
+            assert config.from_dict(experiment).key == key
+
+
+def test_a_field_that_came_later_enters_the_key_where_it_is_set() -> None:
+    base = PRESETS["paper"]
+    assert base.key == "2a88c8613a9c"
+    other = base.override("network.attention_softmax=False")
+    assert other.key != base.key
+    assert config.from_dict(json.loads(json.dumps(asdict(other)))) == other
 
 
 def test_a_whole_number_for_a_real_field_gives_the_same_key() -> None:

@@ -358,37 +358,18 @@ def test_signed_sqrt() -> None:
 # Eqs. 5 to 10: attention pooling -----------------------------------------------------------------
 
 
-class NoSoftmax(nn.Module):
-    """A bottom-up map whose softmax is the linear map X b itself.
-
-    Eqs. 4 to 10 are linear in X b; the softmax comes on top. The logarithm undoes it for maps that
-    are positive and sum to 1.
-    """
-
-    def __init__(self, conv: nn.Module):
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).log()
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_attention_is_bilinear_pooling_with_weights_of_rank_1(seed: int) -> None:
     """With W_k = b a_kᵀ, Tr(XᵀX W_kᵀ) of Eq. 4 is (X a_k)ᵀ (X b) of Eq. 10."""
     torch.manual_seed(seed)
-    attention = AttentionPooling(8, "sum", False).double()
+    attention = AttentionPooling(8, "sum", False, softmax=False).double()
     nn.init.zeros_(attention.top_down.bias)
     nn.init.zeros_(attention.bottom_up.bias)
-    nn.init.uniform_(attention.bottom_up.weight)
-    x = feature_maps(seed=seed).abs()
-    # Each map is scaled so that its X b sums to 1, as after a softmax.
-    x = x / attention.bottom_up(x).sum((1, 2, 3), keepdim=True)
-    attention.bottom_up = NoSoftmax(attention.bottom_up)
+    x = feature_maps(seed=seed)
     found = attention(x)
 
     a = attention.top_down.weight.flatten(1)  # [4, c]
-    b = attention.bottom_up.conv.weight.flatten()  # [c]
+    b = attention.bottom_up.weight.flatten()  # [c]
     bilinear = BilinearPooling(8, "l2-sqrt").double()
     with torch.no_grad():
         bilinear.classify.weight.copy_(torch.einsum("c,kd->kcd", b, a).flatten(1))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from repro import paper, spectrogram
-from repro.config import FrontEnd
+from repro.config import FrontEnd, Scale
 
 HOPS = (paper.TRAIN_HOP_SECONDS, paper.TEST_HOP_SECONDS)
 
@@ -272,18 +273,20 @@ def test_scale_by_the_training_set_clamps_what_lies_outside() -> None:
     x = torch.tensor([0.0, 2.0, 4.0, 6.0, 9.0]).reshape(1, 1, 1, 5)
     scaled = spectrogram.scale(x, front_end, (2.0, 6.0)).flatten()
     torch.testing.assert_close(scaled, torch.tensor([-1.0, -1.0, 0.0, 1.0, 1.0]))
+    divided = spectrogram.scale(x, FrontEnd(scale="training-set-max"), (2.0, 6.0)).flatten()
+    torch.testing.assert_close(divided, torch.tensor([0.0, 2.0, 4.0, 6.0, 6.0]) / 6)
     with pytest.raises(ValueError, match="limits"):
         spectrogram.segments(noise(100), front_end, 1.0)
 
 
-@pytest.mark.parametrize("scale", ["segment", "segment-max", "segment-log", "training-set"])
+@pytest.mark.parametrize("scale", get_args(Scale))
 @pytest.mark.parametrize("magnitude", ["magnitude", "power"])
 def test_inputs_lie_in_the_range_and_are_finite_even_for_silence(
     scale: str, magnitude: str
 ) -> None:
     front_end = FrontEnd(scale=scale, magnitude=magnitude)
-    low = 0.0 if scale == "segment-max" else -1.0
-    limits = (0.0, 3.0) if scale == "training-set" else None
+    low = 0.0 if scale.endswith("max") else -1.0
+    limits = (0.0, 3.0) if scale.startswith("training-set") else None
     for waveform in (noise(40_000), 1e-6 * noise(40_000), torch.zeros(40_000), torch.zeros(1)):
         x = spectrogram.segments(waveform, front_end, 0.4, limits)
         assert x.dtype == torch.float32

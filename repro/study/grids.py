@@ -116,7 +116,9 @@ def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str
             experiment = experiment.override(assignment)
         return experiment
 
-    grid = STUDIES[study].grid(preset, changed(config.preset(preset)))
+    base = changed(config.preset(preset))
+    check_network(base.network)
+    grid = STUDIES[study].grid(preset, base)
     if STUDIES[study].own_corpora:  # which sets training and folds itself
         grid = [replace(v, experiment=changed(v.experiment)) for v in grid]
     for variant in grid:
@@ -278,8 +280,10 @@ def poolings(preset: str, base: Experiment) -> list[Variant]:
 
 
 def _attends(pooling: str, base: Experiment) -> bool:
-    # Scores of the best epoch are not those of the network that is left in the end.
-    return pooling == "attention" and base.protocol.epoch == "last"
+    # Scores of the best epoch are not those of the network that is left in the end, and a map
+    # without a softmax is no share of attention.
+    last, softmax = base.protocol.epoch == "last", base.network.attention_softmax
+    return pooling == "attention" and last and softmax
 
 
 def changes(base: Experiment) -> dict[str, Change]:

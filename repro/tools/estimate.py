@@ -190,7 +190,7 @@ class Meter:
         source, front_end = source_of(task.variant), task.experiment.front_end
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
         train, _ = _segments(task, tables[source])
-        segments = corpus + (train if front_end.scale == "training-set" else 0)
+        segments = corpus + (train if front_end.one_scale else 0)
         speed = self.speed(task, train)
         return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
 

@@ -70,7 +70,7 @@ class Recogniser(NamedTuple):
     Args:
         network: the network, with its weights.
         experiment: what it was trained by.
-        limits: lowest and highest magnitude of the training set under `scale="training-set"`; None
+        limits: lowest and highest magnitude of the training set where one scale serves it all; None
             under any other scale.
         card: corpus (name and hash), how many speakers and utterances it was trained on, and
             whatever else the caller adds, such as what `estimate` gives.
@@ -316,7 +316,7 @@ def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
     """Check the limits of the training set's magnitudes; ValueError unless they are valid."""
-    if experiment.front_end.scale != "training-set":
+    if not experiment.front_end.one_scale:
         if value is not None:
             raise ValueError("training-set limits that its front end does not use")
         return None

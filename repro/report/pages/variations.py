@@ -53,8 +53,8 @@ def training_losses(data: Results) -> pd.DataFrame:
 
     Returns:
         A row per field of which the results hold, on all folds, a value that may be chosen by its
-        training loss (`grids.Change.eligible`), with the loss of the last epoch, averaged over the folds
-        of seed 0, under the default and under the best other value, and which of the two is chosen.
+        training loss (`grids.Change.eligible`), with the loss of the last epoch, averaged over the
+        folds of seed 0, under the default and under the best other value, and which is chosen.
     """
     losses, folds = _last_losses(data)
     rows: dict[str, tuple[Any, ...]] = {}
