@@ -475,11 +475,13 @@ def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
     import matplotlib
 
     from repro.report import plots
+    from repro.tools.recogniser import attention_maps
 
+    power = loaded.experiment.front_end.magnitude == "power"
     matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plots.attention(loaded, waveform).savefig(path, dpi=150)
+        plots.attention(attention_maps(loaded, waveform), power=power).savefig(path, dpi=150)
     except OSError as error:
         raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
 

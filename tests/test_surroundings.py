@@ -134,6 +134,7 @@ PAGE = """
 import json
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 from matplotlib.figure import Figure
@@ -142,6 +143,7 @@ from rich.console import Console
 from repro import cli
 from repro.report import build as report
 from repro.report import plots
+from repro.tools import recogniser
 
 project = Path(sys.argv[1])
 out = Path("out")
@@ -155,14 +157,14 @@ cell = nbformat.read(book / "page.ipynb", as_version=4).cells[-1]
 print(cell.outputs[0].text)
 
 
-def drawn(*_: object) -> Figure:
+def drawn(*_: object, **__: object) -> Figure:
     figure = Figure()
     figure.text(0, 0, "$x$")
     return figure
 
 
-plots.attention = drawn
-cli._draw(None, None, Path("plot.png"))
+plots.attention = recogniser.attention_maps = drawn
+cli._draw(Mock(), None, Path("plot.png"))
 """
 
 

@@ -10,26 +10,28 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from repro import paper, spectrogram
+from repro import paper
 from repro.evidence import claims, metrics
 from repro.evidence.effects import SIGNIFICANT
 from repro.study.grids import short_name
-from repro.tools.recogniser import Recogniser, attention_maps
+
+if TYPE_CHECKING:
+    from repro.tools.recogniser import Attention
 
 WIDTH = 6.0  # inches: a phone shows it at two thirds
+FLOOR = 1e-4  # of the largest magnitude: what lies below is drawn alike
 SMALL = 9.5  # points: the smallest letters, which are still read there
 COLOURS = dict(
     zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
@@ -145,7 +147,7 @@ def segments(waveform: np.ndarray, starts: dict[str, list[float]]) -> Figure:
     return fig
 
 
-def spectrogram_image(ax: Axes, segment: np.ndarray | torch.Tensor, **options: Any) -> AxesImage:
+def spectrogram_image(ax: Axes, segment: np.ndarray, **options: Any) -> AxesImage:
     """Draw one segment's matrix [bins, frames] with time and frequency axes."""
     image = ax.imshow(
         segment,
@@ -371,21 +373,23 @@ def histories(history: pd.DataFrame) -> Figure:
     return fig
 
 
-def attention(recogniser: Recogniser, waveform: torch.Tensor) -> Figure:
+def attention(seen: Attention, *, power: bool = False) -> Figure:
     """Draw the segment that a network is most decided on, and where it looks in it.
 
     The maps lie on the spectrogram in decibels: of what the network reads, an eye sees little.
+
+    Args:
+        seen: from `repro.tools.recogniser.attention_maps`.
+        power: whether its magnitudes are squared.
     """
-    seen = attention_maps(recogniser, waveform)
     best = int(seen.scores.argmax())
-    relative = seen.magnitude / seen.magnitude.max().clamp_min(torch.finfo(torch.float32).tiny)
-    decibels = 20 * relative.clamp_min(spectrogram.LOG_FLOOR).log10()
-    if recogniser.experiment.front_end.magnitude == "power":
-        decibels = decibels / 2
+    magnitude = seen.magnitude.numpy()
+    relative = magnitude / max(magnitude.max(), np.finfo(np.float32).tiny)
+    decibels = (10 if power else 20) * np.log10(np.maximum(relative, FLOOR))
     panels = {
         "spectrogram (dB)": (decibels, "magma"),
-        "bottom-up attention": (seen.bottom_up, "viridis"),
-        f"top-down, {paper.EMOTIONS[best]}": (seen.top_down[best], "viridis"),
+        "bottom-up attention": (seen.bottom_up.numpy(), "viridis"),
+        f"top-down, {paper.EMOTIONS[best]}": (seen.top_down[best].numpy(), "viridis"),
     }
     fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3.0))
     for (title, (values, colours)), ax in zip(panels.items(), axes, strict=True):
