@@ -57,6 +57,14 @@ def write_wav() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny corpus of two speakers, to read only."""
+    import tiny_corpus
+
+    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+
+
 @pytest.fixture
 def own_corpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that enters a corpus of some utterances under the name `mine`."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
+
+from repro import results
 
 RECORD: dict[str, Any] = {
     "key": "0123456789ab",
@@ -22,10 +26,15 @@ RECORD: dict[str, Any] = {
         "sad": [0.2, 0.1],
         "angry": [0.1, 0.1],
     },
-    "provenance": {
-        "version": "0.1.0",
-        "precision": "fp32",
-        "seconds": 1.5,
-        "date": "2026-01-01",
-    },
+    "provenance": {"version": "0.1.0", "precision": "fp32", "seconds": 1.5, "date": "2026-01-01"},
 }
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return copy.deepcopy(RECORD) | changes
+
+
+def file_of(path: Path, *records: dict[str, Any]) -> Path:
+    for each in records:
+        results.append(path, each)
+    return path

@@ -97,28 +97,14 @@ def test_recorded_speech_is_read(emodb_root):
     assert 0.01 < load(path).abs().max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "no such sound file"),
-        (b"", "not a readable sound file"),
-        (b"This is a text.\n" * 100, "not a readable sound file"),
-        (b"RIFF\x00\x00\x00\x00WAVE", "not a readable sound file"),
-    ],
-)
-def test_what_is_no_sound_file_is_named_in_one_line(tmp_path, content, reason):
+@pytest.mark.parametrize("content", [b"", b"This is a text.\n" * 100, b"RIFF\x00\x00\x00\x00WAVE"])
+def test_what_is_no_sound_file_is_named_in_one_line(tmp_path, content):
     path = tmp_path / "bad.wav"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ReproError, match=reason) as caught:
+    path.write_bytes(content)
+    with pytest.raises(ReproError, match="not a readable sound file") as caught:
         load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_folder_is_no_sound_file(tmp_path):
-    with pytest.raises(ReproError, match="no such sound file"):
-        load(tmp_path)
 
 
 def test_no_frames_and_values_that_are_not_finite_are_refused(tmp_path):

@@ -142,14 +142,8 @@ def browser() -> Iterator[Browser]:
     """Chromium, with every host name and address led nowhere."""
     program = shutil.which("chromium") or missing("Debian's package chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program,
-            args=[
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                "--host-resolver-rules=MAP * ~NOTFOUND",
-            ],
-        )
+        args = ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND"]
+        chromium = playwright.chromium.launch(executable_path=program, args=args)
         yield chromium
         chromium.close()
 
@@ -167,6 +161,14 @@ def settled(page: Page, path: Path) -> None:
     )
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page on a large screen."""
+    context = opened(browser, SCREEN)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture(scope="module")
 def visits(browser: Browser, pages: list[Path]) -> dict[Path, Visit]:
     """Every page, opened once on a phone: where links lead, what was asked for, what went wrong."""
@@ -174,16 +176,11 @@ def visits(browser: Browser, pages: list[Path]) -> dict[Path, Visit]:
     page = context.new_page()
     found: dict[Path, Visit] = {}
     seen = Visit({})
-    page.on(
-        "request",
-        lambda r: urlsplit(r.url).scheme in OWN or seen.elsewhere.append(r.url),
-    )
+    page.on("request", lambda r: urlsplit(r.url).scheme in OWN or seen.elsewhere.append(r.url))
     page.on("requestfailed", lambda r: seen.failed.append(f"{r.url}: {r.failure}"))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda m: m.type in ("error", "warning") and seen.complaints.append(m.text),
-    )
+    told = ("error", "warning")
+    page.on("console", lambda m: m.type in told and seen.complaints.append(m.text))
     for path in pages:
         seen = found[path] = Visit({})
         settled(page, path)
@@ -211,9 +208,7 @@ def test_no_page_asks_another_machine_or_complains(
             f"other hosts, {len(failed)} failed requests, {len(complaints)} console errors"
         )
     assert links > 100 and images > 10
-    assert not elsewhere
-    assert not failed
-    assert not complaints
+    assert (elsewhere, failed, complaints) == ([], [], [])
 
 
 def test_no_link_or_image_is_broken(visits: dict[Path, Visit], html: Path) -> None:
@@ -235,15 +230,12 @@ def test_no_link_or_image_is_broken(visits: dict[Path, Visit], html: Path) -> No
 
 def test_every_formula_is_drawn(visits: dict[Path, Visit]) -> None:
     assert sum(visit.look["drawn"] for visit in visits.values()) > 10
-    for path, visit in visits.items():
-        look = visit.look
+    for path, look in ((path, visit.look) for path, visit in visits.items()):
         assert not look["faults"], f"{path.name}: an error stands on the page"
         assert not look["raw"], f"{path.name}: {look['raw']} of {look['formulas']} are not drawn"
 
 
-def test_every_figure_has_a_number_an_alternative_text_and_its_sources(
-    visits: dict[Path, Visit],
-) -> None:
+def test_every_figure_has_a_number_a_description_and_its_sources(visits: dict[Path, Visit]) -> None:
     captions = []
     for path, visit in visits.items():
         assert not visit.look["unnamed"], path.name
@@ -278,9 +270,7 @@ def test_text_stands_out(visits: dict[Path, Visit], theme: str) -> None:
     assert not {name: found for name, found in pale.items() if found}
 
 
-def test_the_button_switches_to_the_dark_theme(browser: Browser, html: Path) -> None:
-    context = opened(browser, SCREEN)
-    page = context.new_page()
+def test_the_button_switches_to_the_dark_theme(page: Page, html: Path) -> None:
     settled(page, html / "run.html")
     brightness = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     assert min(page.evaluate(brightness)) > 200
@@ -289,12 +279,9 @@ def test_the_button_switches_to_the_dark_theme(browser: Browser, html: Path) -> 
         if page.locator("html").get_attribute("data-theme") == "dark":
             break
     assert max(page.evaluate(brightness)) < 60
-    context.close()
 
 
-def test_the_search_finds_attention(browser: Browser, html: Path) -> None:
-    context = opened(browser, SCREEN)
-    page = context.new_page()
+def test_the_search_finds_attention(page: Page, html: Path) -> None:
     complaints: list[str] = []
     page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
     page.goto((html / "run.html").as_uri())
@@ -303,20 +290,15 @@ def test_the_search_finds_attention(browser: Browser, html: Path) -> None:
     field.fill("attention")
     field.press("Enter")
     page.wait_for_url("**/search.html?q=attention*")
-    hit = page.locator("#search-results li a", has_text="Attention maps").first
-    hit.click(timeout=20_000)
+    page.locator("#search-results li a", has_text="Attention maps").first.click(timeout=20_000)
     page.wait_for_url("**/04_attention_maps.html*")
-    context.close()
     assert not complaints
 
 
-def test_a_point_of_a_figure_tells_its_value(browser: Browser, html: Path) -> None:
-    context = opened(browser, SCREEN)
-    page = context.new_page()
+def test_a_point_of_a_figure_tells_its_value(page: Page, html: Path) -> None:
     settled(page, html / "report" / "09_how_sure.html")  # which needs no results
     page.locator("svg.figure .tip").last.hover()  # the others may lie below one another
     tip = page.locator("#figure-tip")
     tip.wait_for(state="visible")
     text = tip.text_content()
-    context.close()
     assert re.match(r"\w+: [\d.]+ points found in \d+%$", text or ""), text

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from ast import literal_eval
 from dataclasses import FrozenInstanceError, asdict, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,21 @@ from repro.config import FIELDS, PRESETS, READINGS, Experiment, Network, Trainin
 from repro.errors import ReproError
 
 # Another value for each field that is not a reading.
-OTHER = {
-    "network.pooling": "gap",
-    "network.stems": ((4, 4),),
-    "network.stem_channels": 4,
-    "network.trunk": (8,),
-    "network.stride": (2, 2),
-    "training.epochs": 3,
-    "training.batch_size": 8,
-    "training.learning_rate": 0.01,
-    "training.momentum": 0.5,
-    "training.weight_decay": 0.0,
-    "training.max_segments": 100,
-    "protocol.max_folds": 2,
-}
+OTHER = """
+network.pooling='gap' network.stems=((4,4),) network.stem_channels=4 network.trunk=(8,)
+network.stride=(2,2) training.epochs=3 training.batch_size=8 training.learning_rate=0.01
+training.momentum=0.5 training.weight_decay=0.0 training.max_segments=100 protocol.max_folds=2
+"""
+
+
+def table(text: str) -> dict[str, Any]:
+    """The values of fields, as `FIELD=VALUE` gives each."""
+    pairs = (word.partition("=") for word in text.split())
+    return {field: literal_eval(value) for field, _, value in pairs}
 
 
 def value_of(experiment: Experiment, field: str) -> Any:
-    section, leaf = field.split(".")
-    return getattr(getattr(experiment, section), leaf)
+    return attrgetter(field)(experiment)
 
 
 def changed(experiment: Experiment, field: str, value: Any) -> Experiment:
@@ -43,34 +41,21 @@ def changed(experiment: Experiment, field: str, value: Any) -> Experiment:
 
 def other_values(field: str) -> list[Any]:
     readings = [value for r in READINGS if r.field == field for value, _ in r.alternatives]
-    return readings or [OTHER[field]]
+    return readings or [table(OTHER)[field]]
 
 
 # Readings ----------------------------------------------------------------------------------------
 
 # The value that carries the default's meaning, field by field.
-DEFAULTS = {
-    "front_end.window": "symmetric",
-    "front_end.magnitude": "magnitude",
-    "front_end.scale": "segment",
-    "front_end.frames": "centred",
-    "front_end.bins": "0-399",
-    "front_end.short": "pad",
-    "front_end.tail": "drop",
-    "network.padding": "same",
-    "network.pools": (2, 3),
-    "network.attention_average": "sum",
-    "network.attention_softmax": True,
-    "network.bilinear_norm": "l2-sqrt",
-    "network.attention_bn": False,
-    "training.milestones": (21, 31, 41),
-    "training.class_weights": "none",
-    "protocol.labels": "hap",
-    "protocol.score": "softmax",
-    "protocol.average": "pooled",
-    "protocol.epoch": "last",
-    "protocol.folds": "speaker",
-}
+DEFAULTS = table("""
+front_end.window='symmetric' front_end.magnitude='magnitude' front_end.scale='segment'
+front_end.frames='centred' front_end.bins='0-399' front_end.short='pad' front_end.tail='drop'
+network.padding='same' network.pools=(2,3) network.attention_average='sum'
+network.attention_softmax=True network.bilinear_norm='l2-sqrt' network.attention_bn=False
+training.milestones=(21,31,41) training.class_weights='none'
+protocol.labels='hap' protocol.score='softmax' protocol.average='pooled' protocol.epoch='last'
+protocol.folds='speaker'
+""")
 
 
 def test_each_reading_is_listed_once() -> None:
@@ -98,6 +83,8 @@ def test_equal_experiments_share_a_key() -> None:
     assert Experiment() == Experiment()
     assert Experiment().key == Experiment(network=Network(), training=Training()).key
     assert len(Experiment().key) == 12 and int(Experiment().key, 16) >= 0
+    whole, real = (Experiment().override(f"training.learning_rate={text}") for text in ("1", "1.0"))
+    assert whole == real and whole.key == real.key
 
 
 PUBLISHED = sorted((Path(__file__).parents[1] / "results").glob("*/*.jsonl"))
@@ -119,24 +106,12 @@ def test_a_field_that_came_later_enters_the_key_where_it_is_set() -> None:
     assert config.from_dict(json.loads(json.dumps(asdict(other)))) == other
 
 
-def test_a_whole_number_for_a_real_field_gives_the_same_key() -> None:
-    assert Experiment().override("training.learning_rate=1") == Experiment().override(
-        "training.learning_rate=1.0"
-    )
-    assert (
-        Experiment().override("training.learning_rate=1").key
-        == Experiment().override("training.learning_rate=1.0").key
-    )
-
-
 @pytest.mark.parametrize("field", FIELDS)
 def test_any_changed_field_changes_the_key(field: str) -> None:
-    base = Experiment()
-    keys = {base.key}
-    for value in other_values(field):
-        assert value != value_of(base, field)
-        keys.add(changed(base, field, value).key)
-    assert len(keys) == 1 + len(other_values(field))
+    base, others = Experiment(), other_values(field)
+    assert value_of(base, field) not in others
+    keys = {changed(base, field, value).key for value in others}
+    assert len(keys | {base.key}) == 1 + len(others)
 
 
 @settings(deadline=None, max_examples=50)
@@ -146,8 +121,7 @@ def test_json_gives_the_same_experiment_back(changes: set[str]) -> None:
     for field in changes:
         experiment = changed(experiment, field, other_values(field)[0])
     again = config.from_dict(json.loads(json.dumps(asdict(experiment))))
-    assert again == experiment
-    assert again.key == experiment.key
+    assert again == experiment and again.key == experiment.key
 
 
 def test_settings_cannot_be_changed_in_place() -> None:
@@ -158,50 +132,34 @@ def test_settings_cannot_be_changed_in_place() -> None:
 # Override ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("assignment", "value"),
-    [
-        ("training.epochs=3", 3),
-        (" training.epochs = 3 ", 3),
-        ("training.max_segments=None", None),
-        ("training.max_segments=7", 7),
-        ("training.milestones=()", ()),
-        ("training.milestones=(2,)", (2,)),
-        ("training.milestones=[2, 3]", (2, 3)),
-        ("training.learning_rate=1e-3", 1e-3),
-        ("network.attention_bn=true", True),
-        ("network.attention_bn=False", False),
-        ("network.stems=((3, 4), (5, 6))", ((3, 4), (5, 6))),
-        ("network.trunk=()", ()),
-        ("protocol.labels=hap+exc", "hap+exc"),
-        ("protocol.labels='hap+exc'", "hap+exc"),
-        ("front_end.bins=1-400", "1-400"),
-    ],
-)
-def test_override_reads_text(assignment: str, value: Any) -> None:
-    field = assignment.partition("=")[0].strip()
-    experiment = Experiment().override(assignment)
-    assert value_of(experiment, field) == value
-    assert type(value_of(experiment, field)) is type(value)
-    assert experiment == changed(Experiment(), field, value)
+TEXTS: dict[str, dict[str, Any]] = {
+    "training.epochs": {"3": 3},
+    " training.epochs ": {" 3 ": 3},
+    "training.max_segments": {"None": None, "7": 7},
+    "training.milestones": {"()": (), "(2,)": (2,), "[2, 3]": (2, 3)},
+    "training.learning_rate": {"1e-3": 1e-3},
+    "network.attention_bn": {"true": True, "False": False},
+    "network.stems": {"((3, 4), (5, 6))": ((3, 4), (5, 6))},
+    "network.trunk": {"()": ()},
+    "protocol.labels": {"hap+exc": "hap+exc", "'hap+exc'": "hap+exc"},
+    "front_end.bins": {"1-400": "1-400"},
+}
 
 
-@pytest.mark.parametrize(
-    "assignment",
-    [
-        "training.epochs",
-        "training.epoch=3",
-        "training=3",
-        "key=3",
-        "key.x=3",
-        "epochs=3",
-        "=3",
-        "",
-        "training.epochs.x=3",
-        "training.__class__=3",
-        "override.x=1",
-    ],
-)
+@pytest.mark.parametrize("field", TEXTS)
+def test_override_reads_text(field: str) -> None:
+    for text, value in TEXTS[field].items():
+        experiment, name = Experiment().override(f"{field}={text}"), field.strip()
+        assert value_of(experiment, name) == value
+        assert type(value_of(experiment, name)) is type(value)
+        assert experiment == changed(Experiment(), name, value)
+
+
+NO_FIELD = """training.epochs training.epoch=3 training=3 key=3 key.x=3 epochs=3 =3
+training.epochs.x=3 training.__class__=3 override.x=1"""
+
+
+@pytest.mark.parametrize("assignment", ["", *NO_FIELD.split()])
 def test_override_names_the_fields_when_there_is_none_such(assignment: str) -> None:
     with pytest.raises(ReproError, match="no such field") as error:
         Experiment().override(assignment)
@@ -209,33 +167,22 @@ def test_override_names_the_fields_when_there_is_none_such(assignment: str) -> N
     assert "\n" not in str(error.value)
 
 
+UNFIT = """
+training.epochs=0 training.epochs=-1 training.epochs=2.5 training.epochs=True
+training.epochs=many training.epochs= training.learning_rate=-0.1
+training.learning_rate=nan training.learning_rate=1e999 training.learning_rate=(1,)
+training.milestones=21 training.milestones=(0,) training.max_segments=0
+network.pooling=3 network.stride=(4,) network.stems=() network.attention_bn=1
+front_end.scale=0 protocol.max_folds=none
+"""
+
+
 @pytest.mark.parametrize(
     "assignment",
     [
-        "training.epochs=0",
-        "training.epochs=-1",
-        "training.epochs=2.5",
-        "training.epochs=True",
-        "training.epochs=many",
-        "training.epochs=",
-        "training.learning_rate=-0.1",
-        "training.learning_rate=nan",
-        "training.learning_rate=1e999",
-        "training.learning_rate=(1,)",
-        "training.milestones=21",
-        "training.milestones=(0,)",
-        "training.milestones=(1, 'x')",
-        "training.max_segments=0",
-        "network.pooling=3",
-        "network.stride=(4,)",
-        "network.stride=(4, 4, 4)",
-        "network.stems=(10, 2)",
-        "network.stems=()",
-        "network.attention_bn=1",
-        "front_end.scale=0",
-        "protocol.max_folds=none",
-        "training.epochs={[]: 1}",
-        "training.epochs=" + "(" * 500,
+        *UNFIT.split(),
+        *("training.milestones=(1, 'x')", "network.stride=(4, 4, 4)", "network.stems=(10, 2)"),
+        *("training.epochs={[]: 1}", "training.epochs=" + "(" * 500),
     ],
 )
 def test_override_refuses_a_value_that_does_not_fit(assignment: str) -> None:
@@ -259,11 +206,8 @@ def test_override_takes_any_text_or_explains(field: str, text: str) -> None:
 
 def test_a_field_takes_a_value_as_it_is() -> None:
     changed = Experiment().with_field("network.trunk", (8,)).with_field("training.momentum", 1)
-    assert changed.network.trunk == (8,)
-    assert (
-        changed.key
-        == Experiment().override("network.trunk=(8,)").override("training.momentum=1.0").key
-    )
+    said = Experiment().override("network.trunk=(8,)").override("training.momentum=1.0")
+    assert changed.network.trunk == (8,) and changed.key == said.key
     for name, value in (("network.trunk", "(8,)"), ("network.stems", ()), ("training.epochs", "3")):
         with pytest.raises(ValueError, match=f"{name} takes"):
             Experiment().with_field(name, value)
@@ -303,9 +247,8 @@ def test_quick_is_the_paper_with_fewer_epochs() -> None:
 
 def test_smoke_keeps_to_its_limits() -> None:
     smoke = config.preset("smoke")
-    assert smoke.protocol.max_folds == 2
-    assert smoke.training.epochs == 2
-    assert smoke.training.max_segments == 48
+    limits = (smoke.protocol.max_folds, smoke.training.epochs, smoke.training.max_segments)
+    assert limits == (2, 2, 48)
 
 
 def test_presets_have_keys_of_their_own() -> None:
@@ -321,6 +264,5 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 
 
 def test_scaled_milestones() -> None:
-    assert config.scaled_milestones(12) == (6, 8, 11)
-    assert config.scaled_milestones(50) == (21, 31, 41)
-    assert config.scaled_milestones(100) == (41, 61, 81)
+    scaled = {epochs: config.scaled_milestones(epochs) for epochs in (12, 50, 100)}
+    assert scaled == {12: (6, 8, 11), 50: (21, 31, 41), 100: (41, 61, 81)}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,10 @@ def iemocap_names() -> pd.DataFrame:
     """Names of IEMOCAP's pattern: letter of the markers, dialogue, and who speaks."""
     rows = [
         (f"Ses0{session}{letter}_impro0{dialogue}_{sex}000", f"Ses0{session}{sex}")
-        for session in range(1, 6)
-        for letter in "FM"
-        for dialogue in (1, 2)
-        for sex in "FM"
+        for session, letter, dialogue, sex in product(range(1, 6), "FM", (1, 2), "FM")
     ]
     table = pd.DataFrame(rows, columns=["utterance", "speaker"])
-    table["emotion"] = [EMOTIONS[i % 4] for i in range(len(table))]
-    table["samples"] = 40_000
-    table["path"] = ""
+    table = table.assign(emotion=EMOTIONS * (len(rows) // 4), samples=40_000, path="")
     table.attrs["corpus"] = "iemocap"
     return table
 
@@ -68,9 +64,7 @@ def assert_a_partition(table: pd.DataFrame, folds: list[crossval.Fold]) -> None:
 def test_emodb_has_ten_folds_and_never_trains_on_the_held_out_speaker(emodb_root: Path) -> None:
     table = load_corpus("emodb", emodb_root)
     folds = crossval.make_folds(table, Experiment())
-    assert [fold.held_out for fold in folds] == [
-        "03", "08", "09", "10", "11", "12", "13", "14", "15", "16"
-    ]  # fmt: skip
+    assert [fold.held_out for fold in folds] == ["03", "08", "09", *map(str, range(10, 17))]
     assert [len(fold.test) for fold in folds] == [39, 42, 30, 21, 35, 22, 36, 41, 34, 39]
     assert_a_partition(table, folds)
     speakers = table["speaker"].to_numpy()
@@ -84,10 +78,10 @@ def test_iemocap_is_held_out_by_who_speaks() -> None:
     folds = crossval.make_folds(table, Experiment())
     assert len(folds) == 10
     assert_a_partition(table, folds)
+    speakers = table["utterance"].map(lambda name: name[:5] + name.split("_")[2][0]).to_numpy()
     for fold in folds:
-        names = table["utterance"].to_numpy()
-        assert all(n[:5] + n.split("_")[2][0] == fold.held_out for n in names[fold.test])
-        assert not any(n[:5] + n.split("_")[2][0] == fold.held_out for n in names[fold.train])
+        assert (speakers[fold.test] == fold.held_out).all()
+        assert (speakers[fold.train] != fold.held_out).all()
 
 
 def test_the_letter_reading_groups_by_the_markers_and_leaks() -> None:
@@ -117,8 +111,7 @@ def test_the_random_reading_has_ten_even_parts_that_stay_the_same() -> None:
     assert_a_partition(table, first)
     assert [len(fold.test) for fold in first] == [4] * 10
     for one, other in zip(first, second, strict=True):
-        assert one.held_out == other.held_out
-        assert (one.test == other.test).all()
+        assert one.held_out == other.held_out and (one.test == other.test).all()
     speakers = table["speaker"].to_numpy()
     assert any(len(set(speakers[fold.test])) > 1 for fold in first)
 
@@ -163,13 +156,11 @@ def test_short_utterances_are_left_out_where_the_reading_says_so(
     table: pd.DataFrame, short: str, trained: int, tested: int
 ) -> None:
     experiment = replace(TINY, front_end=FrontEnd(short=short))
+    long = table["samples"].to_numpy() >= 32_000
     for fold in crossval.make_folds(table, experiment):
         assert (len(fold.train), len(fold.test)) == (trained, tested)
-        lengths = table["samples"].to_numpy()
-        if short.startswith("drop"):
-            assert (lengths[fold.train] >= 32_000).all()
-        if short == "drop":
-            assert (lengths[fold.test] >= 32_000).all()
+        assert long[fold.train].all() == short.startswith("drop")
+        assert long[fold.test].all() == (short == "drop")
 
 
 @pytest.mark.parametrize(
@@ -192,20 +183,19 @@ def test_a_single_speaker_is_a_fault(table: pd.DataFrame) -> None:
 
 
 def test_a_fold_without_training_or_test_data_is_a_fault(table: pd.DataFrame) -> None:
-    table = table[table["speaker"] != "09"].reset_index(drop=True)
-    short_08 = table[(table["speaker"] == "03") | (table["samples"] < 32_000)]
-    short_08 = short_08.reset_index(drop=True)
-    drop_training = replace(TINY, front_end=FrontEnd(short="drop-training"))
-    with pytest.raises(ReproError, match="fold 03: no training data"):
-        crossval.make_folds(short_08, drop_training)
-    drop = replace(drop_training, front_end=FrontEnd(short="drop"))
-    only_08 = with_protocol(max_folds=None)
-    with pytest.raises(ReproError, match="fold 03: no training data"):
-        crossval.make_folds(short_08, drop)
-    three = pd.concat([short_08, table[table["speaker"] == "03"].assign(speaker="01")])
+    of_03 = table[table["speaker"] == "03"]
+    short_08 = table[(table["speaker"] == "08") & (table["samples"] < 32_000)]
+    two = pd.concat([of_03, short_08], ignore_index=True)
+    drop_training, drop = (
+        replace(TINY, front_end=FrontEnd(short=short)) for short in ("drop-training", "drop")
+    )
+    for experiment in (drop_training, drop):
+        with pytest.raises(ReproError, match="fold 03: no training data"):
+            crossval.make_folds(two, experiment)
+    three = pd.concat([two, of_03.assign(speaker="01")], ignore_index=True)
     with pytest.raises(ReproError, match="fold 08: no test data"):
-        crossval.make_folds(three.reset_index(drop=True), drop)
-    assert len(crossval.make_folds(short_08, only_08)) == 2
+        crossval.make_folds(three, drop)
+    assert len(crossval.make_folds(two, with_protocol(max_folds=None))) == 2
 
 
 # Features ----------------------------------------------------------------------------------------
@@ -234,18 +224,18 @@ def test_each_file_is_read_once_beyond_the_first(
     assert read == [table["path"][0], *table["path"]]
 
 
-@pytest.mark.parametrize("seconds", [1.0, 3.0])
 def test_a_file_that_changed_since_the_corpus_was_listed_is_a_fault(
-    tmp_path: Path, seconds: float, write_wav: Callable[..., Path]
+    tmp_path: Path, write_wav: Callable[..., Path]
 ) -> None:
     table = tiny_corpus.table(tiny_corpus.write(tmp_path / "emodb"))
     features = crossval.extract(table, TINY.front_end)
-    path = write_wav(Path(table["path"][1]), seconds)
-    reason = f"{path}: {round(16_000 * seconds)} samples at 16 kHz, but 24000 when"
-    with pytest.raises(ReproError, match=reason):
-        crossval.extract(table, TINY.front_end)
-    with pytest.raises(ReproError, match=reason):  # while a study runs
-        crossval.run_fold(features, crossval.make_folds(table, TINY)[0], TINY, seed=0)
+    for seconds in (1.0, 3.0):
+        path = write_wav(Path(table["path"][1]), seconds)
+        reason = f"{path}: {round(16_000 * seconds)} samples at 16 kHz, but 24000 when"
+        with pytest.raises(ReproError, match=reason):
+            crossval.extract(table, TINY.front_end)
+        with pytest.raises(ReproError, match=reason):  # while a study runs
+            crossval.run_fold(features, crossval.make_folds(table, TINY)[0], TINY, seed=0)
 
 
 # One fold ----------------------------------------------------------------------------------------
@@ -279,27 +269,28 @@ class Spy:
         return self.logits[-1]
 
 
+@pytest.fixture
+def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
+    return Spy(monkeypatch)
+
+
 @pytest.mark.parametrize("score", ["softmax", "logits"])
-def test_an_utterances_score_is_the_mean_over_its_segments(
-    table: pd.DataFrame, features: crossval.Features, score: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_score_is_the_mean_of_segments(features: crossval.Features, score: str, spy: Spy) -> None:
     experiment = with_protocol(score=score)
-    fold = crossval.make_folds(table, experiment)[1]
-    spy = Spy(monkeypatch)
+    fold = crossval.make_folds(features.table, experiment)[1]
     history, predictions = crossval.run_fold(features, fold, experiment, seed=0)
     [network] = spy.networks
     assert spy.given_back_before == [1]
     assert len(history) == 2
     assert list(predictions)[:6] == ["utterance", "emotion", *EMOTIONS]
     assert list(predictions)[6:] == results.COUNTED
-    assert predictions["samples"].to_list() == table["samples"].iloc[fold.test].to_list()
-    assert predictions["utterance"].to_list() == table["utterance"].iloc[fold.test].to_list()
-    assert predictions["emotion"].to_list() == table["emotion"].iloc[fold.test].to_list()
-    for i, path in enumerate(table["path"].iloc[fold.test]):
+    tested = features.table.iloc[fold.test]
+    for name in ("samples", "utterance", "emotion"):
+        assert predictions[name].to_list() == tested[name].to_list()
+    for i, (path, samples) in enumerate(zip(tested["path"], tested["samples"], strict=True)):
         segments = spectrogram.segments(audio.load(path), FrontEnd(), 0.4)
         with torch.no_grad():
             logits = network.eval()(segments)
-        samples = int(table["samples"].iloc[fold.test[i]])
         assert len(segments) == spectrogram.segment_count(samples, 0.4)
         scores = logits.exp() / logits.exp().sum(1, keepdim=True) if score == "softmax" else logits
         found = predictions.loc[i, EMOTIONS].to_numpy(float)
@@ -310,23 +301,17 @@ def test_an_utterances_score_is_the_mean_over_its_segments(
         np.testing.assert_allclose(predictions[EMOTIONS].sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_network_never_trains_on_the_held_out_speaker(
-    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spy = Spy(monkeypatch)
-    fold = crossval.make_folds(table, TINY)[0]
+def test_no_network_trains_on_the_held_out_speaker(features: crossval.Features, spy: Spy) -> None:
+    fold = crossval.make_folds(features.table, TINY)[0]
     crossval.run_fold(features, fold, TINY, seed=0)
     [(segments, labels)] = spy.trained_on
-    held_out = table["speaker"].to_numpy()[features.utterance.numpy()] == "03"
+    held_out = features.table["speaker"].to_numpy()[features.utterance.numpy()] == "03"
     assert torch.equal(segments, features.segments[torch.from_numpy(~held_out)])
     assert torch.equal(labels, features.labels[torch.from_numpy(~held_out)])
 
 
-def test_max_segments_takes_a_part_of_the_training_segments(
-    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spy = Spy(monkeypatch)
-    fold = crossval.make_folds(table, TINY)[0]
+def test_max_segments_takes_a_part_of_the_training(features: crossval.Features, spy: Spy) -> None:
+    fold = crossval.make_folds(features.table, TINY)[0]
     experiment = replace(TINY, training=replace(TRAINING, max_segments=5, epochs=1))
     for seed in (0, 0, 1):
         crossval.run_fold(features, fold, experiment, seed=seed)
@@ -341,15 +326,12 @@ def test_max_segments_takes_a_part_of_the_training_segments(
         assert features.labels[rows[0]][match] == label
 
 
-def test_one_scale_for_the_training_set_never_sees_the_test_speaker(
-    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_scale_for_all_never_sees_the_test_speaker(table: pd.DataFrame, spy: Spy) -> None:
     experiment = replace(TINY, front_end=FrontEnd(scale="training-set"))
     waveforms = [audio.load(path) for path in table["path"]]
     fold = crossval.make_folds(table, experiment)[0]
     waveforms = [w * (10 if row in fold.test else 1) for row, w in enumerate(waveforms)]
     features = crossval.extract(table, experiment.front_end, waveforms=waveforms)
-    spy = Spy(monkeypatch)
     crossval.run_fold(features, fold, experiment, seed=0)
 
     [(segments, _)] = spy.trained_on
@@ -359,9 +341,8 @@ def test_one_scale_for_the_training_set_never_sees_the_test_speaker(
     expected = spectrogram.normalise(torch.cat(raw), experiment.front_end, limits)
     assert torch.equal(segments, expected)
     assert segments.min() == -1 and segments.max() == 1
-    tests = [
-        spectrogram.segments(waveforms[row], experiment.front_end, 0.4, limits) for row in fold.test
-    ]
+    how = (experiment.front_end, 0.4, limits)
+    tests = [spectrogram.segments(waveforms[row], *how) for row in fold.test]
     assert torch.equal(torch.cat(spy.scored), torch.cat(tests))
 
 
@@ -372,43 +353,35 @@ def accuracy(predictions: pd.DataFrame) -> float:
     return (predictions[EMOTIONS].idxmax(axis=1) == predictions["emotion"]).mean()
 
 
-def test_the_best_epoch_on_the_test_speaker_is_no_worse_than_the_last(
-    table: pd.DataFrame, features: crossval.Features, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_epoch_on_the_test_is_no_worse(features: crossval.Features, spy: Spy) -> None:
     training = replace(TRAINING, epochs=6, learning_rate=0.1)
-    fold = crossval.make_folds(table, TINY)[2]
+    fold = crossval.make_folds(features.table, TINY)[2]
     last_only = replace(TINY, training=training)
     best_only = replace(last_only, protocol=Protocol(epoch="best-on-test"))
     history, last = crossval.run_fold(features, fold, last_only, seed=3)
-    spy = Spy(monkeypatch)
+    spy.logits.clear()
     finished: list[int] = []
     again, best = crossval.run_fold(
         features, fold, best_only, seed=3, on_epoch=lambda s: finished.append(len(s.history))
     )
     assert history == again  # to look does not disturb
     assert finished == [1, 2, 3, 4, 5, 6]
-    utterances = len(fold.test)
-    assert len(spy.logits) == 6 * utterances
-    right = []
-    for first in range(0, len(spy.logits), utterances):
-        of_epoch = spy.logits[first : first + utterances]
-        means = torch.stack([logits.softmax(1).mean(0) for logits in of_epoch])
-        predicted = [EMOTIONS[i] for i in means.argmax(1)]
-        right.append(np.mean(np.array(predicted) == table["emotion"].iloc[fold.test]))
-    assert accuracy(best) == max(right)
-    assert accuracy(last) == right[-1]
+    means = torch.stack([logits.softmax(1).mean(0) for logits in spy.logits])
+    epochs = means.reshape(6, len(fold.test), 4)
+    emotions = features.table["emotion"].iloc[fold.test]
+    truth = torch.tensor([EMOTIONS.index(emotion) for emotion in emotions])
+    right = (epochs.argmax(2) == truth).double().mean(1).tolist()
+    assert (accuracy(best), accuracy(last)) == (max(right), right[-1])
     assert accuracy(best) >= accuracy(last)
-    first_best = right.index(max(right))
-    of_best = spy.logits[first_best * utterances :][:utterances]
-    means = [logits.softmax(1).mean(0) for logits in of_best]
-    np.testing.assert_allclose(best[EMOTIONS].to_numpy(), torch.stack(means), atol=1e-6)
+    first_best = epochs[right.index(max(right))]
+    np.testing.assert_allclose(best[EMOTIONS].to_numpy(), first_best, atol=1e-6)
 
 
 # Seeds -------------------------------------------------------------------------------------------
 
 
-def test_folds_give_the_same_in_any_order(table: pd.DataFrame, features: crossval.Features) -> None:
-    folds = crossval.make_folds(table, TINY)
+def test_folds_give_the_same_in_any_order(features: crossval.Features) -> None:
+    folds = crossval.make_folds(features.table, TINY)
     torch.manual_seed(1)
     forwards = {f.held_out: crossval.run_fold(features, f, TINY, seed=0) for f in folds[:2]}
     torch.manual_seed(2)
@@ -418,40 +391,30 @@ def test_folds_give_the_same_in_any_order(table: pd.DataFrame, features: crossva
         pd.testing.assert_frame_equal(predictions, backwards[name][1], check_exact=True)
 
 
-def test_a_fold_leaves_the_global_random_state_alone(
-    table: pd.DataFrame, features: crossval.Features
-) -> None:
+def test_a_fold_leaves_the_global_random_state_alone(features: crossval.Features) -> None:
     before = torch.get_rng_state()
-    crossval.run_fold(features, crossval.make_folds(table, TINY)[0], TINY, seed=0)
+    crossval.run_fold(features, crossval.make_folds(features.table, TINY)[0], TINY, seed=0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_another_seed_gives_other_scores(table: pd.DataFrame, features: crossval.Features) -> None:
-    fold = crossval.make_folds(table, TINY)[0]
-    scores = [
-        crossval.run_fold(features, fold, TINY, seed=seed)[1][EMOTIONS].to_numpy()
-        for seed in (0, 1)
-    ]
-    assert not np.allclose(*scores)
+def test_another_seed_gives_other_scores(features: crossval.Features) -> None:
+    fold = crossval.make_folds(features.table, TINY)[0]
+    one, other = (crossval.run_fold(features, fold, TINY, seed=seed)[1] for seed in (0, 1))
+    assert not np.allclose(one[EMOTIONS], other[EMOTIONS])
 
 
 def test_the_seed_of_a_fold_depends_on_seed_and_name_alone() -> None:
-    one, other = (np.array([0]), np.array([1])), (np.array([2]), np.array([3]))
-    seeds = {
-        (seed, name): crossval.fold_seed(seed, crossval.Fold(name, *one))
-        for seed in range(5)
-        for name in ("03", "08", "Ses01F")
-    }
-    assert len(set(seeds.values())) == len(seeds)
-    assert all(0 <= value < 2**32 for value in seeds.values())
-    for (seed, name), value in seeds.items():
-        assert crossval.fold_seed(seed, crossval.Fold(name, *other)) == value
+    seeds = []
+    for seed, name in product(range(5), ("03", "08", "Ses01F")):
+        one, other = (crossval.Fold(name, np.array([i]), np.array([i + 1])) for i in (0, 2))
+        seeds.append(crossval.fold_seed(seed, one))
+        assert 0 <= seeds[-1] < 2**32
+        assert crossval.fold_seed(seed, other) == seeds[-1]
+    assert len(set(seeds)) == len(seeds) == 15
 
 
-def test_weights_that_overflow_after_the_last_step_are_a_fault(
-    table: pd.DataFrame, features: crossval.Features
-) -> None:
+def test_weights_that_overflow_after_the_last_step_are_a_fault(features: crossval.Features) -> None:
     training = Training(epochs=1, batch_size=64, learning_rate=1e38, milestones=())
-    fold = crossval.make_folds(table, TINY)[0]
+    fold = crossval.make_folds(features.table, TINY)[0]
     with pytest.raises(ReproError, match="diverged"):
         crossval.run_fold(features, fold, replace(TINY, training=training), seed=0)

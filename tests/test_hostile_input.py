@@ -22,10 +22,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import count, product
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import soundfile
@@ -103,6 +106,11 @@ def refusal(read: Callable[[], object], names: Path | str) -> str:
     return str(caught.value)
 
 
+def refused(path: Path, content: bytes, read: Callable[[Path], object] = audio.load) -> str:
+    path.write_bytes(content)
+    return refusal(lambda: read(path), path)
+
+
 def damaged(rng: random.Random, content: bytes) -> bytes:
     """The content with a few bytes changed, cut off, put in, taken out or doubled."""
     kind = rng.choice(["flip", "flip", "head", "cut", "insert", "delete", "double", "none"])
@@ -127,17 +135,16 @@ def damaged(rng: random.Random, content: bytes) -> bytes:
 
 def riff(
     body: bytes,
-    *,
     rate: int = 16_000,
     channels: int = 1,
     bits: int = 16,
     code: int = 1,
-    claim: int | None = None,
+    claim: int = -1,
 ) -> bytes:
     """A wav file whose header says what it is told to."""
     block = channels * bits // 8
     form = struct.pack("<HHIIHH", code, channels, rate, rate * block % 2**32, block % 2**16, bits)
-    size = len(body) if claim is None else claim
+    size = len(body) if claim < 0 else claim
     data = struct.pack("<4sI", b"data", size) + body
     head = struct.pack("<4sI4s4sI", b"RIFF", (36 + size) % 2**32, b"WAVE", b"fmt ", 16)
     return head + form + data
@@ -159,9 +166,8 @@ FORMATS = ["WAV", "WAVEX", "FLAC", "OGG", "AIFF", "AU", "CAF", "W64", "RF64", "M
 
 def hostile_sound(rng: random.Random) -> bytes:
     kind = rng.choice(["format", "format", "format", "header", "values", "noise"])
-    values = np.random.default_rng(rng.randrange(2**32)).uniform(
-        -1, 1, (rng.choice([1, 2, 30, 999, 4000]), rng.choice([1, 1, 2, 8]))
-    )
+    shape = (rng.choice([1, 2, 30, 999, 4000]), rng.choice([1, 1, 2, 8]))
+    values = np.random.default_rng(rng.randrange(2**32)).uniform(-1, 1, shape)
     if kind == "format":
         form = rng.choice(FORMATS)
         if form == "MP3":
@@ -176,18 +182,15 @@ def hostile_sound(rng: random.Random) -> bytes:
             channels=rng.choice([1, 1, *wild]),
             bits=rng.choice([8, 16, 16, 24, 32, 64, *wild]),
             code=rng.choice([1, 1, 1, 2, 3, 6, 7, 17, 20, 49, 85, 65_534, 65_535]),
-            claim=rng.choice([None, 0, 1, 2**31 - 1, 2**31, 2**32 - 1]),
+            claim=rng.choice([-1, 0, 1, 2**31 - 1, 2**31, 2**32 - 1]),
         )
     if kind == "values":
         odd = [0.0, 1.0, -1.0, 1e-45, 1e5, 1e11, 3.4e38, -3.4e38, math.nan, math.inf, -math.inf]
         chosen = rng.choices(odd, k=rng.choice([1, 2, 3]))
-        return floats(
-            np.array(rng.choices(chosen, k=rng.choice([1, 700]))), rng.choice([8000, 16000])
-        )
-    start = rng.choice(
-        [b"", b"RIFF", b"fLaC", b"OggS", b"FORM", b"\x89PNG\r\n\x1a\n", b"ID3", b"caff"]
-    )
-    return start + rng.randbytes(rng.choice([0, 3, 40, 5000]))
+        values = np.array(rng.choices(chosen, k=rng.choice([1, 700])))
+        return floats(values, rng.choice([8000, 16000]))
+    starts = [b"", b"RIFF", b"fLaC", b"OggS", b"FORM", b"\x89PNG\r\n\x1a\n", b"ID3", b"caff"]
+    return rng.choice(starts) + rng.randbytes(rng.choice([0, 3, 40, 5000]))
 
 
 def try_sound(path: Path, content: bytes) -> bool:
@@ -198,16 +201,9 @@ def try_sound(path: Path, content: bytes) -> bool:
         assert waveform.dtype == torch.float32 and waveform.ndim == 1 and len(waveform)
         assert waveform.isfinite().all()
         listed = attempt(lambda: audio.length(path), path)  # refuses what is cut off
-        assert listed == (
-            None if any("cut" in f for f in audio.read(path).faults) else len(waveform)
-        )
+        cut_off = any("cut" in fault for fault in audio.read(path).faults)
+        assert listed == (None if cut_off else len(waveform))
     return waveform is not None
-
-
-@few
-@given(rng=randoms)
-def test_any_bytes_are_a_waveform_or_refused(tmp_path: Path, rng: random.Random) -> None:
-    try_sound(tmp_path / "x.wav", hostile_sound(rng))
 
 
 @few
@@ -225,18 +221,15 @@ def test_any_rate_and_channels_are_read(
     tmp_path: Path, rate: int, channels: int, frames: int, shape: str
 ) -> None:
     path = tmp_path / "x.wav"
-    if shape == "noise":
-        values = np.random.default_rng(0).uniform(-1, 1, (frames, channels))
-    else:
-        values = np.full((frames, channels), {"DC": 0.5, "silence": 0.0, "clipping": 1.0}[shape])
+    values = np.random.default_rng(0).uniform(-1, 1, (frames, channels))
+    if shape != "noise":
+        values[:] = {"DC": 0.5, "silence": 0.0, "clipping": 1.0}[shape]
     path.write_bytes(floats(values, rate, channels))
     with bounded_time():
         waveform = audio.load(path)
     assert len(waveform) == -(-frames * 16_000 // rate)
-    assert waveform.isfinite().all()
-    assert waveform.abs().max() < 2  # filters ring, but not like that
-    if shape == "silence":
-        assert not waveform.any()
+    assert waveform.abs().max() < 2  # filters ring, but not like that; no NaN either
+    assert shape != "silence" or not waveform.any()
 
 
 @pytest.mark.parametrize("form", [f for f in FORMATS if f not in ("OGG", "MP3")])
@@ -266,9 +259,7 @@ CLAIMS = {
 
 @pytest.mark.parametrize("content", CLAIMS.values(), ids=CLAIMS.keys())
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "x.wav"
-    path.write_bytes(content)
-    refusal(lambda: audio.load(path), path)
+    refused(tmp_path / "x.wav", content)
 
 
 def test_a_wav_that_claims_billions_of_samples_gives_those_it_has(tmp_path: Path) -> None:
@@ -279,9 +270,8 @@ def test_a_wav_that_claims_billions_of_samples_gives_those_it_has(tmp_path: Path
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 3e38, -2e10])
 def test_samples_that_no_recording_has_are_refused(tmp_path: Path, value: float) -> None:
-    path = tmp_path / "x.wav"
-    path.write_bytes(floats(np.array([0, value, 0]), 8_000))
-    assert "samples that" in refusal(lambda: audio.load(path), path)
+    content = floats(np.array([0, value, 0]), 8_000)
+    assert "samples that" in refused(tmp_path / "x.wav", content)
 
 
 def odd_file(path: Path, kind: str) -> Path:
@@ -291,12 +281,8 @@ def odd_file(path: Path, kind: str) -> Path:
         path.mkdir()
     elif kind == "pipe":
         os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "dangling":
-        path.symlink_to("gone")
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
+    elif kind != "missing":
+        path.symlink_to({"loop": path.name, "dangling": "gone", "device": "/dev/zero"}[kind])
     return path
 
 
@@ -316,17 +302,14 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: s
 
 def test_names_that_the_system_refuses(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300)
-    refusal(lambda: audio.load(path), path)
-    refusal(lambda: recogniser.load(path), path)
-    refusal(lambda: load_corpus("emodb", path), path)
-    refusal(lambda: fetch.fetch("emodb", path), path)
+    emodb = (partial(load_corpus, "emodb"), partial(fetch.fetch, "emodb"))
+    for read in (audio.load, recogniser.load, *emodb):
+        refusal(partial(read, path), path)
     refusal(lambda: load_corpus("emodb", "~nobody-has-this/x"), "~nobody-has-this/x")
 
 
 def test_sound_without_a_header_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.raw"
-    path.write_bytes(bytes(1000))
-    assert "not a readable sound file" in refusal(lambda: audio.load(path), path)
+    assert "not a readable sound file" in refused(tmp_path / "x.raw", bytes(1000))
 
 
 @few
@@ -381,22 +364,16 @@ def test_any_finite_waveform_gives_finite_segments(
     waveform = (unit.double() * 10.0**exponent).clamp(-3.4e38, 3.4e38).float()
     front_end = FrontEnd(magnitude=magnitude, scale=scale, frames=frames)
     x = spectrogram.segments(waveform, front_end, hop, (0.0, 300.0))
-    assert x.shape == (
-        1 + max(0, samples - 32_000) // round(hop * 16_000),
-        1,
-        400,
-        200 if frames == "centred" else 197,
-    )
+    count = 1 + max(0, samples - 32_000) // round(hop * 16_000)
+    assert x.shape == (count, 1, 400, 200 if frames == "centred" else 197)
     assert x.isfinite().all()
     assert x.abs().max() <= 1 + 1e-6
 
 
 def test_loudness_changes_no_segment() -> None:
     waveform = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
-    quiet, loud = (
-        spectrogram.segments(waveform * 2.0**power, FrontEnd(magnitude="power"), 0.4)
-        for power in (0, 120)
-    )
+    power = FrontEnd(magnitude="power")
+    quiet, loud = (spectrogram.segments(waveform * 2.0**n, power, 0.4) for n in (0, 120))
     torch.testing.assert_close(quiet, loud, atol=1e-4, rtol=0)
 
 
@@ -447,26 +424,15 @@ def hostile_labels(rng: random.Random) -> bytes:
         return damaged(rng, EVALUATION.encode())
     if kind == "encoding":
         text = EVALUATION.replace("\n", rng.choice(["\n", "\r\n", "\r", "\u2028", "\0"]))
-        return text.encode(
-            rng.choice(["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp037"]), "replace"
-        )
+        encodings = ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp037"]
+        return text.encode(rng.choice(encodings), "replace")
     if kind == "noise":
         return rng.randbytes(rng.choice([0, 1, 500])) + rng.choice([b"", turn().encode()])
-    names = [
-        f"{DIALOGUE}_M003",
-        f"{DIALOGUE}_F001",
-        f"{DIALOGUE}_X001",
-        DIALOGUE,
-        "../../x",
-        f"{DIALOGUE}_M/../../../../etc/passwd",
-        "/etc/passwd",
-        f"{DIALOGUE}_M\0",
-        "Ses02F_impro01_F000",
-        "Ses\u0660\u0661F_impro04_F000",
-        f"{DIALOGUE}_\u039c003",  # a Greek letter
-        f"{DIALOGUE}_M" + "_F" * rng.choice([1, 100_000]) + rng.choice(["", "."]),
-        "",
-    ]
+    long = "_F" * rng.choice([1, 100_000]) + rng.choice(["", "."])
+    turns = ["M003", "F001", "X001", "M/../../../../etc/passwd", "M\0", f"M{long}"]
+    greek, arabic = f"{DIALOGUE}_\u039c003", "Ses\u0660\u0661F_impro04_F000"  # letter and digits
+    names = [*(f"{DIALOGUE}_{each}" for each in turns), greek, arabic, "Ses02F_impro01_F000"]
+    names += [DIALOGUE, "../../x", "/etc/passwd", ""]
     labels = ["neu", "hap", "sad", "ang", "exc", "xxx", "NEU", "", "neu ", "😀", "n" * 100_000]
     lines = EVALUATION.splitlines(keepends=True)
     for _ in range(rng.choice([1, 1, 2, 5])):
@@ -484,18 +450,13 @@ def try_labels(root: Path, content: bytes) -> bool:
     return attempt(lambda: listed(root), root) is not None
 
 
-@few
-@given(rng=randoms)
-def test_any_label_file_is_a_table_or_refused(tmp_path: Path, rng: random.Random) -> None:
-    try_labels(tmp_path, hostile_labels(rng))
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_labels_with_other_line_ends_are_read(tmp_path: Path, encoding: str, end: str) -> None:
-    text = (turn() + EVALUATION).replace("\n", end)
-    label_file(tmp_path).write_bytes(text.encode(encoding))
-    assert listed(tmp_path) == GOOD
+    """The first of which stands there twice."""
+    for text in (turn() + EVALUATION, EVALUATION + turn()):
+        label_file(tmp_path).write_bytes(text.replace("\n", end).encode(encoding))
+        assert listed(tmp_path) == GOOD
 
 
 LABELS = {
@@ -518,21 +479,13 @@ LABELS = {
 
 @pytest.mark.parametrize("content", LABELS.values(), ids=LABELS.keys())
 def test_labels_that_would_give_a_wrong_table_are_refused(tmp_path: Path, content: bytes) -> None:
-    path = label_file(tmp_path)
-    path.write_bytes(content)
-    refusal(lambda: listed(tmp_path), path)
-
-
-def test_the_same_label_twice_is_one_utterance(tmp_path: Path) -> None:
-    label_file(tmp_path).write_text(EVALUATION + turn())
-    assert listed(tmp_path) == GOOD
+    refused(label_file(tmp_path), content, lambda _: listed(tmp_path))
 
 
 def test_two_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     label_file(tmp_path, 1).write_text(EVALUATION)
-    path = label_file(tmp_path, 2)
-    path.write_text(EVALUATION.replace("\tang\t", "\tsad\t"))
-    assert "angry" not in refusal(lambda: listed(tmp_path), path)
+    content = EVALUATION.replace("\tang\t", "\tsad\t").encode()
+    assert "angry" not in refused(label_file(tmp_path, 2), content, lambda _: listed(tmp_path))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "missing"])
@@ -548,8 +501,8 @@ def test_a_file_where_a_folder_should_be_is_refused(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("a file")
     refusal(lambda: listed(tmp_path), path)
-    refusal(lambda: load_corpus("ravdess", path), path)
-    refusal(lambda: load_corpus("emodb", path), path)
+    for name in ("ravdess", "emodb"):
+        refusal(partial(load_corpus, name, path), path)
 
 
 def test_folders_that_contain_themselves_are_walked_once(tmp_path: Path) -> None:
@@ -568,14 +521,13 @@ def test_folders_that_contain_themselves_are_walked_once(tmp_path: Path) -> None
 
 
 def test_digits_of_other_scripts_name_no_speaker(tmp_path: Path) -> None:
+    folder = tmp_path / "Actor_12"
+    folder.mkdir()
     for name in ("\u0660\u0663a\u0660\u0661Na.wav", "03-01-04-01-02-01-\u0661\u0662.wav"):
-        folder = tmp_path / "Actor_12"
-        folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(riff(bytes(200)))
-    with pytest.raises(ReproError):
-        emodb.utterances(tmp_path / "Actor_12")
-    with pytest.raises(ReproError):
-        ravdess.utterances(tmp_path)
+    for corpus, root in ((emodb, folder), (ravdess, tmp_path)):
+        with pytest.raises(ReproError):
+            corpus.utterances(root)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -586,29 +538,17 @@ def test_what_must_not_be_read_is_refused(tmp_path: Path) -> None:
     label_file(tmp_path, 2, "Ses02F_impro01").write_text(turn("Ses02F_impro01_F000"))
     model = tmp_path / "m.safetensors"
     model.write_bytes(model_file())
+    reads = [lambda: audio.load(wav), lambda: recogniser.load(model), lambda: listed(tmp_path)]
     locked = [wav, model, label_file(tmp_path), label_file(tmp_path, 2).parent]
-    for path, read in zip(
-        locked,
-        [
-            lambda: audio.load(wav),
-            lambda: recogniser.load(model),
-            lambda: listed(tmp_path),
-            lambda: listed(tmp_path),
-        ],
-        strict=True,
-    ):
+    for path, read in zip(locked, [*reads, reads[-1]], strict=True):
         path.chmod(0)
         refusal(read, path)
         path.chmod(0o700)
     tmp_path.chmod(0)
-    for refused in (
-        lambda: audio.load(wav),
-        lambda: recogniser.load(model),
-        lambda: load_corpus("emodb", tmp_path),
-        lambda: load_corpus("iemocap", tmp_path),
-        lambda: load_corpus("ravdess", tmp_path),
-    ):
-        refusal(refused, tmp_path)
+    for read in reads[:2]:
+        refusal(read, tmp_path)
+    for name in ("emodb", "iemocap", "ravdess"):
+        refusal(partial(load_corpus, name, tmp_path), tmp_path)
     tmp_path.chmod(0o700)
 
 
@@ -688,18 +628,11 @@ def test_an_archive_packed_by_any_method_is_unpacked(
     assert try_archive(tmp_path, archive_of(members, method), monkeypatch)
 
 
-def test_archives_that_are_not_the_corpus_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [f"{n:02d}a{m:02d}Na.wav" for n in range(8) for m in range(14)]
-    bomb = dict.fromkeys(many, bytes(9_900_000))
-    for i, content in enumerate(
-        [
-            archive_of(RECORDINGS, encrypted=True),
-            archive_of({"inner.zip": archive_of(RECORDINGS)}),
-            archive_of(bomb),  # 1.1 MB that would be 1.1 GB
-        ]
-    ):
+    bomb = archive_of(dict.fromkeys(many, bytes(9_900_000)))  # 1.1 MB that would be 1.1 GB
+    wrapped = archive_of({"inner.zip": archive_of(RECORDINGS)})
+    for i, content in enumerate([archive_of(RECORDINGS, encrypted=True), wrapped, bomb]):
         assert not try_archive(tmp_path / str(i), content, monkeypatch)
 
 
@@ -727,9 +660,7 @@ def pieces() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def packed_model(weights: dict[str, torch.Tensor], said: dict[str, Any]) -> bytes:
     """A model file with a checksum that fits, as somebody would make it who means harm."""
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items()
-    }
+    texts = {name: s if isinstance(s, str) else json.dumps(s) for name, s in said.items()}
     texts["sha256"] = recogniser._checksum(weights, texts)
     return safetensors.torch.save(weights, texts)
 
@@ -743,30 +674,17 @@ class Evil:
         return os.mkdir, ("executed",)
 
 
+SCALARS = [None, True, 0, -1, 1, 0.5, 10**9, 10**30, -(2**63), math.nan, math.inf, "", "x", "\0"]
+
+
 def random_json(rng: random.Random, depth: int = 3) -> Any:
-    scalars = [
-        None,
-        True,
-        0,
-        -1,
-        1,
-        0.5,
-        10**9,
-        10**30,
-        -(2**63),
-        math.nan,
-        math.inf,
-        "",
-        "x",
-        "\0",
-    ]
     kind = rng.choice(["scalar", "scalar", "list", "object"]) if depth else "scalar"
     if kind == "list":
         return [random_json(rng, depth - 1) for _ in range(rng.choice([0, 1, 2, 4]))]
     if kind == "object":
         keys = ["protocol", "name", "hash", "average", "neutral", "", "é"]
         return {rng.choice(keys): random_json(rng, depth - 1) for _ in range(rng.randrange(4))}
-    return rng.choice(scalars)
+    return rng.choice(SCALARS)
 
 
 def hostile_model(rng: random.Random) -> bytes:
@@ -833,26 +751,16 @@ def try_model(path: Path, content: bytes) -> bool:
 
 
 @few
-@given(rng=randoms)
-def test_any_bytes_are_a_model_or_refused(tmp_path: Path, rng: random.Random) -> None:
-    try_model(tmp_path / "m.safetensors", hostile_model(rng))
-
-
-@few
 @given(bit=st.integers(0, 8 * len(model_file()) - 1))
 def test_a_model_with_a_flipped_bit_is_refused(tmp_path: Path, bit: int) -> None:
     content = bytearray(model_file())
     content[bit // 8] ^= 1 << bit % 8
-    path = tmp_path / "m.safetensors"
-    path.write_bytes(content)
-    refusal(lambda: recogniser.load(path), path)
+    refused(tmp_path / "m.safetensors", content, recogniser.load)
 
 
 def test_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "m.safetensors"
-    path.write_bytes(pickle.dumps(Evil()))
-    refusal(lambda: recogniser.load(path), path)
+    refused(tmp_path / "m.safetensors", pickle.dumps(Evil()), recogniser.load)
     assert not (tmp_path / "executed").exists()
 
 
@@ -875,9 +783,8 @@ TOO_LARGE = {
 @pytest.mark.parametrize("experiment", TOO_LARGE.values(), ids=TOO_LARGE.keys())
 def test_settings_that_ask_for_too_much_are_refused(tmp_path: Path, experiment: Experiment) -> None:
     weights, said = pieces()
-    path = tmp_path / "m.safetensors"
-    path.write_bytes(packed_model(weights, said | {"experiment": asdict(experiment)}))
-    refusal(lambda: recogniser.load(path), path)
+    content = packed_model(weights, said | {"experiment": asdict(experiment)})
+    refused(tmp_path / "m.safetensors", content, recogniser.load)
 
 
 @pytest.mark.parametrize("limits", [None, [1.0], [2.0, 1.0], [0.0, math.nan], ["a", "b"], {"a": 1}])
@@ -887,31 +794,24 @@ def test_limits_that_are_none_are_refused(tmp_path: Path, limits: Any) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(packed_model(weights, said | {"limits": [0.0, 5.0]}))
     assert recogniser.load(path).limits == (0.0, 5.0)
-    path.write_bytes(packed_model(weights, said | {"limits": limits}))
-    refusal(lambda: recogniser.load(path), path)
+    refused(path, packed_model(weights, said | {"limits": limits}), recogniser.load)
 
 
 def test_a_model_too_large_for_its_file_is_not_trained() -> None:
+    nothing = pd.DataFrame(columns=["samples", "speaker", "utterance", "emotion"])
     with pytest.raises(ReproError, match="too large"):
-        recogniser.train(load_nothing(), settings_of(stem_channels=1000))
-
-
-def load_nothing() -> Any:
-    import pandas as pd
-
-    return pd.DataFrame({"samples": [], "speaker": [], "utterance": [], "emotion": []})
+        recogniser.train(nothing, settings_of(stem_channels=1000))
 
 
 def test_every_preset_is_a_model_that_is_read_back(tmp_path: Path) -> None:
-    for name in config.PRESETS:
-        for pooling in ("gap", "bilinear", "attention"):
-            experiment = config.preset(name).override(f"network.pooling={pooling}")
-            made = recogniser.Recogniser(build_network(experiment.network), experiment, None, {})
-            recogniser.save(made, tmp_path / "m.safetensors")
-            read = recogniser.load(tmp_path / "m.safetensors")
-            assert read.experiment == experiment
-            for key, tensor in read.network.state_dict().items():
-                assert torch.equal(tensor, made.network.state_dict()[key])
+    for name, pooling in product(config.PRESETS, ("gap", "bilinear", "attention")):
+        experiment = config.preset(name).override(f"network.pooling={pooling}")
+        made = recogniser.Recogniser(build_network(experiment.network), experiment, None, {})
+        recogniser.save(made, tmp_path / "m.safetensors")
+        read = recogniser.load(tmp_path / "m.safetensors")
+        assert read.experiment == experiment
+        for key, tensor in read.network.state_dict().items():
+            assert torch.equal(tensor, made.network.state_dict()[key])
 
 
 # Results -----------------------------------------------------------------------------------------
@@ -957,13 +857,23 @@ def try_results(path: Path, content: bytes) -> bool:
     return records is not None
 
 
+# All of them -------------------------------------------------------------------------------------
+
+# How many are counted, where they lie, what makes them and what reads them.
+TRIED: dict[str, tuple[int, str, Callable[[random.Random], bytes], Callable[..., bool]]] = {
+    "audio": (900, "x.wav", hostile_sound, try_sound),
+    "labels": (600, "IEMOCAP", hostile_labels, try_labels),
+    "models": (600, "m.safetensors", hostile_model, try_model),
+    "results": (600, "r.jsonl", hostile_results, try_results),
+}
+
+
+@pytest.mark.parametrize("kind", TRIED)
 @few
 @given(rng=randoms)
-def test_any_bytes_are_results_or_refused(tmp_path: Path, rng: random.Random) -> None:
-    try_results(tmp_path / "r.jsonl", hostile_results(rng))
-
-
-# The counted run ---------------------------------------------------------------------------------
+def test_any_bytes_are_read_or_refused(tmp_path: Path, kind: str, rng: random.Random) -> None:
+    _, name, make, try_one = TRIED[kind]
+    try_one(tmp_path / name, make(rng))
 
 
 @pytest.mark.slow
@@ -973,28 +883,23 @@ def test_thousands_of_hostile_inputs(
     monkeypatch.chdir(tmp_path)
     rng = random.Random(20180902)
     start = time.perf_counter()
-    archives = (tmp_path / f"archive{i}" for i in range(10**6))
-    kinds: dict[str, tuple[int, Callable[[], bool]]] = {
-        "audio": (900, lambda: try_sound(tmp_path / "x.wav", hostile_sound(rng))),
-        "labels": (600, lambda: try_labels(tmp_path / "IEMOCAP", hostile_labels(rng))),
-        "models": (600, lambda: try_model(tmp_path / "m.safetensors", hostile_model(rng))),
-        "results": (600, lambda: try_results(tmp_path / "r.jsonl", hostile_results(rng))),
-        "archives": (
-            200,
-            lambda: try_archive(next(archives), hostile_archive(rng), monkeypatch),
-        ),
-    }
+    numbers = count()
+
+    def try_next(folder: Path, content: bytes) -> bool:
+        return try_archive(folder / str(next(numbers)), content, monkeypatch)
+
+    kinds = TRIED | {"archives": (200, "archives", hostile_archive, try_next)}
     read: Counter[str] = Counter()
-    for kind, (number, attempt_one) in kinds.items():
+    for kind, (number, name, make, try_one) in kinds.items():
         for i in range(number):
             try:
-                read[kind] += attempt_one()
+                read[kind] += try_one(tmp_path / name, make(rng))
             except Exception as error:
                 error.add_note(f"{kind} {i} of seed 20180902")
                 raise
         assert 0 < read[kind] < number  # neither all good nor all hopeless
-    tried = sum(number for number, _ in kinds.values())
-    of_each = ", ".join(f"{kind} {number}" for kind, (number, _) in kinds.items())
+    tried = sum(number for number, *_ in kinds.values())
+    of_each = ", ".join(f"{kind} {number}" for kind, (number, *_) in kinds.items())
     with capsys.disabled():
         print(
             f"\nhostile input: {tried:,} tried ({of_each}), {tried - read.total():,} refused in "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repro import paper
-from repro.config import PRESETS, READINGS, Network
+from repro.config import PRESETS, READINGS, Experiment, Network
 from repro.errors import ReproError
 from repro.model import (
     AttentionPooling,
@@ -39,47 +40,38 @@ def feature_maps(n: int = 3, c: int = 8, h: int = 5, w: int = 7, seed: int = 0) 
 # Sizes -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("pooling", "parameters"), [("gap", 93_492), ("bilinear", 118_772), ("attention", 93_573)]
-)
-def test_parameters_of_the_paper_network(pooling: str, parameters: int) -> None:
-    assert count(build_network(Network(pooling=pooling))) == parameters
-
-
-def test_parameters_layer_by_layer() -> None:
+def test_parameters_of_the_paper_network() -> None:
     """Conv1 to Conv5, each with a bias and batch norm's scale and shift, then the GAP layer."""
     conv1 = 8 * (10 * 2 + 1) + 8 * (2 * 8 + 1) + 2 * 16
     trunk = sum(o * (9 * i + 1) + 2 * o for i, o in ((16, 32), (32, 48), (48, 64), (64, 80)))
-    assert count(build_network(Network(pooling="gap"))) == conv1 + trunk + (80 * 4 + 4)
+    counts = {name: count(build_network(Network(pooling=name))) for name in POOLINGS}
+    assert counts == {"gap": 93_492, "bilinear": 118_772, "attention": 93_573}
+    assert counts["gap"] == conv1 + trunk + (80 * 4 + 4)
 
 
-@pytest.mark.parametrize("shape", [(10, 2), (2, 8), (100, 2), (2, 80), (2, 2)])
-def test_parameters_of_the_section_3_2_network(shape: tuple[int, int]) -> None:
-    height, width = shape
-    network = Network(pooling="gap", stems=(shape,), stem_channels=paper.SWEEP_CHANNELS, trunk=())
+@pytest.mark.parametrize(("height", "width"), [(10, 2), (2, 8), (100, 2), (2, 80), (2, 2)])
+def test_parameters_of_the_section_3_2_network(height: int, width: int) -> None:
+    alone = {"stems": ((height, width),), "stem_channels": paper.SWEEP_CHANNELS, "trunk": ()}
     expected = 16 * (height * width + 1) + 2 * 16 + (16 * 4 + 4)
-    assert count(build_network(network)) == expected
+    assert count(build_network(Network(pooling="gap", **alone))) == expected
 
 
 SIDES = st.integers(1, 450)
+CHANGES = {
+    "pooling": st.sampled_from(POOLINGS),
+    "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
+    "trunk": st.lists(st.just(1), max_size=4).map(tuple),
+    "padding": st.sampled_from(["same", "silence", "none"]),
+    "pools": st.lists(st.integers(1, 6), max_size=4).map(tuple),
+    "attention_bn": st.booleans(),
+    "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
+}
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    settings=st.fixed_dictionaries(
-        {
-            "pooling": st.sampled_from(POOLINGS),
-            "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
-            "trunk": st.lists(st.just(1), max_size=4).map(tuple),
-            "padding": st.sampled_from(["same", "silence", "none"]),
-            "pools": st.lists(st.integers(1, 6), max_size=4).map(tuple),
-            "attention_bn": st.booleans(),
-            "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
-        }
-    )
-)
-def test_a_network_is_refused_if_and_only_if_a_spectrogram_does_not_pass(settings: dict) -> None:
-    network = Network(stem_channels=1, **settings)
+@given(st.fixed_dictionaries(CHANGES))
+def test_a_network_is_refused_if_and_only_if_a_spectrogram_does_not_pass(changes: dict) -> None:
+    network = Network(stem_channels=1, **changes)
     try:
         with torch.device("meta"):  # sizes without numbers: slow to load, but torch's own word
             built, x = build_network(network), torch.empty(1, 1, 400, 200)
@@ -96,16 +88,10 @@ def test_a_network_is_refused_if_and_only_if_a_spectrogram_does_not_pass(setting
         assert not passes
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"stem_channels": 10**9},
-        {"stems": ((10**9, 10**9),)},
-        {"trunk": (10**9, 10**9)},
-        {"trunk": (16_000,), "pooling": "bilinear"},
-    ],
-    ids=str,
-)
+HUGE = [{"stem_channels": 10**9}, {"stems": ((10**9, 10**9),)}, {"trunk": (10**9, 10**9)}]
+
+
+@pytest.mark.parametrize("changes", [*HUGE, {"trunk": (16_000,), "pooling": "bilinear"}], ids=str)
 def test_a_network_that_no_machine_holds_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ReproError, match=r"ask for [\d,]+ weights"):
         check_network(replace(SMALL, **changes))
@@ -116,10 +102,9 @@ def test_a_pooling_that_is_not_there_is_refused() -> None:
         check_network(replace(SMALL, pooling="max"))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_the_networks_of_the_presets_are_accepted(preset: str) -> None:
-    for pooling in POOLINGS:
-        check_network(replace(PRESETS[preset].network, pooling=pooling))
+def test_the_networks_of_the_presets_are_accepted() -> None:
+    for experiment, pooling in product(PRESETS.values(), POOLINGS):
+        check_network(replace(experiment.network, pooling=pooling))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -132,8 +117,7 @@ def test_the_full_network_gives_a_score_per_emotion(pooling: str) -> None:
         assert maps.shape == (2, 80, 100, 50)  # two of 2×2 max-pooling
         assert (maps >= 0).all()  # ReLU
         torch.testing.assert_close(network.pooling(maps), scores)
-    assert scores.shape == (2, 4)
-    assert torch.isfinite(scores).all()
+    assert scores.shape == (2, 4) and scores.isfinite().all()
 
 
 def test_shapes_are_checked_while_the_tests_run() -> None:
@@ -144,15 +128,13 @@ def test_shapes_are_checked_while_the_tests_run() -> None:
 # Conv1 -------------------------------------------------------------------------------------------
 
 
+ODD = [(1, 1), (3, 7), (11, 10), (25, 33)]
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-@pytest.mark.parametrize(
-    "shape",
-    [(10, 2), (2, 8), (2, 2), (15, 2), (100, 2), (2, 80), (1, 1), (3, 7), (11, 10), (25, 33)],
-)
+@pytest.mark.parametrize("shape", [(10, 2), (2, 8), (2, 2), (15, 2), (100, 2), (2, 80), *ODD])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
-def test_stems_are_torchs_convolutions_with_same_padding(
-    shape: tuple[int, int], stride: tuple[int, int]
-) -> None:
+def test_stems_are_convolutions_as_torchs(shape: tuple[int, int], stride: tuple[int, int]) -> None:
     """The norm takes off what is left out or added before."""
     stems = Stems(Network(stems=(shape,), stem_channels=2, stride=stride)).double()
     x = torch.rand(2, 1, 400, 200, dtype=torch.float64) * 2 - 1
@@ -162,24 +144,18 @@ def test_stems_are_torchs_convolutions_with_same_padding(
     expected = F.relu(stems.norm(whole))
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
-    gradients = [
-        torch.autograd.grad((maps * weights).sum(), conv.weight)[0] for maps in (found, expected)
-    ]
-    torch.testing.assert_close(*gradients)
+    sums = ((maps * weights).sum() for maps in (found, expected))
+    torch.testing.assert_close(*(torch.autograd.grad(each, conv.weight)[0] for each in sums))
+
+
+FILTERS = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=3)
 
 
 @settings(deadline=None, max_examples=25)
-@given(
-    st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=3),
-    st.integers(1, 20),
-    st.integers(1, 20),
-)
-def test_stems_of_any_shape_keep_the_map(
-    shapes: list[tuple[int, int]], height: int, width: int
-) -> None:
-    stems = Stems(Network(stems=tuple(shapes), stem_channels=1)).eval()
-    x = torch.randn(1, 1, height, width)
-    assert stems(x).shape == (1, len(shapes), height, width)
+@given(FILTERS, st.tuples(st.integers(1, 20), st.integers(1, 20)))
+def test_stems_of_any_shape_keep_the_map(filters: list, size: tuple[int, int]) -> None:
+    stems = Stems(Network(stems=tuple(filters), stem_channels=1)).eval()
+    assert stems(torch.randn(1, 1, *size)).shape == (1, len(filters), *size)
 
 
 def test_each_stem_sees_the_input_through_its_own_filters() -> None:
@@ -210,14 +186,10 @@ def test_without_padding_both_maps_are_cropped_to_the_smaller() -> None:
     assert stems(torch.randn(2, 1, 400, 200)).shape == (2, 4, 391, 193)
 
 
-@pytest.mark.parametrize(
-    ("pools", "size"), [((2, 3), (10, 6)), ((2, 3, 4), (5, 3)), ((), (40, 24))]
-)
-def test_max_pooling_stands_after_the_named_layers(
-    pools: tuple[int, ...], size: tuple[int, int]
-) -> None:
-    network = build_network(replace(SMALL, pools=pools)).eval()
-    assert network.features(torch.randn(1, 1, 40, 24)).shape == (1, 4, *size)
+def test_max_pooling_stands_after_the_named_layers() -> None:
+    for pools, size in {(2, 3): (10, 6), (2, 3, 4): (5, 3), (): (40, 24)}.items():
+        network = build_network(replace(SMALL, pools=pools)).eval()
+        assert network.features(torch.randn(1, 1, 40, 24)).shape == (1, 4, *size)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -226,8 +198,7 @@ def test_scores_are_made_in_float32_whatever_the_maps_are(pooling: str) -> None:
     x = torch.rand(2, 1, 400, 200)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         maps, scores = model.features(x), model(x)
-    assert maps.dtype == torch.bfloat16
-    assert scores.dtype == torch.float32
+    assert (maps.dtype, scores.dtype) == (torch.bfloat16, torch.float32)
     assert torch.equal(scores, model.pooling(maps.float()).detach())
 
 
@@ -253,18 +224,15 @@ def test_max_pooling_follows_the_convolution_that_it_is_named_after() -> None:
     assert sizes == [(8, 8)] * 4
 
 
-NETWORK_READINGS = [
-    (reading.field.partition(".")[2], value)
-    for reading in READINGS
-    if reading.field.startswith("network.")
-    for value, _ in reading.alternatives
-]
+OF_NETWORKS = [reading for reading in READINGS if reading.field.startswith("network.")]
+ALTERNATIVES = [f"{r.field}={value}" for r in OF_NETWORKS for value, _ in r.alternatives]
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize(("field", "value"), NETWORK_READINGS, ids=lambda v: str(v))
-def test_every_reading_builds_and_learns(pooling: str, field: str, value: object) -> None:
-    network = build_network(replace(SMALL, pooling=pooling, **{field: value}))
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+def test_every_reading_builds_and_learns(pooling: str, alternative: str) -> None:
+    experiment = Experiment(network=replace(SMALL, pooling=pooling)).override(alternative)
+    network = build_network(experiment.network)
     scores = network(torch.randn(3, 1, 40, 30))
     assert scores.shape == (3, 4)
     F.cross_entropy(scores, torch.tensor([0, 1, 2])).backward()
@@ -280,10 +248,9 @@ def test_gap_is_eq_3() -> None:
     pooling = GlobalAveragePooling(8).double()
     x = feature_maps()
     expected = torch.zeros(3, 4, dtype=torch.float64)
-    for n in range(3):
-        for k in range(4):
-            mean = sum(x[n, :, i, j] for i in range(5) for j in range(7)) / 35
-            expected[n, k] = mean @ pooling.classify.weight[k] + pooling.classify.bias[k]
+    for n, k in product(range(3), range(4)):
+        mean = sum(x[n, :, i, j] for i in range(5) for j in range(7)) / 35
+        expected[n, k] = mean @ pooling.classify.weight[k] + pooling.classify.bias[k]
     torch.testing.assert_close(pooling(x), expected)
 
 
@@ -346,8 +313,7 @@ def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(norm: str, de
     x[:, dead] = 0
     x.requires_grad_()
     F.cross_entropy(pooling(x), torch.tensor([0, 1, 2])).backward()
-    assert torch.isfinite(x.grad).all()
-    assert torch.isfinite(pooling.classify.weight.grad).all()
+    assert x.grad.isfinite().all() and pooling.classify.weight.grad.isfinite().all()
 
 
 def test_signed_sqrt() -> None:
@@ -383,13 +349,11 @@ def test_attention_is_bilinear_pooling_with_weights_of_rank_1(seed: int) -> None
     expected = classify(unit * length)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
+    second_order = x.flatten(2) @ x.flatten(2).mT
     traces = torch.stack(
-        [
-            torch.stack([torch.trace(m @ m.T @ torch.outer(b, a_k).T) for a_k in a])
-            for m in x.flatten(2)
-        ]
+        [torch.trace(m @ torch.outer(b, a_k).T) for m in second_order for a_k in a]
     )
-    torch.testing.assert_close(found, traces, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.flatten(), traces, atol=1e-5, rtol=1e-5)
 
 
 def test_attention_scores_by_hand() -> None:
@@ -408,8 +372,7 @@ def test_attention_scores_by_hand() -> None:
 def test_the_bottom_up_map_sums_to_1_and_weighs_positions() -> None:
     pooling = AttentionPooling(8, "sum", False).double()
     top_down, bottom_up = pooling.maps(feature_maps())
-    assert top_down.shape == (3, 4, 5, 7)
-    assert bottom_up.shape == (3, 1, 5, 7)
+    assert top_down.shape == (3, 4, 5, 7) and bottom_up.shape == (3, 1, 5, 7)
     assert (bottom_up > 0).all()
     torch.testing.assert_close(bottom_up.sum((1, 2, 3)), torch.ones(3).double())
     assert bottom_up.std() > 0
@@ -434,5 +397,4 @@ def test_the_random_state_decides_the_initial_weights() -> None:
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         states.append(torch.cat([p.flatten() for p in build_network(SMALL).parameters()]))
-    assert torch.equal(states[0], states[1])
-    assert not torch.equal(states[0], states[2])
+    assert torch.equal(*states[:2]) and not torch.equal(*states[1:])

@@ -22,16 +22,9 @@ def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, dict]]:
 
 def test_every_section_has_its_notebook() -> None:
     names = [script.stem for script in SCRIPTS]
-    assert names[:8] == [
-        "00_does_it_replicate",
-        "01_input_spectrograms",
-        "02_filter_shapes",
-        "03_pooling",
-        "04_attention_maps",
-        "05_readings",
-        "06_protocol",
-        "07_recovery",
-    ]
+    sections = """00_does_it_replicate 01_input_spectrograms 02_filter_shapes 03_pooling
+    04_attention_maps 05_readings 06_protocol 07_recovery"""
+    assert names[:8] == sections.split()
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
 
 
@@ -52,14 +45,10 @@ def test_notebook_has_no_output_and_says_its_language(script: Path) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_one_cell_holds_the_parameters(script: Path) -> None:
-    tagged = [
-        cell
-        for cell in jupytext.read(script).cells
-        if "parameters" in cell.metadata.get("tags", [])
-    ]
-    assert len(tagged) == 1
+    cells = jupytext.read(script).cells
+    [tagged] = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     values: dict[str, object] = {}
-    exec(tagged[0].source, values)
+    exec(tagged.source, values)
     assert [name for name in values if name != "__builtins__"] == PARAMETERS
     assert values["corpus"] == "synthetic" and values["preset"] == "smoke"
     assert values["device"] == values["precision"] == "auto"
@@ -81,7 +70,7 @@ def test_whatever_trains_does_so_where_and_how_the_parameters_say() -> None:
 def test_every_figure_has_a_caption_and_an_alternative_text(script: Path) -> None:
     for cell in jupytext.read(script).cells:
         if cell.cell_type == "code" and cell.source.splitlines()[-1].startswith("plots."):
-            shown = cell.metadata.get("mystnb", {})
-            assert shown.get("figure", {}).get("caption") and shown.get("image", {}).get("alt"), (
-                cell.source
+            figure, image = (
+                cell.metadata.get("mystnb", {}).get(n, {}) for n in ("figure", "image")
             )
+            assert figure.get("caption") and image.get("alt"), cell.source

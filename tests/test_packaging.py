@@ -59,14 +59,9 @@ def test_lock_names_no_address(lock: str) -> None:
 def test_lock_satisfies_pyproject(
     project: dict, lock: str, python: str, platform: str, machine: str
 ) -> None:
-    here = {
-        "python_version": python,
-        "python_full_version": f"{python}.5",
-        "sys_platform": platform,
-        "platform_system": {"linux": "Linux", "darwin": "Darwin"}[platform],
-        "platform_machine": machine,
-        "os_name": "posix",
-    }
+    here = {"python_version": python, "python_full_version": f"{python}.5", "os_name": "posix"}
+    here |= {"sys_platform": platform, "platform_machine": machine}
+    here["platform_system"] = {"linux": "Linux", "darwin": "Darwin"}[platform]
     pinned: dict[str, str] = {}
     for requirement, _ in pins(lock):
         if requirement.marker is None or requirement.marker.evaluate(here):
@@ -86,10 +81,8 @@ def test_torch_and_torchaudio_are_the_pair_that_works_together(project: dict) ->
 
 def test_conda_users_get_the_very_same_pins(project: dict) -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    *plain, pip = environment["dependencies"]
-    assert pip == {"pip": ["--requirement requirements.lock"]}
-    python, other = plain
-    assert other == "pip"
+    python, *others = environment["dependencies"]
+    assert others == ["pip", {"pip": ["--requirement requirements.lock"]}]
     name, version = python.split("=")
     assert name == "python"
     assert Requirement(f"python{project['requires-python']}").specifier.contains(version)
@@ -102,7 +95,6 @@ def test_version_stands_once(project: dict) -> None:
 
 def test_book_configuration_is_a_relative_link() -> None:
     link = ROOT / "book" / "_config.yml"
-    assert link.is_symlink()
     assert link.readlink() == Path("../_config.yml")
 
 
@@ -116,7 +108,6 @@ for name in ("IPython", "beartype", "jupyter_book", "jupytext", "librosa",
 import repro.cli, repro.study.cluster, repro.study.grids
 assert repro.study.grids.variants("pooling", "smoke")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -15,8 +14,8 @@ import pandas as pd
 import pytest
 import tiny_corpus
 import yaml
-from results_line import RECORD
-from test_report import write_notebook
+from results_line import RECORD, file_of
+from tiny_notebook import write_notebook
 
 from repro import cli, paper
 from repro.corpora import fetch, synthetic
@@ -61,9 +60,8 @@ def test_every_other_command_runs(
     (folder / "book").mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", folder / "book")
     shutil.copy(ROOT / "book" / "references.bib", folder / "book")
-    (folder / "book" / "index.md").write_text(
-        "# A book\n\n```{bibliography}\n```\n", encoding="utf-8"
-    )
+    index = "# A book\n\n```{bibliography}\n```\n"
+    (folder / "book" / "index.md").write_text(index, encoding="utf-8")
     toc = {"format": "jb-book", "root": "index", "chapters": [{"file": "report/01_page"}]}
     (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     write_notebook(folder / "notebooks" / "01_page.ipynb", "print(corpus, preset, root)")
@@ -80,9 +78,8 @@ def test_every_other_command_runs(
         assert program == ".venv/bin/repro", line
         if words[0] == "predict":
             shutil.copy(next(Path("data/emodb").rglob("*.wav")), "some.wav")
-        words = [
-            SMALL.get(word, word.replace(IEMOCAP, str(tmp_path / "iemocap"))) for word in words
-        ]
+        iemocap = str(tmp_path / "iemocap")
+        words = [SMALL.get(word, word.replace(IEMOCAP, iemocap)) for word in words]
         monkeypatch.setattr(sys, "argv", ["repro", *words])
         with pytest.raises(SystemExit) as stop:
             cli.main()
@@ -111,9 +108,8 @@ def test_it_fits_a_screen_or_two() -> None:
 def test_every_notebook_has_its_papermill_command() -> None:
     page = (ROOT / "book" / "run.md").read_text(encoding="utf-8")
     lines = [shlex.split(line) for line in commands(page) if line.startswith("papermill ")]
-    assert sorted(words[1] for words in lines) == sorted(
-        f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")
-    )
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert sorted(words[1] for words in lines) == [f"notebooks/{path.name}" for path in notebooks]
     for words in lines:
         assert words[3::3] == ["-p"] * len(words[3::3])
         names = set(words[4::3])
@@ -158,12 +154,8 @@ SPEAKERS = ("03", "08", "09", "10", "11", "12")
 
 def write_folds(path: Path, *kinds: dict[str, Any], folds: Iterable[str] = SPEAKERS) -> None:
     corpus = {"name": "emodb", "hash": "ba9876543210"}
-    lines = [
-        json.dumps(RECORD | kind | {"corpus": corpus, "preset": "coarse", "fold": fold})
-        for fold in folds
-        for kind in kinds
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shared = RECORD | {"corpus": corpus, "preset": "coarse"}
+    file_of(path, *(shared | kind | {"fold": fold} for fold in folds for kind in kinds))
 
 
 @pytest.fixture
@@ -214,7 +206,6 @@ def test_without_a_verdict_there_is_no_table(on_speech: Path) -> None:
 def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path: Path) -> None:
     path = tmp_path / "coarse.jsonl"
     write_folds(path, *POOLINGS)
-    lines = path.read_text(encoding="utf-8")
     write_folds(path, SHAPE, folds=SPEAKERS[1:])
     path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
     head, rule, *rows = edition.readme_verdicts(published(path)).split("\n\n")[1].splitlines()

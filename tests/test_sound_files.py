@@ -104,9 +104,7 @@ def refusal(read: Callable[[Path], object], path: Path) -> str | None:
     return None
 
 
-def test_every_codec_is_read_as_it_was_or_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_codec_is_read_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = time.perf_counter()
     outcomes: Counter[str] = Counter()
     files = write_all(tmp_path)

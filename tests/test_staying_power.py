@@ -21,27 +21,22 @@ from repro.study.plan import Run
 from repro.study.run import run as train
 
 KILLS = 20
-SMALL = [
-    "network.stem_channels=2",
-    "network.trunk=(4, 4, 4, 4)",
-    "network.stride=(8, 8)",
-    "training.max_segments=16",
-    "training.batch_size=4",
-    "training.epochs=6",
-    "protocol.epoch=best-on-test",
-]
+SMALL = [*tiny_corpus.SMALL, "training.max_segments=16", "training.batch_size=4"]
+SMALL += ["training.epochs=6", "protocol.epoch=best-on-test"]
 FOLDS = [(v, f, s) for s in (0, 1) for v in ("gap", "bilinear", "attention") for f in ("03", "08")]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
 
 
 def command(corpus: Path, path: Path) -> list[object]:
     settings = [f"--set={assignment}" for assignment in SMALL]
     where = ["--corpus=emodb", f"--root={corpus}", f"--results={path}"]
     return ["run", "pooling", *where, "--device=cpu", "--precision=fp32", "--seeds=2", *settings]
+
+
+def complete(corpus: Path, path: Path, log: Path, setup: Any = interrupted.nothing) -> None:
+    """Run the study to its end."""
+    run = interrupted.start(command(corpus, path), log, setup)
+    run.join(300)
+    assert run.exitcode == 0, log.read_text()
 
 
 def finished(path: Path) -> list[dict[str, Any]]:
@@ -52,28 +47,25 @@ def finished(path: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in record.items() if k != "provenance"} for record in records]
 
 
+Whole = tuple[list[dict[str, Any]], float]
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(
-    corpus: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[dict[str, Any]], float]:
+def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """What the study gives, and the seconds it takes."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     log = folder / "log"
     interrupted.start(["--version"], log, interrupted.nothing).join(300)  # the server starts
     begun = time.monotonic()
-    run = interrupted.start(command(corpus, folder / "r.jsonl"), log, interrupted.nothing)
-    run.join(300)
+    complete(corpus, folder / "r.jsonl", log)
     seconds = time.monotonic() - begun
-    assert run.exitcode == 0, log.read_text()
     assert sorted(path.name for path in folder.iterdir()) == ["log", "r.jsonl"]
     return finished(folder / "r.jsonl"), seconds
 
 
 @pytest.mark.slow
-def test_twenty_kills_change_nothing(
-    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
-) -> None:
-    expected, seconds = uninterrupted
+def test_twenty_kills_change_nothing(corpus: Path, tmp_path: Path, whole: Whole) -> None:
+    expected, seconds = whole
     moments = random.Random(2018)
     log = tmp_path / "log"
     studies = [tmp_path / "0.jsonl"]
@@ -96,9 +88,7 @@ def test_twenty_kills_change_nothing(
         held = path.read_bytes().count(b"\n") if path.exists() else 0
         seen["before any fold" if not held else "between the folds"] += 1
         seen["inside a fold"] += partial.exists() and any(partial.glob("*.safetensors"))
-    run = interrupted.start(command(corpus, studies[-1]), log, interrupted.keep_every_epoch)
-    run.join(300)
-    assert run.exitcode == 0, log.read_text()
+    complete(corpus, studies[-1], log, interrupted.keep_every_epoch)
     for path in studies:
         assert finished(path) == expected
         assert not Path(f"{path}.partial").exists()
@@ -111,13 +101,8 @@ def test_twenty_kills_change_nothing(
 
 
 # Each with how the command is made to be in the middle of something for a while.
-STAGES = [
-    interrupted.read_slowly,
-    interrupted.compute_slowly,
-    interrupted.train_slowly,
-    interrupted.train_in_one_step,
-    interrupted.swallow_interrupts,
-]
+STAGES = [interrupted.read_slowly, interrupted.compute_slowly, interrupted.train_slowly]
+STAGES += [interrupted.train_in_one_step, interrupted.swallow_interrupts]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
@@ -144,9 +129,7 @@ def test_a_signal_ends_it_within_two_seconds_and_one_line(
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_inside_its_fold(
-    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
-) -> None:
+def test_a_stopped_run_goes_on_inside_its_fold(corpus: Path, tmp_path: Path, whole: Whole) -> None:
     path, log = tmp_path / "r.jsonl", tmp_path / "log"
     partial = tmp_path / "r.jsonl.partial"
     run = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
@@ -156,16 +139,14 @@ def test_a_stopped_run_goes_on_inside_its_fold(
     run.join(60)
     assert len(list(partial.iterdir())) == 1
     trained: list[str] = []
-    settings = {"device": "cpu", "precision": "fp32", "seeds": 2, "overrides": SMALL}
-    count = train(
-        Run("pooling", "emodb", corpus, results=path, **settings),
-        lambda label, done, total: trained.append(f"{label} {done}"),
-    )
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "seeds": 2, "overrides": SMALL}
+    asked = Run("pooling", "emodb", corpus, results=path, **how)
+    count = train(asked, lambda label, done, _: trained.append(f"{label} {done}"))
     assert count == len(FOLDS)
     first = [line.rpartition(" ")[2] for line in trained if line.startswith("pooling gap, 03")]
     assert first[0] == "0" and first[1] != "1" and first[-1] != "6", first
     assert trained[-1].endswith(f" {6 * len(FOLDS)}")
-    assert finished(path) == uninterrupted[0]
+    assert finished(path) == whole[0]
     assert not partial.exists()
 
 
@@ -173,9 +154,7 @@ def test_a_stopped_run_goes_on_inside_its_fold(
 
 
 @pytest.mark.slow
-def test_a_second_run_on_a_file_is_refused_at_once(
-    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
-) -> None:
+def test_a_second_run_on_a_file_is_refused(corpus: Path, tmp_path: Path, whole: Whole) -> None:
     path, log, other = tmp_path / "r.jsonl", tmp_path / "log", tmp_path / "other"
     first = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
     interrupted.wait_for(lambda: log.exists() and "HERE" in log.read_text(), first, log)
@@ -191,16 +170,12 @@ def test_a_second_run_on_a_file_is_refused_at_once(
     first.join()
     with files.locked(path):  # the dead let go
         pass
-    last = interrupted.start(command(corpus, path), log, interrupted.nothing)
-    last.join(300)
-    assert last.exitcode == 0, log.read_text()
-    assert finished(path) == uninterrupted[0]
+    complete(corpus, path, log)
+    assert finished(path) == whole[0]
 
 
 @pytest.mark.slow
-def test_a_full_disk_loses_no_finished_fold(
-    corpus: Path, tmp_path: Path, uninterrupted: tuple[list[dict[str, Any]], float]
-) -> None:
+def test_a_full_disk_loses_no_finished_fold(corpus: Path, tmp_path: Path, whole: Whole) -> None:
     path, log = tmp_path / "r.jsonl", tmp_path / "log"
     run = interrupted.start(command(corpus, path), log, interrupted.fill_the_disk)
     run.join(300)
@@ -211,8 +186,6 @@ def test_a_full_disk_loses_no_finished_fold(
     assert held.endswith(b"\n")  # the part that was written is cut again
     count = len(results.read_lines(path))
     assert 1 <= count < len(FOLDS)
-    run = interrupted.start(command(corpus, path), log, interrupted.nothing)
-    run.join(300)
-    assert run.exitcode == 0, log.read_text()
+    complete(corpus, path, log)
     assert path.read_bytes().startswith(held)
-    assert finished(path) == uninterrupted[0]
+    assert finished(path) == whole[0]

@@ -11,14 +11,12 @@ import nbformat
 import pytest
 import tiny_corpus
 from nbformat.v4 import new_code_cell, new_notebook
+from tiny_notebook import KERNEL
 
 import repro
 
-FAST = [
-    *("--preset=smoke", "--device=cpu", "--precision=fp32", "--set=network.stem_channels=2"),
-    *("--set=network.trunk=(4,4,4,4)", "--set=network.stride=(8,8)"),
-    *("--set=training.max_segments=8", "--set=training.epochs=1"),
-]
+FAST = ["--preset=smoke", "--device=cpu", "--precision=fp32", "--set=training.epochs=1"]
+FAST += [f"--set={override}" for override in tiny_corpus.SMALL]
 NAMELESS = """
 import pwd
 
@@ -48,10 +46,8 @@ def python(
 
 
 def run_arguments(corpus: Path, results: Path) -> list[object]:
-    return [
-        *("-m", "repro", "run", "pooling", "--corpus=emodb"),
-        *(f"--root={corpus}", f"--results={results}", *FAST),
-    ]
+    study = ("-m", "repro", "run", "pooling", "--corpus=emodb")
+    return [*study, f"--root={corpus}", f"--results={results}", *FAST]
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +72,8 @@ def odd(tmp_path: Path, read_only: Path) -> dict[str, str]:
     temporary = tmp_path / ("x" * 100)  # too long a name for a socket in it
     temporary.mkdir()
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: TkAgg\n")
-    return {
-        "LC_ALL": "C",
-        "FORCE_COLOR": "1",
-        "HOME": str(read_only),
-        "MATPLOTLIBRC": str(tmp_path),
-        "TMPDIR": str(temporary),
-    }
+    folders = {"HOME": read_only, "MATPLOTLIBRC": tmp_path, "TMPDIR": temporary}
+    return {"LC_ALL": "C", "FORCE_COLOR": "1"} | {k: str(path) for k, path in folders.items()}
 
 
 def test_a_user_without_a_name_and_a_home_folder(corpus: Path, tmp_path: Path) -> None:
@@ -121,8 +112,8 @@ def test_a_run_in_odd_surroundings(
 
 
 CELL = """
-from repro import plots
 from repro.corpora import load_corpus
+from repro.report import plots
 
 plots.use_style()
 fig = plots.Drawing()
@@ -149,10 +140,9 @@ project = Path(sys.argv[1])
 out = Path("out")
 report.begin_book(project, out)
 book = report.begin_book(project, out)  # in its place
+page = (project / "page.ipynb", book / "page.ipynb")
 with report.own_settings():
-    report.run_notebook(
-        project / "page.ipynb", book / "page.ipynb", {"root": 2024}, {}, Console(stderr=True)
-    )
+    report.run_notebook(*page, {"root": 2024}, {}, Console(stderr=True))
 cell = nbformat.read(book / "page.ipynb", as_version=4).cells[-1]
 print(cell.outputs[0].text)
 
@@ -174,12 +164,9 @@ def test_a_page_in_odd_surroundings(
     read_only.chmod(0o755)
     (read_only / "book" / "_static").mkdir(parents=True)
     (tmp_path / "2024").symlink_to(corpus)
-    cells = [
-        new_code_cell("root = None", metadata={"tags": ["parameters"]}),
-        new_code_cell(CELL),
-    ]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    parameters = new_code_cell("root = None", metadata={"tags": ["parameters"]})
+    cells = [parameters, new_code_cell(CELL)]
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     nbformat.write(notebook, read_only / "page.ipynb")
     for folder in (read_only / "book" / "_static", read_only / "book", read_only):
         folder.chmod(0o555)
@@ -188,38 +175,33 @@ def test_a_page_in_odd_surroundings(
     assert (tmp_path / "plot.png").is_file()
 
 
-def test_a_stray_module_is_named(tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("x = 1", encoding="utf-8")
-    env = {"PYTHONPATH": str(tmp_path)}
+def one_line(tmp_path: Path, env: dict[str, str]) -> str:
+    """What a run prints that must end in one line."""
     done = python("-m", "repro", "run", "pooling", cwd=tmp_path, env=env)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
+    return line
+
+
+def test_a_stray_module_is_named(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("x = 1", encoding="utf-8")
+    line = one_line(tmp_path, {"PYTHONPATH": str(tmp_path)})
     assert line.startswith(f"repro: {tmp_path / 'torch.py'}: imported in place of a library")
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    env = {"XDG_CACHE_HOME": str(tmp_path / "file")}
-    done = python("-m", "repro", "run", "pooling", cwd=tmp_path, env=env)
-    assert done.returncode == 1
-    [line] = done.stderr.splitlines()
+    line = one_line(tmp_path, {"XDG_CACHE_HOME": str(tmp_path / "file")})
     assert line.endswith("set XDG_CACHE_HOME to another folder")
 
 
-@pytest.mark.parametrize(
-    ("where", "status", "told"),
-    [
-        ("| true", 0, ""),
-        (">&-", 0, ""),
-        pytest.param(
-            *(">/dev/full", 1, "repro: standard output: No space left on device; make room\n"),
-            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full"),
-        ),
-    ],
-)
-def test_a_standard_output_that_takes_nothing(
-    where: str, status: int, told: str, tmp_path: Path
-) -> None:
+FULL = (">/dev/full", 1, "repro: standard output: No space left on device; make room\n")
+
+
+@pytest.mark.parametrize(("where", "status", "told"), [("| true", 0, ""), (">&-", 0, ""), FULL])
+def test_an_output_that_takes_nothing(where: str, status: int, told: str, tmp_path: Path) -> None:
+    if where == FULL[0] and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
     shell = ("sh", "-c", f'"$@" {where}', "sh")
     done = python("-m", "repro", "corpus", "list", cwd=tmp_path, env={}, prefix=shell)
     assert (done.returncode, done.stderr) == (status, told)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,7 @@ from torch.nn import functional as F
 
 from repro import trainer
 from repro.config import Network, Training
-from repro.device import (
-    ROOM,
-    Precision,
-    choose_device,
-    choose_precision,
-    enough_memory,
-    has_room,
-)
+from repro.device import ROOM, Precision, choose_device, choose_precision, enough_memory, has_room
 from repro.errors import ReproError
 from repro.model import build_network
 
@@ -44,24 +36,17 @@ def network(seed: int = 0, settings: Network = NETWORK) -> nn.Module:
     return build_network(settings)
 
 
+def linear() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+
+
 # Rates -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [
-        (1, 0.05),
-        (20, 0.05),
-        (21, 0.005),
-        (30, 0.005),
-        (31, 5e-4),
-        (40, 5e-4),
-        (41, 5e-5),
-        (50, 5e-5),
-    ],
-)
-def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch(epoch: int, rate: float) -> None:
-    assert trainer.learning_rate(epoch, Training()) == pytest.approx(rate, rel=1e-9)
+def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch() -> None:
+    rates = {1: 0.05, 20: 0.05, 21: 0.005, 30: 0.005, 31: 5e-4, 40: 5e-4, 41: 5e-5, 50: 5e-5}
+    found = {epoch: trainer.learning_rate(epoch, Training()) for epoch in rates}
+    assert found == pytest.approx(rates, rel=1e-9)
 
 
 def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,75 +78,53 @@ def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_two_steps_are_nesterovs_with_weight_decay() -> None:
     """v ← µ v + g, w ← w − η (g + µ v), with g the gradient plus the decay of w."""
-    training = Training(
-        epochs=2,
-        batch_size=12,
-        learning_rate=0.05,
-        momentum=0.9,
-        weight_decay=0.01,
-        milestones=(2,),
-    )
+    rule = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.01}
+    training = Training(epochs=2, batch_size=12, milestones=(2,), **rule)
     segments, labels = data()
-    trained = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
-    weight = trained[1].weight.detach().clone()
-    bias = trained[1].bias.detach().clone()
+    trained = linear()
+    parameters = [p.detach().clone().requires_grad_() for p in trained.parameters()]
     history = trainer.fit(trained, segments, labels, training, seed=0)
 
-    velocities = [torch.zeros_like(weight), torch.zeros_like(bias)]
-    losses = []
+    velocities, losses = [torch.zeros_like(p) for p in parameters], []
     for rate in (0.05, 0.005):
-        parameters = [weight.requires_grad_(), bias.requires_grad_()]
         loss = -F.linear(segments.flatten(1), *parameters).log_softmax(1)[range(12), labels].mean()
-        gradients = torch.autograd.grad(loss, parameters)
         losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
-            updated = []
-            for i, (w, g) in enumerate(zip(parameters, gradients, strict=True)):
+            for w, v, g in zip(parameters, velocities, gradients, strict=True):
                 g = g + 0.01 * w
-                velocities[i] = 0.9 * velocities[i] + g
-                updated.append(w - rate * (g + 0.9 * velocities[i]))
-        weight, bias = updated
-    torch.testing.assert_close(trained[1].weight.detach(), weight, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(trained[1].bias.detach(), bias, atol=1e-6, rtol=1e-5)
+                v.mul_(0.9).add_(g)
+                w.sub_(rate * (g + 0.9 * v))
+    torch.testing.assert_close([*trained.parameters()], parameters, atol=1e-6, rtol=1e-5)
     assert history == pytest.approx(losses, rel=1e-5)
 
 
 def test_each_epoch_shows_every_segment_once_in_batches() -> None:
     seen: list[Tensor] = []
-
-    class Watch(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(1, 4)
-
-        def forward(self, x: Tensor) -> Tensor:
-            seen.append(x[:, 0, 0, 0].clone())
-            return self.linear(x[:, 0, 0])
-
+    watched = nn.Sequential(nn.Flatten(), nn.Linear(1, 4))
+    watched.register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten().clone()))
     segments = torch.arange(10.0).reshape(10, 1, 1, 1)
     labels = torch.zeros(10, dtype=torch.long)
-    trainer.fit(Watch(), segments, labels, replace(SHORT, learning_rate=1e-3), seed=0)
+    trainer.fit(watched, segments, labels, replace(SHORT, learning_rate=1e-3), seed=0)
     assert [len(batch) for batch in seen] == [4, 4, 2] * 2
-    epochs = [torch.cat(seen[:3]), torch.cat(seen[3:])]
-    for epoch in epochs:
-        assert epoch.sort().values.tolist() == list(range(10))
-    assert not torch.equal(*epochs)
+    one, other = torch.cat(seen[:3]), torch.cat(seen[3:])
+    assert sorted(one.tolist()) == sorted(other.tolist()) == list(range(10))
+    assert not torch.equal(one, other)
 
 
 def test_the_history_is_the_mean_loss_over_segments_not_over_batches() -> None:
     training = Training(epochs=1, batch_size=8, learning_rate=0.0, milestones=())
     segments, labels = data()  # batches of 8 and 4
-    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    model = linear()
     [loss] = trainer.fit(model, segments, labels, training, seed=0)
     assert loss == pytest.approx(F.cross_entropy(model(segments), labels).item(), rel=1e-5)
 
 
 def test_momentum_0_is_plain_gradient_descent() -> None:
-    training = Training(
-        epochs=1, batch_size=12, learning_rate=0.1, momentum=0.0, weight_decay=0.0, milestones=()
-    )
+    rule = {"learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+    training = Training(epochs=1, batch_size=12, milestones=(), **rule)
     segments, labels = data()
-    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    model = linear()
     before = model[1].bias.detach().clone()
     gradient = torch.autograd.grad(F.cross_entropy(model(segments), labels), model[1].bias)[0]
     trainer.fit(model, segments, labels, training, seed=0)
@@ -174,10 +137,9 @@ def test_momentum_0_is_plain_gradient_descent() -> None:
 def test_class_weights_are_the_inverse_frequencies() -> None:
     segments, _ = data(8)
     labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])  # and no 3
-    training = Training(
-        epochs=1, batch_size=8, learning_rate=0.0, milestones=(), class_weights="inverse-frequency"
-    )
-    model = nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
+    training = Training(epochs=1, batch_size=8, learning_rate=0.0, milestones=())
+    training = replace(training, class_weights="inverse-frequency")
+    model = linear()
     [loss] = trainer.fit(model, segments, labels, training, seed=0)
     losses = F.cross_entropy(model(segments), labels, reduction="none")
     per_class = torch.stack([losses[labels == k].mean() for k in range(3)])
@@ -187,26 +149,20 @@ def test_class_weights_are_the_inverse_frequencies() -> None:
 # Repeatability -----------------------------------------------------------------------------------
 
 
-def trained_with(seed: int, weights_seed: int = 0) -> tuple[list[float], Tensor]:
+def trained_with(seed: int) -> tuple[list[float], Tensor]:
     segments, labels = data()
-    model = network(weights_seed)
+    model = network()
     history = trainer.fit(model, segments, labels, SHORT, seed=seed)
     return history, trainer.predict(model, segments)
 
 
-def test_the_same_seed_gives_the_same_history_and_predictions() -> None:
+def test_the_seed_decides_history_and_predictions() -> None:
     history, scores = trained_with(seed=5)
     torch.randn(7)  # the global random state must not matter
     again, scores_again = trained_with(seed=5)
-    assert history == again
-    assert torch.equal(scores, scores_again)
-
-
-def test_another_seed_gives_others() -> None:
-    history, scores = trained_with(seed=5)
     other, other_scores = trained_with(seed=6)
-    assert history != other
-    assert not torch.equal(scores, other_scores)
+    assert history == again != other
+    assert torch.equal(scores, scores_again) and not torch.equal(scores, other_scores)
 
 
 # Learning ----------------------------------------------------------------------------------------
@@ -228,9 +184,8 @@ def test_bfloat16_begins_near_float32() -> None:
     histories, scores = {}, {}
     for precision in ("fp32", "bf16"):
         model = network()
-        histories[precision] = trainer.fit(
-            model, segments, labels, training, seed=0, precision=precision
-        )
+        how: Any = {"seed": 0, "precision": precision}
+        histories[precision] = trainer.fit(model, segments, labels, training, **how)
         assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
         scores[precision] = trainer.predict(model, segments, precision=precision)
         assert scores[precision].dtype == torch.float32
@@ -239,24 +194,14 @@ def test_bfloat16_begins_near_float32() -> None:
     assert (scores["bf16"] - scores["fp32"]).abs().max() < 0.1
 
 
-@pytest.mark.parametrize(
-    ("available", "room"),
-    [
-        (f"MemAvailable:   {ROOM // 1024} kB\n", True),
-        (f"MemAvailable:   {ROOM // 1024 - 1} kB\n", False),
-        ("", False),
-        (None, False),
-    ],
-    ids=["enough", "too little", "not said", "no such file"],
-)
-def test_room_is_what_is_available_not_what_is_free(
-    available: str | None, room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_room_is_what_is_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = tmp_path / "meminfo"
-    if available is not None:
-        said.write_text(f"MemTotal: 99999999 kB\nMemFree:    1000 kB\n{available}Buffers: 9 kB\n")
     monkeypatch.setattr("repro.device.MEMINFO", said)
-    assert has_room.__wrapped__() == room
+    assert not has_room.__wrapped__(), "no such file"
+    enough, too_little = (f"MemAvailable:   {ROOM // 1024 - less} kB\n" for less in (0, 1))
+    for available, room in ((enough, True), (too_little, False), ("", False)):
+        said.write_text(f"MemTotal: 99999999 kB\nMemFree:    1000 kB\n{available}Buffers: 9 kB\n")
+        assert has_room.__wrapped__() == room
 
 
 def test_only_the_rows_named_are_trained_on() -> None:
@@ -272,10 +217,9 @@ def test_only_the_rows_named_are_trained_on() -> None:
 
 
 def test_no_segment_is_a_fault() -> None:
+    segments, labels = data(0)
     with pytest.raises(ReproError, match="no segment"):
-        trainer.fit(
-            network(), torch.zeros(0, 1, 24, 16), torch.zeros(0, dtype=torch.long), SHORT, seed=0
-        )
+        trainer.fit(network(), segments, labels, SHORT, seed=0)
 
 
 def test_a_loss_that_is_not_finite_is_a_fault() -> None:
@@ -302,8 +246,7 @@ def test_predict_evaluates_each_segment_alone() -> None:
     many = trainer.PREDICT_BATCH["cpu"] + 5
     segments = data(many)[0]
     scores = trainer.predict(model, segments)
-    assert scores.shape == (many, 4)
-    assert not scores.requires_grad
+    assert scores.shape == (many, 4) and not scores.requires_grad
     torch.testing.assert_close(scores[-3:], trainer.predict(model, segments[-3:]))
     with torch.no_grad():
         torch.testing.assert_close(scores, model.eval()(segments))
@@ -316,32 +259,17 @@ def test_cuda_without_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ReproError, match="no GPU"):
         choose_device("cuda")
-    assert choose_device("auto") == torch.device("cpu")
-    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
-@pytest.fixture
-def gpu_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Let torch, as if it were built for 7.5 and more, find a GPU of some compute capability."""
-
-    def found(*capability: int) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90a", "compute_120"])
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla")
-
-    return found
-
-
-def test_auto_takes_a_gpu_if_there_is_one(gpu_of: Callable[[int, int], None]) -> None:
-    gpu_of(7, 5)
-    assert choose_device("auto").type == "cuda"
-    assert choose_device("cuda").type == "cuda"
-    assert choose_device("cpu").type == "cpu"
-
-
-def test_a_gpu_that_torch_has_no_code_for_is_not_taken(gpu_of: Callable[[int, int], None]) -> None:
-    gpu_of(7, 0)
+def test_auto_takes_a_gpu_that_torch_has_code_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90a", "compute_120"])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    chosen = {name: choose_device(name).type for name in ("auto", "cuda", "cpu")}
+    assert chosen == {"auto": "cuda", "cuda": "cuda", "cpu": "cpu"}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
     assert choose_device("auto").type == "cpu"
     with pytest.raises(ReproError, match=r"no code for Tesla.* 7\.0 \(it begins at 7\.5\)"):
         choose_device("cuda")
@@ -407,5 +335,4 @@ def test_memory_is_kept_until_it_is_given_back() -> None:
     run = [sys.executable, "-c", LEFT_BY_A_NETWORK]
     found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     at_first, then = map(int, found.split())
-    assert at_first < 8 * 2**20
-    assert then > 100 * 2**20
+    assert at_first < 8 * 2**20 and then > 100 * 2**20

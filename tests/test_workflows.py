@@ -22,9 +22,7 @@ def test_there_is_a_workflow() -> None:
     assert [path.name for path in WORKFLOWS] == ["check.yml"]
 
 
-def test_it_runs_the_commands_of_the_readme_and_publishes_the_book(
-    workflow: tuple[str, dict],
-) -> None:
+def test_it_runs_what_the_readme_says_and_publishes_the_book(workflow: tuple[str, dict]) -> None:
     jobs = workflow[1]["jobs"]
     steps = jobs["check"]["steps"]
     commands = [step["run"] for step in steps if "run" in step]
@@ -32,9 +30,8 @@ def test_it_runs_the_commands_of_the_readme_and_publishes_the_book(
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {command.removeprefix("make ") for command in commands} <= targets
     # `make book` builds into this folder.
-    assert [s["with"]["path"] for s in steps if "pages" in s.get("uses", "")] == [
-        "book/_build/html"
-    ]
+    published = [s["with"]["path"] for s in steps if "pages" in s.get("uses", "")]
+    assert published == ["book/_build/html"]
     assert commands.index("make book") == len(commands) - 1
     assert jobs["publish"]["needs"] == "check"
     assert "refs/heads/main" in jobs["publish"]["if"]

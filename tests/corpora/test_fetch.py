@@ -150,39 +150,30 @@ def link(name: str) -> zipfile.ZipInfo:
     return member
 
 
-@pytest.mark.parametrize(
-    "member",
-    ["../climbs.wav", "/tmp/absolute.wav", "wav/../../03a01Fa.wav", "..\\back.wav", "C:\\a.wav"],
-)
-def test_an_archive_that_climbs_out_is_refused(tmp_path, serve, recordings, expected, member):
-    url = serve(pack(recordings, (member, b"evil")))
-    with pytest.raises(ReproError, match="unsafe member"):
-        fetch_emodb(tmp_path / "in" / "emodb", url, expected)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert list((tmp_path / "in").iterdir()) == []
-
-
-def test_an_archive_with_a_link_is_refused(tmp_path, serve, recordings, expected):
-    url = serve(pack(recordings, (link("wav/16a01Fa.wav"), b"/etc/passwd")))
-    with pytest.raises(ReproError, match="unsafe member"):
-        fetch_emodb(tmp_path / "emodb", url, expected)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_archive_that_swells_is_refused(tmp_path, serve, recordings, expected):
-    url = serve(pack(recordings, ("wav/16a01Fa.wav", bytes(20_000_000))))
-    with pytest.raises(ReproError, match="unsafe member"):
-        fetch_emodb(tmp_path / "emodb", url, expected)
-    assert list(tmp_path.iterdir()) == []
-
-
-def refusal(tmp_path: Path, url: str, expected: str) -> str:
+def refusal(folder: Path, url: str, expected: str) -> str:
     """The message of a fetch that must fail and leave nothing."""
+    folder.mkdir(exist_ok=True)
     with pytest.raises(ReproError) as caught:
-        fetch_emodb(tmp_path / "emodb", url, expected)
-    assert list(tmp_path.iterdir()) == []
+        fetch_emodb(folder / "emodb", url, expected)
+    assert list(folder.iterdir()) == []
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [
+        *((name, b"evil") for name in ("../climbs.wav", "/tmp/absolute.wav", "C:\\a.wav")),
+        *((name, b"evil") for name in ("wav/../../03a01Fa.wav", "..\\back.wav")),
+        (link("wav/16a01Fa.wav"), b"/etc/passwd"),
+        ("wav/16a01Fa.wav", bytes(20_000_000)),
+    ],
+    ids=["climbs", "absolute", "drive", "climbs later", "backslash", "link", "swells"],
+)
+def test_an_unsafe_archive_is_refused(tmp_path, serve, recordings, expected, member, content):
+    url = serve(pack(recordings, (member, content)))
+    assert "unsafe member" in refusal(tmp_path / "in", url, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_other_recordings_are_refused(tmp_path, serve, recordings, expected):

@@ -10,20 +10,12 @@ from repro.corpora import load_corpus
 from repro.corpora.check import check
 from repro.errors import ReproError
 
-# neutral, happy, sad, angry
-COUNTS = {
-    "Ses01F": [119, 18, 43, 37],
-    "Ses01M": [104, 15, 61, 25],
-    "Ses02F": [90, 25, 63, 7],
-    "Ses02M": [127, 29, 37, 15],
-    "Ses03F": [95, 39, 108, 22],
-    "Ses03M": [103, 21, 82, 68],
-    "Ses04F": [51, 10, 41, 47],
-    "Ses04M": [123, 21, 40, 37],
-    "Ses05F": [151, 56, 73, 18],
-    "Ses05M": [136, 50, 60, 13],
-}
 EMOTIONS = ["neutral", "happy", "sad", "angry"]
+COUNTS = """
+Ses01F 119 18 43 37    Ses01M 104 15 61 25    Ses02F 90 25 63 7      Ses02M 127 29 37 15
+Ses03F 95 39 108 22    Ses03M 103 21 82 68    Ses04F 51 10 41 47     Ses04M 123 21 40 37
+Ses05F 151 56 73 18    Ses05M 136 50 60 13
+"""
 
 
 def write_tree(root: Path, turns: list[tuple[str, str]]) -> None:
@@ -77,7 +69,7 @@ def test_the_release_gives_the_published_table(release):
     assert table["utterance"].is_monotonic_increasing
     assert table["utterance"].is_unique
     counts = table.groupby(["speaker", "emotion"]).size().unstack()[EMOTIONS]
-    assert {speaker: list(row) for speaker, row in counts.iterrows()} == COUNTS
+    assert [str(each) for row in counts.itertuples() for each in row] == COUNTS.split()
     assert (table["samples"] < 32_000).sum() == 434
     assert table["samples"].sum() / 16_000 / 3600 == pytest.approx(2.78, abs=0.005)
 
@@ -102,17 +94,10 @@ def test_excited_joins_happy_on_request(release):
 def tree(tmp_path, write_wav) -> Path:
     """Five utterances that count and everything around them that does not."""
     root = tmp_path / "IEMOCAP"
-    turns = [
-        ("Ses01F_impro04_M003", "neu"),
-        ("Ses01F_impro04_F001", "ang"),
-        ("Ses01M_impro01_F000", "sad"),
-        ("Ses01M_impro01_M000", "hap"),
-        ("Ses03M_impro08a_M012", "neu"),
-        ("Ses01F_impro04_F002", "fru"),
-        ("Ses01F_impro04_F003", "xxx"),
-        ("Ses01F_impro04_F004", "exc"),
-        ("Ses01F_script01_1_M003", "neu"),
-    ]
+    words = """Ses01F_impro04_M003 neu Ses01F_impro04_F001 ang Ses01M_impro01_F000 sad
+    Ses01M_impro01_M000 hap Ses03M_impro08a_M012 neu Ses01F_impro04_F002 fru
+    Ses01F_impro04_F003 xxx Ses01F_impro04_F004 exc Ses01F_script01_1_M003 neu"""
+    turns = list(zip(*[iter(words.split())] * 2, strict=True))
     write_tree(root, turns)
     for i, (utterance, _) in enumerate(turns):
         write_wav(wav_path(root, utterance), 1 + i / 10)
@@ -146,22 +131,16 @@ def test_the_root_may_be_one_folder_too_high_or_too_low(tree):
     assert list(load_corpus("iemocap", tree / "Session1")["utterance"]) == want
 
 
-def test_a_missing_wav_is_named(tree):
-    gone = wav_path(tree, "Ses01M_impro01_F000")
-    gone.unlink()
+def test_a_missing_or_damaged_wav_is_named(tree):
+    wav_path(tree, "Ses01M_impro01_F000").write_bytes(b"not a wav")
+    with pytest.raises(ReproError, match=r"Ses01M_impro01_F000\.wav: not a readable"):
+        load_corpus("iemocap", tree)
+    wav_path(tree, "Ses01M_impro01_F000").unlink()
     with pytest.raises(ReproError, match=r"Ses01M_impro01_F000\.wav: .*missing"):
         load_corpus("iemocap", tree)
 
 
-def test_a_damaged_wav_is_named(tree):
-    wav_path(tree, "Ses01M_impro01_F000").write_bytes(b"not a wav")
-    with pytest.raises(ReproError, match=r"Ses01M_impro01_F000\.wav: not a readable"):
-        load_corpus("iemocap", tree)
-
-
-def test_another_folder_is_refused(tmp_path):
-    with pytest.raises(ReproError, match="not IEMOCAP"):
-        load_corpus("iemocap", tmp_path)
+def test_a_release_without_improvised_utterances_is_refused(tmp_path):
     write_tree(tmp_path, [("Ses01F_script01_1_M003", "neu")])
     with pytest.raises(ReproError, match="no improvised utterance"):
         load_corpus("iemocap", tmp_path)

@@ -41,12 +41,8 @@ def test_a_corpus_hash_depends_on_content_and_not_on_place(tmp_path, write_wav):
     assert len(corpus_hash(first)) == 12
 
     seen = {corpus_hash(first)}
-    for column, value in (
-        ("utterance", "x"),
-        ("speaker", "09"),
-        ("emotion", "sad"),
-        ("samples", 1),
-    ):
+    others = {"utterance": "x", "speaker": "09", "emotion": "sad", "samples": 1}
+    for column, value in others.items():
         changed = first.copy()
         changed.loc[0, column] = value
         seen.add(corpus_hash(changed))
@@ -93,6 +89,49 @@ def test_names_of_any_script_are_read(tmp_path, write_wav):
     path = write_wav(tmp_path / "one.wav")
     [row] = to_table("mine", [Utterance("早い", "Zoë\u00a0Ω", "sad", path)]).itertuples()
     assert (row.utterance, row.speaker) == ("早い", "Zoë\u00a0Ω")
+
+
+# File names that tell speaker and emotion --------------------------------------------------------
+
+
+# Corpus, folder, files that count with speaker and emotion, files that do not.
+NAMES = """
+emodb wav 03a01Fa/03/happy 10b10W/10/angry
+16a07Ld ._03a01Nb 03a01Xa readme 3a01Fa
+
+cremad AudioWAV 1001_DFA_ANG_XX/1001/angry 1091_IEO_HAP_HI/1091/happy
+1001_DFA_DIS_XX 1001_DFA_FEA_XX 2001_A_B
+
+nemo samples EB0_anger_1/EB0/angry WR0_sadness_90/WR0/sad
+EB0_fear_1 EB0_surprised_2 ._EB0_anger_2
+"""
+
+
+@pytest.mark.parametrize("words", [each.split() for each in NAMES.split("\n\n")])
+def test_only_names_and_emotions_of_the_corpus_count(tmp_path, write_wav, words):
+    name, folder, *files = words
+    for file in files:
+        write_wav(tmp_path / folder / f"{file.split('/')[0]}.wav")
+    above, inside = load_corpus(name, tmp_path), load_corpus(name, tmp_path / folder)
+    assert corpus_hash(above) == corpus_hash(inside)
+    found = zip(above["utterance"], above["speaker"], above["emotion"], strict=True)
+    assert ["/".join(row) for row in found] == [file for file in files if "/" in file]
+
+
+@pytest.mark.parametrize(
+    ("name", "stray", "reason"),
+    [
+        ("emodb", "speech", "not EmoDB"),
+        ("cremad", "EB0_anger_1", "not CREMA-D"),
+        ("nemo", "03a01Fa", "not nEMO"),
+        ("ravdess", "speech", "no spoken utterance of RAVDESS"),
+        ("iemocap", "speech", "not IEMOCAP"),
+    ],
+)
+def test_another_folder_is_refused(tmp_path, write_wav, name, stray, reason):
+    write_wav(tmp_path / f"{stray}.wav")
+    with pytest.raises(ReproError, match=reason):
+        load_corpus(name, tmp_path)
 
 
 # Copies that were made on another system ---------------------------------------------------------

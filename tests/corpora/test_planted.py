@@ -3,7 +3,7 @@ from __future__ import annotations
 import resource
 import shutil
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,11 @@ Draws = dict[str, np.ndarray]
 
 def draw(scale: planted.Scale, draws: int = DRAWS) -> Draws:
     """Signals of each class, [draws, samples]; no two share their random numbers."""
-    return {
-        name: np.stack(
-            [planted.signal(scale, name, np.random.default_rng([k, i])) for i in range(draws)]
-        )
-        for k, name in enumerate(planted.ARRANGEMENTS)
-    }
+    found = {}
+    for k, name in enumerate(planted.ARRANGEMENTS):
+        randoms = (np.random.default_rng([k, i]) for i in range(draws))
+        found[name] = np.stack([planted.signal(scale, name, random) for random in randoms])
+    return found
 
 
 def spread_db(powers: np.ndarray) -> float:
@@ -105,17 +104,12 @@ def test_what_reaches_less_far_than_a_pair_sees_the_same_in_all_classes() -> Non
     scale, frames = planted.BY_TEXT["160 ms"], 16
     together = {}
     for name, sounds in draw(scale, 20).items():
-        inputs = torch.cat(
-            [
-                segments(torch.from_numpy(sound).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)
-                for sound in sounds
-            ]
-        )
+        waveforms = map(torch.from_numpy, sounds.astype(np.float32))
+        inputs = torch.cat([segments(w, FrontEnd(), paper.TRAIN_HOP_SECONDS) for w in waveforms])
         loud = (inputs[:, 0].mean(1) > 0.5).numpy()  # [signals, frames]
-        together[name] = {
-            lag: (loud[:, : -lag or None] & loud[:, lag:]).sum(1).mean()
-            for lag in (*range(frames - 4), frames)
-        }
+        together[name] = counts = {}
+        for lag in (*range(frames - 4), frames):
+            counts[lag] = (loud[:, : -lag or None] & loud[:, lag:]).sum(1).mean()
     for lag in range(5, frames - 4):  # past the smear of one click
         assert {counts[lag] for counts in together.values()} == {0.0}
     alone = [counts[0] for counts in together.values()]
@@ -137,13 +131,17 @@ def segments_in_decibels(sound: np.ndarray) -> np.ndarray:
     return 20 * np.log10(spectrum)
 
 
-def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which built-in corpora are made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "repro"
+
+
+def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(cache: Path) -> None:
     table = load_corpus("planted-80ms")
     folder = planted.default_root("planted-80ms")
-    assert [path.name for path in (tmp_path / "repro").iterdir()] == [folder.name]
+    assert [path.name for path in cache.iterdir()] == [folder.name]
     assert len(table) == planted.SPEAKERS * len(paper.EMOTIONS) * planted.PER_CLASS
     counts = table.groupby(["speaker", "emotion"]).size()
     assert (counts == planted.PER_CLASS).all() and len(counts) == planted.SPEAKERS * 4
@@ -157,40 +155,31 @@ def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(
     assert corpus_hash(load_corpus("planted-80ms", folder)) == corpus_hash(table)
 
 
-def _purge(folder: Path) -> None:
-    for path in folder.glob("*_p0[01]_*"):
-        path.unlink()
-
-
-def _cut(folder: Path) -> None:
-    next(folder.glob("*.wav")).write_bytes(b"RIFF")
-
-
-def _add(folder: Path) -> None:
-    shutil.copy(next(folder.glob("*_00.wav")), folder / "v1_p99_sad_00.wav")
-
-
 def _turn_into_file(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.write_text("")
 
 
-@pytest.mark.parametrize("spoil", [_purge, _cut, _add, _turn_into_file])
-def test_a_cache_that_is_not_whole_is_made_again(
-    spoil: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "purged": lambda folder: [path.unlink() for path in folder.glob("*_p0[01]_*")],
+    "cut": lambda folder: next(folder.glob("*.wav")).write_bytes(b"RIFF"),
+    "more": lambda folder: shutil.copy(next(folder.glob("*_00.wav")), folder / "v1_p99_sad_00.wav"),
+    "file": _turn_into_file,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
+def test_a_cache_that_is_not_whole_is_made_again(spoil: Callable, cache: Path) -> None:
     folder = planted.default_root("planted-80ms")
     table = load_corpus("planted-80ms")
     spoil(folder)
     assert corpus_hash(load_corpus("planted-80ms")) == corpus_hash(table)
     for path in table["path"]:
         assert soundfile.info(path).frames == planted.SAMPLES
-    assert list(folder.parent.iterdir()) == [folder]
+    assert list(cache.iterdir()) == [folder]
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_a_full_disk_is_told_in_one_line(cache: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
@@ -198,7 +187,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
             load_corpus("planted-80ms")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert list((tmp_path / "repro").iterdir()) == []
+    assert list(cache.iterdir()) == []
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -217,7 +206,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_no_sample_is_clipped(tmp_path: Path) -> None:
-    for scale, name in ((s, n) for s in planted.SCALES for n in planted.ARRANGEMENTS):
+    for scale, name in product(planted.SCALES, planted.ARRANGEMENTS):
         sound = planted.signal(scale, name, np.random.default_rng(1))
         assert np.abs(sound).max() < 1
 

@@ -29,25 +29,13 @@ def test_a_point_takes_a_byte() -> None:
     assert packed["shape"] == [100, 50]
 
 
+SHAPES = ([2], [2, 3, 1], [0, 3], [True, 6], [101, 1], [3, 3])
+BOUNDS = ({"low": "0"}, {"low": 6.0}, {"high": float("inf")}, {"high": float("nan")})
+DATA = ("AAAA", "not base64!", "é", "A" * 10**6, None)
+
+
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"shape": [2]},
-        {"shape": [2, 3, 1]},
-        {"shape": [0, 3]},
-        {"shape": [True, 6]},
-        {"shape": [101, 1]},
-        {"shape": [3, 3]},
-        {"low": "0"},
-        {"low": 6.0},
-        {"high": float("inf")},
-        {"high": float("nan")},
-        {"data": "AAAA"},
-        {"data": "not base64!"},
-        {"data": "é"},
-        {"data": "A" * 10**6},
-        {"data": None},
-    ],
+    "change", [*({"shape": each} for each in SHAPES), *BOUNDS, *({"data": each} for each in DATA)]
 )
 def test_what_is_no_picture_is_refused(change: dict[str, Any]) -> None:
     packed = pictures.pack(np.arange(6.0).reshape(2, 3))

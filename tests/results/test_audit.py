@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from test_results import RECORD, file_of, record
+from results_line import RECORD, file_of, record
 
 from repro import results
 from repro.errors import ReproError
@@ -14,26 +14,22 @@ from repro.results import audit
 OTHER = {"predictions": RECORD["predictions"] | {"neutral": [0.2, 0.7]}}
 
 
-def whole(path: Path) -> Path:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
     """Two variants with the same two folds."""
-    return file_of(
-        path,
-        *(record(variant=v, key=v, fold=f) for v in ("gap", "attention") for f in ("03", "08")),
-    )
+    folds = ((v, f) for v in ("gap", "attention") for f in ("03", "08"))
+    return file_of(tmp_path / "r.jsonl", *(record(variant=v, key=v, fold=f) for v, f in folds))
 
 
 # Check -------------------------------------------------------------------------------------------
 
 
-def test_a_whole_file_is_counted(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_a_whole_file_is_counted(path: Path) -> None:
     content = path.read_bytes()
     outcome = audit.check(path)
     assert outcome.ok and outcome.faults == [] and outcome.folds == 4
-    assert [(t.variant, t.folds, t.missing) for t in outcome.tallies] == [
-        ("gap", 2, []),
-        ("attention", 2, []),
-    ]
+    found = [(t.variant, t.folds, t.missing) for t in outcome.tallies]
+    assert found == [("gap", 2, []), ("attention", 2, [])]
     assert outcome.text().splitlines() == [
         f"{path}: 4 finished folds",
         "pooling, smoke, emodb (ba9876543210)",
@@ -62,15 +58,13 @@ def faults(path: Path) -> list[str]:
     content = path.read_bytes()
     outcome = audit.check(path)
     assert not outcome.ok and outcome.as_dict()["ok"] is False
-    assert [line for line in outcome.text().splitlines() if line.startswith("wrong: ")] == [
-        f"wrong: {fault}" for fault in outcome.faults
-    ]
+    told = [line for line in outcome.text().splitlines() if line.startswith("wrong: ")]
+    assert told == [f"wrong: {fault}" for fault in outcome.faults]
     assert path.read_bytes() == content
     return outcome.faults
 
 
-def test_what_one_variant_lacks_is_listed(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_what_one_variant_lacks_is_listed(path: Path) -> None:
     file_of(path, record(variant="gap", key="gap", fold="08", seed=1))
     name = "pooling attention (smoke, emodb)"
     assert faults(path) == [f"{name}: missing fold 08, seed 1"]
@@ -78,8 +72,7 @@ def test_what_one_variant_lacks_is_listed(tmp_path: Path) -> None:
     assert len(faults(path)) == 1 + 2  # bilinear has 1 of 3
 
 
-def test_variants_that_split_a_corpus_otherwise_lack_no_folds_of_each_other(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_variants_that_split_a_corpus_otherwise_lack_no_folds_of_each_other(path: Path) -> None:
     protocol = RECORD["experiment"]["protocol"] | {"folds": "random"}
     split = {"variant": "random", "key": "random", "experiment": {"protocol": protocol}}
     file_of(path, *(record(**split, fold=fold, seed=0) for fold in ("part01", "part02")))
@@ -88,8 +81,7 @@ def test_variants_that_split_a_corpus_otherwise_lack_no_folds_of_each_other(tmp_
     assert faults(path) == ["pooling other (smoke, emodb): missing fold part02, seed 0"]
 
 
-def test_a_variant_with_other_labels_lacks_the_folds_of_its_study(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_a_variant_with_other_labels_lacks_the_folds_of_its_study(path: Path) -> None:
     protocol = RECORD["experiment"]["protocol"] | {"labels": "hap+exc"}
     merged = {"variant": "hap+exc", "key": "merged", "experiment": {"protocol": protocol}}
     corpus = RECORD["corpus"] | {"hash": "fedcba987654"}
@@ -99,8 +91,7 @@ def test_a_variant_with_other_labels_lacks_the_folds_of_its_study(tmp_path: Path
     assert audit.check(path).ok
 
 
-def test_a_fold_that_is_there_twice(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_a_fold_that_is_there_twice(path: Path) -> None:
     again = record(variant="gap", key="gap", fold="08")
     [fault] = faults(file_of(path, again))
     assert fault.startswith("line 5: the fold of line 2 again (pooling gap, fold 08, seed 0)")
@@ -108,8 +99,7 @@ def test_a_fold_that_is_there_twice(tmp_path: Path) -> None:
     assert "OTHER predictions" in faults(file_of(path, again | OTHER))[1]
 
 
-def test_a_torn_end_and_foreign_lines(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_a_torn_end_and_foreign_lines(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content + b'{"key": "to')
     assert faults(path) == ["11 bytes of an unfinished line at the end; the next run cuts them"]
@@ -120,8 +110,7 @@ def test_a_torn_end_and_foreign_lines(tmp_path: Path) -> None:
     assert audit.check(path).folds == 4
 
 
-def test_two_settings_under_one_name(tmp_path: Path) -> None:
-    path = whole(tmp_path / "r.jsonl")
+def test_two_settings_under_one_name(path: Path) -> None:
     [fault] = faults(file_of(path, record(variant="gap", key="other")))
     assert fault == "pooling gap (smoke, emodb): folds of 2 different settings under one name"
 
@@ -137,15 +126,11 @@ def test_two_settings_under_one_name(tmp_path: Path) -> None:
 def test_folds_of_two_ways_of_computing_are_a_mix(
     name: str, values: tuple[str | None, str], what: str, tmp_path: Path
 ) -> None:
-    one, other = (
-        {"provenance": RECORD["provenance"] | ({name: value} if value else {})} for value in values
-    )
-    path = file_of(
-        tmp_path / "r.jsonl",
-        *(record(variant=v, key=v, **one) for v in ("gap", "attention")),
-        record(variant="bilinear", key="bilinear", **other),
-        record(preset="demo", key="1", **other),
-    )
+    said = (RECORD["provenance"] | ({name: value} if value else {}) for value in values)
+    one, other = ({"provenance": each} for each in said)
+    path = file_of(tmp_path / "r", *(record(variant=v, key=v, **one) for v in ("gap", "attention")))
+    file_of(path, record(variant="bilinear", key="bilinear", **other))
+    file_of(path, record(preset="demo", key="1", **other))
     assert audit.check(path).faults == [f"pooling (smoke, emodb): folds of different {what}"]
 
 
@@ -219,9 +204,6 @@ def test_a_foreign_file_is_not_merged(tmp_path: Path, content: bytes) -> None:
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a = file_of(tmp_path / "a", record())
-
-    def full(*args: Any) -> None:
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(audit.files.os, "fsync", full)
     refused([a], tmp_path / "c", str(tmp_path / "c"), "No space left")

@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from operator import attrgetter
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -18,6 +19,7 @@ from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from rich.console import Console
 from sphinx.application import Sphinx
+from tiny_notebook import KERNEL
 
 from repro import config, model
 from repro.report import build as report
@@ -25,7 +27,7 @@ from repro.report import plots, sphinx_links
 from repro.report.pages import common, in_brief, left_open, speech
 from repro.study import attention
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ["results/r.jsonl", "results/s.jsonl", "results/none.jsonl"]
 FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]})
 
@@ -38,10 +40,11 @@ def drawing() -> plots.Drawing:
     return fig
 
 
-def shown(name: str, caption: str) -> dict:
-    return {
-        "mystnb": {"figure": {"name": name, "caption": caption}, "image": {"alt": "A line's rise."}}
-    }
+def shown(source: str, name: str, caption: str, kind: str, data: str) -> nbformat.NotebookNode:
+    """A cell with one output and what stands under it."""
+    figure = {"figure": {"name": name, "caption": caption}, "image": {"alt": "A line's rise."}}
+    outputs = [new_output("display_data", data={kind: data})]
+    return new_code_cell(source, metadata={"mystnb": figure}, outputs=outputs)
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +59,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n", encoding="utf-8")
     cells = [
         new_markdown_cell("# A page\n\nSee {numref}`fig-line` and {numref}`tab-two`."),
-        new_code_cell(
-            "read(results)",
-            metadata=shown("fig-line", "A line."),
-            outputs=[new_output("display_data", data={"image/svg+xml": plots.svg(drawing())})],
-        ),
-        new_code_cell(
-            "table",
-            metadata=shown("tab-two", "Two rows."),
-            outputs=[new_output("display_data", data={"text/html": common.table(FRAME).data})],
-        ),
-        new_code_cell(
-            "words",
-            metadata=shown("tab-none", "No rows."),
-            outputs=[new_output("display_data", data={"text/markdown": "Not run."})],
-        ),
+        shown("read(results)", "fig-line", "A line.", "image/svg+xml", plots.svg(drawing())),
+        shown("table", "tab-two", "Two rows.", "text/html", common.table(FRAME).data),
+        shown("words", "tab-none", "No rows.", "text/markdown", "Not run."),
     ]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "repro": {"results": RESULTS}}
+    metadata = {"kernelspec": KERNEL, "repro": {"results": RESULTS}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
     built = report.build_book(folder, folder.parent / "log", Console(file=io.StringIO()))
     return built.parent / "page.html"
@@ -126,9 +116,8 @@ def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
     for name in ("r", "s"):
         file = files[f"fig-line results: {name}.jsonl"]
         assert file.read_text(encoding="utf-8") == f"a fold of {name}"
-    assert (
-        "base64" not in page.read_text(encoding="utf-8").split("<article")[1].split("</article")[0]
-    )
+    article = page.read_text(encoding="utf-8").split("<article")[1].split("</article")[0]
+    assert "base64" not in article
 
 
 def test_a_figure_with_tips_stands_in_the_page_and_says_what_it_shows(page: Path) -> None:
@@ -186,13 +175,11 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
 
 def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
     text = left_open.choices().data
-    for reading in config.READINGS:
-        for value, _ in reading.alternatives:
-            said = left_open.assignment(reading.field, value)
-            assert f"`--set {said}`" in text
-            section, leaf = reading.field.split(".")
-            changed = config.preset("paper").override(said)
-            assert getattr(getattr(changed, section), leaf) == value
+    for reading, value in ((r, value) for r in config.READINGS for value, _ in r.alternatives):
+        said = left_open.assignment(reading.field, value)
+        assert f"`--set {said}`" in text
+        changed = config.preset("paper").override(said)
+        assert attrgetter(reading.field)(changed) == value
 
 
 def test_fields_of_named_tuples_are_not_told_twice() -> None:
@@ -203,11 +190,8 @@ def test_fields_of_named_tuples_are_not_told_twice() -> None:
 
 
 def test_every_module_stands_on_a_page_of_the_package() -> None:
-    listed = {
-        name
-        for path in (ROOT / "book" / "api").glob("*.md")
-        for name in re.findall(r"automodule:: (\S+)", path.read_text(encoding="utf-8"))
-    }
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "book" / "api").glob("*.md")]
+    listed = set(re.findall(r"automodule:: (\S+)", "\n".join(pages)))
     paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "repro").rglob("*.py"))
     modules = {".".join(path.parts).removesuffix(".__init__") for path in paths}
     unlisted = {"repro", "repro.__main__", "repro.corpora._speak"}

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from results_line import RECORD
+from results_line import RECORD, file_of
 
 from repro import config, crossval, paper, spectrogram
 from repro.device import Precision
@@ -111,14 +111,12 @@ def write_poolings(
     Of each variant there are as many seeds as named.
     """
     scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
+    shared = {"preset": "coarse", "predictions": RECORD["predictions"] | scores}
+    shared["provenance"] = RECORD["provenance"] | (provenance or {})
     for variant, seeds in of.items():
         for seed, fold in itertools.product(range(seeds), range(folds)):
-            record = RECORD | {"variant": variant, "seed": seed, "fold": f"{fold:02d}"}
-            record |= {"preset": "coarse", "key": variant}
-            record["provenance"] = RECORD["provenance"] | (provenance or {})
-            record["predictions"] = RECORD["predictions"] | scores
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            which = {"key": variant, "variant": variant, "seed": seed, "fold": f"{fold:02d}"}
+            file_of(path, RECORD | shared | which)
     return path
 
 
@@ -152,17 +150,10 @@ def test_arithmetics_are_compared_where_both_were_run(
     second = write_poolings(tmp_path / "new.jsonl", 0.1, provenance={by: new}, gap=1, bilinear=1)
     write_poolings(second, 0.1, folds=0, provenance={by: new}, attention=1)
     found = speed.compared(by, first, second)
-    assert found.to_dict("records") == [
-        {
-            "model": "gap",
-            "score": score,
-            f"{old}, seed 0": "100.0 [100.0, 100.0]",
-            f"{old}, seed 1": "100.0 [100.0, 100.0]",
-            f"{new}, seed 0": "50.0 [50.0, 50.0]",
-            f"{new} − {old}": "−50.0 [−50.0, −50.0]",
-        }
-        for score in ("WA", "UA")
-    ]
+    columns = ["model", "score", f"{old}, seed 0", f"{old}, seed 1", f"{new}, seed 0"]
+    assert list(found) == [*columns, f"{new} − {old}"]
+    cells = ["100.0 [100.0, 100.0]"] * 2 + ["50.0 [50.0, 50.0]", "−50.0 [−50.0, −50.0]"]
+    assert found.to_numpy().tolist() == [["gap", score, *cells] for score in ("WA", "UA")]
 
 
 def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path: Path) -> None:

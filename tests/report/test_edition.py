@@ -33,7 +33,7 @@ from repro.results import provenance
 from repro.study import grids, read
 from repro.study.plan import Run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
 EMOTIONS = list(paper.EMOTIONS)
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_corpus
+from results_line import file_of
 
 from repro import config, crossval, paper, results
 from repro.errors import ReproError
@@ -52,9 +54,8 @@ def test_statistics_measure_what_they_are_called() -> None:
     assert high["pitch mean"] - low["pitch mean"] == pytest.approx(12, abs=0.1)
     assert low["pitch deviation"] < 0.1 and low["jitter"] < 0.01 and low["shimmer"] < 0.05
     louder = baselines.statistics(voice(110, level=0.2))
-    assert louder["loudness mean"] - low["loudness mean"] == pytest.approx(
-        20 * np.log10(2), abs=0.1
-    )
+    twice = louder["loudness mean"] - low["loudness mean"]
+    assert twice == pytest.approx(20 * np.log10(2), abs=0.1)
     noise = np.random.default_rng(0).normal(0, 0.1, RATE)
     dull = np.convolve(noise, np.ones(16) / 16, "same")
     assert baselines.statistics(dull)["tilt"] > baselines.statistics(noise)["tilt"] + 10
@@ -109,11 +110,8 @@ def test_the_classifier_learns_from_the_training_speakers_alone() -> None:
 
 def test_lines_are_those_of_a_study(fitted: Path, corpus: Path) -> None:
     records = results.read_lines(fitted)
-    assert [(r["variant"], r["fold"]) for r in records] == [
-        (variant, fold)
-        for variant in (baselines.MAJORITY, baselines.CLASSIFIER)
-        for fold in ("03", "08", "09")
-    ]
+    folds = list(product((baselines.MAJORITY, baselines.CLASSIFIER), ("03", "08", "09")))
+    assert [(r["variant"], r["fold"]) for r in records] == folds
     table = tiny_corpus.table(corpus)
     for record in records:
         assert record["history"] == []
@@ -122,11 +120,9 @@ def test_lines_are_those_of_a_study(fitted: Path, corpus: Path) -> None:
         assert record["experiment"]["network"]["stems"] == []
     tables = results.read(fitted)
     assert len(tables.predictions) == 2 * len(table) and tables.history.empty
-    accuracy = tables.predictions.eval("predicted == emotion").groupby(
-        tables.predictions["variant"]
-    )
-    assert accuracy.mean()[baselines.MAJORITY] == 0.25
-    assert accuracy.mean()[baselines.CLASSIFIER] > 0.5
+    right = tables.predictions.eval("predicted == emotion")
+    accuracy = right.groupby(tables.predictions["variant"]).mean()
+    assert accuracy[baselines.MAJORITY] == 0.25 and accuracy[baselines.CLASSIFIER] > 0.5
 
 
 def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
@@ -134,10 +130,9 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
 ) -> None:
     assert run(corpus, fitted) == 0
     records = results.read_lines(fitted)
-    for record in records[:3]:
-        results.append(tmp_path / "r.jsonl", record)
-    assert run(corpus, tmp_path / "r.jsonl") == 3
-    predictions = [record["predictions"] for record in results.read_lines(tmp_path / "r.jsonl")]
+    path = file_of(tmp_path / "r.jsonl", *records[:3])
+    assert run(corpus, path) == 3
+    predictions = [record["predictions"] for record in results.read_lines(path)]
     assert predictions == [record["predictions"] for record in records]
 
 
@@ -146,9 +141,8 @@ def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, tmp_path: 
     run(corpus, path, seeds=2)
     lines = {results.identity(r): r["predictions"] for r in results.read_lines(path)}
     assert len(lines) == 12
-    for record in results.read_lines(fitted):
-        for seed in (0, 1):
-            assert lines[*results.identity(record)[:-1], seed] == record["predictions"]
+    for record, seed in product(results.read_lines(fitted), (0, 1)):
+        assert lines[*results.identity(record)[:-1], seed] == record["predictions"]
 
 
 def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
@@ -178,9 +172,8 @@ def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     table = poolings.baselines(predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
-    assert (
-        table["source"].unique() == ["here: EmoDB, quick, 1 seed"] and table["WA"].iloc[0] == "25.0"
-    )
+    assert table["source"].unique() == ["here: EmoDB, quick, 1 seed"]
+    assert table["WA"].iloc[0] == "25.0"
 
 
 def test_listeners_are_quoted_for_emodb_alone() -> None:

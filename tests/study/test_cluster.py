@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tiny_corpus
+from results_line import file_of
 
 from repro import results
 from repro.errors import ReproError
@@ -15,12 +16,6 @@ from repro.study import cluster
 from repro.study.plan import Run
 from repro.study.run import run as train
 
-SMALL = [
-    "network.stem_channels=2",
-    "network.trunk=(4, 4, 4, 4)",
-    "network.stride=(8, 8)",
-    "training.max_segments=8",
-]
 MEGABYTES = 2**20
 
 
@@ -30,11 +25,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(corpus: Path, results_file: Path, **changes: Any) -> int:
-    settings: dict[str, Any] = {
-        "device": "cpu",
-        "precision": "fp32",
-        "overrides": [*SMALL, "protocol.max_folds=4"],
-    }
+    settings: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+    settings["overrides"] = [*tiny_corpus.SMALL, "protocol.max_folds=4"]
     progress = changes.pop("progress", None)
     asked = Run("pooling", "emodb", corpus, results=results_file, **settings | changes)
     return train(asked, progress)
@@ -65,9 +57,8 @@ class Pair:
         from ray.cluster_utils import Cluster
 
         small = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 100 * MEGABYTES}
-        self.cluster = Cluster(
-            initialize_head=True, head_node_args=small | {"include_dashboard": False}
-        )
+        head = small | {"include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.second = self.cluster.add_node(**small)
         self.address = self.cluster.address
 
@@ -121,7 +112,7 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
 
     monkeypatch.setattr(cluster, "_knock", lambda address: None)  # seconds, and seen to above
     path = tmp_path / "r.jsonl"
-    hot = [*SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
+    hot = [*tiny_corpus.SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
     with pytest.raises(ReproError, match=r"diverged.* more failed") as caught:
         run(corpus, path, ray=pair.address, overrides=hot)
     assert type(caught.value) is ReproError
@@ -136,21 +127,14 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
 
 @pytest.mark.slow
 def test_a_cluster_of_one_command(
-    corpus: Path,
-    serial: Path,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    corpus: Path, serial: Path, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ray
 
-    path = tmp_path / "r.jsonl"
     (tmp_path / "repro").mkdir()  # another checkout, which the workers must not import
     (tmp_path / "repro" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    held = results.read_lines(serial)
-    for record in held[2:]:
-        results.append(path, record)
+    path = file_of(tmp_path / "r.jsonl", *results.read_lines(serial)[2:])
     assert run(corpus, path, ray="local") == 2
     assert lines(path) == lines(serial)
     assert not ray.is_initialized()
@@ -164,10 +148,11 @@ def test_a_cluster_of_one_command(
 # Faults ------------------------------------------------------------------------------------------
 
 
+Fail = Callable[[str], ReproError]
+
+
 @pytest.fixture
-def failing(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], ReproError]:
+def failing(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fail:
     monkeypatch.setattr(cluster, "PATIENCE", 4.0)
 
     def fail(address: str) -> ReproError:
@@ -178,15 +163,13 @@ def failing(
     return fail
 
 
-def test_without_the_extra_a_hint(
-    failing: Callable[[str], ReproError], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_a_hint(failing: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "pip install '.[cluster]'" in str(failing("local"))
 
 
 def test_a_folder_whose_name_is_too_long_for_sockets(
-    failing: Callable[[str], ReproError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failing: Fail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir()
@@ -195,14 +178,14 @@ def test_a_folder_whose_name_is_too_long_for_sockets(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense"])
-def test_a_cluster_that_is_not_there(address: str, failing: Callable[[str], ReproError]) -> None:
+def test_a_cluster_that_is_not_there(address: str, failing: Fail) -> None:
     begun = time.monotonic()
     message = str(failing(address))
     assert message.startswith(f"--ray {address}: ") and "\n" not in message
     assert time.monotonic() - begun < 20
 
 
-def test_a_client_address_is_refused(failing: Callable[[str], ReproError]) -> None:
+def test_a_client_address_is_refused(failing: Fail) -> None:
     assert "on a machine of the cluster" in str(failing("ray://127.0.0.1:10001"))
 
 

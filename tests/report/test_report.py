@@ -10,33 +10,15 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from rich.console import Console
+from tiny_notebook import KERNEL, write_notebook
 
 import repro
 from repro.errors import ReproError
 from repro.report import build as report
 
-ROOT = Path(__file__).resolve().parent.parent
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-PARAMETERS = """\
-corpus = "synthetic"
-root = None
-preset = "smoke"
-results = "results.jsonl"
-device = "cpu"
-precision = "auto"
-seeds = 1
-"""
-
-
-def write_notebook(path: Path, *cells: str) -> None:
-    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-    body = [new_code_cell(cell) for cell in cells]
-    title = new_markdown_cell("# A page\n\nIt holds $x^2$ and cites {cite:t}`li2018attention`.")
-    notebook = new_notebook(cells=[title, parameters, *body], metadata={"kernelspec": KERNEL})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tiny_corpus
 import torch
+from results_line import file_of
 
 from repro import crossval, paper, results, spectrogram
 from repro.config import Experiment, FrontEnd, Network, Training
@@ -25,6 +26,7 @@ NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 4))
 TINY = Experiment(network=NETWORK, training=Training(epochs=1, batch_size=8, milestones=()))
 COLUMNS = 12  # 200 frames, every fourth of them, pooled twice
 STEP = 16  # frames behind a column
+CPU = torch.device("cpu")
 
 
 def tone(seconds: float, hertz: float = 150) -> torch.Tensor:
@@ -35,9 +37,7 @@ def noise(seconds: float) -> torch.Tensor:
     return torch.randn(round(seconds * 16_000), generator=torch.Generator().manual_seed(0))
 
 
-def inner(measured: torch.Tensor) -> torch.Tensor:
-    """Leave out the windows that hang over an end."""
-    return measured[3:-3]
+INNER = slice(3, -3)  # without the windows that hang over an end
 
 
 def predictions_of(predicted: list[str], emotions: list[str] | None = None) -> pd.DataFrame:
@@ -46,15 +46,11 @@ def predictions_of(predicted: list[str], emotions: list[str] | None = None) -> p
     return pd.DataFrame({"utterance": names, "emotion": emotions or predicted}).join(scores)
 
 
-def measure(
-    waveforms: list[torch.Tensor], predictions: pd.DataFrame | None = None
-) -> dict[str, Any]:
-    segments = [spectrogram.segments(w, FrontEnd(), paper.TEST_HOP_SECONDS) for w in waveforms]
+def measure(sounds: list[torch.Tensor], predictions: pd.DataFrame | None = None) -> dict[str, Any]:
+    segments = [spectrogram.segments(w, FrontEnd(), paper.TEST_HOP_SECONDS) for w in sounds]
     torch.manual_seed(0)
-    network = build_network(NETWORK)
-    if predictions is None:
-        predictions = predictions_of(["sad"] * len(waveforms))
-    return attention.measure(network, segments, waveforms, predictions)
+    predicted = predictions_of(["sad"] * len(sounds)) if predictions is None else predictions
+    return attention.measure(build_network(NETWORK), segments, sounds, predicted)
 
 
 # What is heard -----------------------------------------------------------------------------------
@@ -62,11 +58,11 @@ def measure(
 
 @pytest.mark.parametrize("hertz", [80, 150, 400])
 def test_a_tone_in_the_range_of_voices_is_periodic(hertz: float) -> None:
-    assert inner(attention.periodicity(tone(1, hertz))).min() > 0.95
+    assert attention.periodicity(tone(1, hertz))[INNER].min() > 0.95
 
 
 def test_noise_and_silence_have_no_pitch() -> None:
-    assert inner(attention.periodicity(noise(1))).mean() < 0.5
+    assert attention.periodicity(noise(1))[INNER].mean() < 0.5
     assert attention.periodicity(torch.zeros(8000)).abs().max() == 0
 
 
@@ -156,9 +152,7 @@ def test_each_segment_is_compared_with_its_own_sound(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(frames="whole"), FrontEnd(tail="pad")])
 @pytest.mark.parametrize("stride", [(1, 1), (8, 8)])
-def test_any_front_end_and_network_can_be_measured(
-    front_end: FrontEnd, stride: tuple[int, int]
-) -> None:
+def test_any_front_end_and_network_will_do(front_end: FrontEnd, stride: tuple[int, int]) -> None:
     network = build_network(replace(NETWORK, stride=stride))
     waveforms = [noise(0.1), noise(1.9), noise(2.9)]
     segments = [spectrogram.segments(w, front_end, paper.TEST_HOP_SECONDS) for w in waveforms]
@@ -211,13 +205,10 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
 
 
 def tasks(features: crossval.Features) -> list[Task]:
+    networks = {name: replace(NETWORK, pooling=name) for name in ("gap", "attention")}
     grid = {
-        name: Variant(
-            name,
-            replace(TINY, network=replace(NETWORK, pooling=name)),
-            attends=name == "attention",
-        )
-        for name in ("gap", "attention")
+        name: Variant(name, replace(TINY, network=network), attends=name == "attention")
+        for name, network in networks.items()
     }
     return Plan(Run("pooling"), grid, {(None, "hap"): features.table}, {}).tasks()
 
@@ -225,16 +216,10 @@ def tasks(features: crossval.Features) -> list[Task]:
 def test_a_line_of_the_attention_network_holds_maps_and_others_none(
     features: crossval.Features, tmp_path: Path
 ) -> None:
-    path = tmp_path / "r.jsonl"
-    cpu = torch.device("cpu")
-    for task in tasks(features):
-        results.append(path, fold.run_task(task, features.table, features, cpu, "fp32"))
-    records = results.read_lines(path)
-    assert {(each["variant"], "attention" in each) for each in records} == {
-        ("gap", False),
-        ("attention", True),
-    }
-    read = results.read(path)
+    records = [fold.run_task(t, features.table, features, CPU, "fp32") for t in tasks(features)]
+    kept = {(each["variant"], "attention" in each) for each in records}
+    assert kept == {("gap", False), ("attention", True)}
+    read = results.read(file_of(tmp_path / "r.jsonl", *records))
     attended = read.predictions[read.predictions["variant"] == "attention"]
     assert read.attention["utterance"].to_list() == attended["utterance"].to_list()
     assert read.attention["predicted"].to_list() == attended["predicted"].to_list()
@@ -247,13 +232,12 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
 
 def test_measuring_changes_no_prediction(features: crossval.Features) -> None:
     task = next(task for task in tasks(features) if task.heading["variant"] == "attention")
-    cpu = torch.device("cpu")
-    with_maps = fold.run_task(task, features.table, features, cpu, "fp32")
+    with_maps = fold.run_task(task, features.table, features, CPU, "fp32")
     plain = task._replace(variant=replace(task.variant, attends=False))
-    without = fold.run_task(plain, features.table, features, cpu, "fp32")
+    without = fold.run_task(plain, features.table, features, CPU, "fp32")
     assert "attention" in with_maps and "attention" not in without
-    assert with_maps["predictions"] == without["predictions"]
-    assert with_maps["history"] == without["history"]
+    for name in ("predictions", "history"):
+        assert with_maps[name] == without[name]
 
 
 @pytest.mark.parametrize("study", ["pooling", "readings", "protocol"])

@@ -40,13 +40,9 @@ def test_a_screen_of_text_and_json_with_every_fact(
 
 def test_what_is_missing_is_told_and_the_rest_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", BROKEN],
-        env={"PATH": "", "XDG_CACHE_HOME": str(tmp_path / "file")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    env = {"PATH": "", "XDG_CACHE_HOME": str(tmp_path / "file")}
+    how = {"env": env, "cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-c", BROKEN], **how)
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert list(lines) == list(doctor.LOOKS)

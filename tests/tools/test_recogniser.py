@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_corpus
 import torch
 
 from repro import audio, config, spectrogram
@@ -25,9 +24,8 @@ def experiment(*assignments: str) -> Experiment:
     return base
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corpus.write(tmp_path_factory.mktemp("emodb"))
+def noise(samples: int) -> torch.Tensor:
+    return torch.randn(samples, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def test_what_is_saved_is_what_is_loaded(trained: Recogniser, tmp_path: Path) ->
     loaded = recogniser.load(path)
     assert loaded.experiment == trained.experiment and loaded.limits == trained.limits
     assert loaded.card == trained.card and loaded.card["corpus"]["name"] == "emodb"
-    speech = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    speech = noise(40_000)
     assert recogniser.scores(loaded, speech) == recogniser.scores(trained, speech)
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
 
@@ -52,7 +50,7 @@ def test_scores_are_the_mean_over_all_test_segments(
 ) -> None:
     table = load_corpus("emodb", corpus)
     model = recogniser.train(table, experiment(f"protocol.score={score}"))
-    speech = torch.randn(90_000, generator=torch.Generator().manual_seed(0))
+    speech = noise(90_000)
     inputs = spectrogram.segments(speech, model.experiment.front_end, 0.4)
     with torch.no_grad():
         logits = model.network(inputs)
@@ -62,22 +60,18 @@ def test_scores_are_the_mean_over_all_test_segments(
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
 
 
-def test_blocks_give_the_scores_of_the_whole_utterance(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_give_the_scores_of_the_whole(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rest of under 2 s, alone in the last block, is not taken for an utterance under 2 s."""
     fills = experiment("front_end.short=repeat", "front_end.tail=pad")
     model = recogniser.train(load_corpus("emodb", corpus), fills)
-    speech = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
+    speech = noise(40_000)
     assert spectrogram.segment_count(len(speech), 0.4, fills.front_end) == 3
     whole = recogniser.scores(model, speech)
     monkeypatch.setattr(recogniser, "BLOCK", 2 * 80)
     assert recogniser.scores(model, speech) == pytest.approx(whole, abs=1e-5)
 
 
-def test_one_scale_for_the_training_set_travels_with_the_model(
-    corpus: Path, tmp_path: Path
-) -> None:
+def test_one_scale_for_all_training_travels_with_the_model(corpus: Path, tmp_path: Path) -> None:
     table = load_corpus("emodb", corpus)
     model = recogniser.train(table, experiment("front_end.scale=training-set"))
     assert model.limits is not None and model.limits[0] < model.limits[1]
@@ -88,7 +82,7 @@ def test_one_scale_for_the_training_set_travels_with_the_model(
 
 
 def test_attention_maps_belong_to_the_segment_that_is_shown(trained: Recogniser) -> None:
-    speech = torch.randn(70_000, generator=torch.Generator().manual_seed(0))
+    speech = noise(70_000)
     seen = recogniser.attention_maps(trained, speech)
     assert seen.bottom_up.sum().item() == pytest.approx(1, abs=1e-5)
     network_input = spectrogram.segments(speech, trained.experiment.front_end, 1.0)
@@ -117,7 +111,7 @@ def test_the_card_says_what_a_model_is_and_is_not_for(trained: Recogniser) -> No
     lines = recogniser.model_card(trained).splitlines()
     assert "held-out speakers: WA: 51.5" in lines
     assert lines[-1] == f"not for: {recogniser.NOT_FOR}"
-    page = Path(__file__).parents[1] / "book" / "model-card.md"
+    page = Path(__file__).parents[2] / "book" / "model-card.md"
     assert recogniser.NOT_FOR in " ".join(page.read_text(encoding="utf-8").split())
 
 
@@ -138,10 +132,8 @@ def test_recognising_does_not_wait_for_what_only_training_needs(
 ) -> None:
     """Torch takes two seconds to load; nothing else may take long."""
     recogniser.save(trained, tmp_path / "m.safetensors")
-    code = (
-        "import sys; from repro.cli import app; app(sys.argv[1:], standalone_mode=False); "
-        "print({'pandas', 'scipy', 'sklearn', 'sympy', 'matplotlib', 'IPython'} & set(sys.modules))"
-    )
+    code = """import sys; from repro.cli import app; app(sys.argv[1:], standalone_mode=False)
+print({'pandas', 'scipy', 'sklearn', 'sympy', 'matplotlib', 'IPython'} & set(sys.modules))"""
     wav = load_corpus("emodb", corpus)["path"][0]
     command = [sys.executable, "-c", code, "predict", str(tmp_path / "m.safetensors"), wav]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -159,15 +151,9 @@ def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path)
 def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     steps: list[tuple[str, int, int]] = []
-    made = recogniser.train_and_save(
-        path,
-        corpus="emodb",
-        root=corpus,
-        preset="smoke",
-        device="cpu",
-        precision="fp32",
-        progress=lambda *step: steps.append(step),
-    )
+    how = {"corpus": "emodb", "root": corpus, "preset": "smoke", "device": "cpu"}
+    how |= {"precision": "fp32", "progress": lambda *step: steps.append(step)}
+    made = recogniser.train_and_save(path, **how)
     assert recogniser.load(path).card == made.card
     assert made.card["held-out speakers"]["folds"] == 2
     assert made.card["made by"]["precision"] == "fp32"
@@ -182,10 +168,8 @@ def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) 
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     model = tmp_path / "m.safetensors"
-    done = repro(
-        *("train", "--corpus", "emodb", "--root", corpus, "--preset", "smoke", "--out", model),
-        *("--device", "cpu"),
-    )
+    how = ("--corpus", "emodb", "--root", corpus, "--preset", "smoke", "--device", "cpu")
+    done = repro("train", *how, "--out", model)
     assert done.returncode == 0, done.stderr
     assert "on held-out speakers the same settings reach WA" in done.stdout
     card = recogniser.load(model).card
