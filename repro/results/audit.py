@@ -17,7 +17,7 @@ from repro.results import files
 MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
 
 
-class Run(NamedTuple):
+class _Run(NamedTuple):
     """What is compared with each other: the variants of one study, preset and corpus."""
 
     study: str
@@ -147,10 +147,10 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     A fold is missing that another variant of the run has, of those that split the corpus alike. One
     with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
-    runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
+    runs: dict[_Run, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
         corpus = record["corpus"]
-        run = Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        run = _Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
         runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
     tallies = []
     for run, variants in runs.items():

@@ -66,15 +66,29 @@ class Ledger:
         return next((record | names for record in found if record), None)
 
     def of(
-        self, study: str, setting: str, variant: Variant, corpora: Collection[str]
+        self,
+        study: str,
+        setting: str,
+        variant: Variant,
+        corpora: Collection[str],
+        seeds: Collection[int],
     ) -> list[Record]:
-        """Return the folds of a variant on some corpora, by their hashes, as it counts them."""
+        """Return the folds of a variant as it counts them: on some corpora, of some seeds.
+
+        Args:
+            study: its study.
+            setting: the preset with its overrides.
+            variant: how it is trained and counted.
+            corpora: hashes.
+            seeds: further ones may be there, as another study was trained with more.
+        """
         names = {"study": study, "preset": setting}
         what = what_is_trained(variant.experiment, variant.name)
         headings = [
             lines[0][0] | names
-            for (trained, corpus, *_), lines in self._alike.items()
-            if trained == what and corpus in corpora
+            for (trained, corpus, _, seed), lines in self._alike.items()
+            if trained == what and corpus in corpora and seed in seeds
+            if variant.corpus in (None, lines[0][0]["corpus"]["name"])
         ]
         found = (self.find(heading, variant) for heading in headings)
         return [record for record in found if record]

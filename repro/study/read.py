@@ -55,10 +55,11 @@ def held(asked: Run) -> Results:
     plan = prepare(asked)
     grid = [*plan.grid.values(), *plan.second_stage(ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
+    seeds = {*range(asked.seeds), *(r["seed"] for r in ledger.records if r["study"] == asked.study)}
     return results.tables(
         record
         for variant in grid
-        for record in ledger.of(asked.study, asked.setting, variant, hashes)
+        for record in ledger.of(asked.study, asked.setting, variant, hashes, seeds)
     )
 
 
@@ -107,12 +108,12 @@ def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
         setting: the preset with its overrides, as lines name it.
     """
     lines = [r for r in ledger.records if (r["study"], r["preset"]) == (study, setting)]
-    hashes = {record["corpus"]["hash"] for record in lines}
+    hashes, seeds = {r["corpus"]["hash"] for r in lines}, {r["seed"] for r in lines}
     preset, *overrides = re.split(r", (?=[a-z_]+\.[a-z_]+=)", setting)
     try:
         grid = variants(study, preset, overrides)
     except ReproError:  # of another version, or the user's own
         return lines
-    found = [line for v in grid.values() for line in ledger.of(study, setting, v, hashes)]
+    found = [line for v in grid.values() for line in ledger.of(study, setting, v, hashes, seeds)]
     there = {(line["variant"], *fold_of(line)) for line in found}
     return found + [line for line in lines if (line["variant"], *fold_of(line)) not in there]

@@ -18,6 +18,7 @@ from repro.report import plots
 from repro.report.pages import recovery as page
 from repro.study import grids
 from repro.study.plan import Run
+from repro.study.read import held
 from repro.study.run import run
 
 CHANCE = 25.0
@@ -214,7 +215,9 @@ def test_every_variant_is_trained_on_its_own_signals(
     }
     assert len({r["corpus"]["hash"] for r in records}) == 2
     assert all(len(r["predictions"]["utterance"]) == 24 for r in records)
-    table = recovery.sweeps(results.read(path).predictions)
+    read = held(Run("recovery", results=path, **settings))
+    assert len(read.folds) == 8 and set(read.folds["variant"]) == {r["variant"] for r in records}
+    table = recovery.sweeps(read.predictions)
     assert table["reach"].to_list() == [20, 160, 20, 200]
     assert table["planted"].to_list() == [80, 80, 100, 100]
 
