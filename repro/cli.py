@@ -46,7 +46,7 @@ app.add_typer(results_app, name="results")
 
 # Those of `repro.study.run.STUDIES` and `repro.config.PRESETS`, and of the trainer's devices and
 # precisions.
-Study = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
+StudyName = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
 Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -152,7 +152,7 @@ def _options(
 
 @app.command()
 def run(
-    study: Study,
+    study: StudyName,
     corpus: Corpus = "synthetic",
     root: Root = None,
     preset: Preset = "smoke",
@@ -217,7 +217,7 @@ def run(
 
 
 @app.command()
-def table(study: Study, results: ResultsFile, as_json: AsJson = False) -> None:
+def table(study: StudyName, results: ResultsFile, as_json: AsJson = False) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
     from repro.evidence import effects, metrics
     from repro.results import read_lines, tables
@@ -267,7 +267,7 @@ def report(
         _print_estimate(
             [
                 Run(study, corpus, root, preset, path, device, precision, seeds)
-                for study in get_args(Study)
+                for study in get_args(StudyName)
             ]
         )
         return

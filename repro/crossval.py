@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro import audio, paper, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Score, Training
-from repro.device import Precision, enough_memory, give_back_memory, keep_freed_memory
+from repro.device import Precision, enough_memory
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.trainer import State
@@ -134,8 +134,6 @@ def extract(
             )
         return found
 
-    # From here on, what one utterance frees is there for the next.
-    keep_freed_memory(False)
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.one_scale else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]
@@ -165,7 +163,6 @@ def run_fold(
     seed: int,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
-    keep_memory: bool | None = None,
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
     kept: dict[str, Tensor] | None = None,
@@ -215,14 +212,13 @@ def run_fold(
         if on_epoch:
             on_epoch(state)
 
-    history = fit(
+    history = train_network(
         network,
         training,
         experiment,
         seed=seed,
         device=device,
         precision=precision,
-        keep_memory=keep_memory,
         resume=resume,
         on_epoch=epoch_done,
     )
@@ -266,7 +262,7 @@ def training_set(
     return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits, known)
 
 
-def fit(
+def train_network(
     network: SpeechEmotionNetwork,
     training: TrainingSet,
     experiment: Experiment,
@@ -274,12 +270,10 @@ def fit(
     seed: int,
     device: torch.device | str,
     precision: Precision,
-    keep_memory: bool | None = None,
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
     """Train a network in place on a training set; see `trainer.fit`."""
-    give_back_memory()
     return trainer.fit(
         network,
         training.segments,
@@ -290,7 +284,6 @@ def fit(
         known=training.known,
         device=device,
         precision=precision,
-        keep_memory=keep_memory,
         resume=resume,
         on_epoch=on_epoch,
     )

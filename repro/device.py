@@ -110,6 +110,17 @@ def give_back_memory() -> None:
         libc.malloc_trim(0)
 
 
+def ready_to_extract() -> None:
+    """Let what one utterance frees be there for the next, and no more."""
+    keep_freed_memory(False)
+
+
+def ready_to_train(device: torch.device) -> None:
+    """Give back what an earlier network left; on a processor with room, keep what is freed now."""
+    give_back_memory()
+    keep_freed_memory(device.type == "cpu" and has_room())
+
+
 def _glibc() -> ctypes.CDLL | None:
     """Return the C library if it is glibc, as on most Linux systems."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None

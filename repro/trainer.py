@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from repro import paper
 from repro.config import Score, Training
-from repro.device import Precision, has_room, keep_freed_memory
+from repro.device import Precision
 from repro.errors import ReproError
 from repro.model import CLASSES
 
@@ -43,7 +43,6 @@ def fit(
     known: tuple[Tensor, ...] = (),
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
-    keep_memory: bool | None = None,
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
@@ -60,7 +59,6 @@ def fit(
         device: where to train.
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
             all weights, stay in float32.
-        keep_memory: on the CPU, see `keep_freed_memory`; by default where there is room.
         resume: called before the first epoch; may put back the state of an interrupted training.
         on_epoch: called with the state after each epoch.
 
@@ -75,8 +73,6 @@ def fit(
     if not len(rows):
         raise ReproError("there is no segment to train on")
     device = torch.device(device)
-    if device.type == "cpu":
-        keep_freed_memory(has_room() if keep_memory is None else keep_memory)
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     known = tuple(part.to(device) for part in known)

@@ -140,7 +140,7 @@ def test_results_have_a_place_of_their_own_by_default(
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert list(get_args(cli.Study)) == list(grids.STUDIES)
+    assert list(get_args(cli.StudyName)) == list(grids.STUDIES)
     assert list(get_args(cli.Preset)) == list(config.PRESETS)
 
 

@@ -250,13 +250,8 @@ class Spy:
         self.networks: list[torch.nn.Module] = []
         monkeypatch.setattr(trainer, "fit", self._fit)
         monkeypatch.setattr(trainer, "predict", self._predict)
-        monkeypatch.setattr(crossval, "give_back_memory", self._give_back)
-        self.given_back_before: list[int] = []  # numbers of the trainings
         self.scored: list[torch.Tensor] = []
         self.logits: list[torch.Tensor] = []
-
-    def _give_back(self) -> None:
-        self.given_back_before.append(len(self.networks) + 1)
 
     def _fit(self, network: torch.nn.Module, segments: Any, labels: Any, *a: Any, **k: Any) -> Any:
         self.networks.append(network)
@@ -280,7 +275,6 @@ def test_a_score_is_the_mean_of_segments(features: crossval.Features, score: str
     fold = crossval.make_folds(features.table, experiment)[1]
     history, predictions = crossval.run_fold(features, fold, experiment, seed=0)
     [network] = spy.networks
-    assert spy.given_back_before == [1]
     assert len(history) == 2
     assert list(predictions)[:6] == ["utterance", "emotion", *EMOTIONS]
     assert list(predictions)[6:] == results.COUNTED

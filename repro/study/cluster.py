@@ -28,7 +28,7 @@ import torch
 import repro
 from repro import audio, crossval, results
 from repro.config import FrontEnd
-from repro.device import Precision, choose_device, enough_memory
+from repro.device import Precision, choose_device, enough_memory, ready_to_extract
 from repro.errors import ReproError
 from repro.study.fold import run_task
 from repro.study.ledger import Ledger
@@ -182,6 +182,7 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
     """Compute the network inputs of a corpus, on a worker."""
     device = worker.prepare()
     waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
+    ready_to_extract()
     features = crossval.extract(corpus.table, front_end, device, waveforms)
     tensors = features.segments, features.utterance, features.labels
     return Inputs(*(tensor.cpu().numpy() for tensor in tensors))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repro import crossval, results
 from repro.crossval import Features
-from repro.device import Precision, enough_memory
+from repro.device import Precision, enough_memory, ready_to_extract, ready_to_train
 from repro.errors import ReproError
 from repro.model import SpeechEmotionNetwork
 from repro.results.provenance import lasting, made_by
@@ -28,6 +28,7 @@ def inputs(task: Task, table: pd.DataFrame, device: torch.device) -> Features | 
     """Return what the folds of a task's corpus, and front end or system, share."""
     if task.variant.system:
         return baselines.measure(task.variant.system, table)
+    ready_to_extract()
     return crossval.extract(table, task.experiment.front_end, device)
 
 
@@ -94,6 +95,7 @@ def _train(
         waveforms = [features.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
+    ready_to_train(device)
     try:
         with enough_memory(device, "training"):
             history, predictions = crossval.run_fold(

@@ -30,7 +30,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro import config, crossval, paper, spectrogram, trainer
-from repro.device import Precision, choose_device, choose_precision, keep_freed_memory
+from repro.device import (
+    Precision,
+    choose_device,
+    choose_precision,
+    keep_freed_memory,
+    ready_to_extract,
+    ready_to_train,
+)
 from repro.errors import ReproError
 from repro.model import GlobalAveragePooling, SpeechEmotionNetwork, build_network
 from repro.study import grids
@@ -193,6 +200,7 @@ def train(
     device, precision = where
     if way != TRAINER:
         yield from loop(network, TensorDataset(segments, labels), device, **LOOPS[way])
+    ready_to_train(device)
     segments, once = segments.to(device), config.Training(epochs=1, milestones=())
     known = network.to(device).known(segments)
     fit = partial(trainer.fit, network, segments, labels, once, seed=0, known=known)
@@ -296,7 +304,7 @@ def front_end() -> list[Row]:
         raise ReproError(
             "repro bench compares with librosa, which is not here: pip install librosa"
         ) from error
-    keep_freed_memory(False)  # as where features are extracted; librosa gains by it too
+    ready_to_extract()  # librosa gains by it too
     waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
     samples, window = waveform.numpy(), np.hamming(spectrogram.WINDOW)
 
@@ -367,7 +375,9 @@ def peak_of_fold(where: Where, scale: str) -> int:
     experiment = config.Experiment(front_end=front_end, training=training)
     speech = torch.randn(table["samples"].max()) / 10
     waveforms = [speech[:count] for count in table["samples"]]
+    ready_to_extract()
     features = crossval.extract(table, experiment.front_end, where.device, waveforms)
+    ready_to_train(where.device)
     fold = crossval.make_folds(table, experiment)[0]
     device, precision = where
     crossval.run_fold(features, fold, experiment, seed=0, device=device, precision=precision)

@@ -25,7 +25,7 @@ import torch
 
 from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network
-from repro.device import Precision, choose_device, enough_memory, give_back_memory
+from repro.device import Precision, choose_device, enough_memory, ready_to_train
 from repro.results.provenance import made_by
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Run, Tables, Task, missing, prepare, source_of
@@ -237,7 +237,7 @@ def measure(
     experiment: Experiment, batch: int, device: torch.device, precision: Precision
 ) -> Speed:
     """Train a network for a few steps and let it predict, on noise."""
-    give_back_memory()
+    ready_to_train(device)
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)

@@ -29,7 +29,14 @@ from torch import Tensor
 import repro
 from repro import paper, spectrogram, trainer
 from repro.config import Experiment, Network, from_dict
-from repro.device import Precision, choose_device, choose_precision, enough_memory
+from repro.device import (
+    Precision,
+    choose_device,
+    choose_precision,
+    enough_memory,
+    ready_to_extract,
+    ready_to_train,
+)
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
 from repro.results import files
@@ -114,13 +121,15 @@ def train(
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(0, everybody)
+    ready_to_extract()
     features = crossval.extract(table, experiment.front_end, device)
+    ready_to_train(torch.device(device))
     network = crossval.initial_network(experiment.network, seed)
     with enough_memory(device, "training"):
         training = crossval.training_set(features, everybody, network, experiment.training, seed)
     learnt_from = table.iloc[np.unique(training.utterance)]
     with enough_memory(device, "training"):
-        crossval.fit(
+        crossval.train_network(
             network,
             training,
             experiment,

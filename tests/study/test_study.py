@@ -325,6 +325,16 @@ def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> Non
         run(root, tmp_path / "r.jsonl")
 
 
+def test_memory_is_made_ready_for_each_fold(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    for name in ("extract", "train"):
+        monkeypatch.setattr(f"repro.study.fold.ready_to_{name}", lambda *_, n=name: made.append(n))
+    run(corpus, tmp_path / "r.jsonl", only="gap")
+    assert made == ["extract", "train", "train"]
+
+
 # EmoDB -------------------------------------------------------------------------------------------
 
 
