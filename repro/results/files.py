@@ -41,9 +41,10 @@ def locked(path: Path) -> Iterator[None]:
     """
     if is_no_file(path):
         raise ReproError(f"{path}: cannot write results (not a file); name another")
+    beside = path.with_name(f".{path.name}.lock")
+    lock = FileLock(beside, blocking=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
         lock.acquire()
     except Timeout as error:
         raise ReproError(
@@ -52,9 +53,12 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
-    with lock:
+    try:
         yield
-    lock.release()
+    finally:
+        with suppress(OSError):  # while it is still locked, so that nobody else has it
+            beside.unlink()
+        lock.release()
 
 
 def _sync_folder(folder: Path) -> None:
