@@ -278,7 +278,7 @@ def preset(name: str) -> Experiment:
     """Return the experiment called `paper`, `quick`, `coarse`, `demo` or `smoke`.
 
     `paper` is the paper's protocol, `quick` the same with 12 epochs, and `coarse`
-    the same with a Conv1 that steps over four rows and four frames: a sixteenth of the arithmetic,
+    the same with a Conv1 that steps over four rows and four frames: a sixteenth of the work,
     and another network. `demo` and `smoke` show and test the machinery: fewer folds and segments,
     and a Conv1 that takes larger steps. Their numbers say nothing about the paper.
 

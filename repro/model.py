@@ -54,7 +54,7 @@ class Stems(nn.Module):
     def padded(self, x: Float[Tensor, "n 1 bins frames"]) -> list[Float[Tensor, "n 1 _ _"]]:
         """Return what each convolution reads.
 
-        Most of a spectrogram lies closer to -1 than bfloat16 can tell apart; closer to 0 it can.
+        Most of a spectrogram lies closer to -1 than bfloat16 resolves; closer to 0 it does.
         That adds the same number to a map at all positions, as a bias would: the norm takes both
         off again, so the bias, in which small numbers would be rounded away, is left out. (Where
         quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)

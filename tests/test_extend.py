@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import repro
 from repro.paper import EMOTIONS
 
 PAGE = (Path(__file__).resolve().parent.parent / "book" / "extend.md").read_text(encoding="utf-8")
@@ -51,6 +53,23 @@ def test_a_corpus_of_ones_own_is_checked_and_trained_on(folder: Path) -> None:
     assert all(speaker in said for speaker in SPEAKERS)
     python(folder, *(word.replace("quick", "smoke") for word in run), *SMALL)
     assert (folder / "mine.jsonl").read_text(encoding="utf-8").count('"name": "mine"') == 3
+
+
+def test_in_the_package_a_corpus_is_a_module_and_a_line(folder: Path) -> None:
+    package = folder / "repro"
+    shutil.copytree(Path(repro.__file__).parent, package, ignore=shutil.ignore_patterns("*.pyc"))
+    module = CORPUS.replace("from repro.corpora import CORPORA\n", "").replace(
+        'CORPORA["mine"] =', "CORPUS ="
+    )
+    (package / "corpora" / "mine.py").write_text(module, encoding="utf-8")
+    names = package / "corpora" / "__init__.py"
+    text = names.read_text(encoding="utf-8")
+    last = '    "cremad",\n'
+    assert last in text
+    names.write_text(text.replace(last, f'{last}    "mine",\n'), encoding="utf-8")
+    assert "mine" in python(folder, "-m", "repro", "corpus", "list")
+    said = python(folder, "-m", "repro", "corpus", "check", "mine", "recordings")
+    assert all(speaker in said for speaker in SPEAKERS)
 
 
 @pytest.mark.slow

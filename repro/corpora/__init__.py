@@ -8,11 +8,12 @@ the study that tests the method of Fig. 2.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
-from repro.corpora import cremad, emodb, iemocap, nemo, planted, ravdess, synthetic
+from repro.corpora import planted
 from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, corpus_hash, expand, to_table
 from repro.errors import NoSuchReadingError, ReproError
@@ -29,18 +30,17 @@ __all__ = [
     "load_corpus",
 ]
 
-CORPORA = {
-    corpus.name: corpus
-    for corpus in (
-        synthetic.CORPUS,
-        iemocap.CORPUS,
-        emodb.CORPUS,
-        ravdess.CORPUS,
-        nemo.CORPUS,
-        cremad.CORPUS,
-        *planted.CORPORA,
-    )
-}
+# Modules of this package, each with a record called CORPUS.
+MODULES = (
+    "synthetic",
+    "iemocap",
+    "emodb",
+    "ravdess",
+    "nemo",
+    "cremad",
+)
+RECORDS = [import_module(f"{__name__}.{module}").CORPUS for module in MODULES]
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (*RECORDS, *planted.CORPORA)}
 # Utterances named as IEMOCAP's are, with its sessions, letters and excited ones.
 IEMOCAP_SHAPED = ("iemocap", "synthetic")
 BUILT_IN = tuple(name for name, corpus in CORPORA.items() if corpus.ensure)
