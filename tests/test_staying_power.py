@@ -15,9 +15,8 @@ import interrupted
 import pytest
 import tiny_corpus
 
-from repro import results
+from repro import files, results
 from repro.errors import ReproError
-from repro.results import files
 from repro.study.plan import Run
 from repro.study.run import run as train
 

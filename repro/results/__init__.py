@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro import paper
+from repro import files, paper
 from repro.errors import ReproError
-from repro.results import files, pictures
+from repro.results import pictures
 
 FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
 LINE_START = b'{"key"'

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repro import results
+from repro import files, results
 from repro.errors import ReproError
-from repro.results import files
 
 # What of a fold's provenance can change its scores: folds that differ in it are not compared.
 MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}

@@ -25,7 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from repro.results import files
+from repro import files
 from repro.trainer import State
 
 # Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run

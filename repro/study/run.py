@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from repro import results
+from repro import files, results
 from repro.corpora.check import remarks
 from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
-from repro.results import files
 from repro.study import checkpoint, fold
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import (

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import repro
-from repro import paper, spectrogram, trainer
+from repro import files, paper, spectrogram, trainer
 from repro.config import Experiment, Network, from_dict
 from repro.device import (
     Precision,
@@ -39,9 +39,7 @@ from repro.device import (
 )
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
-from repro.results import files
 from repro.study.checkpoint import Checkpoint, checksum, discard, path_of, same_form
-from repro.study.run import run
 from repro.trainer import State
 
 if TYPE_CHECKING:
@@ -170,6 +168,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     from repro import corpora
     from repro.results.provenance import lasting, made_by
     from repro.study.read import held
+    from repro.study.run import run
 
     path = Path(path)
     if os.path.isdir(path):

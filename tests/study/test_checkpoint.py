@@ -17,9 +17,8 @@ import tiny_corpus
 import torch
 from torch import Tensor, nn
 
-from repro import crossval, results, trainer
+from repro import crossval, files, results, trainer
 from repro.config import Experiment, Network, Protocol, Training
-from repro.results import files
 from repro.study import checkpoint
 from repro.study.checkpoint import Checkpoint
 from repro.study.ledger import Ledger

@@ -13,6 +13,7 @@ from repro import audio, config, spectrogram
 from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.errors import ReproError
+from repro.study.plan import Run
 from repro.tools import recogniser
 from repro.tools.recogniser import Recogniser
 
@@ -151,9 +152,9 @@ def test_a_file_of_other_weights_is_refused(trained: Recogniser, tmp_path: Path)
 def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     steps: list[tuple[str, int, int]] = []
-    how = {"corpus": "emodb", "root": corpus, "preset": "smoke", "device": "cpu"}
-    how |= {"precision": "fp32", "progress": lambda *step: steps.append(step)}
-    made = recogniser.train_and_save(path, **how)
+    how = {"device": "cpu", "precision": "fp32", "only": "attention"}
+    asked = Run("pooling", "emodb", corpus, **how)
+    made = recogniser.train_and_save(path, asked, lambda *step: steps.append(step))
     assert recogniser.load(path).card == made.card
     assert made.card["held-out speakers"]["folds"] == 2
     assert made.card["made by"]["precision"] == "fp32"
