@@ -42,9 +42,7 @@ class Ledger:
 
     def trained(self, heading: Record, variant: Variant) -> list[Record]:
         """Return the folds of which the network is that of a variant's fold, however scored."""
-        return [
-            r for r, _ in self._alike.get(training(heading, variant.experiment, variant.name), ())
-        ]
+        return [record for record, _ in self._trained_as(heading, variant)]
 
     def find(self, heading: Record, variant: Variant) -> Record | None:
         """Return a fold's line as a variant counts it; None if it has to be trained.
@@ -55,9 +53,7 @@ class Ledger:
         """
         names = {"study": heading["study"], "variant": variant.name, "preset": heading["preset"]}
         own, others = [], []
-        for record, experiment in self._alike.get(
-            training(heading, variant.experiment, variant.name), ()
-        ):
+        for record, experiment in self._trained_as(heading, variant):
             if all(record[name] == names[name] for name in ("study", "variant")):
                 own.append((record, experiment))
             elif "attention" in record or not variant.attends:
