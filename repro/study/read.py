@@ -30,11 +30,10 @@ def collect(asked: Run) -> Results:
             the corpus, the file holds the study on two states of it or with two settings.
     """
     with tempfile.TemporaryDirectory() as folder:
-        if asked.results is None:
-            asked = replace(asked, results=Path(folder) / "results.jsonl")
-        if asked.at_hand:
-            run(asked)
-        return held(asked)
+        kept = replace(asked, results=asked.results or Path(folder) / "results.jsonl")
+        if asked.results is None or asked.at_hand:
+            run(kept)
+        return held(kept)
 
 
 def held(asked: Run) -> Results:

@@ -593,7 +593,7 @@ def test_no_results_and_no_corpus_is_one_line(tmp_path: Path) -> None:
             collect(file, preset=preset)
         assert "\n" not in str(caught.value)
     with pytest.raises(ReproError, match="where is emodb"):
-        collect("pooling", corpus="emodb", root=None, preset="smoke")
+        read.collect(Run("pooling", "emodb"))
 
 
 @pytest.mark.parametrize(
