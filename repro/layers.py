@@ -2,9 +2,10 @@
 
 Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
 millions of positions of a batch one after another in float32: gradients are then off by several per
-cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64; so does
-the gradient of `first_convolution`. `mean_of_first_map` is the network of Section 3.2 up to its
-last layer, and stores no map at all. `conv_norm_relu` makes one layer of two in evaluation.
+cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64. So does
+`conv_norm_relu` for the weight of its convolution; in evaluation, it makes one layer of two. So
+does `first_layer`, which stores no map but the one that it gives. `mean_of_first_map` is the
+network of Section 3.2 up to its last layer, and stores no map at all.
 
 A GPU uses none of this.
 """
@@ -12,6 +13,7 @@ A GPU uses none of this.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,6 +29,7 @@ from repro.config import Shape
 PART = 2**20  # values of maps that are worked on at once, so few that they fit the cache
 ROWS = 50  # of a map, whose products are held at once
 
+_convolution_backward = torch.ops.aten.convolution_backward
 _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
 
 
@@ -35,8 +38,8 @@ def norm_relu(
 ) -> Float[Tensor, "n c i j"]:
     """Return the ReLU of batch-normalised maps, after 2×2 max-pooling if asked for.
 
-    In training on a processor, x is overwritten by its gradient: that saves as much memory. So it
-    may not be a leaf, nor be read again.
+    In training on a processor, the backward pass writes the gradient of x over x, which saves as
+    much memory. So x may not be a leaf, nor be read again.
     """
     if norm.training and x.device.type == "cpu":
         mean, var = _statistics(x)
@@ -50,13 +53,44 @@ def conv_norm_relu(
     x: Float[Tensor, "n c h w"], conv: nn.Conv2d, norm: nn.BatchNorm2d, pool: bool
 ) -> Float[Tensor, "n d i j"]:
     """Return `norm_relu` of a convolution: in evaluation on a processor, both are one."""
-    if norm.training or x.device.type != "cpu":
+    if x.device.type != "cpu":
         return norm_relu(conv(x), norm, pool)
+    if norm.training:
+        maps = _Convolution.apply(x, conv.weight, conv.bias, conv.padding)
+        return norm_relu(maps, norm, pool)
     assert conv.bias is not None
     scale, shift = _in_evaluation(norm)
     shift = shift + conv.bias * scale
     x = F.conv2d(x, conv.weight * scale[:, None, None, None], shift, padding=conv.padding)
     return _pool_relu(x, pool)
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution whose weight and bias have their gradients added up in float64.
+
+    A few segments at a time are left to torch, which adds up in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: Shape) -> Tensor:
+        y = F.conv2d(x, weight, bias, padding=padding)
+        ctx.save_for_backward(x.to(y.dtype), weight.to(y.dtype))
+        ctx.padding = padding
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        settings = weight, [len(weight)], (1, 1), ctx.padding, (1, 1), False, (0, 0), 1
+        d_x, _, _ = _convolution_backward(gradient, x, *settings, (True, False, False))
+        d_weight = torch.zeros(weight.shape, dtype=torch.float64)
+        d_bias = torch.zeros(len(weight), dtype=torch.float64)
+        for g_n, x_n in _parts(gradient, x):
+            _, of_weight, of_bias = _convolution_backward(g_n, x_n, *settings, (False, True, True))
+            d_weight += of_weight
+            d_bias += of_bias
+        wide = _wide(x)
+        return d_x, d_weight.to(wide), d_bias.to(wide), None
 
 
 def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
@@ -94,38 +128,111 @@ def track(
 # Conv1 -------------------------------------------------------------------------------------------
 
 
-def first_convolution(
-    x: Float[Tensor, "n 1 rows columns"], weight: Float[Tensor, "c 1 kh kw"], stride: Shape
-) -> Float[Tensor, "n c h w"]:
-    """Return the maps of a convolution without bias over inputs that need no gradient."""
-    assert not x.requires_grad
-    if x.device.type != "cpu":
-        return F.conv2d(x, weight, stride=stride)
-    maps: Tensor = _FirstConvolution.apply(x, weight, stride)
-    return maps
+def first_layer(
+    reads: list[Float[Tensor, "n 1 _ _"]],
+    weights: list[Float[Tensor, "c 1 _ _"]],
+    norm: nn.BatchNorm2d,
+    stride: Shape,
+) -> Float[Tensor, "n d h w"]:
+    """Return the ReLU of the batch-normalised maps of convolutions side by side.
+
+    The convolutions have no bias, maps of the same size, and inputs that need no gradient.
+    """
+    assert not any(x.requires_grad for x in reads)
+    if norm.training and reads[0].device.type == "cpu":
+        y: Tensor = _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
+        return y
+    return F.relu(norm(_maps(reads, weights, stride)), inplace=True)
 
 
-class _FirstConvolution(torch.autograd.Function):
-    """A convolution whose gradient is added up a few segments at a time, and these in float64.
+class _FirstLayer(torch.autograd.Function):
+    """`first_layer` by the statistics of the batch, a few segments at a time.
 
-    It is a small difference of large sums: the norm that follows makes the gradients of a map add
-    up to 0, and most of a spectrogram is nearly the same number. Over a batch in float32 it is off
-    by two thousandths.
+    The maps z before the norm are not kept. The gradient of z is `_terms` of what ReLU lets through
+    of the gradient, of z and of 1; that of the weights is their products with the input, and linear
+    in them. It is a small difference of large sums, as the norm makes the gradients of a map add up
+    to 0 and most of a spectrogram is nearly the same number: hence float64.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Shape) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stride = stride
-        return F.conv2d(x, weight, stride=stride)
+    def forward(
+        ctx: Any,
+        norm: nn.BatchNorm2d,
+        gamma: Tensor,
+        beta: Tensor,
+        stride: Shape,
+        reads: list[Tensor],
+        *weights: Tensor,
+    ) -> Tensor:
+        kh, kw = weights[0].shape[2:]
+        n, (h, w) = len(reads[0]), map_size(reads[0][0, 0], (kh, kw), stride)
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else gamma.dtype
+        y = torch.empty(n, h, w, len(gamma), dtype=dtype).permute(0, 3, 1, 2)  # channels last
+        for y_n, *reads_n in (parts := _parts(y, *reads)):
+            y_n.copy_(_maps(reads_n, weights, stride))
+        mean, var = _statistics(y)
+        track(norm, mean, var, n * h * w)
+        rstd = (var + norm.eps).rsqrt()
+        scale = gamma.double() * rstd
+        shift = beta.double() - mean * scale
+        one = torch.ones(()).expand_as(y[:, : len(weights)])
+        of_z = _by_weight(parts, [w.shape for w in weights], stride)
+        of_one = _by_weight(_parts(one, *reads), [w[:1].shape for w in weights], stride)
+        ctx.weights = [w.detach().to(dtype).double() for w in weights]
+        for y_n, *_ in parts:
+            _store(_affine(y_n, scale, shift, y_n).relu_(), y_n)
+        ctx.save_for_backward(y, *reads)
+        ctx.channels, ctx.stride = (mean, rstd, scale), stride
+        ctx.products = of_z, of_one
+        return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        total = torch.zeros_like(weight, dtype=torch.float64)
-        for g_n, x_n in _parts(gradient, x):
-            total += conv2d_weight(x_n, weight.shape, g_n.to(x.dtype), stride=ctx.stride)
-        return None, total.to(weight.dtype), None
+        y, *reads = ctx.saved_tensors
+        d_beta = torch.zeros(y.shape[1], dtype=torch.float64)
+
+        def passed() -> Iterator[tuple[Tensor, ...]]:
+            for y_n, g_n, *reads_n in _parts(y, gradient, *reads):
+                g_n = _relu_backward(g_n, y_n)
+                d_beta.add_(_positions(g_n).sum(0))
+                yield g_n, *reads_n
+
+        of_g = _by_weight(passed(), [w.shape for w in ctx.weights], ctx.stride)
+        d_gamma, terms = _terms(
+            d_beta, _by_map(ctx.weights, of_g), y.numel() // y.shape[1], *ctx.channels
+        )
+        channels = [len(w) for w in ctx.weights]
+        by_stem = zip(*(term[:, None, None, None].split(channels) for term in terms), strict=True)
+        wide, products = _wide(y), zip(of_g, *ctx.products, strict=True)
+        found = [
+            sum(a * b for a, b in zip(*pair, strict=True)).to(wide)
+            for pair in zip(by_stem, products, strict=True)
+        ]
+        return None, d_gamma.to(wide), d_beta.to(wide), None, None, *found
+
+
+def _maps(
+    reads: Sequence[Tensor], weights: Sequence[Tensor], stride: Shape
+) -> Float[Tensor, "n c h w"]:
+    pairs = zip(reads, weights, strict=True)
+    return torch.cat([F.conv2d(x, w, stride=stride) for x, w in pairs], 1)
+
+
+def _by_map(weights: list[Tensor], products: list[Tensor]) -> Float[Tensor, " d"]:
+    """Return the sums of a map times z, given those of the map times what was read."""
+    return torch.cat([(w * of).sum((1, 2, 3)) for w, of in zip(weights, products, strict=True)])
+
+
+def _by_weight(
+    parts: Iterable[tuple[Tensor, ...]], shapes: list[torch.Size], stride: Shape
+) -> list[Float[Tensor, "c 1 kh kw"]]:
+    """Return what the gradients of weights would be, given those of maps, and what was read."""
+    totals = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    for maps, *reads in parts:
+        of_stems = maps.split([len(total) for total in totals], 1)
+        for total, x, of_stem in zip(totals, reads, of_stems, strict=True):
+            total += conv2d_weight(x, total.shape, of_stem.to(x.dtype), stride=stride)
+    return totals
 
 
 # Batch normalisation, max-pooling and ReLU -------------------------------------------------------
@@ -193,10 +300,9 @@ class _NormReLU(torch.autograd.Function):
             g_n = _positions(_relu_backward(g_n, y_n))
             sums += torch.stack([g_n.sum(0), (g_n * _positions(x_n)).sum(0)])
         d_beta, by_x = sums
-        d_gamma = ((by_x * sign if ctx.pool else by_x) - mean * d_beta) * rstd
+        by_x = by_x * sign if ctx.pool else by_x
         count = x.numel() // x.shape[1]
-        slope = -scale * rstd * d_gamma / count
-        shift = -scale * d_beta / count - slope * mean
+        d_gamma, (_, slope, shift) = _terms(d_beta, by_x, count, mean, rstd, scale)
         for n, (x_n, y_n, g_n) in enumerate(parts):
             g_n = _relu_backward(g_n, y_n).to(_wide(x))
             if ctx.pool:
@@ -206,6 +312,15 @@ class _NormReLU(torch.autograd.Function):
             _store(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)), x_n)
         wide = _wide(x)
         return x, d_gamma.to(wide), d_beta.to(wide), None, None, None, None
+
+
+def _terms(
+    d_beta: Tensor, by_x: Tensor, count: int, mean: Tensor, rstd: Tensor, scale: Tensor
+) -> tuple[Float[Tensor, " c"], tuple[Tensor, ...]]:
+    """Return the gradient of γ, and what g, x and 1 are multiplied by in that of x."""
+    d_gamma = (by_x - mean * d_beta) * rstd
+    slope = -scale * rstd * d_gamma / count
+    return d_gamma, (scale, slope, -scale * d_beta / count - slope * mean)
 
 
 def _parts(x: Tensor, *others: Tensor) -> list[tuple[Tensor, ...]]:
@@ -270,7 +385,7 @@ def patches(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Flo
     one row of the map in one piece; those of the next begin further down, and no patch is copied.
     """
     (kh, kw), (rows, columns) = size, stride
-    h, w = _map_size(x, size, stride)
+    h, w = map_size(x, size, stride)
     shifted = torch.stack([x[:, j : j + (w - 1) * columns + 1 : columns] for j in range(kw)], 1)
     return shifted.as_strided((h, kh * kw, w), (rows * kw * w, w, 1))
 
@@ -286,7 +401,7 @@ def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) ->
         for rows in of_segment.split(ROWS):
             mean += rows.sum((0, 2))
             second += torch.bmm(rows, rows.mT).sum(0)
-        positions = math.prod(_map_size(segment, size, stride))
+        positions = math.prod(map_size(segment, size, stride))
         found.mean[n], found.second[n] = mean / positions, second / positions
     return found
 
@@ -333,7 +448,7 @@ def mean_of_first_map(
         w = filters.detach().double()
         mu = w @ mean
         var = (((w @ second) * w).sum(1) - mu**2).clamp_min(0)
-        track(norm, mu, var, len(x) * math.prod(_map_size(x[0], upright, stride)))
+        track(norm, mu, var, len(x) * math.prod(map_size(x[0], upright, stride)))
         rstd = (var + norm.eps).rsqrt()
         found: Tensor = _MeanOfFirstMap.apply(
             filters, norm.weight, norm.bias, x, mean, second, rstd, upright, stride
@@ -364,7 +479,7 @@ class _MeanOfFirstMap(torch.autograd.Function):
         threshold = (w @ mean) * scale - beta.double()
         share = torch.empty(len(x), len(w), dtype=torch.float64)
         passed = torch.empty(len(x), *w.shape, dtype=torch.float64)
-        positions = math.prod(_map_size(x[0], size, stride))
+        positions = math.prod(map_size(x[0], size, stride))
         for n, segment in enumerate(x):
             of_segment = patches(segment, size, stride)  # [h, k, w]
             z = _products(scaled, of_segment)
@@ -408,7 +523,8 @@ def _products(
     return torch.matmul(filters.expand(len(of_segment), *filters.shape), of_segment)
 
 
-def _map_size(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Shape:
+def map_size(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Shape:
+    """Return height and width of the map of a convolution without padding."""
     h, w = ((x.shape[d] - size[d]) // stride[d] + 1 for d in (0, 1))
     return h, w
 

@@ -25,10 +25,10 @@ from repro.errors import ReproError
 from repro.layers import (
     Moments,
     conv_norm_relu,
-    first_convolution,
+    first_layer,
+    map_size,
     mean_of_first_map,
     moments,
-    norm_relu,
 )
 
 CLASSES = len(paper.EMOTIONS)
@@ -48,6 +48,7 @@ class Stems(nn.Module):
         for conv in self.convs:
             conv.bias.requires_grad_(False)  # see `padded`
         self.pads = [_pads(network, shape) for shape in network.stems]
+        self.settings = network
         self.around = -1.0 if network.padding == "silence" else 0.0
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
@@ -59,17 +60,17 @@ class Stems(nn.Module):
         off again, so the bias, in which small numbers would be rounded away, is left out. (Where
         quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
         """
-        return [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
+        reads = [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
+        shapes, stride = self.settings.stems, self.settings.stride
+        sizes = [map_size(r[0, 0], s, stride) for r, s in zip(reads, shapes, strict=True)]
+        # The sizes of the maps differ only without padding.
+        steps = [min(size) - 1 for size in zip(*sizes, strict=True)]
+        down, right = (step * by for step, by in zip(steps, stride, strict=True))
+        return [r[:, :, : down + s[0], : right + s[1]] for r, s in zip(reads, shapes, strict=True)]
 
     def forward(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
-        maps = [
-            first_convolution(read, conv.weight, conv.stride)  # type: ignore[arg-type]
-            for read, conv in zip(self.padded(x), self.convs, strict=True)
-        ]
-        h, w = (min(m.shape[d] for m in maps) for d in (2, 3))  # differ only without padding
-        maps = [m[:, :, :h, :w] for m in maps]
-        x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, `cat` makes a copy
-        return norm_relu(x, self.norm)
+        weights = [conv.weight for conv in self.convs]
+        return first_layer(self.padded(x), weights, self.norm, self.settings.stride)  # type: ignore[arg-type]
 
 
 class Trunk(nn.Module):

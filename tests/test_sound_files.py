@@ -31,7 +31,6 @@ SOUND = np.minimum(1, 2 * TIME) * (
 )
 LOSS = {"GSM610": 2e-2, "OPUS": 2e-2}  # power of the error as a share of the signal's
 LONGEST_BLOCK = 1_100  # samples that a codec keeps together; it fills up the last
-WITHOUT_HEADER = ("RAW", "SD2")  # which has it in another file
 # Formats whose headers do not say how long the sound is: of them half is as good as whole.
 WITHOUT_LENGTH = ("IRCAM", "PAF", "PVF", "XI")
 
@@ -57,7 +56,8 @@ def written(form: str, subtype: str) -> bytes | None:
 
 def samples() -> list[Sample]:
     found = []
-    for form in soundfile.available_formats():
+    # SD2 has its header in another file, which libsndfile would leave here under the name of "._".
+    for form in [each for each in soundfile.available_formats() if each != "SD2"]:
         for subtype in soundfile.available_subtypes(form):
             whole = written(form, subtype)
             if whole is None:
@@ -136,7 +136,7 @@ def test_every_codec_is_read_or_refused(tmp_path: Path, capsys: pytest.CaptureFi
 
 def sound_is_gone(sample: Sample) -> bool:
     """Whether a file may be refused: nothing can be got out of it, or not without a guess."""
-    return sample.damage in ("half", "start", "size 0x0") or sample.form in WITHOUT_HEADER
+    return sample.damage in ("half", "start", "size 0x0") or sample.form == "RAW"
 
 
 def sound_is_there(sample: Sample) -> bool:
