@@ -207,7 +207,6 @@ def test_where_studies_were_run_in_different_ways_each_verdict_says_how(tmp_path
     path = tmp_path / "coarse.jsonl"
     write_folds(path, *POOLINGS)
     write_folds(path, SHAPE, folds=SPEAKERS[1:])
-    path.write_text(lines + path.read_text(encoding="utf-8"), encoding="utf-8")
     head, rule, *rows = edition.readme_verdicts(published(path)).split("\n\n")[1].splitlines()
     assert head == "| claim of the paper | on EmoDB | effect [95% interval] | run |"
     assert rule == "| --- | --- | --- | --- |"
