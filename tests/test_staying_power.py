@@ -66,7 +66,7 @@ def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 def _written(path: Path) -> set[tuple[str, int]]:
     """The files of a run with their times, which tell when one has been written."""
     found = set()
-    for file in [path, *Path(f"{path}.partial").glob("*")]:
+    for file in [path, *Path(f"{path}.partial").glob("*.safetensors")]:
         with suppress(FileNotFoundError):
             found.add((file.name, file.stat().st_mtime_ns))
     return found

@@ -22,6 +22,7 @@ from repro.device import Precision
 from repro.errors import ReproError
 from repro.model import build_network
 from repro.report.pages import speed
+from repro.study.grids import Variant
 from repro.tools import bench
 from repro.tools.bench import Where
 
@@ -211,7 +212,8 @@ def test_everything_is_measured_under_its_name(
     here = SimpleNamespace(**vars(config) | {"Network": lambda: small})
     monkeypatch.setattr(bench, "config", here)
     shape_alone = replace(ALONE, stride=(8, 8))
-    alone = {shape: config.Experiment(network=shape_alone) for shape in bench.SWEEP}
+    experiment = config.Experiment(network=shape_alone)
+    alone = {shape: Variant(shape, experiment) for shape in bench.SWEEP}
     monkeypatch.setattr(bench.grids, "variants", lambda *_: alone)
     monkeypatch.setattr(bench, "memory", lambda _: [])
     found = bench.run("cpu", "bf16")
