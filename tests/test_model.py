@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import PRESETS, READINGS, Experiment, Network
 from repro.errors import ReproError
+from repro.layers import conv_norm_relu
 from repro.model import (
     AttentionPooling,
     BilinearPooling,
@@ -215,11 +217,17 @@ def test_in_bfloat16_quiet_parts_are_told_apart() -> None:
     assert (found - expected).abs().max() < 0.02 * expected.max()
 
 
-def test_max_pooling_follows_the_convolution_that_it_is_named_after() -> None:
-    network = build_network(replace(SMALL, pools=(5,)))
+def test_max_pooling_follows_the_convolution_that_it_is_named_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sizes = []
-    for conv in network.trunk.convs:
-        conv.register_forward_hook(lambda m, i, o: sizes.append(tuple(o.shape[2:])))
+
+    def spy(x: Tensor, *layer: Any) -> Tensor:
+        sizes.append(tuple(x.shape[2:]))
+        return conv_norm_relu(x, *layer)
+
+    monkeypatch.setattr("repro.model.conv_norm_relu", spy)
+    network = build_network(replace(SMALL, pools=(5,)))
     assert network.features(torch.randn(1, 1, 8, 8)).shape == (1, 4, 4, 4)
     assert sizes == [(8, 8)] * 4
 
