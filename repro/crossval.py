@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from repro import audio, paper, spectrogram, trainer
+from repro import audio, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Score, Training
 from repro.device import Precision, enough_memory
 from repro.errors import NoSuchReadingError, ReproError
@@ -332,7 +332,7 @@ def _predictions(
 ) -> pd.DataFrame:
     """Set the scores beside the utterances that they are of."""
     test = table.iloc[fold.test].reset_index(drop=True)
-    columns = [*paper.EMOTIONS, *(f"{emotion} logit" for emotion in paper.EMOTIONS)]
+    columns = [*paper.EMOTIONS, *results.LOGITS]
     # In float64 rounding them shortens them as text.
     found = pd.DataFrame(scores.double().numpy(), columns=columns)
     return test[["utterance", "emotion"]].join(found).assign(samples=test["samples"])

@@ -43,7 +43,7 @@ class Run:
         seeds: how many seeds, counted from 0.
         overrides: `FIELD=VALUE` texts that change the preset.
         only: this variant and no other.
-        ray: spread the folds over this cluster, see `cluster.run`; by default they run here.
+        ray: spread the folds over this cluster, see `cluster.train`; by default they run here.
         gpus_per_fold: on a cluster, the share of a GPU that a fold gets; by default a quarter.
     """
 
@@ -149,26 +149,29 @@ class Plan(NamedTuple):
             grid: the variants; by default all.
             seeds: how many seeds, counted from 0; by default those of the run.
         """
-        return [
-            Task(
-                {
-                    "key": variant.experiment.trained.key,
-                    "study": self.run.study,
-                    "variant": variant.name,
-                    "preset": self.run.setting,
-                    "experiment": asdict(variant.experiment.trained),
-                    "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
-                    "fold": fold.held_out,
-                    "seed": seed,
-                },
-                variant,
-                fold,
-            )
-            for seed in range(self.run.seeds if seeds is None else seeds)
-            for variant in (self.grid.values() if grid is None else grid)
-            for table in [self.tables[source_of(variant)]]
-            for fold in crossval.make_folds(table, variant.experiment.trained)
+        of_variants = [
+            self._folds(variant) for variant in (self.grid.values() if grid is None else grid)
         ]
+        return [
+            task._replace(heading=task.heading | {"seed": seed})
+            for seed in range(self.run.seeds if seeds is None else seeds)
+            for tasks in of_variants
+            for task in tasks
+        ]
+
+    def _folds(self, variant: Variant) -> list[Task]:
+        """Return the folds of a variant, without a seed."""
+        table, trained = self.tables[source_of(variant)], variant.experiment.trained
+        heading = {
+            "key": trained.key,
+            "study": self.run.study,
+            "variant": variant.name,
+            "preset": self.run.setting,
+            "experiment": asdict(trained),
+            "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
+        }
+        folds = crossval.make_folds(table, trained)
+        return [Task(heading | {"fold": fold.held_out}, variant, fold) for fold in folds]
 
     def second_stage(self, held: Ledger) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
