@@ -25,7 +25,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Audio
 
 from repro import audio, corpora, paper, spectrogram
@@ -46,7 +46,7 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # later who is held out. The last two columns count the segments that training and test cut from
 # each speaker's utterances.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and segments for training and test."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and segments for training and test."}}
 common.table(speech.corpus_counts(table))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "Utterances of the corpus that the other pages are about, by speaker and emotion, as the results hold them."}}
@@ -67,14 +67,14 @@ seconds = len(waveform) / paper.SAMPLE_RATE
 print(f"{chosen['utterance']}: {chosen['emotion']}, {seconds:.2f} s")
 Audio(waveform.numpy(), rate=paper.SAMPLE_RATE)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform, and where training and test segments lie on it. What is left over at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform, and where training and test segments lie on it. What is left over at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
 plots.segments(waveform, speech.segment_starts(len(waveform)))
 # %% [markdown]
 # An utterance shorter than 2 s does not fill a segment, and the paper does not say what becomes of
 # it. Here it is filled with silence at its end, so that every utterance counts in training and in
 # test. Leaving the short ones out makes a different test.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
 plots.lengths(table)
 # %% [markdown]
 # ## From sound to matrix
@@ -96,7 +96,7 @@ segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
 print(f"entries at 0 or above: {100 * (segment >= 0).float().mean():.1f}%")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of the paper's Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling, and after the µ-law of the paper's Eq. 1, with the distribution of values beside each."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(speech.normalisation_steps(waveform, front_end))
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a
@@ -111,7 +111,7 @@ plots.normalisation(speech.normalisation_steps(waveform, front_end))
 # around each segment. Read so, the paper has it too, unless it padded with −1
 # (`network.padding=silence`).
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve(speech.mu_law_values())
 # %% [markdown]
 # ## One input for each emotion
@@ -119,7 +119,7 @@ plots.mu_law_curve(speech.mu_law_values())
 # The first utterance of each emotion, spoken by the same speaker where there is one who has all
 # four.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of an utterance of each emotion."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of an utterance of each emotion."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
 variety = table.groupby("speaker")["emotion"].nunique()
 examples = table[table["speaker"] == variety.idxmax()].drop_duplicates("emotion")
 inputs = {
@@ -134,7 +134,7 @@ plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotio
 #
 # Each row is a setting of `repro run ... --set FIELD=VALUE`; {doc}`10_left_open` lists the values.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
 common.table(left_open.readings("front_end"))
 
 # %% [markdown]
@@ -144,5 +144,5 @@ common.table(left_open.readings("front_end"))
 # whose quietest is always −1. Loudness itself is gone. Read to the letter, the normalisation keeps
 # the strongest harmonics and flattens almost everything else towards −1.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus if at_hand else "synthetic", preset)

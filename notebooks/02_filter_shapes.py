@@ -26,7 +26,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.evidence import metrics
 from repro.report import plots
 from repro.report.pages import common, filter_shapes, left_open
@@ -50,7 +50,7 @@ common.notice(corpus, preset, of="filter-shapes")
 # sweep finds of long filters may in part be that. `network.padding` has other values to tell; no
 # sweep has been run with them.
 
-# %% mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
 grid = grids.variants("filter-shapes", preset)
 shapes = common.parameters(grid).rename(columns={"variant": "height × width"})
 common.table(shapes)
@@ -68,7 +68,7 @@ data = collect(Run("filter-shapes", corpus, root, preset, results, device, preci
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% mystnb={"figure": {"name": "tab-shapes-scores", "caption": "WA and UA (%) of each shape, with 95% intervals."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "WA and UA (%) of each shape, with 95% intervals."}}
 summary = metrics.summary(data.predictions)
 common.table(common.with_intervals(summary, ["WA", "UA"]))
 
@@ -81,9 +81,9 @@ common.table(common.with_intervals(summary, ["WA", "UA"]))
 # happy and sad, while the text discusses angry and says that happy was left out. All four are drawn
 # here.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history)
 
 # %% tags=["remove-input"]
@@ -98,7 +98,7 @@ filter_shapes.unlearnt(data.predictions)
 # on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no network
 # of the sweep recognises a single utterance of some emotion other than happy, nothing is judged.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)
 
 # %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "How each claim is tested", "code_prompt_hide": "How each claim is tested"}
@@ -107,14 +107,14 @@ common.tests(data.predictions)
 # %% [markdown]
 # ## What the paper leaves open here
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
 common.table(left_open.readings("training", "protocol"))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 filter_shapes.answer(data.predictions)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

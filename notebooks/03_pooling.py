@@ -25,7 +25,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from contextlib import suppress
 
 import torch
@@ -54,7 +54,7 @@ common.notice(corpus, preset)
 # each convolution. The channels of three layers and the places of max-pooling are not in the text,
 # see {doc}`10_left_open`.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
 plots.filters(paper.STEM_SHAPES)
 # %%
 network = build_network(get_preset("paper").network).eval()
@@ -64,7 +64,7 @@ print("after the stems:  ", tuple(network.stems(segment).shape))
 print("last map X:       ", tuple(network.features(segment).shape))
 print("scores:           ", tuple(network(segment).shape))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-parameters", "caption": "Parameters of the whole network with each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-parameters", "caption": "Parameters of the whole network with each pooling."}}
 common.table(common.parameters(grids.variants("pooling", "paper")))
 
 # %% [markdown]
@@ -135,9 +135,9 @@ data = collect(Run("pooling", corpus, root, preset, results, device, precision, 
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
 plots.histories(data.history)
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.fitted(data, corpus)
 
 # %% [markdown]
@@ -149,10 +149,10 @@ common.fitted(data, corpus)
 # release of IEMOCAP alone ({doc}`10_left_open` says why the paper may have used others) and are too
 # narrow, since they take utterances as independent.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of earlier systems, of the paper's and of ours: Table 1 of the paper, continued."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of earlier systems, of the paper's and of ours: Table 1 of the paper, continued."}}
 common.table(poolings.table_1(data.predictions))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 summary = poolings.here_and_in_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
@@ -164,10 +164,10 @@ plots.poolings(summary, wording.run(data.predictions))
 # the first seed. It is the usual test, and it promises too much: it takes utterances as
 # independent, and its p-values are not corrected for there being three.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings in pairs: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings in pairs: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
 common.table(poolings.paired(data.predictions))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap"))
 
 # %% [markdown]
@@ -176,7 +176,7 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 # What the results file holds of this comparison under other presets, each with its own training. A
 # pair is compared on the speakers that both networks were tested on.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
 others = poolings.other_presets(corpus, preset, results)
 nothing = Markdown("It holds none. `repro run pooling --preset NAME --results FILE` adds one.")
 common.table(poolings.by_preset(others), 2) if others else nothing
@@ -202,7 +202,7 @@ plain = None
 with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
     plain = collect(Run("baselines", corpus, root, preset, results, device, precision))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")
 
 # %% tags=["remove-input"]
@@ -211,10 +211,10 @@ poolings.listeners(corpus)
 # %% [markdown]
 # ## By emotion
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-emotions", "caption": "WA, UA and the accuracy of each emotion (%) for each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-emotions", "caption": "WA, UA and the accuracy of each emotion (%) for each pooling."}}
 common.table(summary[["variant", *metrics.SCORES, "folds", "utterances", "seeds"]])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices: of each true emotion (row), the per cent recognised as each emotion (column)."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices: of each true emotion (row), the per cent recognised as each emotion (column)."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
 by_variant = data.predictions.groupby("variant", sort=False)
 plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # %% [markdown]
@@ -225,7 +225,7 @@ plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # p-values here are not McNemar's but those of an exact test that exchanges two poolings speaker by
 # speaker; they enter no verdict.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
 common.verdicts(data.predictions)
 
 # %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "How each claim is tested", "code_prompt_hide": "How each claim is tested"}
@@ -234,14 +234,14 @@ common.tests(data.predictions)
 # %% [markdown]
 # ## What the paper leaves open here
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings-network", "caption": "Sentences on the network that can be read in more than one way."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-network", "caption": "Sentences on the network that can be read in more than one way."}}
 common.table(left_open.readings("network"))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 poolings.answer(data.predictions)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

@@ -26,7 +26,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.report import plots
 from repro.report.pages import attention, common
 from repro.study.plan import Run
@@ -44,10 +44,10 @@ common.notice(corpus, preset)
 # {eq}`eq-attention`, with the softmax of $X b$ in place of $X b$. Both maps are shown and measured
 # on speakers that the network has never heard, at the test of the fold that held them out.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 attention.map_size(preset)
 
-# %% tags=["hide-input", "remove-output"]
+# %% tags=["remove-output"]
 data = attention.with_maps(
     collect(
         Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")
@@ -65,7 +65,7 @@ common.so_far(data, corpus, root, only="attention")
 # brings out what is faint; the bottom-up map; the top-down map of the emotion. In the maps a brighter
 # colour means more, and white is the input, laid over them.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)
 # %% [markdown]
 # ## Utterances that were mistaken
@@ -73,7 +73,7 @@ plots.attention_examples(data.examples, right=True)
 # The same for the first of each emotion that was taken for another; the top-down map is that of the
 # emotion it was taken for.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=False)
 # %% [markdown]
 # ## Energy or pitch?
@@ -97,26 +97,26 @@ plots.attention_examples(data.examples, right=False)
 # within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the
 # bottom-up map as a share of the largest possible: 1 is uniform, as average pooling is.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
 averages = attention.averages(data.attention)
 plots.agreement(averages)
 # %% [markdown]
 # The bottom-up map:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch."}}
 common.table(attention.shown(averages, "bottom_up"))
 
 # %% [markdown]
 # The top-down map:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
 common.table(attention.shown(averages, "top_down"))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 attention.answer(averages)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

@@ -25,7 +25,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown
 
 from repro.evidence import effects
@@ -40,7 +40,7 @@ common.notice(corpus, preset)
 # %% [markdown]
 # ## All readings
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, the reading taken here and the others."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, the reading taken here and the others."}}
 common.table(left_open.readings())
 
 # %% [markdown]
@@ -69,10 +69,10 @@ common.left_out(corpus, "readings", preset)
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals."}}
 common.table(variations.change_effects(found))
 
 # %% [markdown]
@@ -90,7 +90,7 @@ common.table(variations.change_effects(found))
 # are those of the attention network, and the other poolings have to take what suits it. All this is
 # exploratory: no claim is judged by it.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)
 
 # %% tags=["remove-input"]
@@ -100,17 +100,17 @@ Markdown(variations.luck(data))
 # The paper's Table 1 with the defaults and, once every reading has been run, with the chosen ones
 # together, on the same folds:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults and, where they have been run, with the readings of the lowest training loss."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults and, where they have been run, with the readings of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "The poolings in pairs, with the defaults and with the readings of the lowest training loss: points of difference with 95% intervals over speakers."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "The poolings in pairs, with the defaults and with the readings of the lowest training loss: points of difference with 95% intervals over speakers."}}
 common.table(variations.pairs_again(data.predictions))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 variations.readings_answer(found, data.predictions)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

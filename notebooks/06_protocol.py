@@ -26,7 +26,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.evidence import effects
 from repro.report import plots
 from repro.report.pages import common, variations
@@ -74,17 +74,17 @@ common.so_far(data, corpus, root)
 # after Holm's correction over all effects on this page. Choosing the best epoch cannot lower WA: what
 # it adds is a bias whatever its p-value, and only its size is in question.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals."}}
 common.table(variations.traps(found))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 variations.protocol_answer(found, data.predictions)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

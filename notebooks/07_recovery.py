@@ -28,7 +28,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import numpy as np
 import torch
 
@@ -73,9 +73,9 @@ def network_input(signal: np.ndarray) -> torch.Tensor:
     return segments(torch.from_numpy(signal).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)[0, 0]
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it: all events are the same, and only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it: all events are the same, and only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
 scale = planted.BY_TEXT["200 Hz"]
 signals = {
     name: planted.signal(scale, name, np.random.default_rng(0)) for name in planted.ARRANGEMENTS
@@ -99,10 +99,10 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # %% tags=["remove-output"]
 data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted. The cross is the recovered scale, where accuracy is halfway from chance (dotted) to its best, with a blue bar for its 95% interval; an arrow is an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted. The cross is the recovered scale, where accuracy is halfway from chance (dotted) to its best, with a blue bar for its 95% interval; an arrow is an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 found = recovery.recovered(data.predictions)
 plots.sweeps(recovery.sweeps(data.predictions), found)
 # %% [markdown]
@@ -114,14 +114,14 @@ plots.sweeps(recovery.sweeps(data.predictions), found)
 # brackets stand 95% intervals from a bootstrap over the held-out draws; with fewer than five there is
 # none. They do not cover what the coarse steps between sizes leave open.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
 common.table(page.recovered(found))
 
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.answer(found)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance("planted", preset, data.folds)

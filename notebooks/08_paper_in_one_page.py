@@ -20,7 +20,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.config import preset as get_preset
 from repro.report import plots
 from repro.report.pages import common, in_brief
@@ -48,7 +48,7 @@ experiment = get_preset("paper")
 # for either kind side by side. Four ordinary layers follow. {numref}`fig-network` is drawn from the
 # settings that this book trains with, and {numref}`tab-settings` lists the others.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. The more rows a map has, the higher its box, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. The more rows a map has, the higher its box, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
 plots.network(in_brief.layers(experiment.network))
 # %% [markdown]
 # ## The idea
@@ -68,7 +68,7 @@ plots.network(in_brief.layers(experiment.network))
 #
 # ## The training
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
 common.table(in_brief.settings(experiment))
 
 # %% [markdown]
@@ -77,10 +77,10 @@ common.table(in_brief.settings(experiment))
 # Two accuracies are reported. WA is the share of all utterances that are recognised, UA the mean over
 # the emotions.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA: earlier systems as the paper cites them, and its own."}}
 common.table(in_brief.published_accuracies(), decimals=2)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
 common.table(in_brief.claimed())
 
 # %% [markdown]
@@ -93,5 +93,5 @@ common.table(in_brief.claimed())
 # would have too many parameters (2.4), that filters chosen by emotion would do better (3.3), and
 # that attention pooling keeps what max-pooling would lose (abstract).
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance("none", "paper")

@@ -21,7 +21,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.evidence import simulation
 from repro.report import plots
 from repro.report.pages import common, poolings, power
@@ -57,10 +57,10 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # Beside it stands what comes of taking utterances as independent (Wilson's interval): the more
 # speakers differ, the more it overpromises.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-coverage", "caption": "Share of 95% intervals that hold the truth, from simulated experiments."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-coverage", "caption": "Share of 95% intervals that hold the truth, from simulated experiments."}}
 common.table(held)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 power.simulated()
 
 # %% [markdown]
@@ -73,9 +73,9 @@ power.simulated()
 # %% tags=["remove-input"]
 power.supposed(measured, corpus, preset)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
 plots.power(found, poolings.attention_gain(), "the paper's gain")
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 poolings.gain_needed(measured)
 
 # %% [markdown]
@@ -105,8 +105,8 @@ power.changed_later()
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 power.answer(held, found)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance(*((corpus, preset) if measured else ("none", "none")))

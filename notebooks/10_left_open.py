@@ -27,7 +27,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from repro.report.pages import common, left_open
 
 left_open.choices()
@@ -97,8 +97,8 @@ left_open.counted()
 #
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 left_open.answer()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 common.provenance("none", "none")

@@ -25,7 +25,7 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown
 
 from repro.report.build import find_project
@@ -60,7 +60,7 @@ machines = speed.benchmarks(published / "bench")
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
 # multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 speed.measured(machines)
 
 # %% [markdown]
@@ -106,7 +106,7 @@ speed.measured(machines)
 precisions = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "bf16")]
 speed.trained_with(*precisions)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-precisions", "caption": "WA and UA (%) on EmoDB after training in float32 and in bfloat16, and the difference between the two on the same seed."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-precisions", "caption": "WA and UA (%) on EmoDB after training in float32 and in bfloat16, and the difference between the two on the same seed."}}
 moved = speed.compared("precision", *precisions)
 Markdown("Not run yet.") if moved is None else common.table(moved)
 
@@ -121,7 +121,7 @@ speed.gain("precision", *precisions)
 # (`results/emodb/exact.jsonl`) on the same folds, from the same initial weights and in the same order
 # of segments. How far a score moves is how far rounding alone can move it.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "tab-statistics", "caption": "WA and UA (%) on EmoDB after training with torch's batch statistics and with exact ones, and the difference between the two on the same seed."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-statistics", "caption": "WA and UA (%) on EmoDB after training with torch's batch statistics and with exact ones, and the difference between the two on the same seed."}}
 again = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "exact")]
 moved = speed.compared("statistics", *again)
 Markdown("Not run yet.") if moved is None else common.table(moved)
@@ -132,5 +132,5 @@ speed.gain("statistics", *again)
 # %% [markdown]
 # ## Answer
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 speed.answer(machines)

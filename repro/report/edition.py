@@ -1,7 +1,7 @@
 """The published edition: the book made from the published results, and the README's part of it.
 
-Nothing is trained and no number is typed in: `make edition` writes the pages, one picture and the
-verdicts in the README.
+Nothing is trained and no number is typed in: `make edition` writes the pages, and one picture and
+one small table for the README.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ import matplotlib
 import pandas as pd
 from rich.console import Console
 
-from repro import paper, results
 from repro.errors import ReproError
-from repro.evidence import claims
 from repro.report import plots
 from repro.report.build import (
     begin_book,
@@ -34,8 +32,7 @@ from repro.report.build import (
     run_notebook,
     running,
 )
-from repro.report.pages import common, first, poolings, speed, wording
-from repro.results import Results
+from repro.report.pages import board
 from repro.results.audit import merge
 
 
@@ -44,13 +41,13 @@ class PageSource(NamedTuple):
 
     results: str  # the file, below the project; or a pattern for several
     preset: str
-    besides: tuple[str, ...] = ()  # further files; those of results are read as one with the first
+    besides: tuple[str, ...] = ()  # further files or patterns, read as one with the first
 
 
 EDITION_CORPUS = "emodb"
 SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse")
 OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl",))
-FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/emodb/readings.jsonl"))
+FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/nemo/*.jsonl"))
 BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
     "00_does_it_replicate": FIRST,
@@ -78,7 +75,7 @@ def build_edition(console: Console | None = None) -> Path:
 
     def make_page(notebook: Path) -> None:
         source = page_source(notebook)
-        results = joined(source, project, out / notebook.stem)
+        results = joined(notebook, out / notebook.stem)
         parameters = {
             "corpus": EDITION_CORPUS,
             "root": None,
@@ -102,7 +99,7 @@ def build_edition(console: Console | None = None) -> Path:
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
-    update_readme(project, FIRST, corpus=EDITION_CORPUS)
+    update_readme(project)
     return index
 
 
@@ -121,15 +118,16 @@ def files_of(notebook: Path) -> list[str]:
     return found
 
 
-def joined(source: PageSource, project: Path, folder: Path) -> Path:
-    """Return the results file of a source; of several that are there, one that holds them all."""
-    main, *others = (project / name for name in (source.results, *source.besides))
-    lines = main.is_file() and main.suffix == ".jsonl"
-    if not lines or not any(path.is_file() for path in others):
+def joined(notebook: Path, folder: Path) -> Path:
+    """Return the results file of a page; of several that are there, one that holds them all."""
+    source, project = page_source(notebook), notebook.parent.parent
+    main = project / source.results
+    files = [path for name in files_of(notebook) if (path := project / name).is_file()]
+    if main.suffix != ".jsonl" or len(files) < 2:
         return Path(os.path.relpath(main))
     target = folder / main.name
     target.unlink(missing_ok=True)
-    merge([path for path in (main, *others) if path.is_file()], target)
+    merge(files, target)
     return target
 
 
@@ -162,20 +160,14 @@ def _sha256(content: bytes) -> str:
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
 PICTURE = Path("book") / "_static" / "readme.svg"
-NOTHING = (
-    "Not known yet: no result on real speech has been published here. The picture shows what the "
-    "paper reports on IEMOCAP, and waits for ours."
-)
+NOTHING = "Not known yet: no result on real speech has been published here."
 
 
-def update_readme(project: Path, source: PageSource, *, corpus: str) -> None:
-    """Draw the picture and write the verdicts into the README of a project, if it has one.
+def update_readme(project: Path) -> None:
+    """Draw the verdict board and write the verdicts on poolings into a project's README, if any.
 
     Args:
-        project: its folder.
-        source: results on real speech, below the folder, and the preset that counts; the file need
-            not exist yet.
-        corpus: name of the corpus that counts.
+        project: its folder; the results that the first page is made from may be missing.
 
     Raises:
         ReproError: the README has lost its markers.
@@ -187,83 +179,35 @@ def update_readme(project: Path, source: PageSource, *, corpus: str) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    found = published(project, source, corpus)
-    readme_picture(found.predictions, project / PICTURE)
-    notes = []
-    if len(found.folds):
-        notes.append(common.fitted(found.where(study="pooling"), corpus))
-    for name in source.besides:
-        presets = poolings.other_presets(corpus, source.preset, str(project / name))
-        notes.append(first.gain_by_preset(presets))
-    for name in source.besides:
-        wanted = {"study": {"readings"}, "corpus": {corpus}, "preset": {source.preset}}
-        notes.append(first.at_its_best(_read(project / name, **wanted)))
-    notes.append(speed.gain("precision", *(project / name for name in BOTH_PRECISIONS)))
-    shown = readme_verdicts(found.predictions, [note.data for note in notes if note])
-    text = f"{before}{begin}\n{shown}\n{end}{after}"
-    readme.write_text(text, encoding="utf-8")
+    found = board.evidence(published(project))
+    if found:
+        readme_picture(found, project / PICTURE)
+    shown = readme_verdicts(found) if found else NOTHING
+    readme.write_text(f"{before}{begin}\n{shown}\n{end}{after}", encoding="utf-8")
 
 
-def published(project: Path, source: PageSource, corpus: str) -> Results:
-    """Return the results that the claims are judged by; empty tables if there are none."""
-    studies = {"pooling", "filter-shapes"}
-    wanted = {"study": studies, "corpus": {corpus}, "preset": {source.preset}}
-    return _read(project / source.results, **wanted)
+def published(project: Path) -> pd.DataFrame:
+    """Return the predictions that the claims are judged by; an empty table if there are none."""
+    files = files_of(project / "notebooks" / "00_does_it_replicate.ipynb")
+    return pd.concat(
+        [pd.DataFrame(), *(board.predictions({}, str(project / name)) for name in files)]
+    )
 
 
-def _read(file: Path, **wanted: set[str]) -> Results:
-    """Return what a results file holds; empty tables if it is not there."""
-    if file.is_file():
-        return results.read(file, **wanted)
-    return Results(*(pd.DataFrame() for _ in Results._fields))
-
-
-def readme_picture(predictions: pd.DataFrame, path: Path) -> None:
-    """Draw Table 1 here and in the paper as SVG, with the same bytes for the same data."""
-    ours = predictions[predictions["study"] == "pooling"] if len(predictions) else predictions
-    if len(ours):
-        rows, label = poolings.here_and_in_paper(ours), _run(ours)
-    else:
-        published = [(name, row.wa, row.ua) for name, row in paper.TABLE_1.items()]
-        rows = pd.DataFrame(published, columns=["variant", "paper WA", "paper UA"])
-        rows, label = poolings.with_paper_interval(rows), ""
+def readme_picture(found: Sequence[board.Evidence], path: Path) -> None:
+    """Draw the verdict board as SVG, with the same bytes for the same data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context():  # whatever style the caller has set
-        matplotlib.rcdefaults()
         plots.use_style()
-        plots.poolings(rows, label).savefig(path, metadata={"Date": None})
+        plots.board(board.rows(found)).savefig(path, metadata={"Date": None})
 
 
-def readme_verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str:
-    """Return the verdicts in brief, as Markdown.
-
-    Args:
-        predictions: that the claims are judged by.
-        notes: what a reader must know beside them, such as the gain under other presets.
-    """
-    if predictions.empty:
-        return NOTHING
-    judged = claims.judge(predictions)
-    tested = [v for v in judged if v.verdict != "not testable here"]
-    run = wording.run_column(predictions, tested)
-    corpus = wording.title(predictions["corpus"].iloc[0])
-    columns = {
-        "claim of the paper": [v.claim.text for v in tested],
-        f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in tested],
-        "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in tested],
-    } | run
-    rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = [first.answer(judged, predictions).data]
-    if tested:
-        text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    text += notes
-    if untested := first.untested(judged):
-        text.append(untested.data)
-    text += [common.about_preset(p, sweep=True) for p in dict.fromkeys(predictions["preset"])]
-    return "\n\n".join(filter(None, text))
-
-
-def _run(predictions: pd.DataFrame) -> str:
-    """Return in few words what was run."""
-    corpus = wording.title(predictions["corpus"].iloc[0])
-    return f"{corpus}, {wording.run_in_full(predictions)}"
+def readme_verdicts(found: Sequence[board.Evidence]) -> str:
+    """Return the answer, and the verdicts on the claims about poolings, as Markdown."""
+    rows = board.rows(found).query("section == '3.3'")
+    rows = rows.assign(cell=rows["verdict"] + " (`" + rows["preset"] + "`)")
+    cells = rows.groupby(["claim", "corpus"], sort=False)["cell"]
+    table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
+    table = table.loc[rows["claim"].drop_duplicates()]
+    lines = [["claim of the paper", *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
+    return f"**{board.answer(found)}**\n\n" + "\n".join(f"| {' | '.join(r)} |" for r in lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,13 @@ SMALL = 9.5  # points: the smallest letters, which are still read there
 COLOURS = dict(
     zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
 )
+# Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
+MARKS = {
+    "supported": ("✔", "#1a7f37"),
+    "contradicted": ("✘", "#b3261e"),
+    "undecided": ("?", "#7a5c00"),
+    "not testable here": ("–", "#57606a"),
+}
 MARKERS = dict(zip((*paper.EMOTIONS, "WA"), "osD^X", strict=True))
 
 
@@ -177,7 +185,7 @@ def normalisation(steps: dict[str, np.ndarray]) -> Figure:
 
 def mu_law_curve(curve: pd.DataFrame) -> Figure:
     """Draw Eq. 1, from its values `F(x)` at `x`."""
-    fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.9))
+    fig, ax = _subplots(figsize=(WIDTH, 2.6))
     ax.plot(curve["x"], curve["F(x)"], label="µ-law, µ = 255")
     ax.plot(curve["x"], curve["x"], color="0.6", ls="--", label="linear")
     ax.set(xlabel="x", ylabel="F(x)")
@@ -247,6 +255,71 @@ def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
         if not named or np.log(named[-1] / size) >= share * np.log(max(sizes) / min(sizes)):
             named.append(size)
     return set(named)
+
+
+def board(rows: pd.DataFrame) -> Figure:
+    """Draw the verdict board: a row for each claim, a column for each corpus.
+
+    Under each verdict lie the effects with their intervals; the upright line is zero, a diamond the
+    paper's own difference.
+
+    Args:
+        rows: from `repro.report.pages.board.rows`.
+    """
+    names, corpora = rows["claim"].unique(), rows["corpus"].unique()
+    lines = [1.2 * of["preset"].nunique() + 0.7 * len(of) for _, of in rows.groupby("claim")]
+    ratios = dict(zip(rows.groupby("claim").groups, lines, strict=True))
+    size = (WIDTH + 1.2 * len(corpora), 0.7 + 0.2 * sum(lines))
+    fig = Drawing(figsize=size, layout="constrained")
+    axes = fig.subplots(
+        len(names),
+        1 + len(corpora),
+        squeeze=False,
+        height_ratios=[ratios[name] for name in names],
+        width_ratios=[1.1, *[1] * len(corpora)],
+    )
+    for name, (beside, *columns) in zip(names, axes, strict=True):
+        of_claim = rows[rows["claim"] == name]
+        beside.text(0, 1, textwrap.fill(name, 32), va="top", fontsize=SMALL)
+        ends = of_claim[["low", "high", "paper"]].to_numpy(float)
+        low, high = min(0, np.nanmin(ends)), max(0, np.nanmax(ends))
+        limits = low - 0.05 * (high - low), high + 0.05 * (high - low)
+        for corpus, ax in zip(corpora, columns, strict=True):
+            _board_cell(ax, of_claim[of_claim["corpus"] == corpus], limits)
+        for ax in (beside, *columns):
+            ax.axis("off")
+    for corpus, ax in zip(corpora, axes[0, 1:], strict=True):
+        ax.set_title(corpus, loc="left", weight="bold")
+    fig.supxlabel(
+        "dots: effects here with 95% intervals, WA above UA\ndiamonds: the paper's own; line: zero",
+        x=0,
+        ha="left",
+        fontsize=SMALL,
+        color="0.35",
+    )
+    fig.data = rows
+    return fig
+
+
+def _board_cell(ax: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> None:
+    """Draw what one corpus says of one claim: a line of words for each preset, then its effects."""
+    place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
+    y = 0.0
+    for (preset, verdict), parts in rows.groupby(["preset", "verdict"], sort=False):
+        sign, colour = MARKS[verdict.split(",")[0]]
+        text = f"{sign} {verdict} ({preset})"
+        ax.text(0, y, text, color=colour, fontsize=SMALL, weight="bold", **place)
+        y += 0.9
+        for part in parts.itertuples():
+            colour = MARKS[part.part][1]
+            ax.hlines(y, part.low, part.high, color=colour, lw=2)
+            ax.plot(part.value, y, "o", color=colour, ms=5)
+            ax.plot(part.paper, y, "D", color="0.45", ms=4)
+            tip(ax, part.value, y, f"{part.effect}: {part.value:.1f}")
+            y += 0.7
+        y += 0.3
+    ax.axvline(0, color="0.6", lw=1)
+    ax.set(xlim=limits, ylim=(max(y, 1) - 0.3, -0.5))
 
 
 def poolings(rows: pd.DataFrame, here: str) -> Figure:
@@ -508,7 +581,7 @@ def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
     Args:
         shapes: (height, width) of each, in bins of 10 Hz and frames of 10 ms.
     """
-    fig, ax = _subplots(figsize=(0.6 * WIDTH, 2.7))
+    fig, ax = _subplots(figsize=(WIDTH, 2.4))
     palette = sns.color_palette("colorblind", len(shapes))
     for colour, (height, width) in zip(palette, shapes, strict=True):
         size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ

@@ -149,21 +149,28 @@ SWEEPS = {
     "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
 }
 
+DEMO_SWEEP: dict[str, Any] = {
+    "epochs": 20,
+    "learning_rate": 0.2,
+    "milestones": scaled_milestones(20),
+}
+
 
 def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
     """Return the sweep of Fig. 2: heights at width 2, then widths at height 2.
 
     Where a preset lets Conv1 skip positions, it skips no more than the smallest filter covers: if
     it did, a larger filter would be better for seeing rows or frames that a smaller one never sees.
+    Under `demo` one layer needs more and larger steps than the whole network to learn something.
     """
     heights, widths = SWEEPS[preset]
-    stride = base.network.stride
-    if preset not in config.SHOWCASES:
-        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
+    down, along = (min(step, paper.SWEEP_FIXED) for step in base.network.stride)
+    if base.training == config.preset("demo").training:
+        base = replace(base, training=replace(base.training, **DEMO_SWEEP))
     shapes = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
     return [
-        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, stride)))
+        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, (down, along))))
         for shape in dict.fromkeys(shapes)
     ]
 

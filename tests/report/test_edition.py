@@ -25,10 +25,18 @@ from rich.console import Console
 import repro
 from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
-from repro.evidence import claims, metrics
+from repro.evidence import metrics
 from repro.report import build as report
 from repro.report import edition, plots
-from repro.report.pages import common, filter_shapes, first, poolings, variations, wording
+from repro.report.pages import (
+    board,
+    common,
+    filter_shapes,
+    first,
+    poolings,
+    variations,
+    wording,
+)
 from repro.results import provenance
 from repro.study import grids, read
 from repro.study.plan import Run
@@ -120,7 +128,7 @@ def test_table_1_shows_the_wa_that_the_results_give() -> None:
 def test_the_first_page_has_an_answer() -> None:
     page = nbformat.read(ROOT / "book" / "report" / "00_does_it_replicate.ipynb", as_version=4)
     text = shown(page)
-    assert re.search(r"of \d+ claims of the paper|That is not answered here", text)
+    assert re.search(r"\*\*(Yes|No|Undecided|Mixed|Not known yet): ", text)
     assert all(claim.text in text for claim in paper.CLAIMS)
 
 
@@ -146,7 +154,6 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert poolings.other_presets("emodb", "coarse", str(file)) == {}
     write_poolings(file, "coarse", gap=6, attention=6)
     assert poolings.other_presets("emodb", "coarse", str(file)) == {}
-    assert first.gain_by_preset({}) is None
     write_poolings(file, "paper", gap=6, attention=5, bilinear=1)
     write_poolings(file, "quick", gap=6)
     others = poolings.other_presets("emodb", "coarse", str(file))
@@ -172,12 +179,6 @@ def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
     assert common.so_far(overridden, "emodb", None) is None
     few = {"paper": others["paper"].where(fold="00")}
     assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
-    assert first.gain_by_preset(few) is None
-    assert first.gain_by_preset(others).data == (
-        "Under the preset `paper` (the paper's own settings, float32, 5 speakers, 1 seed) "
-        "attention − GAP is +100.0 [+100.0, +100.0] points of WA and +100.0 [+100.0, +100.0] of "
-        "UA: not judged before all folds are there."
-    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,6 @@ def test_a_finished_pair_of_another_preset_is_judged(
     pairs = poolings.pairs_by_preset(others).set_index("pair")["is the first better?"]
     assert pairs["attention − gap"] == verdict
     assert pairs["attention − bilinear"] == "unfinished"
-    assert first.gain_by_preset(others).data.endswith(f": the claim is {verdict}.")
 
 
 def under(data: results.Results, name: str) -> results.Results:
@@ -206,23 +206,15 @@ def under(data: results.Results, name: str) -> results.Results:
     return data._replace(**tables)
 
 
-def test_the_readings_that_train_best_are_shown_without_a_verdict(tmp_path: Path) -> None:
+def test_the_readings_that_train_best_are_compared_in_pairs(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     write_poolings(file, "coarse", right="gap", gap=6, bilinear=6, attention=6)
     plain = results.read(file)
     best = under(plain, "best readings, ")
-    said = first.at_its_best(best).data
-    assert "attention − gap is −100.0 [−100.0, −100.0] points of WA" in said
-    assert "gap − bilinear is +100.0" in said
-    assert "order by WA is then gap (100.0%)" in said
-    assert not any(verdict in said for verdict in ("supported", "contradicted", "undecided"))
-    assert first.at_its_best(None) is None
-    assert first.at_its_best(plain) is None, "they have not been run"
-    shown = best._replace(predictions=best.predictions.assign(preset="demo"))
-    assert first.at_its_best(shown) is None, "made for show"
     defaults = under(plain, "").predictions.replace({"variant": {"attention": "default"}})
     pairs = variations.pairs_again(pd.concat([defaults, best.predictions]))
     assert list(pairs["readings"]) == ["defaults"] * 3 + ["best readings"] * 3
+    assert "−100.0 [−100.0, −100.0]" in set(pairs["WA"])
     assert common.table(pairs).data, "the index is unique"
 
 
@@ -242,8 +234,9 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
     assert plots.histories(data.history).axes and common.verdicts(predictions).data
-    assert edition.readme_verdicts(predictions)
-    edition.readme_picture(predictions, tmp_path / "picture.svg")
+    found = board.evidence(predictions)
+    assert edition.readme_verdicts(found) and board.board(found).data
+    edition.readme_picture(found, tmp_path / "picture.svg")
 
 
 def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
@@ -342,14 +335,17 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
     assert edition.made_from(source, project) != made_from
 
 
-def test_a_page_reads_several_results_files_as_one(tmp_path: Path) -> None:
-    source = edition.PageSource("coarse.jsonl", "coarse", besides=("paper.jsonl", "none.jsonl"))
+def test_a_page_reads_several_results_files_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = edition.PageSource("coarse.jsonl", "coarse", besides=("p*.jsonl", "none.jsonl"))
+    monkeypatch.setitem(edition.OTHER_SOURCES, "01_page", source)
+    page = tmp_path / "notebooks" / "01_page.ipynb"
     write_poolings(tmp_path / "coarse.jsonl", "coarse", gap=6)
-    assert edition.joined(source, tmp_path, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
+    assert edition.joined(page, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
     write_poolings(tmp_path / "paper.jsonl", "paper", gap=5, attention=6)
     for _ in range(2):  # an earlier one is replaced
-        file = edition.joined(source, tmp_path, tmp_path / "out")
-        folds = results.read(file).folds
+        folds = results.read(edition.joined(page, tmp_path / "out")).folds
         assert folds.groupby(["preset", "variant"]).size().to_dict() == {
             ("coarse", "gap"): 6,
             ("paper", "attention"): 6,
@@ -422,45 +418,68 @@ def collect(path: Path, **changes: Any) -> results.Results:
 
 
 def first_answer(predictions: pd.DataFrame) -> str:
-    return first.answer(claims.judge(predictions), predictions).data
+    return board.answer(board.evidence(predictions))
 
 
 LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
 
 
+def board_rows(predictions: pd.DataFrame) -> list[str]:
+    """The rows of the board, as HTML."""
+    shown = board.board(board.evidence(predictions)).data
+    return re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
+
+
 @pytest.mark.parametrize(
-    ("attention", "speakers", "verdict"),
+    ("attention", "speakers", "verdict", "begin"),
     [
-        (0.8, 10, "supported"),
-        (0.6, 10, "undecided"),
-        (0.4, 10, "contradicted"),
-        (0.8, 4, "not testable here"),
+        (0.8, 10, "supported", "Yes: on EmoDB attention pooling does better"),
+        (0.6, 10, "undecided", "Undecided: on EmoDB attention pooling and a plain average are "),
+        (0.4, 10, "contradicted", "No: on EmoDB attention pooling does worse"),
+        (0.8, 4, "not testable here", "Not known yet: "),
     ],
 )
 def test_the_first_page_s_verdict_changes_with_the_results(
-    tmp_path: Path, attention: float, speakers: int, verdict: str
+    tmp_path: Path, attention: float, speakers: int, verdict: str, begin: str
 ) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": attention}, speakers=speakers)
     predictions = collect(path).predictions
-    judged = claims.judge(predictions)
-    answer = first.answer(judged, predictions).data
-    marks = first.marks(judged, predictions)
+    assert first_answer(predictions).startswith(begin)
     if verdict == "not testable here":
-        assert "That is not answered here" in answer and "4 speakers are too few" in answer
-        assert marks is None
-        assert "attention pooling beats GAP" in first.untested(judged).data
+        assert board.evidence(predictions) == []
     else:
-        rows = re.findall(r"<tr>(.*?)</tr>", marks.data, re.DOTALL)
-        (row,) = [row for row in rows if "attention pooling beats GAP" in row]
-        assert f"{common.MARKS[verdict][0]} {verdict}" in row
-        assert "attention pooling beats GAP" not in first.untested(judged).data
-        assert f"attention pooling beats GAP in WA and in UA, is {verdict}" in answer
-        found = [each.verdict for each in judged]
-        assert f"{found.count(verdict)} {verdict}" in answer
-        assert "On EmoDB (preset coarse, 10 speakers, 1 seed)" in answer
+        head, main, *others = board_rows(predictions)
+        assert "EmoDB" in head and "attention pooling beats GAP" in main
+        assert f"{plots.MARKS[verdict][0]} {verdict}" in main and "03_pooling.html" in main
+        assert "preset coarse, 10 speakers, 1 seed" in main and "<svg" in main
+        assert len(others) == len(paper.CLAIMS) - 1
+        assert "no results of the study filter-shapes" in others[2] and "<svg" not in others[2]
     rows = re.findall(r"<tr>(.*?)</tr>", common.verdicts(predictions).data, re.DOTALL)
     (row,) = [row for row in rows if "attention pooling beats GAP" in row]
     assert re.findall(r">(\d+)<", row) == [str(speakers), "1"]  # after verdict, claim and effect
+
+
+def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.4})
+    write_results(path, LEVEL | {"attention": 0.4}, preset="paper")
+    write_results(path, LEVEL | {"attention": 0.8}, corpus=("nemo", "1" * 12))
+    write_results(path, LEVEL, corpus=("synthetic", "0" * 12))
+    predictions = board.predictions({}, str(path))
+    mixed = "Mixed: on nEMO attention pooling does better than a plain average, as the paper claims"
+    worse = "; on EmoDB attention pooling does worse than a plain average, not better."
+    assert first_answer(predictions) == mixed + worse
+    head, main, *_ = board_rows(predictions)
+    assert re.findall(r"<th[^>]*>(.*?)</th>", head) == ["", "EmoDB", "nEMO"]
+    cells = re.findall(r"<td>(.*?)</td>", main)
+    assert [cell.count("<svg") for cell in cells] == [2, 1]
+    shown = {"pooling": collect(path)}
+    both = board.predictions(shown, str(path))
+    assert len(both) == len(predictions), "what a page shows is not counted twice"
+    assert board.predictions(shown, None).equals(shown["pooling"].predictions)
+    readme = edition.readme_verdicts(board.evidence(predictions))
+    assert "| claim of the paper | EmoDB | nEMO |" in readme
+    line = "| attention pooling beats GAP in WA and in UA | contradicted (`coarse`), contradicted"
+    assert f"{line} (`paper`) | supported (`coarse`) |" in readme
 
 
 @pytest.mark.parametrize(("p", "close"), [(0.04, False), (0.07, True)])
@@ -470,21 +489,28 @@ def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_cal
     monkeypatch.setattr(metrics, "exchange_test", lambda *_: p)
     for attention in (0.8, 0.4):
         path = write_results(tmp_path / f"{attention}.jsonl", LEVEL | {"attention": attention})
-        assert ("close call" in first_answer(collect(path).predictions)) == close
+        assert ("close call" in board_rows(collect(path).predictions)[1]) == close
     path = write_results(tmp_path / "level.jsonl", LEVEL)
-    assert "close call" not in first_answer(collect(path).predictions)
+    assert "close call" not in board_rows(collect(path).predictions)[1]
 
 
 def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL)
     write_results(path, {"2x2": 0.6, "10x2": 0.7}, study_name="filter-shapes", speakers=8)
-    predictions = results.read(path).predictions
-    runs = "pooling: preset coarse, 10 speakers, 1 seed; filter-shapes: preset coarse, 8 speakers"
-    assert f"On EmoDB ({runs}, 1 seed)" in first_answer(predictions)
-    marks = first.marks(claims.judge(predictions), predictions).data
-    rows = re.findall(r"<tr>(.*?)</tr>", marks, re.DOTALL)
+    rows = board_rows(results.read(path).predictions)
     assert sum("preset coarse, 8 speakers, 1 seed" in row for row in rows) == 1
     assert sum("preset coarse, 10 speakers, 1 seed" in row for row in rows) == 3
+
+
+def test_the_first_report_of_a_newcomer_says_whether_its_networks_learnt(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
+    found = {"pooling": results.read(path)}
+    assert "30 networks" in first.trained(found).data and "It works" in first.trained(found).data
+    table = first.learnt(found)
+    assert set(table["network"]) == set(LEVEL) and set(table["loss, last epoch"]) == {1.0}
+    history = found["pooling"].history
+    history.loc[history["variant"] == "gap", "loss"] = 1.5
+    assert "gap did not get below the loss of guessing" in first.trained(found).data
 
 
 @pytest.mark.parametrize("preset", ["coarse", "quick"])
@@ -511,7 +537,8 @@ def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: 
 @pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
 def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
     said = common.notice("emodb", preset, sweep=True).data
-    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset == "coarse")
+    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset != "quick")
+    assert ("`training.epochs` is 20 instead of 8" in said) == (preset == "demo")
 
 
 def test_a_training_that_several_variants_share_is_counted_once() -> None:
@@ -543,7 +570,6 @@ def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     predictions = results.read(path).predictions
     said = filter_shapes.unlearnt(predictions)
     assert (said is None) == learnt
-    assert ("hardly learnt" in edition.readme_verdicts(predictions)) == (not learnt)
     if said:
         assert "utterance of neutral or sad or angry" in said.data
 
@@ -562,15 +588,10 @@ def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
 
 
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
-    nothing = pd.DataFrame()
-    judged = claims.judge(nothing)
-    assert "not answered here" in first.answer(judged, nothing).data
-    assert first.marks(judged, nothing) is None
-    untested = first.untested(judged).data
-    assert all(claim.text in untested for claim in paper.CLAIMS)
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
-    said = first_answer(results.read(path).predictions)
-    assert "not answered here" in said and "synthetic sound says nothing about emotion" in said
+    for predictions in (pd.DataFrame(), results.read(path).predictions):
+        assert board.evidence(predictions) == []
+        assert first_answer(predictions).startswith("Not known yet: ")
 
 
 def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:

@@ -16,21 +16,15 @@ from scipy import stats
 import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
-from repro.corpora import CORPORA, IEMOCAP_SHAPED, at_hand
+from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand
 from repro.evidence import claims, metrics
 from repro.model import build_network
+from repro.report import plots
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study import grids
 from repro.study.grids import Variant, short_name
 
-# Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
-MARKS = {
-    "supported": ("✔", "#1a7f37"),
-    "contradicted": ("✘", "#b3261e"),
-    "undecided": ("?", "#7a5c00"),
-    "not testable here": ("–", "#57606a"),
-}
 _INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
@@ -66,16 +60,9 @@ def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> 
     """
     name = preset.split(",")[0]
     experiment = config.preset(name)
-    if of:
-        network = replace(experiment.network, stride=_stride(of, name))
-        experiment = replace(experiment, network=network)
-    changed = departures(experiment)
-    stride = _stride("filter-shapes", name)
-    if sweep and stride != config.preset(name).network.stride:
-        changed += (
-            f" In the sweep of filter shapes `network.stride` is {stride}: one position in "
-            f"{math.prod(stride)}."
-        )
+    changed = departures(_as_run(of, name) if of else experiment)
+    if sweep and (own := _changes(_as_run("filter-shapes", name), experiment)):
+        changed += f" In the sweep of filter shapes {'; '.join(own)}."
     if is_showcase(preset):
         changed += " It is made to show the machinery: its numbers are no evidence."
     if not changed and preset == name:
@@ -196,10 +183,10 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
     style = style.set_table_attributes('class="table"')
     style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
     style = style.set_properties(subset=numbers, **{"text-align": "right"})
-    return HTML(style.to_html() + _download(frame))
+    return HTML(style.to_html() + download(frame))
 
 
-def _download(frame: pd.DataFrame) -> str:
+def download(frame: pd.DataFrame) -> str:
     """Return a link to a table's data as CSV, which are in the link itself."""
     # Cells may hold markup, and p < 0.01 is none.
     plain = frame.replace({r"<br>": "; ", r"</?[a-z][^>]*>": ""}, regex=True)
@@ -217,8 +204,10 @@ def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame
     return table
 
 
-def verdicts(predictions: pd.DataFrame) -> HTML:
-    """Return the verdicts on the claims that a study's predictions bear on."""
+def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
+    """Return the verdicts on the claims that a study of real speech bears on."""
+    if predictions["corpus"].iloc[0] in BUILT_IN:
+        return Markdown("No claim of the paper is judged on synthetic sound.")
     judged = _judged(predictions)
     rows = verdict_rows(judged)
     for name in ("speakers", "seeds"):
@@ -246,7 +235,7 @@ def _unbroken(part: claims.Part) -> str:
 
 
 def _mark(verdict: str) -> str:
-    sign, colour = MARKS[verdict]
+    sign, colour = plots.MARKS[verdict]
     return (
         f'<span style="background:{colour};color:white;border-radius:3px;padding:0 0.4em;'
         f'white-space:nowrap">{sign} {verdict}</span>'
@@ -295,25 +284,34 @@ def _speakers(corpus: str) -> int:
     return len(published) or paper.FOLDS
 
 
-def _stride(of: str, preset: str) -> tuple[int, int]:
-    return next(iter(grids.variants(of, preset).values())).experiment.network.stride
+def _as_run(of: str, preset: str) -> Experiment:
+    """Return a preset with the stride and the training that a study gives it."""
+    first = next(iter(grids.variants(of, preset).values())).experiment
+    experiment = config.preset(preset)
+    network = replace(experiment.network, stride=first.network.stride)
+    return replace(experiment, network=network, training=first.training)
 
 
 def departures(experiment: Experiment) -> str:
     """Return what an experiment changes against the paper's protocol; empty if it is that."""
-    reference = config.preset("paper")
-    changes = []
-    for name in config.FIELDS:
-        section, leaf = name.split(".")
-        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
-        if value != theirs:
-            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    changes = _changes(experiment, config.preset("paper"))
     if not changes:
         return ""
-    said = "Changed: " + "; ".join(changes) + "."
+    said = f"Changed: {'; '.join(changes)}."
     skipped = math.prod(experiment.network.stride)
     if skipped > 1:
         said += (
             f" The first layer computes one position in {skipped}: it is another, coarser network."
         )
     return said
+
+
+def _changes(experiment: Experiment, reference: Experiment) -> list[str]:
+    """Return in words each field in which an experiment differs from another."""
+    changes = []
+    for name in config.FIELDS:
+        section, leaf = name.split(".")
+        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        if value != theirs:
+            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
+    return changes

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 from scipy.stats import binomtest
 
 from repro.corpora import CORPORA
-from repro.evidence import claims, effects, metrics
+from repro.evidence import effects, metrics
 from repro.study.grids import short_name
 
 PRECISION_NAMES = {"fp32": "float32", "bf16": "bfloat16"}
@@ -56,14 +54,6 @@ def run_in_full(predictions: pd.DataFrame) -> str:
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     return "; ".join(f"{study}: {text}" for study, text in found.items())
-
-
-def run_column(predictions: pd.DataFrame, judged: Sequence[claims.Verdict]) -> dict[str, list[str]]:
-    """Return a column `run` for a table of verdicts; empty if all studies were run alike."""
-    found = runs(predictions) if len(predictions) else {}
-    if len(set(found.values())) < 2:
-        return {}
-    return {"run": [found.get(claims.TESTS[v.claim.id].study, "–") for v in judged]}
 
 
 def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:

@@ -1,0 +1,229 @@
+"""The verdict board of the first page: each claim of the paper, and what each corpus says of it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from IPython.display import HTML
+
+from repro import paper, results
+from repro.evidence import claims, effects
+from repro.report import plots
+from repro.report.pages import common, poolings, wording
+from repro.results import Results
+
+MAIN = "attention-above-gap"
+PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
+# What the paper gives a number for, by what its part measures: differences of Table 1, in points.
+PUBLISHED = {
+    f"{score}, {one} − {other}": getattr(paper.TABLE_1[one], score.lower())
+    - getattr(paper.TABLE_1[other], score.lower())
+    for one, other in poolings.CLAIMED
+    for score in ("WA", "UA")
+}
+SENTENCES = {
+    "supported": "attention pooling does better than a plain average, as the paper claims",
+    "contradicted": "attention pooling does worse than a plain average, not better",
+    "undecided": "attention pooling and a plain average are too close to tell apart",
+}
+WIDTH, ROW = 150, 9  # of an interval's picture, in pixels
+
+
+class Evidence(NamedTuple):
+    """What results that were made alike say of every claim."""
+
+    corpus: str
+    preset: str
+    runs: dict[str, str]  # by study, on how many speakers and with how many seeds
+    judged: Sequence[claims.Verdict]
+
+
+def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.DataFrame:
+    """Return the predictions that claims are judged by, of all corpora and presets at hand.
+
+    Args:
+        found: the studies of a page, by name.
+        results_file: may hold the same studies on other corpora and with other presets.
+    """
+    shown = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
+    if results_file is None or not Path(results_file).is_file():
+        return shown
+    others = results.read(results_file, study=set(PAGES)).predictions
+    if shown.empty or others.empty:
+        return others if shown.empty else shown
+    runs, those_shown = (table["corpus"] + " " + table["preset"] for table in (others, shown))
+    return pd.concat([shown, others[~runs.isin(those_shown)]])
+
+
+def evidence(predictions: pd.DataFrame) -> list[Evidence]:
+    """Return the verdicts of each corpus and preset that can test a claim at all.
+
+    Args:
+        predictions: of the studies that claims are judged by, on any corpora with any presets.
+    """
+    if predictions.empty:
+        return []
+    found = []
+    states = ["corpus", "corpus_hash", "preset"]
+    for (corpus, _, preset), rows in predictions.groupby(states, sort=False):
+        judged = claims.judge(rows)
+        of = Evidence(corpus, preset, wording.runs(rows), judged)
+        if any(_tested(of, claim) for claim in paper.CLAIMS):
+            found.append(of)
+    return found
+
+
+def answer(found: Sequence[Evidence]) -> str:
+    """Return in one sentence, without numbers, what becomes of the paper's main claim."""
+    main = next(claim for claim in paper.CLAIMS if claim.id == MAIN)
+    verdicts: dict[str, dict[str, str]] = {}
+    for of in found:
+        if judged := _tested(of, main):
+            verdicts.setdefault(wording.title(of.corpus), {})[of.preset] = judged.verdict
+    places: dict[str, list[str]] = {}
+    for corpus, by_preset in verdicts.items():
+        alike = len(set(by_preset.values())) == 1
+        for preset, verdict in by_preset.items():
+            places.setdefault(verdict, []).append(corpus if alike else f"{corpus} (`{preset}`)")
+    if not places:
+        return "Not known yet: no network has been tested on enough speakers of real speech."
+    said = {
+        verdict: f"on {' and '.join(dict.fromkeys(places[verdict]))} {sentence}"
+        for verdict, sentence in SENTENCES.items()
+        if verdict in places
+    }
+    first = {"supported": "Yes", "contradicted": "No", "undecided": "Undecided"}
+    begin = first[next(iter(said))] if len(said) == 1 else "Mixed"
+    return f"{begin}: {'; '.join(said.values())}."
+
+
+def rows(found: Sequence[Evidence]) -> pd.DataFrame:
+    """Return what the board shows as a tidy table: a row for each effect of each claim and run."""
+    return pd.DataFrame(
+        [
+            {
+                "claim": verdict.claim.text,
+                "section": verdict.claim.section,
+                "corpus": wording.title(of.corpus),
+                "preset": of.preset,
+                "run": of.runs[claims.TESTS[claim.id].study],
+                "verdict": _called(verdict),
+                "effect": part.what,
+                "unit": part.unit,
+                "value": part.effect,
+                "low": part.low,
+                "high": part.high,
+                "paper": PUBLISHED.get(part.what),
+                "part": part.verdict,
+                "p": part.p,
+            }
+            for claim in order(found)
+            for of in found
+            if (verdict := _tested(of, claim))
+            for part in verdict.parts
+        ]
+    )
+
+
+def order(found: Sequence[Evidence]) -> list[paper.Claim]:
+    """Return the paper's claims: the main one first, and last those without evidence."""
+
+    def place(claim: paper.Claim) -> tuple[bool, bool]:
+        if not any(_tested(of, claim) for of in found):
+            return True, True
+        return claim.id != MAIN, claims.TESTS[claim.id].study != "pooling"
+
+    return sorted(paper.CLAIMS, key=place)
+
+
+def board(found: Sequence[Evidence]) -> HTML:
+    """Return the board: a row for each claim, a column for each corpus, a line for each preset.
+
+    Each line has a sign, a word, and the effects with their 95% intervals, drawn against zero and
+    against the paper's own difference where it gives one.
+    """
+    corpora = list(dict.fromkeys(of.corpus for of in found))
+    lines = []
+    for claim in order(found):
+        cells = [f'<th scope="row">{claim.text}</th>']
+        for corpus in corpora:
+            of_corpus = [of for of in found if of.corpus == corpus]
+            cells.append(f"<td>{_cell(claim, of_corpus)}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
+    return HTML(
+        f'<table class="table board"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>{common.download(rows(found))}"
+    )
+
+
+def _cell(claim: paper.Claim, found: Sequence[Evidence]) -> str:
+    tested = [(of, verdict) for of in found if (verdict := _tested(of, claim))]
+    if not tested:
+        notes = dict.fromkeys(_verdict(of, claim).note for of in found)
+        return f'<span class="untested">– {html.escape("; ".join(notes))}</span>'
+    study = claims.TESTS[claim.id].study
+    limits = _limits([part for _, verdict in tested for part in verdict.parts])
+    shown = []
+    for of, verdict in tested:
+        tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
+        sign, _ = plots.MARKS[verdict.verdict]
+        shown.append(
+            f'<a class="{verdict.verdict}" href="{PAGES[study]}.html#verdicts" '
+            f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
+            f"<small>{of.preset}</small>{_picture(verdict.parts, limits)}</a>"
+        )
+    return "".join(shown)
+
+
+def _called(verdict: claims.Verdict) -> str:
+    """Return a verdict in words; a definite one is close if the exact test does not bear it out."""
+    decisive = [part.p for part in verdict.parts if part.verdict == verdict.verdict]
+    # One part is enough to contradict; all must support.
+    worst = {"supported": max, "contradicted": min}.get(verdict.verdict)
+    close = worst is not None and worst(decisive) >= effects.SIGNIFICANT
+    return f"{verdict.verdict}, a close call" if close else verdict.verdict
+
+
+def _limits(parts: Sequence[claims.Part]) -> tuple[float, float]:
+    """Return the ends of an axis that holds all intervals, zero and the paper's differences."""
+    numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in parts)]
+    numbers += [end for part in parts for end in (part.low, part.high)]
+    margin = 0.06 * (max(numbers) - min(numbers))
+    return min(numbers) - margin, max(numbers) + margin
+
+
+def _picture(parts: Sequence[claims.Part], limits: tuple[float, float]) -> str:
+    """Draw effects below each other: points with intervals, zero, and diamonds for the paper."""
+    low, high = limits
+
+    def x(value: float) -> str:
+        return f"{WIDTH * (value - low) / (high - low):.1f}"
+
+    height = ROW * len(parts)
+    drawn = [f'<path class="zero" d="M{x(0.0)} 0V{height}"/>']
+    for row, part in enumerate(parts):
+        y = ROW * (row + 0.5)
+        drawn.append(f'<path d="M{x(part.low)} {y}H{x(part.high)}"/>')
+        drawn.append(f'<circle cx="{x(part.effect)}" cy="{y}" r="2.5"/>')
+        if part.what in PUBLISHED:
+            at = x(PUBLISHED[part.what])
+            drawn.append(f'<path class="paper" d="M{at} {y - 3}l3 3l-3 3l-3 -3z"/>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'aria-hidden="true">{"".join(drawn)}</svg>'
+    )
+
+
+def _tested(of: Evidence, claim: paper.Claim) -> claims.Verdict | None:
+    """Return the verdict on a claim, or None where it is not testable."""
+    verdict = _verdict(of, claim)
+    return None if verdict.verdict == "not testable here" else verdict
+
+
+def _verdict(of: Evidence, claim: paper.Claim) -> claims.Verdict:
+    return next(v for v in of.judged if v.claim == claim)
