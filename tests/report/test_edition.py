@@ -449,7 +449,7 @@ def test_the_first_page_s_verdict_changes_with_the_results(
         assert board.evidence(predictions) == []
     else:
         head, main, *others = board_rows(predictions)
-        assert "EmoDB" in head and "attention pooling beats GAP" in main
+        assert "EmoDB" in head and "Attention pooling beats GAP" in main
         assert f"{plots.MARKS[verdict][0]} {verdict}" in main and "03_pooling.html" in main
         assert "preset coarse, 10 speakers, 1 seed" in main and "<svg" in main
         assert len(others) == len(paper.CLAIMS) - 1

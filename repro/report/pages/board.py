@@ -30,7 +30,7 @@ SENTENCES = {
     "contradicted": "attention pooling does worse than a plain average, not better",
     "undecided": "attention pooling and a plain average are too close to tell apart",
 }
-WIDTH, ROW = 150, 9  # of an interval's picture, in pixels
+WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
 
 class Evidence(NamedTuple):
@@ -149,7 +149,7 @@ def board(found: Sequence[Evidence]) -> HTML:
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
     for claim in order(found):
-        cells = [f'<th scope="row">{claim.text}</th>']
+        cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
         for corpus in corpora:
             of_corpus = [of for of in found if of.corpus == corpus]
             cells.append(f"<td>{_cell(claim, of_corpus)}</td>")
@@ -164,7 +164,8 @@ def board(found: Sequence[Evidence]) -> HTML:
 def _cell(claim: paper.Claim, found: Sequence[Evidence]) -> str:
     tested = [(of, verdict) for of in found if (verdict := _tested(of, claim))]
     if not tested:
-        notes = dict.fromkeys(_verdict(of, claim).note for of in found)
+        ran = [of for of in found if claims.TESTS[claim.id].study in of.runs] or found
+        notes = dict.fromkeys(_verdict(of, claim).note for of in ran)
         return f'<span class="untested">– {html.escape("; ".join(notes))}</span>'
     study = claims.TESTS[claim.id].study
     limits = _limits([part for _, verdict in tested for part in verdict.parts])
