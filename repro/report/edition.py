@@ -250,7 +250,9 @@ def readme_verdicts(predictions: pd.DataFrame, notes: Sequence[str] = ()) -> str
     columns = {
         "claim of the paper": [v.claim.text for v in tested],
         f"on {corpus}" if run else f"on {_run(predictions)}": [v.verdict for v in tested],
-        "effect [95% interval]": ["; ".join(map(str, v.parts)) for v in tested],
+        "effect [95% interval]": [
+            "; ".join([*map(str, v.parts), *common.reason(v)]) for v in tested
+        ],
     } | run
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     text = [first.answer(judged, predictions).data]
