@@ -25,10 +25,10 @@ from rich.console import Console
 import repro
 from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
-from repro.evidence import claims, metrics
+from repro.evidence import claims, metrics, simulation
 from repro.report import build as report
 from repro.report import edition, plots
-from repro.report.pages import common, filter_shapes, first, poolings, variations, wording
+from repro.report.pages import common, filter_shapes, first, poolings, power, variations, wording
 from repro.results import provenance
 from repro.study import grids, read
 from repro.study.plan import Run
@@ -531,6 +531,19 @@ def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(
         "*Made from:* corpus none; preset paper; seeds none, as nothing is trained; "
         f"version {repro.__version__}; torch {torch.__version__}."
     )
+
+
+def test_what_iemocap_would_show_is_told_by_what_is_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "DRAWS", 200)
+    path = str(write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9}))
+    shown = power.on_iemocap(path, "coarse").data
+    assert shown.count("WA, attention − gap") == 1 and "EmoDB" in shown
+    assert "+0.40" in shown and "100% ahead, 0% behind" in shown
+    assert power.on_iemocap(None, "coarse") is power.on_iemocap(path, "paper") is None
+    demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))
+    assert power.on_iemocap(demo, "demo") is None
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
