@@ -59,9 +59,8 @@ class McNemar(NamedTuple):
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
     counts = confusion_counts(predictions).sum((0, 1))
-    return pd.DataFrame(counts, index=EMOTIONS, columns=EMOTIONS).rename_axis(
-        index="emotion", columns="predicted"
-    )
+    names = (pd.Index(EMOTIONS, name=name) for name in ("emotion", "predicted"))
+    return pd.DataFrame(counts, *names)
 
 
 def speakers(predictions: pd.DataFrame) -> int:
@@ -89,11 +88,7 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
-        counts = {
-            "folds": group["fold"].nunique(),
-            "utterances": group["utterance"].nunique(),
-            "seeds": group["seed"].nunique(),
-        }
+        counts = {f"{of}s": group[of].nunique() for of in ("fold", "utterance", "seed")}
         values, draws = bootstrap(group)
         row = dict(zip(RUN, run, strict=True)) | counts
         for score, value, drawn in zip(SCORES, values, draws.T, strict=True):
@@ -154,13 +149,10 @@ def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score:
         minus: likewise, as negative; all of the same speakers and seeds.
         score: one of `SCORES`.
     """
-    column, everything = SCORES.index(score), [*plus, *minus]
-    signs = [1] * len(plus) + [-1] * len(minus)
+    everything, column = [*plus, *minus], SCORES.index(score)
+    signs = np.repeat([1, -1], [len(plus), len(minus)])
     values, draws = zip(*map(bootstrap, everything), strict=True)  # the same draws for all
-    value, drawn = (
-        sum(s * x[..., column] for s, x in zip(signs, each, strict=True))
-        for each in (values, draws)
-    )
+    value, drawn = (np.tensordot(signs, each, 1)[..., column] for each in (values, draws))
     fewest = min(speakers(rows) for each in everything for _, rows in each.groupby("corpus"))
     return Interval(float(value), *percentile_limits(drawn, fewest))
 

@@ -26,10 +26,10 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_only_intervals_over_speakers_keep_their_word_when_speakers_differ() -> None:
-    held = simulation.coverage(speakers=(10,), spreads=(0.0, 10.0), runs=200)
+    held = simulation.coverage(speakers=(10,), spreads=(0.0, 10.0), runs=400)
     alike, unlike = held.to_dict("records")
     for row in (alike, unlike):
-        assert 90 <= row["bootstrap, 1 seed (%)"] <= 99
+        assert 92 <= row["bootstrap, 1 seed (%)"] <= 98
         assert 90 <= row["bootstrap, 2 seeds (%)"] <= 100
     assert alike["Wilson (%)"] > 85 > 75 > unlike["Wilson (%)"]
 
