@@ -95,8 +95,8 @@ filter_shapes.unlearnt(data.predictions)
 # ## Verdicts
 #
 # Each claim the paper makes about Fig. 2 has a test that was fixed before any result of the study
-# on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no network
-# of the sweep recognises a single utterance of some emotion other than happy, nothing is judged.
+# on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is
+# better than always naming the commonest emotion, by the interval of its WA, all are undecided.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

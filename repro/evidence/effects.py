@@ -29,12 +29,7 @@ TABLE_COLUMNS = [
     *(f"{score}{what}" for score in metrics.ACCURACIES for what in WHAT),
     *("utterances", "speakers", "seeds", "note"),
 ]
-NARROW = [
-    "corpus",
-    "preset",
-    *TABLE_COLUMNS[:1],
-    *TABLE_COLUMNS[2:-3],
-]  # what a terminal has room for
+NARROW = ["corpus", "preset", "variant", *TABLE_COLUMNS[2:-3]]  # what a terminal has room for
 SIGNIFICANT = 1 - metrics.LEVEL
 
 
@@ -64,7 +59,8 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
             "predictions of more than one corpus, preset or setting of a variant: choose one "
             "(`repro results check` lists what a file holds)"
         )
-    against = changed_of(predictions)
+    grid = known(predictions["study"].iloc[0])
+    against = {name: variant.against for name, variant in grid.items() if variant.against}
     by_variant = dict(list(predictions.groupby("variant", sort=False)))
     rows = []
     for variant, changed in by_variant.items():
@@ -79,9 +75,8 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
     chances[np.isfinite(chances)] = metrics.holm(chances[np.isfinite(chances)])
     found[columns] = chances
     strength = found[[f"{score} effect" for score in metrics.ACCURACIES]].abs().max(axis=1)
-    return found.loc[strength.sort_values(ascending=False, kind="stable").index].reset_index(
-        drop=True
-    )
+    order = strength.sort_values(ascending=False, kind="stable").index
+    return found.loc[order].reset_index(drop=True)
 
 
 def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -97,21 +92,12 @@ def beside_scores(predictions: pd.DataFrame) -> pd.DataFrame:
         for (corpus, preset), group in predictions.groupby(["corpus", "preset"], sort=False)
     ]
     shared = ["corpus", "preset", "variant"]
-    added = [
-        name for name in TABLE_COLUMNS if " " in name or name in ("variant", "against", "note")
-    ]
-    changed = pd.concat(found, ignore_index=True)
+    added = [name for name in TABLE_COLUMNS if " " in name or name in ("against", "note")]
+    changed = pd.concat(found, ignore_index=True)[[*shared, *added]]
     rows = metrics.beside_paper(predictions)
-    rows = rows.merge(changed[["corpus", "preset", *added]], how="left", on=shared)
-    place = changed.assign(place=range(len(changed)))[[*shared, "place"]]
-    rows = rows.merge(place, how="left", on=shared).fillna({"place": -1})
-    return rows.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
-
-
-def changed_of(predictions: pd.DataFrame) -> dict[str, str]:
-    """Return the variants that change one thing of another, with that other's name."""
-    grid = known(predictions["study"].iloc[0])
-    return {name: variant.against for name, variant in grid.items() if variant.against}
+    rows = rows.merge(changed.assign(place=changed.index), how="left", on=shared)
+    rows = rows.sort_values("place", kind="stable", na_position="first", ignore_index=True)
+    return rows.drop(columns="place")
 
 
 def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -146,7 +132,9 @@ def _row(
         # The same speakers and seeds in each draw.
         draws = (metrics.bootstrap(paired)[1] - default_draws)[:, :columns]
         limits = np.array([metrics.percentile_limits(each, speakers) for each in draws.T])
-        p = _p_values(effects, metrics.standard_error(draws, speakers), speakers)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(effects) / metrics.standard_error(draws, speakers)
+        p = 2 * stats.t.sf(np.where(effects == 0, 0, t), speakers - 1)
     for score, value, effect, (low, high), chance in zip(
         metrics.ACCURACIES, values, effects, limits, p, strict=False
     ):
@@ -184,15 +172,5 @@ def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFram
         paired = changed  # further utterances of the same speakers
     else:
         return None
-    return paired if _units(paired) == _units(default) else None
-
-
-def _units(predictions: pd.DataFrame) -> set[tuple[str, int]]:
-    return set(zip(predictions["fold"], predictions["seed"], strict=True))
-
-
-def _p_values(effects: np.ndarray, errors: np.ndarray, speakers: int) -> np.ndarray:
-    """Return two-sided p-values of effects with standard errors, before any correction."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(effects == 0, 0, np.abs(effects) / errors)
-    return 2 * stats.t.sf(t, speakers - 1)
+    units = [set(zip(each["fold"], each["seed"], strict=True)) for each in (paired, default)]
+    return paired if units[0] == units[1] else None

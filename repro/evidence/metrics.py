@@ -59,9 +59,8 @@ class McNemar(NamedTuple):
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the count of utterances by true emotion (rows) and predicted emotion (columns)."""
     counts = confusion_counts(predictions).sum((0, 1))
-    return pd.DataFrame(counts, index=EMOTIONS, columns=EMOTIONS).rename_axis(
-        index="emotion", columns="predicted"
-    )
+    names = (pd.Index(EMOTIONS, name=name) for name in ("emotion", "predicted"))
+    return pd.DataFrame(counts, *names)
 
 
 def speakers(predictions: pd.DataFrame) -> int:
@@ -89,11 +88,7 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
-        counts = {
-            "folds": group["fold"].nunique(),
-            "utterances": group["utterance"].nunique(),
-            "seeds": group["seed"].nunique(),
-        }
+        counts = {f"{of}s": group[of].nunique() for of in ("fold", "utterance", "seed")}
         values, draws = bootstrap(group)
         row = dict(zip(RUN, run, strict=True)) | counts
         for score, value, drawn in zip(SCORES, values, draws.T, strict=True):
@@ -109,6 +104,17 @@ def majority(predictions: pd.DataFrame) -> float:
     return 100 * float(emotions.value_counts(normalize=True).max())
 
 
+def beside_majority(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `summary` with `above`, `above low` and `above high`: WA less `majority`, in points.
+
+    Args:
+        predictions: on one corpus. Its share of the commonest emotion counts as exact.
+    """
+    table, chance = summary(predictions), majority(predictions)
+    ends = {f"above{end}": table[f"WA{end}"] - chance for end in ("", " low", " high")}
+    return table.assign(**ends)
+
+
 def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return `summary` with the paper's WA and UA for the variants of Table 1."""
     table = summary(predictions)
@@ -122,7 +128,8 @@ def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = 
     """Return by how many points one variant beats another on the same speakers and seeds.
 
     Args:
-        predictions: of one study on one corpus with one preset.
+        predictions: of one study with one preset. Of several corpora the mean difference is
+            returned, each with the same weight, see `evidence.claims.together`.
         better: the variant whose score counts as positive.
         worse: the variant it is compared with.
         score: one of `SCORES`.
@@ -142,13 +149,12 @@ def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score:
         minus: likewise, as negative; all of the same speakers and seeds.
         score: one of `SCORES`.
     """
-    column = SCORES.index(score)
-    value, draws = 0.0, np.zeros(RESAMPLES)
-    for sign, each in [*((1, p) for p in plus), *((-1, p) for p in minus)]:
-        counts = confusion_counts(each)
-        value += sign * scores_of(counts.sum((0, 1)))[column]
-        draws += sign * scores_of(resample(counts))[:, column]  # the same draws for all
-    return Interval(float(value), *percentile_limits(draws, min(map(speakers, [*plus, *minus]))))
+    everything, column = [*plus, *minus], SCORES.index(score)
+    signs = np.repeat([1, -1], [len(plus), len(minus)])
+    values, draws = zip(*map(bootstrap, everything), strict=True)  # the same draws for all
+    value, drawn = (np.tensordot(signs, each, 1)[..., column] for each in (values, draws))
+    fewest = min(speakers(rows) for each in everything for _, rows in each.groupby("corpus"))
+    return Interval(float(value), *percentile_limits(drawn, fewest))
 
 
 def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
@@ -330,16 +336,24 @@ def bootstrap(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of one variant [scores], and draws of them [draws, scores].
 
     They are counted over all utterances, or averaged over folds, as the experiment's
-    `protocol.average` has it.
+    `protocol.average` has it. Of several corpora it is the mean, each with the same weight.
     """
+    of_corpora = [rows for _, rows in predictions.groupby("corpus")]
+    each = [_bootstrap(rows, number) for number, rows in enumerate(of_corpora)]
+    values, draws = zip(*each, strict=True)
+    return np.mean(values, axis=0), np.mean(draws, axis=0)
+
+
+def _bootstrap(predictions: pd.DataFrame, stream: int) -> tuple[np.ndarray, np.ndarray]:
     counts = confusion_counts(predictions)
     if predictions["average"].iloc[0] == "pooled":
-        return scores_of(counts.sum((0, 1))), scores_of(resample(counts))
+        return scores_of(counts.sum((0, 1))), scores_of(resample(counts, stream=stream))
     scores = scores_of(counts)  # [seeds, speakers, scores]
     some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
     scores = np.where(some, scores, 0)
+    sums, numbers = (resample(each, stream=stream) for each in (scores, some))
     with np.errstate(invalid="ignore"):
-        return scores.sum((0, 1)) / some.sum((0, 1)), resample(scores) / resample(some)
+        return scores.sum((0, 1)) / some.sum((0, 1)), sums / numbers
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:
@@ -352,12 +366,13 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
     return 100 * np.concatenate([wa[..., None], ua[..., None], emotions], -1)
 
 
-def resample(values: np.ndarray, resamples: int | None = None) -> np.ndarray:
+def resample(values: np.ndarray, resamples: int | None = None, stream: int = 0) -> np.ndarray:
     """Return sums [draws, ...] of values [seeds, speakers, ...] over drawn speakers and seeds.
 
-    The draws are the same in every call, so that differences of variants are paired.
+    The draws are the same in every call with one `stream`, so that differences of variants are
+    paired. Each of several corpora has a stream of its own, as its speakers are drawn apart.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(stream)
     seeds, speakers = values.shape[:2]
     drawn = rng.multinomial(speakers, np.full(speakers, 1 / speakers), resamples or RESAMPLES)
     weights = rng.multinomial(seeds * drawn, np.full(seeds, 1 / seeds))  # [draws, speakers, seeds]

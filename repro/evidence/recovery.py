@@ -91,34 +91,29 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         reaches = np.array(sorted(by_reach))
         counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
-        chance = metrics.majority(of_scale)
-        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
-        row |= dict.fromkeys(("recovered", "low", "high", "level reach"), np.nan)
-        row["at_most"] = False
+        chance, speakers = metrics.majority(of_scale), of_scale["fold"].nunique()
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
+        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
+        unknown = ("recovered", "low", "high", "level reach", "half reach", "half WA")
+        row |= dict.fromkeys(unknown, np.nan) | {"at_most": False, "chance": chance}
+        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
+        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
+        row |= {"speakers": speakers, "seeds": of_scale["seed"].nunique()}
+        if half >= 0:
+            row |= {"half reach": reaches[half], "half WA": accuracy[half]}
         if above[best]:
             draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
-            speakers = of_scale["fold"].nunique()
             row["recovered"] = float(half_rise(reaches, accuracy, chance))
             row["low"], row["high"] = metrics.percentile_limits(
                 half_rise(reaches, draws, chance), speakers
             )
             row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
-            behind = [
-                metrics.percentile_limits(draws[:, best] - each, speakers)[0] for each in draws.T
-            ]
+            leads = (draws[:, [best]] - draws).T
+            behind = np.array([metrics.percentile_limits(each, speakers)[0] for each in leads])
             if np.isfinite(behind).all():
-                row["level reach"] = reaches[np.argmax(np.array(behind) <= 0)]
-        rows.append(
-            row
-            | {"best reach": reaches[best], "best WA": accuracy[best]}
-            | {"at_least": best == len(reaches) - 1}
-            | {"half reach": reaches[half] if half >= 0 else np.nan}
-            | {"half WA": accuracy[half] if half >= 0 else np.nan}
-            | {"early": half >= 0 and above[half], "chance": chance}
-            | {"speakers": of_scale["fold"].nunique(), "seeds": of_scale["seed"].nunique()}
-        )
+                row["level reach"] = reaches[np.argmax(behind <= 0)]
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from repro import paper
 from repro.evidence import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
@@ -126,17 +127,78 @@ def power(
     rows = []
     for name, (speakers, utterances) in sizes.items():
         for gain in gains:
-            rng = np.random.default_rng(0)
-            gains_of = gain + differing.spread * rng.standard_normal((runs, speakers))
-            gains_of = (gains_of / 100).clip(-1, 1)
-            # Systems that differ in accuracy disagree on as many utterances at least.
-            discordant = np.maximum(np.abs(gains_of), max(differing.discordant, 1e-9))
-            apart = rng.binomial(utterances, discordant)
-            better = rng.binomial(apart, (1 + gains_of / discordant) / 2)
-            bounds = np.array(_intervals((2 * better - apart)[:, None], utterances))
-            found, wrong = (bounds[:, 0] > 0).mean(), (bounds[:, 1] < 0).mean()
+            _, low, high = differences(np.full((speakers, 1), utterances), differing, gain, runs)
+            found, wrong = (low > 0).mean(), (high < 0).mean()
             rows.append((name, gain, 100 * found, 100 * wrong))
     return pd.DataFrame(rows, columns=["experiment", "gain", "found", "wrong"])
+
+
+def differences(
+    utterances: np.ndarray, differing: Disagreement, gain: float, runs: int = RUNS
+) -> np.ndarray:
+    """Return the difference of two systems, with its interval, in simulated experiments.
+
+    Args:
+        utterances: how many there are [speakers, groups]. The accuracies of all groups count alike:
+            WA is of one group, UA of a group for each emotion.
+        differing: how the two systems differ, in each group alike.
+        gain: by how many points one of them is truly better, in each group alike.
+        runs: experiments.
+
+    Returns:
+        Values, lower and upper limits in points: [3, runs].
+    """
+    rng = np.random.default_rng(0)
+    speakers = len(utterances)
+    gains = (gain + differing.spread * rng.standard_normal((runs, speakers, 1))) / 100
+    gains = gains.clip(-1, 1)
+    # Systems that differ in accuracy disagree on as many utterances at least.
+    discordant = np.maximum(np.abs(gains), max(differing.discordant, 1e-9))
+    apart = rng.binomial(utterances, discordant)  # [runs, speakers, groups]
+    ahead = 2 * rng.binomial(apart, (1 + gains / discordant) / 2) - apart
+    values = (ahead.sum(1) / utterances.sum(0)).mean(-1)
+    drawn = metrics.resample(ahead.transpose(1, 0, 2)[None], DRAWS)  # [draws, runs, groups]
+    of = metrics.resample(utterances[None], DRAWS)[:, None]
+    limits = [metrics.percentile_limits(each, speakers) for each in (drawn / of).mean(-1).T]
+    return 100 * np.array([values, *np.transpose(limits)])
+
+
+def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS) -> pd.DataFrame:
+    """Return what an experiment of another size would make of each difference of Table 1.
+
+    The poolings are taken to disagree there as they do here, see `disagreement`; trained once.
+
+    Args:
+        predictions: of the study `pooling` on one corpus with one preset.
+        utterances: of the other corpus [speakers, emotions].
+        runs: simulated experiments per truth.
+
+    Returns:
+        A row per pair and score (WA, UA) with one, other, score; paper, and here with here low and
+        here high (points that `one` is ahead of `other`); needed (points by which it must be found
+        ahead for its interval to lie above 0, in half of all experiments); and how often, in per
+        cent, its interval would lie above and below 0: paper above and paper below if what the
+        paper found is true, here above and here below if what is seen here is. Pairs that have not
+        been run on five speakers are left out.
+    """
+    rows = []
+    sizes = {"WA": utterances.sum(1, keepdims=True), "UA": utterances}
+    for pair in metrics.compare_pairs(predictions).to_dict("records"):
+        one, other = pair["one"], pair["other"]
+        differing = disagreement(predictions, one, other)
+        if differing is None:
+            continue
+        for score in metrics.ACCURACIES:
+            published = [getattr(paper.TABLE_1[name], score.lower()) for name in (one, other)]
+            row = {"one": one, "other": other, "score": score, "paper": -np.diff(published).item()}
+            row |= {f"here{end}": pair[f"{score}{end}"] for end in ("", " low", " high")}
+            for truth in ("paper", "here"):
+                found = differences(sizes[score], differing, row[truth], runs)
+                row[f"{truth} above"] = 100 * (found[1] > 0).mean()
+                row[f"{truth} below"] = 100 * (found[2] < 0).mean()
+                row.setdefault("needed", np.median(found[0] - found[1]))
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _intervals(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:

@@ -143,21 +143,6 @@ def speakers(
     return pd.concat(parts, ignore_index=True)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "RESAMPLES", 4000)  # over many runs their luck averages out
-    # Ten speakers who differ: each has an accuracy of their own, whose mean is the truth.
-    rng, truth, runs = np.random.default_rng(1), 0.7, 400
-    hits, plain_hits = 0, 0
-    for _ in range(runs):
-        table = speakers(rng, rng.normal(truth, 0.1, 10).clip(0, 1))
-        [row] = metrics.summary(table).to_dict("records")
-        hits += row["WA low"] <= 100 * truth <= row["WA high"]
-        alone = metrics.proportion_interval(row["WA"], len(table))
-        plain_hits += alone.low <= 100 * truth <= alone.high
-    assert 0.92 <= hits / runs <= 0.98
-    assert plain_hits / runs < 0.9  # taking utterances as independent claims too much
-
-
 def test_the_interval_narrows_with_speakers_and_widens_with_seeds_that_disagree() -> None:
     rng = np.random.default_rng(0)
 

@@ -26,10 +26,10 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_only_intervals_over_speakers_keep_their_word_when_speakers_differ() -> None:
-    held = simulation.coverage(speakers=(10,), spreads=(0.0, 10.0), runs=200)
+    held = simulation.coverage(speakers=(10,), spreads=(0.0, 10.0), runs=400)
     alike, unlike = held.to_dict("records")
     for row in (alike, unlike):
-        assert 90 <= row["bootstrap, 1 seed (%)"] <= 99
+        assert 92 <= row["bootstrap, 1 seed (%)"] <= 98
         assert 90 <= row["bootstrap, 2 seeds (%)"] <= 100
     assert alike["Wilson (%)"] > 85 > 75 > unlike["Wilson (%)"]
 
@@ -79,6 +79,48 @@ def made_up(
                 parts.append(part.assign(variant=variant, fold=f"{speaker:03d}", seed=seed))
     table = pd.concat(parts, ignore_index=True)
     return table.assign(emotion="sad", held_out="speaker").sample(frac=1, random_state=0)
+
+
+def test_the_differences_of_made_up_experiments_are_those_of_the_results() -> None:
+    differing = simulation.Disagreement(0.3, 4.0)
+    sizes = np.full((60, 1), 60)
+    values, low, high = simulation.differences(sizes, differing, 5.0, runs=200)
+    assert values.mean() == pytest.approx(5.0, abs=0.5)
+    assert 0.9 <= ((low < 5) & (high > 5)).mean() <= 0.99
+    table = made_up(differing, 60, 60).assign(corpus="c", average="pooled")
+    seen = metrics.difference(table, "b", "a")
+    assert (high - low).mean() == pytest.approx(seen.high - seen.low, rel=0.25)
+    # A rare emotion counts in UA as much as a common one does.
+    uneven = np.tile([120, 40, 40, 8], (10, 1))
+    of_ua, of_wa = (
+        np.subtract(*simulation.differences(each, differing, 5.0, runs=100)[2:0:-1]).mean()
+        for each in (uneven, uneven.sum(1, keepdims=True))
+    )
+    assert of_ua > 1.2 * of_wa
+
+
+def test_what_would_be_found_elsewhere() -> None:
+    parts = [
+        made_up(simulation.Disagreement(0.2, 2.0), 10, 200).replace({"variant": names})
+        for names in ({"a": "attention", "b": "gap"}, {"a": "other", "b": "bilinear"})
+    ]
+    table = pd.concat(parts).assign(corpus="c", average="pooled").query("variant != 'other'")
+    found = simulation.outlook(table, np.full((10, 4), 50), runs=100)
+    assert len(found) == 6
+    wa = found.iloc[0]
+    assert (wa["one"], wa["other"], wa["score"]) == ("attention", "gap", "WA")
+    assert wa["paper"] == pytest.approx(0.40) and found["paper"][1] == pytest.approx(0.52)
+    seen = metrics.difference(table, "attention", "gap")
+    assert tuple(wa[["here", "here low", "here high"]]) == pytest.approx(tuple(seen))
+    assert wa["here above"] > 60 > 10 > wa["paper above"] and wa["here below"] == 0
+    # What is needed is found in half of all experiments in which it is the truth.
+    differing = simulation.disagreement(table, "attention", "gap")
+    assert differing is not None
+    _, low, _ = simulation.differences(np.full((10, 1), 200), differing, wa["needed"], runs=400)
+    assert (low > 0).mean() == pytest.approx(0.5, abs=0.1)
+    larger = simulation.outlook(table, np.full((40, 4), 50), runs=100)
+    assert (larger["needed"] < found["needed"]).all()
+    assert simulation.outlook(table[table["fold"] < "004"], np.full((10, 4), 50)).empty
 
 
 @pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])

@@ -222,10 +222,15 @@ def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
             "verdict": [_mark(v.verdict) for v in judged],
             "claim": [v.claim.text for v in judged],
             "effect [95% interval]": [
-                "<br>".join(map(_unbroken, v.parts)) or v.note for v in judged
+                "<br>".join([*map(_unbroken, v.parts), *reason(v)]) or v.note for v in judged
             ],
         }
     )
+
+
+def reason(judged: claims.Verdict) -> list[str]:
+    """Return why a claim is undecided, where its effects do not tell."""
+    return [judged.note] if judged.verdict == "undecided" and judged.note else []
 
 
 def _unbroken(part: claims.Part) -> str:

@@ -12,14 +12,13 @@ from repro.study.grids import short_name
 
 
 def unlearnt(predictions: pd.DataFrame) -> Markdown | None:
-    """Return which emotions no shape of the sweep recognises at all. None if there are none."""
-    never = claims.never_recognised(predictions)
-    if not never:
+    """Return that no shape is better than naming the commonest emotion. None if one is."""
+    if metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS or claims.learnt(predictions):
         return None
     return Markdown(
-        f"No network of the sweep of filter shapes recognises a single utterance of "
-        f"{' or '.join(never)}: they have hardly learnt, so that no claim on filter shapes can be "
-        "judged by them."
+        "No shape of the sweep is better than always naming the commonest emotion, by the interval "
+        "of its WA: the networks have hardly learnt, so that every claim on filter shapes is "
+        "undecided."
     )
 
 

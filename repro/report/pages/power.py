@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
-from repro.corpora import emodb, iemocap
+from repro import results
+from repro.corpora import BUILT_IN, emodb, iemocap
 from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
 from repro.evidence.simulation import Disagreement
-from repro.report.pages import poolings, wording
+from repro.report.pages import common, poolings, wording
 from repro.study.plan import Run
 from repro.study.read import held
 
 
 def differing(
-    results: str | None, corpus: str, root: str | None, preset: str
+    results_file: str | None, corpus: str, root: str | None, preset: str
 ) -> Disagreement | None:
     """Return how attention and GAP differ in a results file; None if it does not hold both."""
-    if results is None or not os.path.exists(results):
+    if results_file is None or not os.path.exists(results_file):
         return None
     try:
-        found = held(Run("pooling", corpus, root, preset, results))
+        found = held(Run("pooling", corpus, root, preset, results_file))
     except NoResultsError:
         return None
     return simulation.disagreement(found.predictions, "attention", "gap")
@@ -62,6 +64,47 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
         c.title: [sum(of) for of in c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)
     }
     return {title: (len(of), round(sum(of) / len(of))) for title, of in found.items()}
+
+
+def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
+    """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
+
+    None where it holds none that are evidence, on enough speakers.
+
+    Args:
+        results_file: its path; None if there is none.
+        preset: that of the page, whatever settings were changed.
+    """
+    if results_file is None or not os.path.exists(results_file) or common.is_showcase(preset):
+        return None
+    predictions = results.read(results_file, study={"pooling"}).predictions
+    utterances = np.array(list(iemocap.CORPUS.published.values()))
+    tables = []
+    for (corpus, setting), rows in (
+        predictions.groupby(["corpus", "preset"]) if len(predictions) else ()
+    ):
+        if corpus not in BUILT_IN and setting.split(", ")[0] == preset:
+            found = simulation.outlook(rows, utterances)
+            tables.append(_outlook(found, setting.replace(preset, wording.title(corpus), 1)))
+    return common.table(pd.concat(tables)) if tables else None
+
+
+def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
+    """Lay out what `simulation.outlook` found."""
+    numbers = found[["here", "here low", "here high"]].itertuples(index=False)
+    shown = {
+        "seen on": there,
+        "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
+        "there": [metrics.format_interval(row, sign="+") for row in numbers],
+        "in the paper": [metrics.format_interval([x], 2, "+") for x in found["paper"]],
+        "needed": [f"±{x:.1f}" for x in found["needed"]],
+    }
+    for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):
+        shown[name] = [
+            f"{above:.0f}% ahead, {below:.0f}% behind"
+            for above, below in zip(found[f"{truth} above"], found[f"{truth} below"], strict=True)
+        ]
+    return pd.DataFrame(shown, index=found.index)
 
 
 def changed_later() -> Markdown:

@@ -1,0 +1,61 @@
+"""How far the networks of a study got, in test and in training, and in how many steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from repro import paper
+from repro.corpora import CORPORA
+from repro.evidence import metrics
+from repro.results import Results
+
+AS_IN_THE_PAPER = {"epochs": paper.EPOCHS, "batch_size": paper.BATCH_SIZE, "max_segments": None}
+
+
+def learning(data: Results) -> pd.DataFrame:
+    """Return how far the networks of each variant got.
+
+    Args:
+        data: of one study on one corpus with one preset.
+
+    Returns:
+        A row per variant with variant; WA, WA low, WA high (per cent); above, above low, above high
+        (points of WA above always naming the commonest emotion); loss (mean training loss of the
+        last epoch, in nats) and loss of guessing (by how common each emotion is); steps (of
+        training, of one network) and steps of the paper (on IEMOCAP). Steps are NaN for a corpus
+        whose size is not known.
+    """
+    scores = ["variant", *(f"{of}{end}" for of in ("WA", "above") for end in ("", " low", " high"))]
+    table = metrics.beside_majority(data.predictions)[scores]
+    last = data.history[data.history["epoch"] == data.history["epoch"].max()]
+    shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
+    training = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
+    corpus = str(data.folds["corpus"].iloc[0])
+    return table.assign(
+        **{
+            "loss": table["variant"].map(last.groupby("variant")["loss"].mean()),
+            "loss of guessing": stats.entropy(shares),
+            "steps": [steps(corpus, training[name]["training"]) for name in table["variant"]],
+            "steps of the paper": steps("iemocap", AS_IN_THE_PAPER),
+        }
+    )
+
+
+def steps(corpus: str, training: Mapping[str, Any]) -> float:
+    """Return in how many steps a network is trained, about: folds differ in their segments.
+
+    Args:
+        corpus: its name; NaN is returned for one whose number of segments is not known.
+        training: settings by name, as a line of results has them.
+    """
+    if corpus not in CORPORA or not (segments := CORPORA[corpus].training_segments):
+        return np.nan
+    of_a_fold = segments * (1 - 1 / len(CORPORA[corpus].published))
+    batches = min(of_a_fold, training["max_segments"] or math.inf) / training["batch_size"]
+    return float(training["epochs"] * math.ceil(batches))
