@@ -212,11 +212,14 @@ def run_fold(
         if on_epoch:
             on_epoch(state)
 
-    history = train_network(
+    history = trainer.fit(
         network,
-        training,
-        experiment,
+        training.segments,
+        training.labels,
+        experiment.training,
         seed=seed,
+        rows=training.rows,
+        known=training.known,
         device=device,
         precision=precision,
         resume=resume,
@@ -260,33 +263,6 @@ def training_set(
     renumbered = torch.arange(len(rows))
     known = network.known(segments)
     return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits, known)
-
-
-def train_network(
-    network: SpeechEmotionNetwork,
-    training: TrainingSet,
-    experiment: Experiment,
-    *,
-    seed: int,
-    device: torch.device | str,
-    precision: Precision,
-    resume: Callable[[State], None] | None = None,
-    on_epoch: Callable[[State], None] | None = None,
-) -> list[float]:
-    """Train a network in place on a training set; see `trainer.fit`."""
-    return trainer.fit(
-        network,
-        training.segments,
-        training.labels,
-        experiment.training,
-        seed=seed,
-        rows=training.rows,
-        known=training.known,
-        device=device,
-        precision=precision,
-        resume=resume,
-        on_epoch=on_epoch,
-    )
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:
