@@ -16,16 +16,7 @@ from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import (
-    Epochs,
-    LinePerFold,
-    Plan,
-    Progress,
-    Run,
-    Task,
-    missing,
-    prepare,
-)
+from repro.study.plan import Epochs, LinePerFold, Plan, Progress, Run, Task, missing, prepare
 
 
 def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) -> int:
@@ -61,10 +52,11 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
             print(f"left out, as {asked.corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path, asked.study if alone else None)
         _discard_finished(path, held)
-        precision = plan.precision(held)
+        first, before = plan.tasks(), len(held.records)
+        precision = plan.precision(first, held)
         failed: list[str] = []
-        trained, told = 0, False
-        for stage in (lambda: plan.tasks(), lambda: plan.tasks(plan.second_stage(held))):
+        told = False
+        for stage in (lambda: first, lambda: plan.tasks(plan.second_stage(first, held))):
             tasks = missing(stage(), held)
             if not tasks:  # no cluster need be reached for nothing
                 continue
@@ -73,13 +65,11 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
                 for remark in remarks(plan.tables):
                     warn(remark)
                 told = True
-            before = len(failed)
             train(plan, tasks, held, device, precision, progress or LinePerFold(), failed)
-            trained += len(tasks) - (len(failed) - before)
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
-    return trained
+    return len(held.records) - before
 
 
 def _train_here(

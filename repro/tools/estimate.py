@@ -121,10 +121,10 @@ def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Est
     for run in runs:
         plan = prepare(run)
         refusals |= plan.refused
-        how = plan.precision(held)
-        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
         tasks = plan.tasks()
-        tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
+        how = plan.precision(tasks, held)
+        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
+        tasks += plan.tasks(plan.second_stage(tasks, held))  # if it can be known yet
         left = missing(tasks, planned)
         networks = [task for task in left if not task.variant.system]
         seconds = meter.seconds(networks, plan.tables)

@@ -153,7 +153,8 @@ def test_short_utterances_can_be_left_out_of_the_test_alone(emodb: Path) -> None
 
 def stage(path: Path, emodb: Path) -> dict[str, Experiment]:
     plan = prepare(asked(emodb, path, "readings"))
-    return {v.name: v.experiment for v in plan.second_stage(open_ledger(path))}
+    second = plan.second_stage(plan.tasks(), open_ledger(path))
+    return {variant.name: variant.experiment for variant in second}
 
 
 def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
