@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_corpus
 
 from repro import config, crossval, paper, results
 from repro.config import Experiment
@@ -33,8 +32,8 @@ IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.fo
 
 
 @pytest.fixture(scope="module")
-def emodb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+def emodb(corpus: Path) -> Path:
+    return corpus
 
 
 @pytest.fixture(scope="module")
