@@ -83,20 +83,14 @@ class Checkpoint:
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
             self._put_aside(fault)
             return
-        network.load_state_dict(
-            {
-                name.removeprefix("network."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith("network.")
-            }
-        )
-        for name, parameter in network.named_parameters():
-            if (momentum := tensors.get(f"momentum.{name}")) is not None:
-                # Laid out in memory as the parameter is: another layout may round otherwise.
-                buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
-                optimiser.state[parameter]["momentum_buffer"] = buffer
+        network.load_state_dict(_under("network.", tensors))
+        parameters = dict(network.named_parameters())
+        for name, momentum in _under("momentum.", tensors).items():
+            # Laid out in memory as the parameter is: another layout may round otherwise.
+            buffer = torch.empty_like(parameters[name], requires_grad=False).copy_(momentum)
+            optimiser.state[parameters[name]]["momentum_buffer"] = buffer
         order.set_state(tensors["order"])
-        self.extra.update({name.removeprefix("extra."): t for name, t in extra.items()})
+        self.extra.update(_under("extra.", extra))
         self.earlier = kept["seconds"]
         history[:] = kept["history"]
 
@@ -160,8 +154,13 @@ def _tensors(state: State) -> dict[str, Tensor]:
     return tensors | {"order": order.get_state()}
 
 
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
 def same_form(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    """Tell whether tensors have the names, shapes and types that are expected."""
+    """Return whether tensors have the names, shapes and types that are expected."""
     found, wanted = (
         {name: (tensor.shape, tensor.dtype) for name, tensor in group.items()}
         for group in (tensors, expected)
