@@ -100,9 +100,15 @@ class Run:
 
 
 class Task(NamedTuple):
-    """One fold of one variant."""
+    """One fold of one variant.
 
-    heading: dict[str, Any]  # the start of its line in the results file
+    Args:
+        heading: the start of its line in the results file.
+        variant: how it is trained and counted.
+        fold: who is held out.
+    """
+
+    heading: dict[str, Any]
     variant: Variant
     fold: crossval.Fold
 
@@ -118,7 +124,7 @@ class Task(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Name the task for the progress bar."""
+        """The task's name for the progress bar."""
         return "{study} {variant}, {fold} held out, seed {seed}".format(**self.heading)
 
     @property
@@ -231,7 +237,7 @@ def source_of(variant: Variant) -> Source:
 
 
 def prepare(run: Run) -> Plan:
-    """Read the corpus of a run, and leave out the variants that it refuses.
+    """Return what a run consists of: its corpus is read, and what that refuses is left out.
 
     Raises:
         ReproError: a setting does not fit, the corpus cannot be read, or it refuses the first
@@ -278,7 +284,7 @@ class Epochs:
         self.progress = progress
 
     def start(self, label: str) -> Callable[[int], None]:
-        """Announce a task; the function returned is called after each of its epochs."""
+        """Announce a task; return what to call with the number of each epoch that is done."""
         before = self.done
         self.progress(label, before, self.total)
 

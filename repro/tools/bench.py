@@ -75,7 +75,7 @@ class Where(NamedTuple):
 
 
 def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
-    """Measure everything.
+    """Return how fast everything is on this machine.
 
     Returns:
         `machine`, what was measured on, and `rows`. Each is a dict of what was measured, in which
