@@ -174,7 +174,7 @@ def _cut_off(path: Path, file: soundfile.SoundFile) -> str | None:
 
 
 def load(path: str | Path) -> Tensor:
-    """Read a sound file, average its channels and resample it to 16 kHz.
+    """Return a sound file's waveform at 16 kHz: float32 [samples], the average of its channels.
 
     Args:
         path: a file of any format, sampling rate and number of channels that soundfile reads.
@@ -190,7 +190,7 @@ def load(path: str | Path) -> Tensor:
 
 
 def resample(sound: Sound) -> Tensor:
-    """Resample what was read: float32 [samples], ceil(frames * 16000 / rate) of them."""
+    """Return a sound at 16 kHz: float32 [samples], ceil(frames * 16000 / rate) of them."""
     import torch
     import torchaudio.functional
     from torch.nn import functional as F

@@ -199,7 +199,7 @@ FIELDS = tuple(
 
 
 def from_dict(data: Any) -> Experiment:
-    """Rebuild an experiment from `dataclasses.asdict`, as files store it.
+    """Return the experiment that `dataclasses.asdict` took apart, as files store it.
 
     Raises:
         ValueError: a field is missing or unknown, or a value does not fit.
@@ -270,7 +270,7 @@ def _describe(hint: Any) -> str:
 
 
 def scaled_milestones(epochs: int) -> tuple[int, ...]:
-    """Give the epochs of the rate cuts when the paper's 50 epochs are shrunk in proportion."""
+    """Return the epochs of the rate cuts when the paper's 50 epochs shrink in proportion."""
     return tuple(round((m - 1) * epochs / paper.EPOCHS) + 1 for m in paper.MILESTONES)
 
 

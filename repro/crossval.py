@@ -27,7 +27,13 @@ OnScored = Callable[[SpeechEmotionNetwork, Iterator[Tensor], pd.DataFrame], None
 
 @dataclass(frozen=True)
 class Fold:
-    """One split of a corpus: rows of the utterance table to train on and to test on."""
+    """One split of a corpus.
+
+    Args:
+        held_out: the name of the speaker or group that is tested.
+        train: rows of the utterance table to train on.
+        test: rows of it to test on.
+    """
 
     held_out: str
     train: np.ndarray
@@ -35,7 +41,7 @@ class Fold:
 
 
 def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
-    """Split a corpus by held-out speaker, or as another reading of the protocol has it.
+    """Return the splits of a corpus by held-out speaker, or as another reading has it.
 
     Utterances under 2 s are left out of training, test or both where `front_end.short` says so.
 
@@ -71,7 +77,7 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
 
 
 def usable(table: pd.DataFrame, front_end: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which utterances may be trained on and tested on: [utterances] of booleans each."""
+    """Return which utterances may be trained on and tested on: booleans [utterances] each."""
     long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
     everything = np.ones(len(table), bool)
     return (
@@ -82,16 +88,25 @@ def usable(table: pd.DataFrame, front_end: FrontEnd) -> tuple[np.ndarray, np.nda
 
 @dataclass(frozen=True)
 class Features:
-    """The training segments of a whole corpus, computed once and shared by its folds."""
+    """The training segments of a whole corpus, computed once and shared by its folds.
+
+    Args:
+        table: the corpus's utterances.
+        front_end: how a waveform becomes segments.
+        waveform: that of a row of the table; it is read anew, as all would fill the memory.
+        segments: [n, 1, 400, 200]; magnitudes where one scale serves the whole training set.
+        utterance: [n] rows of the table that the segments are cut from.
+        labels: [n] indices into `paper.EMOTIONS`.
+        kept: what the network that was last trained on them can know of them, by its settings: at
+            most half as much again as the segments, for the longest filters of Section 3.2.
+    """
 
     table: pd.DataFrame
     front_end: FrontEnd
-    waveform: Callable[[int], Tensor]  # of a row of the table; read anew, as all fill memory
-    segments: Float[Tensor, "n 1 bins frames"]  # not yet normalised where one scale serves all
-    utterance: Int[Tensor, " n"]  # row of the table that a segment comes from
+    waveform: Callable[[int], Tensor]
+    segments: Float[Tensor, "n 1 bins frames"]
+    utterance: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
-    # What the network that was last trained on them can know of them, by its settings: at most half
-    # as much again as the segments, for the longest filters of Section 3.2.
     kept: dict[Network, tuple[Tensor, ...]] = field(default_factory=dict)
 
     def known(self, network: SpeechEmotionNetwork) -> tuple[Tensor, ...]:
@@ -108,7 +123,7 @@ def extract(
     device: torch.device | str = "cpu",
     waveforms: Sequence[Tensor] | None = None,
 ) -> Features:
-    """Compute the training segments of a corpus, in float32 on the device.
+    """Return the training segments of a corpus, in float32 on the device.
 
     In bfloat16 two thirds of a spectrogram of speech would be the same number, as the scaling of
     Section 2.1 puts most of it next to -1; `model.Stems` moves it to 0 first.
@@ -168,11 +183,20 @@ def run_fold(
     kept: dict[str, Tensor] | None = None,
     on_scored: OnScored | None = None,
 ) -> tuple[list[float], pd.DataFrame]:
-    """Train on a fold's training speakers and score the utterances of the held-out one.
+    """Return the loss per epoch on a fold's training speakers, and the scores of the held-out one.
 
-    `resume` and `on_epoch` are those of `trainer.fit`; whoever keeps a fold's state keeps the
-    tensors that `kept` holds as well. In the end `on_scored` is given the network, each test
-    utterance's segments, and the predictions.
+    Args:
+        features: from `extract`.
+        fold: one of `make_folds`.
+        experiment: how to train and to score.
+        seed: any; the fold's own follows from it, see `fold_seed`.
+        device: where to train.
+        precision: see `trainer.fit`.
+        resume: see `trainer.fit`.
+        on_epoch: see `trainer.fit`.
+        kept: tensors that whoever keeps the state of a fold must keep as well.
+        on_scored: given the network, each test utterance's segments, and the predictions, in the
+            end.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance, with utterance, emotion
@@ -212,11 +236,14 @@ def run_fold(
         if on_epoch:
             on_epoch(state)
 
-    history = train_network(
+    history = trainer.fit(
         network,
-        training,
-        experiment,
+        training.segments,
+        training.labels,
+        experiment.training,
         seed=seed,
+        rows=training.rows,
+        known=training.known,
         device=device,
         precision=precision,
         resume=resume,
@@ -230,20 +257,29 @@ def run_fold(
 
 
 class TrainingSet(NamedTuple):
-    """What one network learns from."""
+    """What one network learns from.
+
+    Args:
+        segments: [n, 1, 400, 200] network inputs.
+        labels: [n] indices into `paper.EMOTIONS`.
+        rows: which of the segments are trained on.
+        utterance: the row of the corpus that each of these is cut from.
+        limits: lowest and highest magnitude, where one scale serves the whole training set.
+        known: what the network can know of the segments beforehand.
+    """
 
     segments: Float[Tensor, "n 1 bins frames"]
     labels: Int[Tensor, " n"]
-    rows: Int[Tensor, " rows"]  # those of the segments that are trained on
-    utterance: Int[Tensor, " rows"]  # the row of the corpus that each of these is cut from
-    limits: tuple[float, float] | None  # of its magnitudes, where one scale serves all
-    known: tuple[Tensor, ...]  # what the network can know of the segments beforehand
+    rows: Int[Tensor, " rows"]
+    utterance: Int[Tensor, " rows"]
+    limits: tuple[float, float] | None
+    known: tuple[Tensor, ...]
 
 
 def training_set(
     features: Features, fold: Fold, network: SpeechEmotionNetwork, training: Training, seed: int
 ) -> TrainingSet:
-    """Take a fold's training segments, at random as many of them as the settings allow."""
+    """Return a fold's training segments, at random as many of them as the settings allow."""
     rows = torch.isin(features.utterance.cpu(), torch.from_numpy(fold.train)).nonzero()[:, 0]
     if training.max_segments is not None and len(rows) > training.max_segments:
         picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
@@ -262,35 +298,8 @@ def training_set(
     return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits, known)
 
 
-def train_network(
-    network: SpeechEmotionNetwork,
-    training: TrainingSet,
-    experiment: Experiment,
-    *,
-    seed: int,
-    device: torch.device | str,
-    precision: Precision,
-    resume: Callable[[State], None] | None = None,
-    on_epoch: Callable[[State], None] | None = None,
-) -> list[float]:
-    """Train a network in place on a training set; see `trainer.fit`."""
-    return trainer.fit(
-        network,
-        training.segments,
-        training.labels,
-        experiment.training,
-        seed=seed,
-        rows=training.rows,
-        known=training.known,
-        device=device,
-        precision=precision,
-        resume=resume,
-        on_epoch=on_epoch,
-    )
-
-
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:
-    """Build a network whose weights depend on the seed alone, drawn on the CPU."""
+    """Return an untrained network whose weights depend on the seed alone, drawn on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_network(network)

@@ -129,7 +129,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 @cache
 def has_room() -> bool:
-    """Tell whether much memory was available when this process began to train.
+    """Return whether much memory was available when this process began to train.
 
     What the system keeps of files that were read counts as available; of free memory alone there is
     little wherever a corpus has been read.

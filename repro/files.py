@@ -72,5 +72,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def is_no_file(path: Path) -> bool:
-    """Tell whether something else than a file has this name: opening a pipe would wait for ever."""
+    """Return whether something else than a file is there: opening a pipe would wait for ever."""
     return os.path.exists(path) and not os.path.isfile(path)

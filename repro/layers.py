@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ def conv_norm_relu(
     assert conv.bias is not None
     scale, shift = _in_evaluation(norm)
     shift = shift + conv.bias * scale
-    x = F.conv2d(x, conv.weight * scale[:, None, None, None], shift, padding=conv.padding)
+    x = F.conv2d(x, conv.weight * _as_weight(scale), shift, padding=conv.padding)
     return _pool_relu(x, pool)
 
 
@@ -83,12 +84,10 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         settings = weight, [len(weight)], (1, 1), ctx.padding, (1, 1), False, (0, 0), 1
         d_x, _, _ = _convolution_backward(gradient, x, *settings, (True, False, False))
-        d_weight = torch.zeros(weight.shape, dtype=torch.float64)
-        d_bias = torch.zeros(len(weight), dtype=torch.float64)
-        for g_n, x_n in _parts(gradient, x):
-            _, of_weight, of_bias = _convolution_backward(g_n, x_n, *settings, (False, True, True))
-            d_weight += of_weight
-            d_bias += of_bias
+        d_weight, d_bias = _added_up(
+            _convolution_backward(g_n, x_n, *settings, (False, True, True))[1:]
+            for g_n, x_n in _parts(gradient, x)
+        )
         wide = _wide(x)
         return d_x, d_weight.to(wide), d_bias.to(wide), None
 
@@ -139,10 +138,15 @@ def first_layer(
     The convolutions have no bias, maps of the same size, and inputs that need no gradient.
     """
     assert not any(x.requires_grad for x in reads)
-    if norm.training and reads[0].device.type == "cpu":
+    if reads[0].device.type != "cpu":
+        return F.relu(norm(_maps(reads, weights, stride)), inplace=True)
+    if norm.training:
         y: Tensor = _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
         return y
-    return F.relu(norm(_maps(reads, weights, stride)), inplace=True)
+    channels = [len(w) for w in weights]
+    scales, shifts = (each.split(channels) for each in _in_evaluation(norm))
+    weights = [w * _as_weight(scale) for w, scale in zip(weights, scales, strict=True)]
+    return F.relu(_maps(reads, weights, stride, shifts), inplace=True)
 
 
 class _FirstLayer(torch.autograd.Function):
@@ -176,8 +180,12 @@ class _FirstLayer(torch.autograd.Function):
         scale = gamma.double() * rstd
         shift = beta.double() - mean * scale
         one = torch.ones(()).expand_as(y[:, : len(weights)])
-        of_z = _by_weight(parts, [w.shape for w in weights], stride)
-        of_one = _by_weight(_parts(one, *reads), [w[:1].shape for w in weights], stride)
+        shapes, of_one_map = [w.shape for w in weights], [w[:1].shape for w in weights]
+        of_z = _added_up(_by_weight(y_n, reads_n, shapes, stride) for y_n, *reads_n in parts)
+        of_one = _added_up(
+            _by_weight(one_n, reads_n, of_one_map, stride)
+            for one_n, *reads_n in _parts(one, *reads)
+        )
         ctx.weights = [w.detach().to(dtype).double() for w in weights]
         for y_n, *_ in parts:
             _store(_affine(y_n, scale, shift, y_n).relu_(), y_n)
@@ -189,20 +197,20 @@ class _FirstLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         y, *reads = ctx.saved_tensors
-        d_beta = torch.zeros(y.shape[1], dtype=torch.float64)
-
-        def passed() -> Iterator[tuple[Tensor, ...]]:
-            for y_n, g_n, *reads_n in _parts(y, gradient, *reads):
-                g_n = _relu_backward(g_n, y_n)
-                d_beta.add_(_positions(g_n).sum(0))
-                yield g_n, *reads_n
-
-        of_g = _by_weight(passed(), [w.shape for w in ctx.weights], ctx.stride)
+        shapes = [w.shape for w in ctx.weights]
+        passed = (
+            (_relu_backward(g_n, y_n), reads_n)
+            for y_n, g_n, *reads_n in _parts(y, gradient, *reads)
+        )
+        d_beta, *of_g = _added_up(
+            [_positions(g_n).sum(0), *_by_weight(g_n, reads_n, shapes, ctx.stride)]
+            for g_n, reads_n in passed
+        )
         d_gamma, terms = _terms(
             d_beta, _by_map(ctx.weights, of_g), y.numel() // y.shape[1], *ctx.channels
         )
         channels = [len(w) for w in ctx.weights]
-        by_stem = zip(*(term[:, None, None, None].split(channels) for term in terms), strict=True)
+        by_stem = zip(*(_as_weight(term).split(channels) for term in terms), strict=True)
         wide, products = _wide(y), zip(of_g, *ctx.products, strict=True)
         found = [
             sum(a * b for a, b in zip(*pair, strict=True)).to(wide)
@@ -212,10 +220,17 @@ class _FirstLayer(torch.autograd.Function):
 
 
 def _maps(
-    reads: Sequence[Tensor], weights: Sequence[Tensor], stride: Shape
+    reads: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    stride: Shape,
+    biases: Iterable[Tensor | None] = repeat(None),
 ) -> Float[Tensor, "n c h w"]:
-    pairs = zip(reads, weights, strict=True)
-    return torch.cat([F.conv2d(x, w, stride=stride) for x, w in pairs], 1)
+    sides = zip(reads, weights, biases, strict=False)
+    return torch.cat([F.conv2d(x, w, bias, stride) for x, w, bias in sides], 1)
+
+
+def _as_weight(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1 1"]:
+    return values[:, None, None, None]
 
 
 def _by_map(weights: list[Tensor], products: list[Tensor]) -> Float[Tensor, " d"]:
@@ -224,15 +239,14 @@ def _by_map(weights: list[Tensor], products: list[Tensor]) -> Float[Tensor, " d"
 
 
 def _by_weight(
-    parts: Iterable[tuple[Tensor, ...]], shapes: list[torch.Size], stride: Shape
+    maps: Tensor, reads: Sequence[Tensor], shapes: list[torch.Size], stride: Shape
 ) -> list[Float[Tensor, "c 1 kh kw"]]:
     """Return what the gradients of weights would be, given those of maps, and what was read."""
-    totals = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-    for maps, *reads in parts:
-        of_stems = maps.split([len(total) for total in totals], 1)
-        for total, x, of_stem in zip(totals, reads, of_stems, strict=True):
-            total += conv2d_weight(x, total.shape, of_stem.to(x.dtype), stride=stride)
-    return totals
+    of_stems = maps.split([shape[0] for shape in shapes], 1)
+    return [
+        conv2d_weight(x, shape, of_stem.to(x.dtype), stride=stride)
+        for x, shape, of_stem in zip(reads, shapes, of_stems, strict=True)
+    ]
 
 
 # Batch normalisation, max-pooling and ReLU -------------------------------------------------------
@@ -241,11 +255,9 @@ def _by_weight(
 @torch.no_grad()
 def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Return mean and variance of each channel, in float64."""
-    sums = torch.zeros(2, x.shape[1], dtype=torch.float64)
-    for (x_n,) in _parts(x):
-        values = _positions(x_n)
-        sums += torch.stack([values.sum(0), (values * values).sum(0)])
-    mean, second = sums / (x.numel() // x.shape[1])
+    values = (_positions(x_n) for (x_n,) in _parts(x))
+    sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
+    mean, second = (each / (x.numel() // x.shape[1]) for each in sums)
     return mean, (second - mean**2).clamp_min(0)  # of a map that is constant, rounding may be left
 
 
@@ -327,6 +339,15 @@ def _parts(x: Tensor, *others: Tensor) -> list[tuple[Tensor, ...]]:
     """Part maps, and what belongs to them, into a few segments at a time."""
     few = max(1, PART // x[0].numel())
     return list(zip(*(each.split(few) for each in (x, *others)), strict=True))
+
+
+def _added_up(of_parts: Iterator[Sequence[Tensor]]) -> list[Tensor]:
+    """Return the sums, in float64, of what each part of a batch gives."""
+    totals = [each.double() for each in next(of_parts)]
+    for of_part in of_parts:
+        for total, each in zip(totals, of_part, strict=True):
+            total += each
+    return totals
 
 
 def _wide(x: Tensor) -> torch.dtype:

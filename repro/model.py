@@ -229,7 +229,7 @@ class FirstLayerNetwork(SpeechEmotionNetwork):
 
 
 def build_network(network: Network) -> SpeechEmotionNetwork:
-    """Build an untrained network, initialised from torch's current random state.
+    """Return an untrained network, initialised from torch's current random state.
 
     Returns:
         A module from [n, 1, 400, 200], or 197 frames under `frames="whole"`, to scores [n, 4] in
@@ -291,7 +291,7 @@ def _passes(network: Network) -> bool:
 
 
 def signed_sqrt(x: Tensor) -> Tensor:
-    """sgn(x) √|x|, with a finite slope at 0, where channels that ReLU has silenced lie."""
+    """Return sgn(x) √|x|, with a finite slope at 0, where channels that ReLU has silenced lie."""
     return x.sign() * (x.abs() + 1e-10).sqrt()
 
 

@@ -105,7 +105,7 @@ def normalise(
     front_end: FrontEnd,
     limits: tuple[float, float] | None = None,
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Scale magnitudes to [-1, 1], or [0, 1] where the scale only divides, and apply the µ-law."""
+    """Return the µ-law of magnitudes scaled to [-1, 1], or [0, 1] where the scale only divides."""
     return mu_law(scale(x, front_end, limits))
 
 
@@ -114,7 +114,7 @@ def scale(
     front_end: FrontEnd,
     limits: tuple[float, float] | None = None,
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Scale each segment linearly, by default from its own minimum and maximum to [-1, 1].
+    """Return each segment scaled linearly, by default from its minimum and maximum to [-1, 1].
 
     A segment without any contrast, such as digital silence, has its minimum everywhere.
     """
@@ -139,7 +139,7 @@ def scale(
 
 
 def mu_law(x: Tensor) -> Tensor:
-    """F(x) = sgn(x) ln(1 + µ|x|) / ln(1 + µ) for x in [-1, 1], µ = 255 (Eq. 1)."""
+    """Return F(x) = sgn(x) ln(1 + µ|x|) / ln(1 + µ) for x in [-1, 1], µ = 255 (Eq. 1)."""
     return x.abs().mul_(paper.MU).add_(1).log_().div_(math.log1p(paper.MU)).copysign_(x)
 
 
@@ -153,7 +153,7 @@ def _hop(hop_seconds: float) -> int:
 def fill(
     waveform: Float[Tensor, " samples"], front_end: FrontEnd, hop_seconds: float
 ) -> Float[Tensor, " filled"]:
-    """Bring an utterance to the length of its segments where it is too short for the last one.
+    """Return an utterance as long as its segments, filled up if it is too short for the last.
 
     What is filled already comes back as it is, and so does any stretch of whole segments of it.
 

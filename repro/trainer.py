@@ -24,12 +24,19 @@ PREDICT_BATCH = {"cpu": 2, "cuda": 64}  # on a processor, so few that their maps
 
 
 class State(NamedTuple):
-    """All that the coming epochs of a training depend on."""
+    """All that the coming epochs of a training depend on.
+
+    Args:
+        network: as far as it has been trained.
+        optimiser: with its momenta.
+        order: shuffles the segments.
+        history: mean loss of each epoch so far.
+    """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    order: torch.Generator  # shuffles the segments
-    history: list[float]  # mean loss of each epoch so far
+    order: torch.Generator
+    history: list[float]
 
 
 def fit(
@@ -46,7 +53,7 @@ def fit(
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
-    """Train a network in place with SGD, Nesterov momentum and a stepped rate.
+    """Train a network in place by SGD with Nesterov momentum; return the loss of each epoch.
 
     Args:
         network: from `model.build_network`; moved to the device.
@@ -139,7 +146,7 @@ def predict(
 def utterance_scores(
     logits: Sequence[Float[Tensor, "_ 4"]], score: Score
 ) -> Float[Tensor, "utterances 4"]:
-    """Average the scores of the segments of each utterance (Section 2.1).
+    """Return the mean scores of each utterance's segments: [utterances, 4] (Section 2.1).
 
     Args:
         logits: of the segments of each utterance, from `predict`.

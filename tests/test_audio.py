@@ -107,11 +107,8 @@ def test_what_is_no_sound_file_is_named_in_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_no_frames_and_values_that_are_not_finite_are_refused(tmp_path):
+def test_a_file_without_samples_is_refused(tmp_path):
     path = tmp_path / "bad.wav"
     soundfile.write(path, np.zeros(0), 16_000)
     with pytest.raises(ReproError, match="empty"):
-        load(path)
-    soundfile.write(path, np.array([0.0, np.nan, 0.0]), 16_000, subtype="FLOAT")
-    with pytest.raises(ReproError, match="not finite"):
         load(path)

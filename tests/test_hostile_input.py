@@ -241,14 +241,6 @@ def test_any_rate_and_channels_are_read(
     assert shape != "silence" or not waveform.any()
 
 
-@pytest.mark.parametrize("form", [f for f in FORMATS if f not in ("OGG", "MP3")])
-def test_other_formats_under_the_name_of_a_wav_are_read(tmp_path: Path, form: str) -> None:
-    path = tmp_path / "x.wav"
-    values = np.random.default_rng(0).uniform(-0.5, 0.5, 1600)
-    path.write_bytes(encoded(values, 16_000, form, "PCM_16"))
-    np.testing.assert_allclose(audio.load(path).numpy(), values, atol=1e-4)
-
-
 def flac_claiming(frames: int) -> bytes:
     content = bytearray(encoded(np.zeros(1600), 16_000, "FLAC"))
     content[21] = content[21] & 0xF0 | frames >> 32

@@ -17,6 +17,7 @@ from repro.device import Precision
 from repro.layers import _Convolution, conv_norm_relu, norm_relu
 from repro.model import FirstLayerNetwork, SpeechEmotionNetwork, build_network
 from repro.study import grids
+from repro.tools.bench import TextbookNetwork
 
 SHAPES = grids.variants("filter-shapes", "paper") | {
     f"{shape}, every second": variant
@@ -198,26 +199,13 @@ def speech(emodb_root: Path) -> tuple[Tensor, Tensor]:
     return torch.cat(inputs)[: paper.BATCH_SIZE], torch.tensor(labels)[: paper.BATCH_SIZE]
 
 
-def plain_scores(network: SpeechEmotionNetwork, x: Tensor) -> Tensor:
-    """What a network computes in training, by torch's own layers, one after another."""
-    stems, trunk = network.stems, network.trunk
-    maps = [
-        F.conv2d(F.pad(x, pad), conv.weight, conv.bias, conv.stride)
-        for conv, pad in zip(stems.convs, stems.pads, strict=True)
-    ]
-    x = plain(torch.cat(maps, 1), stems.norm, False)
-    for conv, norm, pooled in zip(trunk.convs, trunk.norms, trunk.pooled, strict=True):
-        x = plain(conv(x), norm, pooled)
-    return network.pooling(x)
-
-
 def errors(
     settings: config.Network,
     speech: tuple[Tensor, Tensor],
     precision: Precision,
     known: bool = True,
     batch: int = paper.BATCH_SIZE,
-    reference: Callable[[SpeechEmotionNetwork, Tensor], Tensor] = plain_scores,
+    reference: Callable[[SpeechEmotionNetwork], nn.Module] = TextbookNetwork,
 ) -> dict[str, float]:
     """Each parameter's change in one step of `fit`, relative to what it is in float64."""
     segments, labels = (part[:batch] for part in speech)
@@ -230,7 +218,7 @@ def errors(
     step = replace(config.Training(), epochs=1, learning_rate=1e4, weight_decay=0.0, milestones=())
     given = network.known(segments) if known else ()
     trainer.fit(network, segments, labels, step, seed=0, known=given, precision=precision)
-    F.cross_entropy(reference(exact.train(), segments.double()), labels).backward()
+    F.cross_entropy(reference(exact.train())(segments.double()), labels).backward()
     true = {name: p.grad for name, p in exact.named_parameters() if p.requires_grad}
     rate = step.learning_rate * (1 + step.momentum)  # of Nesterov's first step
     return {
@@ -265,9 +253,8 @@ def test_a_step_of_the_papers_network_is_that_of_float64(
     batch: int, speech: tuple[Tensor, Tensor]
 ) -> None:
     # In float64 our layers are exact as well, see above, and torch's would take 20 GB.
-    found = errors(
-        config.preset("paper").network, speech, "fp32", batch=batch, reference=lambda n, x: n(x)
-    )
+    network = config.preset("paper").network
+    found = errors(network, speech, "fp32", batch=batch, reference=lambda ours: ours)
     assert max(found.values()) < BOUND["fp32"], found
 
 

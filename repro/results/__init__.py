@@ -64,7 +64,7 @@ class Results(NamedTuple):
     examples: pd.DataFrame
 
     def where(self, **only: str) -> Results:
-        """Keep the rows with these values, such as `variant="attention"`."""
+        """Return the rows with these values, such as `variant="attention"`."""
         tables: list[pd.DataFrame] = list(self)
         for column, value in only.items():
             tables = [
@@ -191,7 +191,7 @@ def provenance_of(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(path: str | Path, **only: Collection[str]) -> Results:
-    """Read a results file into tidy tables.
+    """Return a results file as tidy tables.
 
     Args:
         path: JSON Lines file that `repro run` wrote.
@@ -204,7 +204,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
 
 
 def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Results:
-    """Lay finished folds out as tidy tables; the arguments are those of `read`."""
+    """Return finished folds as tidy tables; the arguments are those of `read`."""
     folds, histories, predictions, attention, examples = [], [], [], [], []
     for record in records:
         where = {name: record[name] for name in FOLD_COLUMNS}

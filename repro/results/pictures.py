@@ -13,7 +13,7 @@ STEPS = 255
 
 
 def pack(values: np.ndarray) -> dict[str, Any]:
-    """Turn a matrix of finite numbers into what JSON can hold.
+    """Return a matrix of finite numbers as what JSON can hold.
 
     Returns:
         `shape`, `low` and `high` (the least and the greatest value), and `data`, which is the

@@ -19,7 +19,7 @@ PLAN = PACKAGE.parent / "book" / "plan.md"
 
 
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
-    """Say what made a result: version, commit, torch, device, precision, threads, date, seconds.
+    """Return what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
     `statistics` says how batch normalisation and the gradient of Conv1 add up what the precision
     gives: `exact`, see `repro.layers`, or `cudnn`. It is `torch` for what an earlier version made

@@ -46,7 +46,7 @@ def measure(
     predictions: pd.DataFrame,
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
-    """Measure the maps of a network with attention pooling over a fold's test utterances.
+    """Return where a network with attention pooling looks in a fold's test utterances.
 
     Args:
         network: trained.

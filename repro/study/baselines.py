@@ -38,7 +38,7 @@ def measure(system: str, table: pd.DataFrame) -> np.ndarray | None:
 def predict(
     system: str, table: pd.DataFrame, features: np.ndarray | None, fold: Fold
 ) -> pd.DataFrame:
-    """Fit a system to the training speakers of a fold and score the held-out one's utterances.
+    """Return the scores of a fold's held-out utterances, by a system fitted to the others.
 
     Args:
         system: one of `SYSTEMS`.
@@ -63,7 +63,7 @@ def predict(
 
 
 def functionals(table: pd.DataFrame) -> np.ndarray:
-    """Measure every utterance of a corpus: [utterances, statistics], NaN where one has none."""
+    """Return the statistics of a corpus: [utterances, statistics], NaN where one has none."""
     rows = [pd.Series(statistics(audio.load(path).numpy())) for path in table["path"]]
     return pd.DataFrame(rows).to_numpy(float)
 

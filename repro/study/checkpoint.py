@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from repro import files
+from repro.errors import warn
 from repro.trainer import State
 
 # Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
@@ -76,27 +76,21 @@ class Checkpoint:
             if kept["made_by"] != self.made_by:
                 raise ValueError("from another version, device or fold")
             extra = {name: tensors.pop(name) for name in list(tensors) if name.startswith("extra.")}
-            if not same_form(tensors, _expected(state)):
+            if not same_form(tensors, _tensors(state)):
                 raise ValueError("of another network")
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
             self._put_aside(fault)
             return
-        network.load_state_dict(
-            {
-                name.removeprefix("network."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith("network.")
-            }
-        )
-        for name, parameter in network.named_parameters():
-            if (momentum := tensors.get(f"momentum.{name}")) is not None:
-                # Laid out in memory as the parameter is: another layout may round otherwise.
-                buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
-                optimiser.state[parameter]["momentum_buffer"] = buffer
+        network.load_state_dict(_under("network.", tensors))
+        parameters = dict(network.named_parameters())
+        for name, momentum in _under("momentum.", tensors).items():
+            # Laid out in memory as the parameter is: another layout may round otherwise.
+            buffer = torch.empty_like(parameters[name], requires_grad=False).copy_(momentum)
+            optimiser.state[parameters[name]]["momentum_buffer"] = buffer
         order.set_state(tensors["order"])
-        self.extra.update({name.removeprefix("extra."): t for name, t in extra.items()})
+        self.extra.update(_under("extra.", extra))
         self.earlier = kept["seconds"]
         history[:] = kept["history"]
 
@@ -107,22 +101,17 @@ class Checkpoint:
         """
         if time.perf_counter() - self.saved < INTERVAL:
             return
-        network, optimiser, order, history = state
-        tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-        for name, parameter in network.named_parameters():
-            if (momentum := optimiser.state[parameter].get("momentum_buffer")) is not None:
-                tensors[f"momentum.{name}"] = momentum
-        tensors["order"] = order.get_state()
-        tensors |= {f"extra.{name}": tensor for name, tensor in self.extra.items()}
+        tensors = _tensors(state) | {f"extra.{name}": t for name, t in self.extra.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        text = json.dumps({"made_by": self.made_by, "history": history, "seconds": self.seconds})
+        kept = {"made_by": self.made_by, "history": state.history, "seconds": self.seconds}
+        text = json.dumps(kept)
         metadata = {"state": text, "sha256": checksum(tensors, text)}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             files.write_whole(self.path, safetensors.torch.save(tensors, metadata))
         except OSError as error:
             if not self.failed:
-                _say(f"{self.path}: no checkpoint ({error.strerror}); training goes on without")
+                warn(f"{self.path}: no checkpoint ({error.strerror}); training goes on without")
             self.failed = True
         self.saved = time.perf_counter()
 
@@ -132,7 +121,7 @@ class Checkpoint:
         with suppress(OSError):
             self.path.replace(aside)
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        _say(f"{self.path}: not used ({reason}), put aside as {aside.name}; the fold begins anew")
+        warn(f"{self.path}: not used ({reason}), put aside as {aside.name}; the fold begins anew")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -150,24 +139,30 @@ def checksum(tensors: dict[str, Tensor], text: str) -> str:
     return hashlib.sha256(safetensors.torch.save(tensors) + text.encode()).hexdigest()
 
 
-def _expected(state: State) -> dict[str, Tensor]:
-    """Return tensors of the names, shapes and types that a checkpoint of this network holds."""
+def _tensors(state: State) -> dict[str, Tensor]:
+    """Return what a checkpoint keeps of a state, by name.
+
+    Before the first step, when there are no momenta, parameters stand for them: they have the form.
+    """
     network, optimiser, order, _ = state
-    expected = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     if optimiser.defaults["momentum"]:
-        trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        expected |= {f"momentum.{name}": p for name, p in trained.items()}
-    return expected | {"order": order.get_state()}
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                momentum = optimiser.state[parameter].get("momentum_buffer", parameter)
+                tensors[f"momentum.{name}"] = momentum
+    return tensors | {"order": order.get_state()}
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def same_form(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    """Tell whether tensors have the names, shapes and types that are expected."""
+    """Return whether tensors have the names, shapes and types that are expected."""
     found, wanted = (
         {name: (tensor.shape, tensor.dtype) for name, tensor in group.items()}
         for group in (tensors, expected)
     )
     return found == wanted
-
-
-def _say(line: str) -> None:
-    print(f"repro: {line}", file=sys.stderr, flush=True)

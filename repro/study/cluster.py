@@ -105,7 +105,6 @@ def train(
     plan: Plan,
     tasks: Sequence[Task],
     held: Ledger,
-    device: torch.device,
     precision: Precision,
     progress: Progress,
     failed: list[str],
@@ -118,7 +117,6 @@ def train(
             cluster's head; the workers choose their device by the run's.
         tasks: the folds.
         held: what is trained is entered here.
-        device: of this machine, which trains nothing.
         precision: `fp32` or `bf16`.
         progress: called when a fold has come back, with its label, the epochs done and the epochs
             in all; once before that with the number of folds and machines for a label.

@@ -41,7 +41,7 @@ def run_task(
     on_epoch: Callable[[int], None] | None = None,
     partial: Path | None = None,
 ) -> dict[str, Any]:
-    """Train and test one fold and return its line of the results file.
+    """Return the line of a fold in the results file, once it is trained and tested.
 
     With a path for its checkpoint, `partial`, a fold that was interrupted goes on from there.
 

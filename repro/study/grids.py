@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
     @property
     def eligible(self) -> bool:
-        """Tell whether it may be chosen by its training loss."""
+        """Return whether it may be chosen by its training loss."""
         return not f"{self.reading.field}={self.value}".startswith(INELIGIBLE)
 
 
@@ -331,7 +331,7 @@ def readings(preset: str, base: Experiment) -> list[Variant]:
 
 
 def best_readings(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Variant]:
-    """Put the readings together that train best, and return each pooling under them.
+    """Return each pooling under the readings that train best, put together.
 
     Args:
         grid: what `readings` gave.

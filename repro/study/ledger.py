@@ -94,7 +94,7 @@ class Ledger:
 
 
 def open_ledger(path: str | Path, study: str | None = None) -> Ledger:
-    """Read a results file, which need not exist.
+    """Return the folds of a results file, which need not exist.
 
     Raises:
         ReproError: it is unreadable, a line is not a finished fold, or it holds other studies than
@@ -110,7 +110,7 @@ def open_ledger(path: str | Path, study: str | None = None) -> Ledger:
 
 
 def training(heading: Record, experiment: Experiment, variant: str) -> Trained:
-    """Tell which training a fold is, whatever study it is of and however its scores count."""
+    """Return which training a fold is, whatever study it is of and however its scores count."""
     return what_is_trained(experiment, variant), *fold_of(heading)
 
 

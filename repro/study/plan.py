@@ -100,9 +100,15 @@ class Run:
 
 
 class Task(NamedTuple):
-    """One fold of one variant."""
+    """One fold of one variant.
 
-    heading: dict[str, Any]  # the start of its line in the results file
+    Args:
+        heading: the start of its line in the results file.
+        variant: how it is trained and counted.
+        fold: who is held out.
+    """
+
+    heading: dict[str, Any]
     variant: Variant
     fold: crossval.Fold
 
@@ -118,7 +124,7 @@ class Task(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Name the task for the progress bar."""
+        """The task's name for the progress bar."""
         return "{study} {variant}, {fold} held out, seed {seed}".format(**self.heading)
 
     @property
@@ -142,21 +148,18 @@ class Plan(NamedTuple):
     tables: Tables
     refused: dict[str, str]
 
-    def tasks(self, grid: Iterable[Variant] | None = None, seeds: int | None = None) -> list[Task]:
+    def tasks(self, grid: Iterable[Variant] | None = None) -> list[Task]:
         """Return every fold of every variant and seed, seed by seed.
 
         Args:
-            grid: the variants; by default all.
-            seeds: how many seeds, counted from 0; by default those of the run.
+            grid: the variants; by default all of the first stage.
         """
-        of_variants = [
-            self._folds(variant) for variant in (self.grid.values() if grid is None else grid)
-        ]
+        folds = [self._folds(each) for each in (self.grid.values() if grid is None else grid)]
         return [
             task._replace(heading=task.heading | {"seed": seed})
-            for seed in range(self.run.seeds if seeds is None else seeds)
-            for tasks in of_variants
-            for task in tasks
+            for seed in range(self.run.seeds)
+            for of_variant in folds
+            for task in of_variant
         ]
 
     def _folds(self, variant: Variant) -> list[Task]:
@@ -173,16 +176,22 @@ class Plan(NamedTuple):
         folds = crossval.make_folds(table, trained)
         return [Task(heading | {"fold": fold.held_out}, variant, fold) for fold in folds]
 
-    def second_stage(self, held: Ledger) -> list[Variant]:
+    def second_stage(self, first: Sequence[Task], held: Ledger) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
 
         There are none before the first seed of all others has been trained.
+
+        Args:
+            first: the tasks of these others.
+            held: what has been trained.
         """
         second = STUDIES[self.run.study].second
         if second is None or self.run.only:
             return []
         losses: dict[str, list[float]] = {}
-        for task in self.tasks(seeds=1):
+        for task in first:
+            if task.heading["seed"] > 0:
+                continue
             record = held.find(task.heading, task.variant)
             if record is None:
                 return []
@@ -192,10 +201,14 @@ class Plan(NamedTuple):
             check_network(variant.experiment.network)
         return found
 
-    def precision(self, held: Ledger) -> Precision:
+    def precision(self, tasks: Sequence[Task], held: Ledger) -> Precision:
         """Return in which precision to train folds of which some may be held.
 
         Folds are compared with each other, so all have that of the first: `auto` takes it.
+
+        Args:
+            tasks: the folds.
+            held: what has been trained.
 
         Raises:
             ReproError: another one is asked for, or one that is unknown.
@@ -203,7 +216,7 @@ class Plan(NamedTuple):
         chosen = choose_precision(self.run.precision)
         theirs = {
             record["provenance"]["precision"]
-            for task in self.tasks()
+            for task in tasks
             if not task.variant.system
             for record in held.trained(task.heading, task.variant)
         }
@@ -224,7 +237,7 @@ def source_of(variant: Variant) -> Source:
 
 
 def prepare(run: Run) -> Plan:
-    """Read the corpus of a run, and leave out the variants that it refuses.
+    """Return what a run consists of: its corpus is read, and what that refuses is left out.
 
     Raises:
         ReproError: a setting does not fit, the corpus cannot be read, or it refuses the first
@@ -271,7 +284,7 @@ class Epochs:
         self.progress = progress
 
     def start(self, label: str) -> Callable[[int], None]:
-        """Announce a task; the function returned is called after each of its epochs."""
+        """Announce a task; return what to call with the number of each epoch that is done."""
         before = self.done
         self.progress(label, before, self.total)
 

@@ -52,7 +52,7 @@ def held(asked: Run) -> Results:
     if not asked.at_hand:
         return _held_alone(asked, ledger)
     plan = prepare(asked)
-    grid = [*plan.grid.values(), *plan.second_stage(ledger)]
+    grid = [*plan.grid.values(), *plan.second_stage(plan.tasks(), ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
     seeds = {*range(asked.seeds), *(r["seed"] for r in ledger.records if r["study"] == asked.study)}
     return results.tables(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -16,20 +17,13 @@ from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import (
-    Epochs,
-    LinePerFold,
-    Plan,
-    Progress,
-    Run,
-    Task,
-    missing,
-    prepare,
-)
+from repro.study.plan import Epochs, LinePerFold, Plan, Progress, Run, Task, missing, prepare
+
+Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress, list[str]], None]
 
 
 def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) -> int:
-    """Train every fold of a study that its results file does not hold yet.
+    """Train every fold of a study that its results file does not hold yet; return how many.
 
     Args:
         asked: what to train.
@@ -38,22 +32,20 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
             line on standard error for each fold.
         alone: refuse a results file that holds other studies and not this one.
 
-    Returns:
-        How many folds were trained.
-
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong; or, after
             all others were trained, folds that could not be.
     """
     assert asked.results is not None
     path = Path(asked.results)
-    train = _train_here
+    train: Train
     if asked.ray:
         from repro.study import cluster
 
         cluster.require_ray()
-        train = cluster.train
-    device = choose_device("cpu" if asked.ray else asked.device)  # workers choose for themselves
+        train = cluster.train  # whose workers choose their devices
+    else:
+        train = partial(_train_here, choose_device(asked.device))
     with files.locked(path):
         plan = prepare(asked)
         if plan.refused:
@@ -61,10 +53,11 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
             print(f"left out, as {asked.corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path, asked.study if alone else None)
         _discard_finished(path, held)
-        precision = plan.precision(held)
+        first, before = plan.tasks(), len(held.records)
+        precision = plan.precision(first, held)
         failed: list[str] = []
-        trained, told = 0, False
-        for stage in (lambda: plan.tasks(), lambda: plan.tasks(plan.second_stage(held))):
+        told = False
+        for stage in (lambda: first, lambda: plan.tasks(plan.second_stage(first, held))):
             tasks = missing(stage(), held)
             if not tasks:  # no cluster need be reached for nothing
                 continue
@@ -73,20 +66,18 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
                 for remark in remarks(plan.tables):
                     warn(remark)
                 told = True
-            before = len(failed)
-            train(plan, tasks, held, device, precision, progress or LinePerFold(), failed)
-            trained += len(tasks) - (len(failed) - before)
+            train(plan, tasks, held, precision, progress or LinePerFold(), failed)
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
-    return trained
+    return len(held.records) - before
 
 
 def _train_here(
+    device: torch.device,
     plan: Plan,
     tasks: Sequence[Task],
     held: Ledger,
-    device: torch.device,
     precision: Precision,
     progress: Progress,
     failed: list[str],

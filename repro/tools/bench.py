@@ -2,7 +2,8 @@
 
 Everything compared runs in turns, so that whatever else the machine does slows all sides alike. The
 textbook loop is the network written down layer after layer, in float32, with contiguous maps, a
-DataLoader over precomputed features, and memory as the C library handles it by itself.
+DataLoader over precomputed features, and memory as the C library handles it by itself; only the
+trainer is measured in bfloat16, if that is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gc
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -40,24 +41,29 @@ from repro.device import (
 )
 from repro.errors import ReproError
 from repro.model import GlobalAveragePooling, SpeechEmotionNetwork, build_network
-from repro.study import grids
-from repro.study.grids import short_name
-from repro.tools import estimate
+from repro.study.grids import short_name, variants
 
 ROUNDS = 7  # so that each step from the textbook loop to the trainer is resolved
-FEW_ROUNDS = 3  # of everything else
 RESOLVED = 0.5  # seconds that work is repeated for, so that the clock can resolve it
-SWEEP = ("10x2", "2x8", "100x2", "2x80")
+SWEEP = ("10x2", "2x80")
 FEW = 8  # segments of the step whose gradients are compared: float64 needs much memory
 SPEECH_SECONDS = 5.0  # of the utterances that the front end and prediction are measured on
 PREDICTED = 8  # utterances at once
 MATRIX = 2048  # rows and columns
-# Utterances of so many seconds that have IEMOCAP's number, segments and, nearly, hours in all.
-LENGTHS = {4.0: 689, 4.4: 1392, 5.0: 199}
 
 COLUMNS = ["what", "way", "unit", "value", "low", "high", "ratio", "error", "share"]
 ATTENTION, ALONE = "training, attention network", "training, {} alone"
 TEXTBOOK, TRAINER = "textbook loop", "trainer"
+PUBLIC: dict[str, Any] = {"batch": 32}
+OURS = PUBLIC | {"ours": True}
+LOOPS: dict[str, dict[str, Any]] = {  # the arguments of `loop`
+    TEXTBOOK: {},
+    "public loop": PUBLIC,
+    # From here on, each step has all that stand before it.
+    "+ pooling before ReLU": PUBLIC | {"pool_first": True},
+    "+ our layers": OURS,
+    "+ memory kept": OURS | {"keep": True},
+}
 Row = dict[str, Any]
 
 
@@ -69,34 +75,35 @@ class Where(NamedTuple):
 
 
 def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
-    """Measure everything.
+    """Return how fast everything is on this machine.
 
     Returns:
         `machine`, what was measured on, and `rows`. Each is a dict of what was measured, in which
-        way and unit; its `value`, the median over rounds; and, where there are any, `low` and
-        `high`, between which the middle half of the rounds lie; `ratio`, to the first way to do the
+        way and unit; its `value`, the median over rounds; `low` and `high`, between which the
+        middle half of the rounds lie; and, where there are any, `ratio`, to the first way to do the
         same; `error`, see `errors`; and `share`, of the rate of matrix products, in [0, 1].
+
+    Raises:
+        ReproError: there is no such device or precision, librosa is missing, or memory is short.
     """
     where = Where(choose_device(device), choose_precision(precision))
-    needed = memory(where)  # first: a process counts no less than the one that starts it
-    rows = matrices(where)
-    ladder = [way for way in LOOPS if way != "+ bfloat16" or where.precision == "bf16"]
-    shapes = grids.variants("filter-shapes", "paper")
+    rows = [*matrices(where), *front_end(), *prediction(where)]
+    alone = variants("filter-shapes", "paper")
     with process() as usual, process() as kept:
         train = partial(training, where, rows[0]["value"], (usual, kept))
-        rows += train(ATTENTION, config.Network(), [*ladder, TRAINER])
+        rows += train(ATTENTION, config.Network(), [*LOOPS, TRAINER])
         for shape in SWEEP:
             title = ALONE.format(short_name(shape))
-            rows += train(title, shapes[shape].experiment.network, [TEXTBOOK, TRAINER])
+            rows += train(title, alone[shape].experiment.network, [TEXTBOOK, TRAINER])
     machine = {"device": processor(), "threads": torch.get_num_threads()}
     if where.device.type == "cuda":
         machine["device"] = torch.cuda.get_device_name()
     machine |= {"precision": where.precision, "torch": torch.__version__}
-    return {"machine": machine, "rows": [*rows, *front_end(), *prediction(where), *needed]}
+    return {"machine": machine, "rows": rows}
 
 
 def processor() -> str:
-    """Name the processor, and which of its vector instructions torch uses."""
+    """Return the name of the processor, and which of its vector instructions torch uses."""
     try:
         facts = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
     except OSError:  # not on Linux
@@ -106,7 +113,7 @@ def processor() -> str:
 
 
 def text(found: dict[str, Any]) -> str:
-    """Lay out what `run` found as a table."""
+    """Return what `run` found as a table in plain text."""
     table = pd.DataFrame(found["rows"], columns=COLUMNS)
     shown = table.to_string(index=False, na_rep="–", float_format="{:.3g}".format)
     return ", ".join(f"{k} {v}" for k, v in found["machine"].items()) + f"\n\n{shown}"
@@ -116,35 +123,31 @@ def text(found: dict[str, Any]) -> str:
 
 
 class TextbookNetwork(nn.Module):
-    """The layers of `build_network` as the paper names them, one after another."""
+    """The layers of `build_network` as the paper names them, one after another.
 
-    def __init__(self, layers: SpeechEmotionNetwork):
+    Args:
+        layers: the network.
+        pool_first: let max-pooling come before ReLU, which has a quarter to do then.
+    """
+
+    def __init__(self, layers: SpeechEmotionNetwork, pool_first: bool = False):
         super().__init__()
-        self.layers = layers
+        self.layers, self.pool_first = layers, pool_first
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores that `build_network` gives, up to rounding."""
         stems, trunk, pooling = self.layers.stems, self.layers.trunk, self.layers.pooling
         maps = [conv(F.pad(x, pad)) for conv, pad in zip(stems.convs, stems.pads, strict=True)]
         x = F.relu(stems.norm(torch.cat(maps, 1)))
+        pool = partial(F.max_pool2d, kernel_size=paper.POOL_WINDOW)
         for conv, norm, pooled in zip(trunk.convs, trunk.norms, trunk.pooled, strict=True):
-            x = F.relu(norm(conv(x)))
-            x = F.max_pool2d(x, paper.POOL_WINDOW) if pooled else x
+            x = norm(conv(x))
+            x = pool(x) if pooled and self.pool_first else x
+            x = F.relu(x)
+            x = pool(x) if pooled and not self.pool_first else x
         if isinstance(pooling, GlobalAveragePooling):
             return pooling.classify(x.mean((2, 3)))
         return pooling(x)
-
-
-OURS = {"ours": True, "layout": torch.channels_last}
-LOOPS: dict[str, dict[str, Any]] = {  # what of the textbook loop is changed
-    TEXTBOOK: {},
-    "public loop": {"batch": 32},
-    # From here on, each step has all that stand before it.
-    "+ channels last": {"layout": torch.channels_last},
-    "+ our layers": OURS,
-    "+ memory kept": OURS | {"keep": True},
-    "+ bfloat16": OURS | {"keep": True, "half": True},
-}
 
 
 def training(
@@ -153,9 +156,9 @@ def training(
     processes: tuple[ProcessPoolExecutor, ProcessPoolExecutor],
     title: str,
     network: config.Network,
-    ways: list[str],
+    ways: Sequence[str],
 ) -> list[Row]:
-    """Compare ways to train a network, given the machine's rate of matrix products.
+    """Return the rows of ways to train a network, given the machine's rate of matrix products.
 
     Memory that one way keeps would change how another gets its own: the second process is for those
     that keep it.
@@ -165,8 +168,7 @@ def training(
         pool = processes[way == TRAINER or "keep" in LOOPS[way]]
         return pool.submit(_segments_per_second, way, network, where).result()
 
-    rounds = ROUNDS if len(ways) > 2 else FEW_ROUNDS
-    rows = compare(title, "segments/s", dict(zip(ways, ways, strict=True)), measure, rounds)
+    rows = compare(title, "segments/s", {way: partial(measure, way) for way in ways})
     for row, error in zip(rows, errors(ways, network, where), strict=True):
         row["error"] = error
     rows[-1]["share"] = rows[-1]["value"] * operations(network) / 1e9 / limit
@@ -213,16 +215,16 @@ def loop(
     network: SpeechEmotionNetwork,
     data: TensorDataset,
     device: torch.device,
-    ours: bool = False,
-    layout: torch.memory_format = torch.contiguous_format,
     batch: int = paper.BATCH_SIZE,
+    pool_first: bool = False,
+    ours: bool = False,
     keep: bool = False,
-    half: bool = False,
 ) -> Iterator[int]:
     """Train as textbooks do, but for what is asked for; gives the segments of each step."""
     if keep:
         keep_freed_memory(True)
-    module = network if ours else TextbookNetwork(network)
+    module = network if ours else TextbookNetwork(network, pool_first)
+    layout = torch.channels_last if ours else torch.contiguous_format
     module.to(device, memory_format=layout).train()  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(
         module.parameters(),
@@ -237,9 +239,7 @@ def loop(
             # As torch has them by itself; the trainer has set them otherwise.
             with cudnn.flags(enabled=True, deterministic=False, allow_tf32=True):
                 optimiser.zero_grad()
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    scores = module(inputs.to(device))
-                loss = F.cross_entropy(scores, targets.to(device))
+                loss = F.cross_entropy(module(inputs.to(device)), targets.to(device))
                 loss.backward()
                 optimiser.step()
                 loss.item()  # for the running loss
@@ -248,13 +248,13 @@ def loop(
 
 @cache
 def noise(count: int) -> tuple[Tensor, Tensor]:
-    """Give segments of noise, most of it as near to -1 as most of a spectrogram, and labels."""
+    """Return segments of noise, most of it as near to -1 as most of a spectrogram, and labels."""
     generator = torch.Generator().manual_seed(0)
     segments = torch.rand(count, 1, paper.BINS, paper.FRAMES, generator=generator) ** 4 * 2 - 1
     return segments, torch.arange(count) % len(paper.EMOTIONS)
 
 
-def errors(ways: list[str], network: config.Network, where: Where) -> list[float]:
+def errors(ways: Sequence[str], network: config.Network, where: Where) -> list[float]:
     """Return how far the gradients of a training step are from those in float64, in each way.
 
     That is the largest relative error (Frobenius norms) of any parameter, over `FEW` segments of
@@ -273,7 +273,7 @@ def errors(ways: list[str], network: config.Network, where: Where) -> list[float
 
 
 def operations(network: config.Network) -> int:
-    """Count the multiplications and additions of a training step on one segment."""
+    """Return the number of multiplications and additions of a training step on one segment."""
     with FlopCounterMode(display=False) as counter:
         scores = TextbookNetwork(build_network(network))(noise(2)[0])
         F.cross_entropy(scores, noise(2)[1]).backward()
@@ -284,7 +284,7 @@ def operations(network: config.Network) -> int:
 
 
 def matrices(where: Where) -> list[Row]:
-    """Measure the machine's rate of matrix products, in the precision of the network."""
+    """Return the machine's rate of matrix products, in the precision of the network."""
     size = MATRIX * (4 if where.device.type == "cuda" else 1)
     dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=where.device, dtype=dtype) for _ in range(2))
@@ -293,36 +293,14 @@ def matrices(where: Where) -> list[Row]:
         torch.mm(a, b)
         return 2 * size**3 / 1e9
 
-    return compare("product of matrices", "GFLOP/s", {"torch": multiply})
+    return compare("product of matrices", "GFLOP/s", {"torch": partial(rate, multiply)})
 
 
 def front_end() -> list[Row]:
-    """Compare librosa, segment by segment, with the front end."""
-    try:
-        import librosa
-    except ImportError as error:
-        raise ReproError(
-            "repro bench compares with librosa, which is not here: pip install librosa"
-        ) from error
+    """Return the rates of librosa, segment by segment, and of the front end."""
     ready_to_extract()  # librosa gains by it too
     waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
-    samples, window = waveform.numpy(), np.hamming(spectrogram.WINDOW)
-
-    def usual(hop: float) -> float:
-        for second in np.arange(spectrogram.segment_count(len(samples), hop)) * hop:
-            start = round(second * paper.SAMPLE_RATE)
-            part = samples[start : start + spectrogram.SEGMENT]
-            stft = librosa.stft(
-                part,
-                n_fft=paper.DFT_POINTS,
-                hop_length=spectrogram.SHIFT,
-                win_length=spectrogram.WINDOW,
-                window=window,
-            )
-            x = np.abs(stft[: paper.BINS, : paper.FRAMES])
-            x = 2 * (x - x.min()) / (x.max() - x.min()) - 1
-            librosa.mu_compress(x, mu=paper.MU, quantize=False)
-        return SPEECH_SECONDS
+    samples = waveform.numpy()
 
     def ours(hop: float) -> float:
         spectrogram.segments(waveform, config.FrontEnd(), hop)
@@ -330,13 +308,37 @@ def front_end() -> list[Row]:
 
     rows = []
     for name, hop in (("training", paper.TRAIN_HOP_SECONDS), ("test", paper.TEST_HOP_SECONDS)):
-        ways = {"librosa": partial(usual, hop), "repro": partial(ours, hop)}
+        usual = partial(rate, partial(with_librosa, samples, hop))
+        ways = {"librosa": usual, "repro": partial(rate, partial(ours, hop))}
         rows += compare(f"front end, {name} overlap", "s of speech/s", ways)
     return rows
 
 
+def with_librosa(samples: np.ndarray, hop: float) -> float:
+    """Compute the segments of an utterance one after another; gives its length in seconds."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise ReproError(
+            "repro bench compares with librosa, which is not here: pip install librosa"
+        ) from error
+    for second in np.arange(spectrogram.segment_count(len(samples), hop)) * hop:
+        start = round(second * paper.SAMPLE_RATE)
+        stft = librosa.stft(
+            samples[start : start + spectrogram.SEGMENT],
+            n_fft=paper.DFT_POINTS,
+            hop_length=spectrogram.SHIFT,
+            win_length=spectrogram.WINDOW,
+            window=np.hamming(spectrogram.WINDOW),
+        )
+        x = np.abs(stft[: paper.BINS, : paper.FRAMES])
+        x = 2 * (x - x.min()) / (x.max() - x.min()) - 1
+        librosa.mu_compress(x, mu=paper.MU, quantize=False)
+    return len(samples) / paper.SAMPLE_RATE
+
+
 def prediction(where: Where) -> list[Row]:
-    """Measure utterances of 5 s per second at test overlap, from waveform to scores."""
+    """Return the utterances of 5 s per second at test overlap, from waveform to scores."""
     network, samples = build_network(config.Network()), round(SPEECH_SECONDS * paper.SAMPLE_RATE)
     waveforms = torch.randn(PREDICTED, samples, device=where.device) / 10
 
@@ -346,55 +348,14 @@ def prediction(where: Where) -> list[Row]:
         trainer.predict(network, segments, device=where.device, precision=where.precision)
         return PREDICTED
 
-    return compare("prediction", "utterances/s", {"repro": utterances})
+    return compare("prediction", "utterances/s", {"repro": partial(rate, utterances)})
 
 
-def memory(where: Where) -> list[Row]:
-    """Measure the peak memory of a fold with as many segments as IEMOCAP gives."""
-    rows = []
-    for scale in ("segment", "training-set"):
-        with process() as pool:
-            value = pool.submit(peak_of_fold, where, scale).result() / 1e9
-        way = f"front_end.scale={scale}"
-        rows.append({"what": "memory of a fold", "way": way, "unit": "GB", "value": value})
-    return rows
-
-
-def peak_of_fold(where: Where, scale: str) -> int:
-    """Run a fold on noise; gives its peak memory in bytes, on a GPU that of its tensors.
-
-    Every segment is there, but only two batches are trained on, as more steps need no more.
-    """
-    seconds = np.repeat(list(LENGTHS), list(LENGTHS.values()))
-    table = pd.DataFrame({"samples": (seconds * paper.SAMPLE_RATE).round().astype(int)})
-    names = table.index.astype(str)
-    table = table.assign(path=names, utterance=names, speaker=names.str[-1])  # ten speakers
-    table["emotion"] = np.resize(paper.EMOTIONS, len(table))
-    training = config.Training(epochs=1, milestones=(), max_segments=2 * paper.BATCH_SIZE)
-    front_end = config.FrontEnd(scale=scale)  # type: ignore[arg-type]
-    experiment = config.Experiment(front_end=front_end, training=training)
-    speech = torch.randn(table["samples"].max()) / 10
-    waveforms = [speech[:count] for count in table["samples"]]
-    ready_to_extract()
-    features = crossval.extract(table, experiment.front_end, where.device, waveforms)
-    ready_to_train(where.device)
-    fold = crossval.make_folds(table, experiment)[0]
-    device, precision = where
-    crossval.run_fold(features, fold, experiment, seed=0, device=device, precision=precision)
-    return estimate._peak(device)
-
-
-def compare(
-    what: str,
-    unit: str,
-    ways: Mapping[str, Any],
-    measure: Callable[[Any], float] | None = None,
-    rounds: int = FEW_ROUNDS,
-) -> list[Row]:
-    """Let ways of doing the same take turns, measured by `rate` unless told; gives their rows."""
+def compare(what: str, unit: str, ways: Mapping[str, Callable[[], float]]) -> list[Row]:
+    """Return the rows of ways of doing the same, whose rates are measured in turns."""
     rates: dict[str, list[float]] = {way: [] for way in ways}
-    for way in [*ways] * rounds:
-        rates[way].append((measure or rate)(ways[way]))
+    for way in [*ways] * ROUNDS:
+        rates[way].append(ways[way]())
     rows: list[Row] = []
     for way, found in rates.items():
         low, value, high = np.quantile(found, (0.25, 0.5, 0.75)).tolist()
@@ -404,7 +365,7 @@ def compare(
 
 
 def rate(work: Callable[[], float]) -> float:
-    """Repeat work until the clock can resolve it; gives how much is done in a second."""
+    """Return how much work is done in a second, repeated until the clock can resolve it."""
     gc.collect()
     done, passed, start = 0.0, 0.0, time.perf_counter()
     while passed < RESOLVED:

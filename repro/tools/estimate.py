@@ -84,7 +84,7 @@ class Estimate:
     disk_there: int
 
     def text(self) -> str:
-        """Say it in a few lines."""
+        """Return it as a few lines of text."""
         table = pd.DataFrame(self.rows).set_index("study")
         if len(table) > 1:
             table.loc["all"] = table.sum()
@@ -100,7 +100,7 @@ class Estimate:
 
 
 def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Estimate:
-    """Count what is missing of some studies, and measure what it would take.
+    """Return what is missing of some studies, and what it would take, measured here.
 
     Args:
         runs: what would run, in this order, into one results file; it need not exist, and is only
@@ -121,10 +121,10 @@ def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Est
     for run in runs:
         plan = prepare(run)
         refusals |= plan.refused
-        how = plan.precision(held)
-        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
         tasks = plan.tasks()
-        tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
+        how = plan.precision(tasks, held)
+        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
+        tasks += plan.tasks(plan.second_stage(tasks, held))  # if it can be known yet
         left = missing(tasks, planned)
         networks = [task for task in left if not task.variant.system]
         seconds = meter.seconds(networks, plan.tables)
@@ -195,7 +195,7 @@ class Meter:
         return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
 
     def speed(self, task: Task, segments: int) -> Speed:
-        """Measure a task's network with batches of its size, unless that has been done."""
+        """Return what a task's network takes, measured once with batches of its size."""
         batch = task.experiment.training.batch_size
         key = task.experiment.network, batch
         if key not in self.speeds:
@@ -207,7 +207,7 @@ class Meter:
         return self.speeds[key]
 
     def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:
-        """Measure seconds per sample: to read utterances for training, and to cut them for a test.
+        """Return seconds per sample: to read utterances for training, and to cut them for a test.
 
         The first utterance is read twice: what happens only once in a run is left out.
         """
@@ -236,7 +236,7 @@ class Meter:
 def measure(
     experiment: Experiment, batch: int, device: torch.device, precision: Precision
 ) -> Speed:
-    """Train a network for a few steps and let it predict, on noise."""
+    """Return what a network takes, by a few steps and a prediction on noise."""
     ready_to_train(device)
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH[device.type])
@@ -280,7 +280,7 @@ def measure(
 
 
 def duration(seconds: float) -> str:
-    """Give a time in the unit that suits it."""
+    """Return a time in the unit that suits it."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
@@ -288,7 +288,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Give a number of bytes in the unit that suits it."""
+    """Return a number of bytes in the unit that suits it."""
     for unit, length in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
         if count >= length:
             return f"{count / length:.1f} {unit}"

@@ -127,11 +127,14 @@ def train(
         training = crossval.training_set(features, everybody, network, experiment.training, seed)
     learnt_from = table.iloc[np.unique(training.utterance)]
     with enough_memory(device, "training"):
-        crossval.train_network(
+        trainer.fit(
             network,
-            training,
-            experiment,
+            training.segments,
+            training.labels,
+            experiment.training,
             seed=seed,
+            rows=training.rows,
+            known=training.known,
             device=device,
             precision=precision,
             resume=resume,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -124,26 +125,6 @@ def test_the_best_epoch_is_remembered_over_an_interruption(
     ).all()
 
 
-def test_fifty_epochs_lose_one(
-    features: crossval.Features, tmp_path: Path, every_epoch: None
-) -> None:
-    experiment = replace(
-        TINY, training=Training(max_segments=8, batch_size=4, milestones=(21, 31, 41))
-    )
-    history, predictions, _ = run_fold(features, experiment)
-    path = tmp_path / "fold.safetensors"
-    trained = []
-    for killed_in in (7, 22, 31, 50, None):
-        try:
-            resumed, found, now = run_fold(features, experiment, path, killed_in)
-        except Killed:
-            trained.append(killed_in)
-    assert now == [50]
-    assert trained == [7, 22, 31, 50]
-    assert resumed == history and len(history) == 50
-    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
-
-
 def test_the_seconds_of_all_runs_count(tmp_path: Path, every_epoch: None) -> None:
     path = tmp_path / "fold.safetensors"
     first = Checkpoint(path, MADE_BY)
@@ -219,14 +200,6 @@ def test_everything_is_put_back(tmp_path: Path, every_epoch: None, momentum: flo
     assert torch.equal(second.extra["best"], first.extra["best"])
 
 
-def test_momenta_are_laid_out_as_their_parameters(kept: Path) -> None:
-    fresh = state(seed=1, steps=0)
-    Checkpoint(kept, MADE_BY).restore(fresh)
-    weight = fresh[0][0].weight  # type: ignore[index]
-    assert weight.is_contiguous(memory_format=torch.channels_last)
-    assert fresh[1].state[weight]["momentum_buffer"].stride() == weight.stride()
-
-
 def test_nothing_kept_is_a_fold_that_begins(tmp_path: Path, capsys: Any) -> None:
     fresh = state(seed=1, steps=0)
     Checkpoint(tmp_path / "none" / "fold.safetensors", MADE_BY).restore(fresh)
@@ -255,20 +228,6 @@ def test_a_checkpoint_is_written_some_seconds_apart(
     now += 60  # a long epoch is kept at its end
     each.keep(parts)
     assert written[-1] == now
-
-
-def test_a_short_fold_writes_nothing(features: crossval.Features, tmp_path: Path) -> None:
-    run_fold(features, TINY, tmp_path / "new" / "fold.safetensors")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_last_epoch_is_not_kept(
-    features: crossval.Features, tmp_path: Path, every_epoch: None
-) -> None:
-    path = tmp_path / "fold.safetensors"
-    one = replace(TINY, training=replace(TRAINING, epochs=1))
-    run_fold(features, one, path)
-    assert not path.exists()
 
 
 # Faults: the fold begins anew --------------------------------------------------------------------
@@ -314,12 +273,22 @@ def test_what_is_no_checkpoint(kept: Path, capsys: Any, tmp_path: Path) -> None:
     ):
         kept.write_bytes(content)
         refused(kept, capsys)
-
-
-def test_a_folder_in_the_place_of_a_checkpoint(kept: Path, capsys: Any) -> None:
-    kept.unlink()
+    kept.with_suffix(".aside").unlink()
     kept.mkdir()
     refused(kept, capsys)
+
+
+def test_a_full_disk_costs_the_checkpoint_alone(
+    tmp_path: Path, every_epoch: None, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(files.os, "fsync", Mock(side_effect=full))
+    each = Checkpoint(tmp_path / "new" / "fold.safetensors", MADE_BY)
+    for _ in range(2):
+        each.keep(state(history=[1.0]))
+    [line] = capsys.readouterr().err.splitlines()  # not one for each epoch
+    assert "No space left" in line
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_no_damaged_byte_goes_unnoticed(kept: Path, capsys: Any) -> None:
@@ -352,44 +321,6 @@ def test_a_network_of_another_shape(kept: Path, every_epoch: None, capsys: Any) 
     assert "another network" in refused(kept, capsys)
     Checkpoint(kept, MADE_BY).keep(state(momentum=0.0, history=[1.0]))
     assert "another network" in refused(kept, capsys)
-
-
-def test_a_damaged_checkpoint_costs_the_fold_nothing_but_time(
-    features: crossval.Features, tmp_path: Path, every_epoch: None, capsys: Any
-) -> None:
-    history, predictions, _ = run_fold(features, TINY)
-    path = tmp_path / "fold.safetensors"
-    with pytest.raises(Killed):
-        run_fold(features, TINY, path, killed_in=4)
-    content = bytearray(path.read_bytes())
-    content[-100] ^= 1
-    path.write_bytes(content)
-    again, found, trained = run_fold(features, TINY, path)
-    assert trained == [1, 2, 3, 4, 5]
-    assert again == history
-    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_a_full_disk_costs_the_checkpoint_alone(
-    features: crossval.Features,
-    tmp_path: Path,
-    every_epoch: None,
-    capsys: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    history, predictions, _ = run_fold(features, TINY)
-
-    def full(*args: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    again, found, _ = run_fold(features, TINY, tmp_path / "new" / "fold.safetensors")
-    assert again == history
-    pd.testing.assert_frame_equal(found, predictions, check_exact=True)
-    [line] = capsys.readouterr().err.splitlines()  # not one for each epoch
-    assert "No space left" in line
-    assert list((tmp_path / "new").iterdir()) == []
 
 
 # Where -------------------------------------------------------------------------------------------

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import soundfile
 import tiny_corpus
 import torch
+from tiny_corpus import SMALL
 
 import repro
 from repro import config, crossval, paper, results
@@ -27,18 +22,6 @@ from repro.study import grids
 from repro.study.plan import LinePerFold, Progress, Run
 from repro.study.read import collect, held
 from repro.study.run import run as train
-
-SMALL = [
-    "network.stem_channels=2",
-    "network.trunk=(4, 4, 4, 4)",
-    "network.stride=(8, 8)",
-    "training.max_segments=8",
-]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
 
 
 def run(
@@ -94,10 +77,6 @@ def test_filter_shapes_varies_one_side_at_a_time(
         assert experiment.network.pooling == "gap"
         assert experiment.network.stem_channels == 16
     assert len({variant.experiment.key for variant in grid.values()}) == len(grid)
-
-
-def test_the_paper_sweep_has_22_shapes() -> None:
-    assert len(grids.variants("filter-shapes", "paper")) == 22
 
 
 @pytest.mark.parametrize("preset", list(config.PRESETS))
@@ -223,36 +202,6 @@ def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -
 # Killed and continued ----------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_predictions(
-    corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
-) -> None:
-    path = tmp_path / "r.jsonl"
-    command = [sys.executable, "-m", "repro", "run", "pooling", "--corpus", "emodb"]
-    command += ["--root", str(corpus), "--preset", "smoke", "--results", str(path)]
-    command += ["--device", "cpu", "--precision", "fp32"]
-    for assignment in SMALL:
-        command += ["--set", assignment]
-    with (tmp_path / "log").open("w") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 120
-        while not (path.exists() and path.read_bytes().count(b"\n") >= 2):
-            assert child.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-    held = results.read_lines(path)
-    assert 2 <= len(held) < 6, "the run was over before it could be killed"
-    # As if it had been killed while it wrote.
-    with path.open("ab") as file:
-        file.write(b'{"key": "torn')
-    assert run(corpus, path) == 6 - len(held)
-    records = results.read_lines(path)
-    assert records[: len(held)] == held
-    assert without_provenance(records) == without_provenance(uninterrupted)
-
-
 def test_an_exception_keeps_the_finished_folds(
     corpus: Path,
     tmp_path: Path,
@@ -278,51 +227,6 @@ def test_an_exception_keeps_the_finished_folds(
 
 
 # Faults ------------------------------------------------------------------------------------------
-
-
-def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unexpected(*args: Any, **kwargs: Any) -> None:
-        raise AssertionError("the fault must be found before anything is trained")
-
-    monkeypatch.setattr(crossval, "run_fold", unexpected)
-
-
-@pytest.mark.parametrize("content", [b"Dear diary", b"Dear diary,\n", b"Dear diary,\nno more"])
-def test_a_foreign_results_file_is_found_before_training(
-    corpus: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing_trains(monkeypatch)
-    path = tmp_path / "diary.txt"
-    path.write_bytes(content)
-    with pytest.raises(ReproError, match=r"diary\.txt"):
-        run(corpus, path)
-    assert path.read_bytes() == content
-
-
-def test_a_results_file_that_cannot_be_written_is_found_before_training(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing_trains(monkeypatch)
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(ReproError, match="cannot write results"):
-        run(corpus, tmp_path / "file" / "r.jsonl")
-
-
-def test_a_single_speaker_is_a_fault(tmp_path: Path) -> None:
-    root = tiny_corpus.write(tmp_path / "emodb", ["03"])
-    with pytest.raises(ReproError, match="two speakers"):
-        run(root, tmp_path / "r.jsonl")
-    assert not (tmp_path / "r.jsonl").exists()
-
-
-def test_a_file_with_numbers_that_are_not_finite_is_named(tmp_path: Path) -> None:
-    root = tiny_corpus.write(tmp_path / "emodb")
-    path = root / "wav" / "03a01Na.wav"
-    sound, rate = soundfile.read(path)
-    sound[100] = float("nan")
-    soundfile.write(path, sound, rate, subtype="FLOAT")
-    with pytest.raises(ReproError, match=r"03a01Na\.wav.*not finite"):
-        run(root, tmp_path / "r.jsonl")
 
 
 def test_memory_is_made_ready_for_each_fold(

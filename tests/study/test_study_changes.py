@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_corpus
 
 from repro import config, crossval, paper, results
 from repro.config import Experiment
@@ -33,8 +32,8 @@ IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.fo
 
 
 @pytest.fixture(scope="module")
-def emodb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb")
+def emodb(corpus: Path) -> Path:
+    return corpus
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,8 @@ def test_short_utterances_can_be_left_out_of_the_test_alone(emodb: Path) -> None
 
 def stage(path: Path, emodb: Path) -> dict[str, Experiment]:
     plan = prepare(asked(emodb, path, "readings"))
-    return {v.name: v.experiment for v in plan.second_stage(open_ledger(path))}
+    second = plan.second_stage(plan.tasks(), open_ledger(path))
+    return {variant.name: variant.experiment for variant in second}
 
 
 def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
