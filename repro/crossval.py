@@ -269,7 +269,7 @@ def train_network(
     *,
     seed: int,
     device: torch.device | str,
-    precision: Precision,
+    precision: Precision = "fp32",
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
