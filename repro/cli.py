@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,10 +25,7 @@ from repro.errors import ReproError, told, warn
 from repro.tools import interrupt
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from repro.study.plan import Run
-    from repro.tools.recogniser import Recogniser
 
 # Modules that load torch are imported by the commands that need them: --help must not wait.
 
@@ -352,7 +349,7 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Draw spectrogram and attention maps as PNG files.",
+            help="Write a page to hear and see each, index.html, and attention maps as PNG.",
             parser=_path,
         ),
     ] = None,
@@ -365,7 +362,7 @@ def predict(
     loaded = recogniser.load(model)
     where = choose_device(device)
     failed = False
-    drawn: set[Path] = set()
+    shown: dict[Path, str] = {}  # a part of the page, by the picture that goes with it
     for path in files:
         try:
             sound = audio.read(path)
@@ -374,7 +371,12 @@ def predict(
             waveform = audio.resample(sound)
             scores = recogniser.scores(loaded, waveform, device=where)
             if plot:
-                _draw(loaded, waveform, _unused(plot, path.stem, drawn))
+                from repro.report.pages import prediction
+
+                picture = _unused(plot, path.stem, shown)
+                shown[picture] = prediction.recording(
+                    loaded, path, waveform, scores, picture, device=where
+                )
         except ReproError as error:
             warn(error)
             failed = True
@@ -386,6 +388,10 @@ def predict(
             numbers = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
             line = f"{path}  {emotion}  {numbers}"
         print(line, flush=True)
+    if plot and shown:
+        page = prediction.write(plot, model, loaded, shown.values())
+        if not as_json:
+            print(f"The page is at {page}")
     if failed:
         raise typer.Exit(1)
 
@@ -471,29 +477,13 @@ def results_merge(
     print(f"{merge(files, out)} folds in {out}")
 
 
-def _draw(loaded: Recogniser, waveform: Tensor, path: Path) -> None:
-    import matplotlib
-
-    from repro.report import plots
-    from repro.tools.recogniser import attention_maps
-
-    power = loaded.experiment.front_end.magnitude == "power"
-    matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plots.attention(attention_maps(loaded, waveform), power=power).savefig(path, dpi=150)
-    except OSError as error:
-        raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
-
-
-def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
+def _unused(folder: Path, stem: str, taken: Container[Path]) -> Path:
     """Name a picture after its sound file; files of one name in several folders get numbers."""
     path = folder / f"{stem}.png"
     number = 1
     while path in taken:
         number += 1
         path = folder / f"{stem}-{number}.png"
-    taken.add(path)
     return path
 
 

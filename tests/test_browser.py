@@ -21,7 +21,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 from rich.console import Console
 
+from repro import config
+from repro.cli import app
+from repro.model import build_network
 from repro.report.build import build_book
+from repro.tools import recogniser
 
 ROOT = Path(__file__).resolve().parent.parent
 # What `make report` and `make book` leave.
@@ -302,3 +306,30 @@ def test_a_point_of_a_figure_tells_its_value(page: Page, html: Path) -> None:
     tip.wait_for(state="visible")
     text = tip.text_content()
     assert re.match(r"\w+: [\d.]+ points found in \d+%$", text or ""), text
+
+
+def test_the_page_of_a_prediction_can_be_read_and_heard(
+    browser: Browser, corpus: Path, tmp_path: Path
+) -> None:
+    settings = config.preset("smoke")
+    model = recogniser.Recogniser(build_network(settings.network), settings, None, {"speakers": 10})
+    recogniser.save(model, tmp_path / "m.safetensors")
+    odd = shutil.copy(next((corpus / "wav").iterdir()), tmp_path / "<b>&.wav")
+    files = ["predict", tmp_path / "m.safetensors", odd, "--plot", tmp_path / "page"]
+    app([str(word) for word in files], standalone_mode=False)
+    wrong: list[str] = []
+    for size, theme in itertools.product((PHONE, SCREEN), ("light", "dark")):
+        context = browser.new_context(viewport=size, color_scheme=theme, offline=True)
+        page = context.new_page()
+        page.on("request", lambda r: urlsplit(r.url).scheme in OWN or wrong.append(r.url))
+        page.on("requestfailed", lambda r: wrong.append(r.url))
+        page.on("console", lambda m: wrong.append(m.text))
+        page.goto((tmp_path / "page" / "index.html").as_uri())
+        page.wait_for_function("document.querySelector('audio').duration > 1")
+        assert page.evaluate("document.images[0].naturalWidth") >= 200
+        assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+        assert "<b>&.wav" in page.inner_text("h2 >> nth=0")
+        plot, strip = (page.locator(each).bounding_box() for each in (".plot img", ".plot svg"))
+        assert (plot["x"], plot["width"]) == (strip["x"], strip["width"])  # one time axis
+        assert (wrong, page.evaluate(PALE.replace("article *", "body *"))) == ([], [])
+        context.close()

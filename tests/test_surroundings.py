@@ -125,16 +125,14 @@ PAGE = """
 import json
 import sys
 from pathlib import Path
-from unittest.mock import Mock
 
 import nbformat
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from repro import cli
 from repro.report import build as report
 from repro.report import plots
-from repro.tools import recogniser
+from repro.report.pages import prediction
 
 project = Path(sys.argv[1])
 out = Path("out")
@@ -153,8 +151,8 @@ def drawn(*_: object, **__: object) -> Figure:
     return figure
 
 
-plots.attention = recogniser.attention_maps = drawn
-cli._draw(Mock(), None, Path("plot.png"))
+plots.attention = drawn
+prediction._draw(None, Path("plot.png"), power=False)
 """
 
 

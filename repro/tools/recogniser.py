@@ -14,7 +14,7 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,12 +25,12 @@ import safetensors.torch
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 import repro
 from repro import files, paper, spectrogram, trainer
 from repro.config import Experiment, Network, from_dict
 from repro.device import (
-    Precision,
     choose_device,
     choose_precision,
     enough_memory,
@@ -88,13 +88,7 @@ class Recogniser(NamedTuple):
 
 
 def train(
-    table: DataFrame,
-    experiment: Experiment,
-    *,
-    device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
-    resume: Callable[[State], None] | None = None,
-    on_epoch: Callable[[State], None] | None = None,
+    table: DataFrame, experiment: Experiment, device: torch.device | str = "cpu", **how: Any
 ) -> Recogniser:
     """Train one network on every speaker of a corpus.
 
@@ -104,9 +98,7 @@ def train(
         table: the corpus, from `corpora.load_corpus`.
         experiment: which network, and how it is trained.
         device: where to train.
-        precision: `fp32` or `bf16`.
-        resume: see `trainer.fit`.
-        on_epoch: see `trainer.fit`.
+        how: `precision`, `resume` and `on_epoch` of `trainer.fit`.
 
     Raises:
         ReproError: the network has no stem or leaves too little of a map, or is too large for a
@@ -136,9 +128,7 @@ def train(
             rows=training.rows,
             known=training.known,
             device=device,
-            precision=precision,
-            resume=resume,
-            on_epoch=on_epoch,
+            **how,
         )
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
@@ -195,14 +185,8 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
         if epoch < epochs:
             checkpoint.keep(state)
 
-    trained = train(
-        table,
-        experiment,
-        device=device,
-        precision=precision,
-        resume=checkpoint.restore,
-        on_epoch=epoch_done,
-    )
+    how = {"precision": precision, "resume": checkpoint.restore, "on_epoch": epoch_done}
+    trained = train(table, experiment, device, **how)
     trained.card["held-out speakers"] = estimate(tested.predictions)
     trained.card["made by"] = made_by(device, precision, checkpoint.seconds)
     save(trained, path)
@@ -375,9 +359,11 @@ def _widest(network: Network) -> int:
 
 
 class Attention(NamedTuple):
-    """Where a network with attention pooling looks in one segment, and what it makes of it.
+    """Where a network with attention pooling looks in an utterance, and closer in one segment.
 
     Args:
+        over_time: how much of the bottom-up map each 10 ms gets, averaged over the test segments
+            that overlap there; an even map gives 1.
         start: of the segment in the utterance, in seconds.
         magnitude: of its spectrum, linear, in bins of 10 Hz and frames of 10 ms; a recording's full
             scale is 1. Its square under `magnitude="power"`.
@@ -387,6 +373,7 @@ class Attention(NamedTuple):
         scores: softmax of the segment's logits, in [0, 1].
     """
 
+    over_time: Float[Tensor, " time"]
     start: float
     magnitude: Float[Tensor, "bins frames"]
     segment: Float[Tensor, "bins frames"]
@@ -395,34 +382,48 @@ class Attention(NamedTuple):
     scores: Float[Tensor, " 4"]
 
 
-def attention_maps(recogniser: Recogniser, waveform: Float[Tensor, " samples"]) -> Attention:
-    """Return the attention maps of an utterance's most decided segment (Section 2.4.2).
+def attention_maps(
+    recogniser: Recogniser,
+    waveform: Float[Tensor, " samples"],
+    *,
+    device: torch.device | str = "cpu",
+) -> Attention:
+    """Return the attention over an utterance, and the maps of its most decided test segment.
 
     Args:
-        recogniser: with attention pooling.
+        recogniser: with attention pooling (Section 2.4.2).
         waveform: mono at 16 kHz.
+        device: where to compute.
 
     Raises:
         ReproError: the network pools in another way.
     """
     from repro.study import attention
 
-    network = recogniser.network
+    network, front_end = recogniser.network, recogniser.experiment.front_end
     if not isinstance(network.pooling, AttentionPooling):
         raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
-    front_end = recogniser.experiment.front_end
-    magnitudes = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)
-    inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
-    seen = attention.look(network, inputs)
-    chosen = int(seen.scores.amax(1).argmax())
-    return Attention(
-        chosen * paper.TRAIN_HOP_SECONDS,
-        magnitudes[chosen, 0],
-        inputs[chosen, 0],
-        seen.top_down[chosen],
-        seen.bottom_up[chosen],
-        seen.scores[chosen],
-    )
+    columns: list[Tensor] = []
+    chosen: tuple[Any, ...] = ()
+    for magnitudes in _magnitudes(recogniser, waveform, device):
+        inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
+        seen = attention.look(network, inputs, device)
+        best = int(seen.scores.amax(1).argmax())
+        if not chosen or seen.scores[best].max() > chosen[-1].max():
+            start = (sum(map(len, columns)) + best) * paper.TEST_HOP_SECONDS
+            drawn = magnitudes[best, 0].cpu(), inputs[best, 0].cpu()
+            chosen = start, *drawn, seen.top_down[best], seen.bottom_up[best], seen.scores[best]
+        columns.append(seen.bottom_up.abs().sum(1))
+    return Attention(_over_time(torch.cat(columns)), *chosen)
+
+
+def _over_time(columns: Float[Tensor, "n w"]) -> Float[Tensor, " time"]:
+    """Average the maps of overlapping segments, summed over frequency, for each 10 ms."""
+    even = columns / columns.mean(1, keepdim=True)
+    of_frames = F.interpolate(even[None], paper.FRAMES)[0]  # [n, frames]
+    starts = torch.arange(len(columns)) * round(paper.TEST_HOP_SECONDS / paper.SHIFT_SECONDS)
+    places = (starts[:, None] + torch.arange(paper.FRAMES)).flatten()
+    return torch.bincount(places, of_frames.flatten()) / torch.bincount(places)
 
 
 def scores(
@@ -446,19 +447,28 @@ def scores(
         ReproError: the weights, though each is a number, are too large to compute with.
     """
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
-    hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
-    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
-    # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
-    waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
     logits = []
-    block = max(1, BLOCK // _widest(recogniser.experiment.network))
-    for first in range(0, count, block):
-        last = min(first + block, count) - 1
-        # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
-        stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
-        inputs = spectrogram.segments(stretch, front_end, paper.TEST_HOP_SECONDS, recogniser.limits)
+    for magnitudes in _magnitudes(recogniser, waveform, device):
+        inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
         logits.append(trainer.predict(recogniser.network, inputs, device=device))
     [found] = trainer.utterance_scores([torch.cat(logits)], protocol.score)
     if not found.isfinite().all():
         raise ReproError("the model gives no score: its weights overflow; train it again")
     return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))
+
+
+def _magnitudes(
+    recogniser: Recogniser, waveform: Float[Tensor, " samples"], device: torch.device | str
+) -> Iterator[Float[Tensor, "n 1 bins frames"]]:
+    """Give the spectrograms of an utterance's test segments, block by block."""
+    front_end = recogniser.experiment.front_end
+    hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
+    count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
+    # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
+    waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
+    block = max(1, BLOCK // _widest(recogniser.experiment.network))
+    for first in range(0, count, block):
+        last = min(first + block, count) - 1
+        # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
+        stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
+        yield spectrogram.magnitudes(stretch, front_end, paper.TEST_HOP_SECONDS)

@@ -25,7 +25,7 @@ from rich.console import Console
 import repro
 from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
-from repro.evidence import claims, metrics, simulation
+from repro.evidence import metrics, simulation
 from repro.report import build as report
 from repro.report import edition, plots
 from repro.report.pages import (

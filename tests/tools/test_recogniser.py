@@ -13,6 +13,8 @@ from repro import audio, config, spectrogram
 from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.errors import ReproError
+from repro.model import build_network
+from repro.study import attention
 from repro.study.plan import Run
 from repro.tools import recogniser
 from repro.tools.recogniser import Recogniser
@@ -82,20 +84,41 @@ def test_one_scale_for_all_training_travels_with_the_model(corpus: Path, tmp_pat
     assert recogniser.scores(loaded, speech) == recogniser.scores(model, speech)
 
 
-def test_attention_maps_belong_to_the_segment_that_is_shown(trained: Recogniser) -> None:
+def test_attention_maps_belong_to_the_segment_that_is_shown(
+    trained: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     speech = noise(70_000)
+    monkeypatch.setattr(recogniser, "BLOCK", 3 * 80)  # 6 segments in two blocks
     seen = recogniser.attention_maps(trained, speech)
     assert seen.bottom_up.sum().item() == pytest.approx(1, abs=1e-5)
-    network_input = spectrogram.segments(speech, trained.experiment.front_end, 1.0)
-    assert torch.equal(network_input[round(seen.start), 0], seen.segment)
+    network_input = spectrogram.segments(speech, trained.experiment.front_end, 0.4)
+    number = round(seen.start / 0.4)
+    torch.testing.assert_close(network_input[number, 0], seen.segment)
     again = spectrogram.normalise(seen.magnitude[None, None], trained.experiment.front_end)
     torch.testing.assert_close(again[0, 0], seen.segment)
     scores = (seen.top_down * seen.bottom_up).sum((1, 2)).softmax(0)
     assert torch.allclose(scores, seen.scores, atol=1e-5)
     with torch.no_grad():
         every = trained.network(network_input).softmax(1)
-    assert round(seen.start) == every.amax(1).argmax(), "the segment that is most decided"
-    assert torch.allclose(every[round(seen.start)], seen.scores, atol=1e-5)
+    assert number == every.amax(1).argmax(), "the segment that is most decided"
+    assert torch.allclose(every[number], seen.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_attention_over_time_is_the_mean_of_the_segments_that_overlap(softmax: bool) -> None:
+    settings = experiment(f"network.attention_softmax={softmax}")
+    model = Recogniser(build_network(settings.network).eval(), settings, None, {})
+    speech = noise(50_000)
+    over_time = recogniser.attention_maps(model, speech).over_time
+    inputs = spectrogram.segments(speech, settings.front_end, 0.4)  # 3 of them
+    maps = attention.look(model.network, inputs).bottom_up.abs().sum(1)
+    shares = maps / maps.mean(1, keepdim=True)
+    column = shares.shape[1] / 200  # per frame
+    assert len(over_time) == 280 and over_time.std() > 0
+    for frame in (0, 39, 40, 100, 199, 200, 279):
+        over = [n for n in range(3) if 0 <= frame - 40 * n < 200]
+        expected = sum(shares[n, int((frame - 40 * n) * column)] for n in over) / len(over)
+        assert over_time[frame] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_another_pooling_has_no_attention_maps(corpus: Path) -> None:
@@ -198,4 +221,4 @@ def test_train_then_predict_from_the_command_line(corpus: Path, tmp_path: Path) 
     assert done.stderr.count("\n") == 1 and "broken.wav" in done.stderr
     stem = Path(first).stem
     plots = {p.name for p in (tmp_path / "plots").iterdir()}
-    assert plots == {f"{stem}.png", f"{stem}-2.png", f"{Path(second).stem}.png"}
+    assert plots == {"index.html", f"{stem}.png", f"{stem}-2.png", f"{Path(second).stem}.png"}
