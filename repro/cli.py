@@ -52,7 +52,17 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Corpus = Annotated[
-    str, typer.Option("--corpus", help="One of those that `repro corpus list` names.")
+    str,
+    typer.Option(
+        "--corpus", help="One of those that `repro corpus list` names, or a table such as my.csv."
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABEL=EMOTION,...",
+        help="With a table: what its labels stand for, such as joy=happy,anger=angry.",
+    ),
 ]
 
 
@@ -155,6 +165,7 @@ def run(
     study: StudyName,
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "smoke",
     results: Annotated[
         Path | None,
@@ -185,14 +196,17 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
+    from repro.corpora import name_of, own
     from repro.study.grids import STUDIES
     from repro.study.plan import Run
     from repro.study.run import run
 
-    own = STUDIES[study].own_corpora
-    if own and (corpus != "synthetic" or root is not None):
+    planted = STUDIES[study].own_corpora
+    corpus = own.with_labels(corpus, labels)
+    if planted and (corpus != "synthetic" or root is not None):
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
-    path = results or Path("results") / ("planted" if own else corpus) / f"{study}.jsonl"
+    folder = "planted" if planted else name_of(corpus)
+    path = results or Path("results") / folder / f"{study}.jsonl"
     asked = Run(
         study,
         corpus,
@@ -246,6 +260,7 @@ def table(study: StudyName, results: ResultsFile, as_json: AsJson = False) -> No
 def report(
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "demo",
     results: Annotated[
         Path | None,
@@ -260,10 +275,17 @@ def report(
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
+    from repro.corpora import at_hand, own
+    from repro.corpora.check import lacking
+
+    corpus = own.with_labels(corpus, labels)
+    path = results or out / "results.jsonl"
+    if at_hand(corpus, root) or not path.exists():
+        for remark in lacking(corpus, root):
+            warn(remark)
     if dry_run:
         from repro.study.plan import Run
 
-        path = results or out / "results.jsonl"
         _print_estimate(
             [
                 Run(study, corpus, root, preset, path, device, precision, seeds)
@@ -277,7 +299,7 @@ def report(
         corpus=corpus,
         root=root,
         preset=preset,
-        results=results,
+        results=path,
         out=out,
         device=device,
         precision=precision,
@@ -303,6 +325,7 @@ def train(
     ],
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "demo",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -312,16 +335,18 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
+    from repro.corpora import name_of, own
     from repro.study.plan import Run
     from repro.tools import recogniser
 
+    corpus = own.with_labels(corpus, labels)
     asked = Run("pooling", corpus, root, preset, None, device, precision, only="attention")
     with _progress_bar() as progress:
         trained = recogniser.train_and_save(out, asked, progress)
     estimate = trained.card["held-out speakers"]
     print(
-        f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
-        f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
+        f"{out}: trained on {trained.card['utterances']} utterances of {name_of(corpus)}; on "
+        f"held-out speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
     )
 
 
@@ -435,11 +460,25 @@ def fetch(name: str, directory: Folder) -> None:
 
 
 @corpus_app.command()
-def check(name: str, directory: Folder, as_json: AsJson = False) -> None:
+def check(
+    name: Annotated[
+        str, typer.Argument(help="One that `repro corpus list` names, or a table such as my.csv.")
+    ],
+    directory: Annotated[
+        Path | None, typer.Argument(help="Its folder; that of a table by default.", parser=_path)
+    ] = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
+) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
+    from repro.corpora import own
     from repro.corpora.check import check as check_corpus
 
-    outcome = check_corpus(name, directory)
+    if directory is None and not own.file_of(name):
+        raise typer.BadParameter(f"name the folder of {name}", param_hint="DIRECTORY")
+    outcome = check_corpus(own.with_labels(name, labels), directory)
+    for remark in outcome.remarks:
+        warn(remark)
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
     if not outcome.ok:
         raise typer.Exit(1)

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import repro
+from repro.corpora import own
 from repro.errors import NoResultsError, ReproError
 
 MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
@@ -53,7 +54,7 @@ def build_report(
     trains nothing.
 
     Args:
-        corpus: Name of the corpus.
+        corpus: Name of the corpus, or its table.
         root: Its folder; None for the built-in corpus.
         preset: How much is trained.
         results: The results file; None means `results.jsonl` under `out`.
@@ -86,7 +87,8 @@ def build_report(
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
-    private = private_paths(root, results, out)
+    table = own.file_of(corpus)
+    private = private_paths(table.parent if table and root is None else root, results, out)
     facts = {"results": [f"results/{results.name}"]}
     with own_settings():
         for notebook in notebooks(project):
@@ -328,7 +330,8 @@ def _first_line(text: str) -> str:
 
 def private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
     """Return what must not stand on a page, with what stands there instead; the longest first."""
-    paths = {
+    paths = {} if root is None else dict.fromkeys((str(root), str(root.resolve())), "<corpus>")
+    paths |= {
         str(results.resolve().parent): ".",
         str(out.resolve()): ".",
         str(Path.cwd()): ".",
@@ -337,8 +340,6 @@ def private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]
         tempfile.gettempdir(): "<tmp>",
         str(Path.home()): "~",
     }
-    if root is not None:
-        paths[str(root)] = paths[str(root.resolve())] = "<corpus>"
     longest_first = sorted(paths, key=len, reverse=True)
     return {path: paths[path] for path in longest_first if os.path.isabs(path) and path != "/"}
 

@@ -32,8 +32,8 @@ class Run:
 
     Args:
         study: one of `grids.STUDIES`.
-        corpus: name of the corpus; `root` is its folder, unless it is the built-in one. A study
-            with corpora of its own reads neither.
+        corpus: name of the corpus; `root` is its folder, unless it is the built-in one. Or a table
+            of one's own, see `corpora.own`. A study with corpora of its own reads neither.
         root: see `corpus`.
         preset: one of `config.PRESETS`.
         results: JSON Lines file to append to; a killed run goes on from what it holds.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro import results
-from repro.corpora import corpus_hash
+from repro.corpora import corpus_hash, name_of
 from repro.errors import NoResultsError, ReproError
 from repro.results import Results
 from repro.study.grids import STUDIES, variants
@@ -68,7 +68,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     found = results.tables(
         line
         for line in counted(ledger, asked.study, asked.setting)
-        if (own_corpora or line["corpus"]["name"] == asked.corpus)
+        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
         and asked.only in (None, line["variant"])
     )
     if found.folds.empty:

@@ -16,7 +16,7 @@ from scipy import stats
 import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
-from repro.corpora import CORPORA, IEMOCAP_SHAPED, at_hand
+from repro.corpora import CORPORA, IEMOCAP_SHAPED, at_hand, name_of
 from repro.evidence import claims, metrics
 from repro.model import build_network
 from repro.report.pages import wording
@@ -166,6 +166,7 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
     """Return what made a page: study, corpus, preset, version, device, date."""
+    corpus = name_of(corpus)
     facts = {"corpus": corpus, "preset": preset}
     if folds is None:
         # Not the commit or the day: a page of which nothing was trained is the same on both.
