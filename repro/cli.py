@@ -12,13 +12,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from repro import __version__
 from repro.errors import ReproError, told, warn
@@ -40,7 +43,7 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(help="List, make, fetch and check corpora.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
-results_app = typer.Typer(help="Check and merge results files.", no_args_is_help=True)
+results_app = typer.Typer(help="Look into, check and merge results files.", no_args_is_help=True)
 app.add_typer(results_app, name="results")
 
 
@@ -495,6 +498,28 @@ def results_check(
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
     if not outcome.ok:
         raise typer.Exit(1)
+
+
+@results_app.command("show")
+def results_show(
+    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
+) -> None:
+    """Print which studies, presets and corpora a results file holds, and how much of each."""
+    from repro.results.audit import holdings
+
+    rows = [asdict(row) for row in holdings(file)]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    shown = Table(box=None, pad_edge=False)
+    for name in ("study", "preset", "corpus", "its key", "variants", "folds", "seeds"):
+        shown.add_column(
+            name, overflow="fold", justify="right" if name in ("variants", "folds") else "left"
+        )
+    for row in rows:
+        *cells, seeds = row.values()
+        shown.add_row(*(escape(str(cell)) for cell in cells), ", ".join(map(str, seeds)))
+    Console().print(shown)
 
 
 @results_app.command("merge")
