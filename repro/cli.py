@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -192,6 +192,9 @@ def run(
             help="Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head.",
         ),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="VARIANT,...", help="Train these variants and no others.")
+    ] = None,
     gpus_per_fold: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="With --ray: a fold's share of a GPU, by default 0.25."),
@@ -220,13 +223,14 @@ def run(
         precision,
         seeds,
         assignments or (),
+        only,
         ray=ray,
         gpus_per_fold=gpus_per_fold,
     )
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
-        _print_estimate([asked])
+        _print_estimate([asked], alone=True)
         return
     with _progress_bar() as progress:
         trained = run(asked, progress, alone=True)
@@ -274,40 +278,44 @@ def report(
     ),
     device: Device = "auto",
     precision: Precision = "auto",
-    seeds: Seeds = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(min=0, help="How many seeds; with 0 pages show what the results file holds."),
+    ] = 1,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="02,03,...",
+            help="Train for these pages only; the others show what the results file holds.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
     from repro.corpora import at_hand, own
     from repro.corpora.check import lacking
+    from repro.report import build
 
     corpus = own.with_labels(corpus, labels)
     path = results or out / "results.jsonl"
     if at_hand(corpus, root) or not path.exists():
         for remark in lacking(corpus, root):
             warn(remark)
+    parameters: dict[str, Any] = {
+        "corpus": corpus,
+        "root": root,
+        "preset": preset,
+        "results": path,
+        "device": device,
+        "precision": precision,
+        "seeds": seeds,
+    }
+    wanted = pages.split(",") if pages else ()
     if dry_run:
-        from repro.study.plan import Run
-
-        _print_estimate(
-            [
-                Run(study, corpus, root, preset, path, device, precision, seeds)
-                for study in get_args(StudyName)
-            ]
-        )
+        found = build.notebooks(build.find_project())
+        _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
         return
-    from repro.report.build import build_report
-
-    page = build_report(
-        corpus=corpus,
-        root=root,
-        preset=preset,
-        results=path,
-        out=out,
-        device=device,
-        precision=precision,
-        seeds=seeds,
-    )
+    page = build.build_report(**parameters, pages=wanted, out=out)
     print(f"The report is at {page}")
 
 
@@ -561,13 +569,13 @@ def _unused(folder: Path, stem: str, taken: set[Path]) -> Path:
     return path
 
 
-def _print_estimate(runs: Sequence[Run]) -> None:
+def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
     from repro.tools import estimate
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(estimate.survey(runs, say).text())
+    print(estimate.survey(runs, say, alone=alone).text())
 
 
 @contextmanager

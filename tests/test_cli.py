@@ -107,6 +107,8 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     second = command(*arguments, "--results", path)
     assert (second.status, second.out) == (0, [f"0 folds trained, results in {path}"])
     assert second.err == []
+    some = command(*arguments, "--results", tmp_path / "some.jsonl", "--only=gap,bilinear")
+    assert some.out == [f"4 folds trained, results in {tmp_path / 'some.jsonl'}"]
 
     shown = command("table", "pooling", "--results", path)
     assert shown.status == 0 and shown.err == []
@@ -120,13 +122,15 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
 
 
-def test_a_report_is_made_in_the_precision_that_is_asked_for(
+def test_a_report_is_made_as_is_asked_for(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(report, "build_report", lambda **how: asked.append(how["precision"]))
-    assert command("report").status == command("report", "--precision=fp32").status == 0
-    assert asked == ["auto", "fp32"]
+    asked: list[list[object]] = []
+    names = ("precision", "seeds", "pages")
+    monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
+    assert command("report", "--seeds=0").status == 0
+    assert command("report", "--precision=fp32", "--pages=02,03").status == 0
+    assert asked == [["auto", 0, ()], ["fp32", 1, ["02", "03"]]]
 
 
 def test_results_have_a_place_of_their_own_by_default(
