@@ -12,13 +12,16 @@ import os
 import sys
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from repro import __version__
 from repro.errors import ReproError, told, warn
@@ -37,7 +40,7 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(help="List, make, fetch and check corpora.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
-results_app = typer.Typer(help="Check and merge results files.", no_args_is_help=True)
+results_app = typer.Typer(help="Look into, check and merge results files.", no_args_is_help=True)
 app.add_typer(results_app, name="results")
 
 
@@ -49,7 +52,17 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Corpus = Annotated[
-    str, typer.Option("--corpus", help="One of those that `repro corpus list` names.")
+    str,
+    typer.Option(
+        "--corpus", help="One of those that `repro corpus list` names, or a table such as my.csv."
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABEL=EMOTION,...",
+        help="With a table: what its labels stand for, such as joy=happy,anger=angry.",
+    ),
 ]
 
 
@@ -152,6 +165,7 @@ def run(
     study: StudyName,
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "smoke",
     results: Annotated[
         Path | None,
@@ -175,6 +189,9 @@ def run(
             help="Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head.",
         ),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="VARIANT,...", help="Train these variants and no others.")
+    ] = None,
     gpus_per_fold: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="With --ray: a fold's share of a GPU, by default 0.25."),
@@ -182,14 +199,17 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
+    from repro.corpora import name_of, own
     from repro.study.grids import STUDIES
     from repro.study.plan import Run
     from repro.study.run import run
 
-    own = STUDIES[study].own_corpora
-    if own and (corpus != "synthetic" or root is not None):
+    planted = STUDIES[study].own_corpora
+    corpus = own.with_labels(corpus, labels)
+    if planted and (corpus != "synthetic" or root is not None):
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
-    path = results or Path("results") / ("planted" if own else corpus) / f"{study}.jsonl"
+    folder = "planted" if planted else name_of(corpus)
+    path = results or Path("results") / folder / f"{study}.jsonl"
     asked = Run(
         study,
         corpus,
@@ -200,13 +220,14 @@ def run(
         precision,
         seeds,
         assignments or (),
+        only,
         ray=ray,
         gpus_per_fold=gpus_per_fold,
     )
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
-        _print_estimate([asked])
+        _print_estimate([asked], alone=True)
         return
     with _progress_bar() as progress:
         trained = run(asked, progress, alone=True)
@@ -243,6 +264,7 @@ def table(study: StudyName, results: ResultsFile, as_json: AsJson = False) -> No
 def report(
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "demo",
     results: Annotated[
         Path | None,
@@ -253,33 +275,44 @@ def report(
     ),
     device: Device = "auto",
     precision: Precision = "auto",
-    seeds: Seeds = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(min=0, help="How many seeds; with 0 pages show what the results file holds."),
+    ] = 1,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="02,03,...",
+            help="Train for these pages only; the others show what the results file holds.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
+    from repro.corpora import at_hand, own
+    from repro.corpora.check import lacking
+    from repro.report import build
+
+    corpus = own.with_labels(corpus, labels)
+    path = results or out / "results.jsonl"
+    if at_hand(corpus, root) or not path.exists():
+        for remark in lacking(corpus, root):
+            warn(remark)
+    parameters: dict[str, Any] = {
+        "corpus": corpus,
+        "root": root,
+        "preset": preset,
+        "results": path,
+        "device": device,
+        "precision": precision,
+        "seeds": seeds,
+    }
+    wanted = pages.split(",") if pages else ()
     if dry_run:
-        from repro.study.plan import Run
-
-        path = results or out / "results.jsonl"
-        _print_estimate(
-            [
-                Run(study, corpus, root, preset, path, device, precision, seeds)
-                for study in get_args(StudyName)
-            ]
-        )
+        found = build.notebooks(build.find_project())
+        _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
         return
-    from repro.report.build import build_report
-
-    page = build_report(
-        corpus=corpus,
-        root=root,
-        preset=preset,
-        results=results,
-        out=out,
-        device=device,
-        precision=precision,
-        seeds=seeds,
-    )
+    page = build.build_report(**parameters, pages=wanted, out=out)
     print(f"The report is at {page}")
 
 
@@ -300,6 +333,7 @@ def train(
     ],
     corpus: Corpus = "synthetic",
     root: Root = None,
+    labels: Labels = None,
     preset: Preset = "demo",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -309,16 +343,18 @@ def train(
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers; they are kept beside the model, so that an interrupted training goes on.
     """
+    from repro.corpora import name_of, own
     from repro.study.plan import Run
     from repro.tools import recogniser
 
+    corpus = own.with_labels(corpus, labels)
     asked = Run("pooling", corpus, root, preset, None, device, precision, only="attention")
     with _progress_bar() as progress:
         trained = recogniser.train_and_save(out, asked, progress)
     estimate = trained.card["held-out speakers"]
     print(
-        f"{out}: trained on {trained.card['utterances']} utterances of {corpus}; on held-out "
-        f"speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
+        f"{out}: trained on {trained.card['utterances']} utterances of {name_of(corpus)}; on "
+        f"held-out speakers the same settings reach WA {estimate['WA']}%, UA {estimate['UA']}%"
     )
 
 
@@ -441,11 +477,25 @@ def fetch(name: str, directory: Folder) -> None:
 
 
 @corpus_app.command()
-def check(name: str, directory: Folder, as_json: AsJson = False) -> None:
+def check(
+    name: Annotated[
+        str, typer.Argument(help="One that `repro corpus list` names, or a table such as my.csv.")
+    ],
+    directory: Annotated[
+        Path | None, typer.Argument(help="Its folder; that of a table by default.", parser=_path)
+    ] = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
+) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
+    from repro.corpora import own
     from repro.corpora.check import check as check_corpus
 
-    outcome = check_corpus(name, directory)
+    if directory is None and not own.file_of(name):
+        raise typer.BadParameter(f"name the folder of {name}", param_hint="DIRECTORY")
+    outcome = check_corpus(own.with_labels(name, labels), directory)
+    for remark in outcome.remarks:
+        warn(remark)
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
     if not outcome.ok:
         raise typer.Exit(1)
@@ -462,6 +512,28 @@ def results_check(
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
     if not outcome.ok:
         raise typer.Exit(1)
+
+
+@results_app.command("show")
+def results_show(
+    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
+) -> None:
+    """Print which studies, presets and corpora a results file holds, and how much of each."""
+    from repro.results.audit import holdings
+
+    rows = [asdict(row) for row in holdings(file)]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    shown = Table(box=None, pad_edge=False)
+    for name in ("study", "preset", "corpus", "its key", "variants", "folds", "seeds"):
+        shown.add_column(
+            name, overflow="fold", justify="right" if name in ("variants", "folds") else "left"
+        )
+    for row in rows:
+        *cells, seeds = row.values()
+        shown.add_row(*(escape(str(cell)) for cell in cells), ", ".join(map(str, seeds)))
+    Console().print(shown)
 
 
 @results_app.command("merge")
@@ -487,13 +559,13 @@ def _unused(folder: Path, stem: str, taken: Container[Path]) -> Path:
     return path
 
 
-def _print_estimate(runs: Sequence[Run]) -> None:
+def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
     from repro.tools import estimate
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(estimate.survey(runs, say).text())
+    print(estimate.survey(runs, say, alone=alone).text())
 
 
 @contextmanager

@@ -107,6 +107,8 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     second = command(*arguments, "--results", path)
     assert (second.status, second.out) == (0, [f"0 folds trained, results in {path}"])
     assert second.err == []
+    some = command(*arguments, "--results", tmp_path / "some.jsonl", "--only=gap,bilinear")
+    assert some.out == [f"4 folds trained, results in {tmp_path / 'some.jsonl'}"]
 
     shown = command("table", "pooling", "--results", path)
     assert shown.status == 0 and shown.err == []
@@ -120,13 +122,15 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
 
 
-def test_a_report_is_made_in_the_precision_that_is_asked_for(
+def test_a_report_is_made_as_is_asked_for(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(report, "build_report", lambda **how: asked.append(how["precision"]))
-    assert command("report").status == command("report", "--precision=fp32").status == 0
-    assert asked == ["auto", "fp32"]
+    asked: list[list[object]] = []
+    names = ("precision", "seeds", "pages")
+    monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
+    assert command("report", "--seeds=0").status == 0
+    assert command("report", "--precision=fp32", "--pages=02,03").status == 0
+    assert asked == [["auto", 0, ()], ["fp32", 1, ["02", "03"]]]
 
 
 def test_results_have_a_place_of_their_own_by_default(
@@ -153,6 +157,14 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     assert found["ok"] and found["folds"] == 6
     assert [row["variant"] for row in found["tallies"]] == ["gap", "bilinear", "attention"]
 
+    shown = command("results", "show", pooled)
+    assert shown.status == 0 and shown.err == []
+    assert shown.out[0].split()[:3] == ["study", "preset", "corpus"]
+    state = found["tallies"][0]["corpus_hash"]
+    assert shown.out[1].split()[-5:] == ["emodb", state, "3", "6", "0"]
+    [row] = json.loads("\n".join(command("results", "show", pooled, "--json").out))
+    assert (row["study"], row["variants"], row["folds"], row["seeds"]) == ("pooling", 3, 6, [0])
+
     lines = pooled.read_bytes().splitlines(keepends=True)
     parts = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     parts[0].write_bytes(b"".join(lines[:3]))
@@ -164,7 +176,8 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     assert outcome == Outcome(0, [f"6 folds in {whole}"], [])
     assert whole.read_bytes() == pooled.read_bytes()
     assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
-    assert_one_line(command("results", "check", tmp_path / "none"), "no such results file")
+    for look in ("check", "show"):
+        assert_one_line(command("results", look, tmp_path / "none"), "no such results file")
 
 
 def test_a_home_folder_is_found_behind_the_sign_of_an_option(

@@ -9,6 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
+from repro.report import build
 from repro.study import grids
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -64,6 +65,23 @@ def test_whatever_trains_does_so_where_and_how_the_parameters_say() -> None:
     assert len(trains) >= len(grids.STUDIES)
     for _, *words in trains:  # of which the study is the first
         assert len(words) in (4, 6, 7) and words == PARAMETERS[: len(words)]
+
+
+def test_a_report_knows_what_its_pages_train() -> None:
+    trained = set()
+    for script in SCRIPTS:
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+        loops = {
+            ast.unparse(node.target): node.iter for node in ast.walk(tree) if type(node) is ast.For
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "collect":
+                [run] = call.args
+                studies = ast.literal_eval(loops.get(ast.unparse(run.args[0]), run.args[0]))
+                only = {word.arg: ast.literal_eval(word.value) for word in run.keywords}.get("only")
+                for study in [studies] if isinstance(studies, str) else studies:
+                    trained.add((script.name[:2], study, only))
+    assert trained == set(build.TRAINS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

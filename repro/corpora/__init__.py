@@ -3,17 +3,18 @@
 `load_corpus` is the door, and `CORPORA` has a record of each. `iemocap`, `emodb`, `ravdess`, `nemo`
 and `cremad` read what others recorded, and `synthetic` makes a small corpus of its own, so that
 everything runs without a download. `planted` makes signals that have nothing to do with speech, for
-the study that tests the method of Fig. 2.
+the study that tests the method of Fig. 2. `own` reads a table of one's own files, such as `my.csv`.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
-from repro.corpora import planted
+from repro.corpora import own, planted
 from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, corpus_hash, expand, to_table
 from repro.errors import NoSuchReadingError, ReproError
@@ -28,6 +29,8 @@ __all__ = [
     "corpus_hash",
     "list_utterances",
     "load_corpus",
+    "name_of",
+    "record_of",
 ]
 
 # Modules of this package, each with a record called CORPUS.
@@ -53,26 +56,52 @@ def load_corpus(
     """Read the table of a corpus; of the sound files read the headers only.
 
     Args:
-        name: one of `CORPORA`.
-        root: the folder of the corpus; without it, what is built in is made in the cache folder.
+        name: one of `CORPORA`, or a table of one's own, see `own`.
+        root: the folder of the corpus; without it, what is built in is made in the cache folder,
+            and the paths of a table are relative to its own folder.
         labels: "hap", or "hap+exc" to count IEMOCAP's excited utterances as happy.
 
     Returns:
         One row an utterance, sorted by utterance, with utterance, speaker, emotion (neutral, happy,
         sad or angry), path, samples (the length at 16 kHz); `attrs` has the
-        name as `corpus`, and which speakers are `women` where it tells.
+        name as `corpus`, which speakers are `women` where it tells, and in words which utterances
+        of a table of one's own were `left_out`.
 
     Raises:
         ReproError: the name is unknown, the folder is not that corpus, or a file is unusable.
     """
-    table = to_table(name, list_utterances(name, root, labels))
-    table.attrs["women"] = CORPORA[name].women
+    table = to_table(name_of(name), list_utterances(name, root, labels))
+    table.attrs["women"] = record_of(name).women
+    table.attrs["left_out"] = own.left_out(name) if own.file_of(name) else ""
     return table
 
 
 def at_hand(name: str, root: str | Path | None) -> bool:
-    """Tell whether a corpus can be read: it is built in, or its folder is named."""
-    return name in BUILT_IN or root is not None
+    """Tell whether a corpus can be read: it is built in, its table is there, its folder named."""
+    file = own.file_of(name)
+    return name in BUILT_IN or root is not None or bool(file and os.path.exists(file))
+
+
+def name_of(corpus: str) -> str:
+    """Return the name that a corpus has in results: of a table of one's own that of its file."""
+    file = own.file_of(corpus)
+    return file.name if file else corpus
+
+
+def record_of(name: str) -> Corpus:
+    """Return the record of a corpus.
+
+    Raises:
+        ReproError: there is none of this name.
+    """
+    if own.file_of(name):
+        return own.record(name)
+    if name not in CORPORA:
+        raise ReproError(
+            f"unknown corpus {name!r}; choose from {', '.join(CORPORA)}, or name a table of your "
+            "own such as my.csv"
+        )
+    return CORPORA[name]
 
 
 def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> list[Utterance]:
@@ -81,13 +110,13 @@ def list_utterances(name: str, root: str | Path | None, labels: str = "hap") -> 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus.
     """
-    if name not in CORPORA:
-        raise ReproError(f"unknown corpus {name!r}; choose from {', '.join(CORPORA)}")
+    corpus = record_of(name)
     if labels not in LABELS:
         raise ReproError(f"unknown labels {labels!r}; choose from {', '.join(LABELS)}")
     if labels != "hap" and name not in IEMOCAP_SHAPED:
-        raise NoSuchReadingError(f"{name} has no excited utterances to merge; use labels 'hap'")
-    corpus = CORPORA[name]
+        raise NoSuchReadingError(
+            f"{corpus.name} has no excited utterances to merge; use labels 'hap'"
+        )
     if root is not None:
         folder = expand(Path(str(root)))  # papermill takes a folder called 2024 for a number
     elif corpus.ensure:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from repro import audio
-from repro.corpora import BUILT_IN, CORPORA, list_utterances
+from repro.corpora import BUILT_IN, list_utterances, name_of, own, record_of
 from repro.corpora.table import Utterance, faults
 from repro.errors import ReproError
 from repro.paper import EMOTIONS, SAMPLE_RATE, TEST_HOP_SECONDS, TRAIN_HOP_SECONDS
@@ -32,6 +32,7 @@ class Report:
         lengths: of the readable utterances, in samples at 16 kHz.
         differences: of the counts from the published release; None where nothing is published.
         problems: all that is wrong with the files.
+        remarks: what is lacking in a table of one's own, and may well be.
     """
 
     corpus: str
@@ -40,6 +41,7 @@ class Report:
     lengths: np.ndarray
     differences: tuple[str, ...] | None
     problems: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -60,6 +62,7 @@ class Report:
             "published_release": None if self.differences is None else not self.differences,
             "differences": list(self.differences or ()),
             "problems": list(self.problems),
+            "remarks": list(self.remarks),
             "ok": self.ok,
         }
 
@@ -94,12 +97,12 @@ class Report:
         return "no, the counts differ:" if self.differences else "yes, the counts agree"
 
 
-def check(name: str, root: str | Path) -> Report:
+def check(name: str, root: str | Path | None) -> Report:
     """Read every file of a corpus and report what is there and what is wrong.
 
     Args:
         name: as for `load_corpus`.
-        root: the folder of the corpus, which must be named here, even for one that is built in.
+        root: as for `load_corpus`.
 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus at all.
@@ -116,7 +119,25 @@ def check(name: str, root: str | Path) -> Report:
             problems += [f"{utterance.path}: {fault}" for fault in of_file]
     counts, of_files = _counts(utterances), np.array(lengths, dtype=np.int64)
     differences = _differences(name, counts, of_files)
-    return Report(name, str(root), counts, of_files, differences, tuple(problems))
+    file = own.file_of(name)
+    where = str(file.parent if file and root is None else root)
+    remarks = tuple(lacking(name, root))
+    return Report(name_of(name), where, counts, of_files, differences, tuple(problems), remarks)
+
+
+def lacking(name: str, root: str | Path | None) -> list[str]:
+    """Say which utterances of a table of one's own are left out, and which emotions have none.
+
+    Args:
+        name: as for `load_corpus`; there is nothing to say of any other corpus.
+        root: as for `load_corpus`.
+
+    Raises:
+        ReproError: the table cannot be used.
+    """
+    if not own.file_of(name):
+        return []
+    return _lacking(name_of(name), _counts(list_utterances(name, root)), own.left_out(name))
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
@@ -133,7 +154,10 @@ def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
     for (_, labels), table in tables.items():
         name = table.attrs["corpus"]
         corpus_of |= dict.fromkeys(table["path"], name)
-        differences = _differences(name, _counts(table), table["samples"].to_numpy())
+        counts = _counts(table)
+        if own.file_of(name):
+            lines += _lacking(name, counts, table.attrs["left_out"])
+        differences = _differences(name, counts, table["samples"].to_numpy())
         if labels == "hap" and differences:
             lines.append(
                 f"{name}: the counts differ from the published release ({differences[0]}"
@@ -147,6 +171,12 @@ def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
     return lines
 
 
+def _lacking(name: str, counts: pd.DataFrame, left_out: str) -> list[str]:
+    absent = [emotion for emotion in EMOTIONS if not counts[emotion].any()]
+    none = f"no utterance is {' or '.join(absent)}; networks have all four classes"
+    return [f"{name}: {what}" for what in (left_out, none if absent else "") if what]
+
+
 def _more(items: Sequence[str]) -> str:
     """Say how many there are beside the first."""
     return f"; {len(items) - 1} more" if items[1:] else ""
@@ -156,9 +186,10 @@ def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
     """Return the length at 16 kHz and the faults of a readable file; ReproError of any other."""
     sound = audio.read(path)
     faults = sound.faults
-    if sound.rate != (expected := CORPORA[corpus].rate):
+    expected, most = record_of(corpus).rate, record_of(corpus).channels
+    if expected and sound.rate != expected:
         faults.append(f"{sound.rate} Hz, not {expected}")
-    if sound.channels > (most := CORPORA[corpus].channels):
+    if most and sound.channels > most:
         faults.append(f"{sound.channels} channels, not {most}")
     return audio.at_16_khz(len(sound.waveform), sound.rate), faults
 
@@ -174,7 +205,7 @@ def _counts(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:
 
 def _differences(name: str, counts: pd.DataFrame, lengths: np.ndarray) -> tuple[str, ...] | None:
     """Where the counts are not the published release's; None where nothing is published."""
-    published = CORPORA[name].published
+    published = record_of(name).published
     if not published:
         return None
     lines = []
@@ -186,7 +217,7 @@ def _differences(name: str, counts: pd.DataFrame, lengths: np.ndarray) -> tuple[
             for h, w, emotion in zip(have, want, EMOTIONS, strict=True)
             if h != w
         ]
-    segments, expected = _segments(lengths, TRAIN_HOP_SECONDS), CORPORA[name].training_segments
+    segments, expected = _segments(lengths, TRAIN_HOP_SECONDS), record_of(name).training_segments
     if not lines and expected and segments != expected:  # all are there, some of another length
         lines.append(f"{segments:,} training segments, not {expected:,}")
     return tuple(lines)

@@ -34,11 +34,11 @@ class Corpus:
         description: what it holds, for `repro corpus list`.
         licence: on what terms it may be used.
         read: from its folder, and what counts as happy, to its labelled utterances.
-        ensure: makes it in the cache unless it is there, and returns its folder; for one that is
-            built in.
+        ensure: returns its folder where none is named: for one that is built in, which is made in
+            the cache unless it is there, and for one's own, which is beside its table.
         archive: where it can be downloaded.
-        rate: sampling rate of its files, in Hz.
-        channels: the most that a file of it may have.
+        rate: sampling rate of its files, in Hz; None for any.
+        channels: the most that a file of it may have; None for any number.
         women: the speakers who are women; empty if it does not tell.
         published: speaker to utterances that are neutral, happy, sad, angry in its release.
         training_segments: how many its release gives, short utterances padded; 0 if not known.
@@ -51,8 +51,8 @@ class Corpus:
     read: Callable[[Path, str], list[Utterance]]
     ensure: Callable[[], Path] | None = None
     archive: Archive | None = None
-    rate: int = SAMPLE_RATE
-    channels: int = 1
+    rate: int | None = SAMPLE_RATE
+    channels: int | None = 1
     women: frozenset[str] = frozenset()
     published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     training_segments: int = 0

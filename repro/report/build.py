@@ -15,16 +15,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import repro
+from repro.corpora import own
 from repro.errors import NoResultsError, ReproError
+from repro.study.plan import Run
+from repro.tools.estimate import duration, survey
+
+# What pages train: a study, or one variant of it. Whole studies stand first.
+TRAINS = (
+    ("00", "filter-shapes", None),
+    ("00", "pooling", None),
+    ("02", "filter-shapes", None),
+    ("03", "pooling", None),
+    ("03", "baselines", None),
+    ("05", "readings", None),
+    ("06", "protocol", None),
+    ("07", "recovery", None),
+    ("04", "pooling", "attention"),
+)
 
 MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
 
@@ -45,15 +62,17 @@ def build_report(
     device: str,
     precision: str,
     seeds: int,
+    pages: Collection[str] = (),
     console: Console | None = None,
 ) -> Path:
     """Run every notebook, build the book around them and return its first page.
 
     An earlier book under `out` is replaced; the results file is kept, so that a second report
-    trains nothing.
+    trains nothing. With `seeds` 0 nothing is trained: pages show what the results file holds, and
+    say what is missing.
 
     Args:
-        corpus: Name of the corpus.
+        corpus: Name of the corpus, or its table.
         root: Its folder; None for the built-in corpus.
         preset: How much is trained.
         results: The results file; None means `results.jsonl` under `out`.
@@ -61,6 +80,8 @@ def build_report(
         device: Where the notebooks train.
         precision: `fp32`, `bf16` or `auto`, as in `study.run`.
         seeds: How many seeds each variant is trained with.
+        pages: Numbers of the pages to train for, such as `02`, the others being built as with
+            `seeds` 0; by default all.
         console: Where progress goes.
 
     Returns:
@@ -81,18 +102,33 @@ def build_report(
         "precision": precision,
         "seeds": seeds,
     }
+    found = notebooks(project)
+    pages = chosen(found, pages)
     book = begin_book(project, out)
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     private = private_paths(root, results, out)
+    if table := own.file_of(corpus):
+        private = {str(table): table.name} | private
     facts = {"results": [f"results/{results.name}"]}
+    left = _training_time(planned(pages, **parameters), console)
     with own_settings():
-        for notebook in notebooks(project):
-            page = book / "report" / notebook.name
+        for notebook in found:
+            page, number = book / "report" / notebook.name, notebook.name[:2]
+            how = parameters if number in pages else parameters | {"seeds": 0}
+            here = [left.pop(study, 0.0) for study in studies([number]) if number in pages]
+            if any(here):
+                after = duration(sum(here) + sum(left.values()))
+                console.print(
+                    f"{notebook.stem:<24}  trains for about {duration(sum(here))}, {after} in all",
+                    highlight=False,
+                )
             with running(notebook.stem, console):
-                run_notebook(notebook, page, parameters, private, console, facts)
+                run_notebook(
+                    notebook, page, how, private, console, facts, unfinished=how["seeds"] == 0
+                )
         enclose(book, f"results/{results.name}", results)
         return build_book(book, out / "jupyter-book.log", console)
 
@@ -101,6 +137,42 @@ def notebooks(project: Path) -> list[Path]:
     """Return the notebooks in the order to run them: the first page sums the others up."""
     found = (project / "notebooks").glob("[0-9][0-9]_*.ipynb")
     return sorted(found, key=lambda path: (path.name.startswith("00_"), path.name))
+
+
+def chosen(found: Sequence[Path], pages: Collection[str]) -> list[str]:
+    """Return the numbers of some pages, in the order in which they are run; of all if none are.
+
+    Raises:
+        ReproError: there is no such page.
+    """
+    numbers = [notebook.name[:2] for notebook in found]
+    if absent := [page for page in pages if page not in numbers]:
+        raise ReproError(f"no page {absent[0]}: choose from {', '.join(sorted(numbers))}")
+    return [number for number in numbers if number in (pages or numbers)]
+
+
+def studies(pages: Collection[str]) -> dict[str, str | None]:
+    """Return what pages train: studies, and of which of them one variant only."""
+    found: dict[str, str | None] = {}
+    for page, study, only in TRAINS:
+        if page in pages:
+            found.setdefault(study, only)
+    return found
+
+
+def planned(pages: Collection[str], **parameters: Any) -> list[Run]:
+    """Return the runs that pages ask for with some parameters."""
+    return [Run(study, only=only, **parameters) for study, only in studies(pages).items()]
+
+
+def _training_time(runs: Sequence[Run], console: Console) -> dict[str, float]:
+    """Return the seconds that each study will be trained for; none if the corpus is not there."""
+    if not runs or not runs[0].at_hand:
+        return {}
+    with running("estimate", console):
+        rows = survey(runs).rows
+    torch.cuda.empty_cache()  # the kernels need the room
+    return {row.study: row.seconds for row in rows}
 
 
 def find_project() -> Path:
@@ -207,7 +279,9 @@ def clean_notebook(
             for cell in notebook.cells[: failed.index(True)]
             if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
         ]
-        note = nbformat.v4.new_markdown_cell(f"> **Not run yet.** {missing}.", id=NOT_RUN)
+        note = nbformat.v4.new_markdown_cell(
+            f"> **Not run yet.** {_neutral(missing, private)}.", id=NOT_RUN
+        )
         notebook.cells.append(note)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)

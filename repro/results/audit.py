@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,9 @@ class _Run(NamedTuple):
     corpus_hash: str
 
 
+_Folds = dict[str, list[dict[str, Any]]]  # of a run, by variant
+
+
 @dataclass(frozen=True)
 class Tally:
     """How much of a run one variant has, and what it lacks of what other variants have."""
@@ -37,6 +40,19 @@ class Tally:
     folds: int
     settings: int  # how many different ones; more than 1 is a mix
     missing: list[str]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a results file holds of a run."""
+
+    study: str
+    preset: str
+    corpus: str
+    corpus_hash: str
+    variants: int
+    folds: int  # of all variants and seeds
+    seeds: list[int]
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,20 @@ class Outcome:
                 run = heading
             lines.append(f"  {tally.variant:12} {tally.folds} folds")
         return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
+
+
+def holdings(path: str | Path) -> list[Holding]:
+    """Return what a results file holds, a row for each study, preset and state of a corpus.
+
+    Raises:
+        ReproError: the file is missing or unreadable, or a line is not a finished fold.
+    """
+    found = []
+    for run, variants in _runs(results.read_lines(path)).items():
+        folds = [record for group in variants.values() for record in group]
+        seeds = sorted({record["seed"] for record in folds})
+        found.append(Holding(*run, len(variants), len(folds), seeds))
+    return found
 
 
 def check(path: str | Path) -> Outcome:
@@ -140,17 +170,23 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
     return len(content)
 
 
+def _runs(records: Iterable[dict[str, Any]]) -> dict[_Run, _Folds]:
+    """Sort folds by run and variant, in the order of the file."""
+    runs: dict[_Run, _Folds] = {}
+    for record in records:
+        corpus = record["corpus"]
+        run = _Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
+    return runs
+
+
 def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     """Count folds by run and variant, in the order of the file.
 
     A fold is missing that another variant of the run has, of those that split the corpus alike. One
     with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
-    runs: dict[_Run, dict[str, list[dict[str, Any]]]] = {}
-    for record in records:
-        corpus = record["corpus"]
-        run = _Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
-        runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
+    runs = _runs(records)
     tallies = []
     for run, variants in runs.items():
         for variant, group in variants.items():

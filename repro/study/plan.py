@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,17 +33,17 @@ class Run:
 
     Args:
         study: one of `grids.STUDIES`.
-        corpus: name of the corpus; `root` is its folder, unless it is the built-in one. A study
-            with corpora of its own reads neither.
+        corpus: name of the corpus; `root` is its folder, unless it is the built-in one. Or a table
+            of one's own, see `corpora.own`. A study with corpora of its own reads neither.
         root: see `corpus`.
         preset: one of `config.PRESETS`.
         results: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
             holds none, float32.
-        seeds: how many seeds, counted from 0.
+        seeds: how many seeds, counted from 0; with none nothing is trained.
         overrides: `FIELD=VALUE` texts that change the preset.
-        only: this variant and no other.
+        only: these variants and no others, with commas between their names.
         ray: spread the folds over this cluster, see `cluster.train`; by default they run here.
         gpus_per_fold: on a cluster, the share of a GPU that a fold gets; by default a quarter.
     """
@@ -85,6 +86,11 @@ class Run:
         """Whether the corpus can be read: it is built in, or its folder is named."""
         return at_hand(self.corpus, self.root)
 
+    @property
+    def named(self) -> list[str]:
+        """The variants that `only` names."""
+        return re.split(r",(?! )", self.only) if self.only else []  # `40 ms, 2x2` is one name
+
     def grid(self) -> dict[str, Variant]:
         """Return the variants that are asked for, by name.
 
@@ -92,11 +98,12 @@ class Run:
             ReproError: there is no such preset or variant, or an override does not fit.
         """
         grid = variants(self.study, self.preset, self.overrides)
-        if self.only is None:
-            return grid
-        if self.only not in grid:
-            raise ReproError(f"no variant {self.only!r} in the study {self.study}")
-        return {self.only: grid[self.only]}
+        for name in self.named:
+            if name not in grid:
+                raise ReproError(
+                    f"no variant {name!r} in the study {self.study}: choose from {', '.join(grid)}"
+                )
+        return {name: grid[name] for name in grid if name in (self.named or grid)}
 
 
 class Task(NamedTuple):
@@ -154,7 +161,7 @@ class Plan(NamedTuple):
         Args:
             grid: the variants; by default all of the first stage.
         """
-        folds = [self._folds(each) for each in (self.grid.values() if grid is None else grid)]
+        folds = [self.folds(each) for each in (self.grid.values() if grid is None else grid)]
         return [
             task._replace(heading=task.heading | {"seed": seed})
             for seed in range(self.run.seeds)
@@ -162,7 +169,7 @@ class Plan(NamedTuple):
             for task in of_variant
         ]
 
-    def _folds(self, variant: Variant) -> list[Task]:
+    def folds(self, variant: Variant) -> list[Task]:
         """Return the folds of a variant, without a seed."""
         table, trained = self.tables[source_of(variant)], variant.experiment.trained
         heading = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from repro import results
-from repro.corpora import corpus_hash
+from repro.corpora import at_hand, corpus_hash, name_of
 from repro.errors import NoResultsError, ReproError
 from repro.results import Results
 from repro.study.grids import STUDIES, variants
@@ -25,7 +26,8 @@ def collect(asked: Run) -> Results:
     file, results go to a folder that is removed again.
 
     Raises:
-        NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
+        NoResultsError: nothing is trained, as the corpus is not at hand or no seed is asked for,
+            and the file holds no fold of the study.
         ReproError: something in the corpus, the settings or the results file is wrong; or, without
             the corpus, the file holds the study on two states of it or with two settings.
     """
@@ -41,9 +43,10 @@ def held(asked: Run) -> Results:
 
     A file may also hold other studies, other settings, and earlier states of the corpus. What was
     trained alike for another study or preset counts: here it has the names that are asked for.
+    Where the corpus is at hand, `folds.attrs["planned"]` has the number of folds by variant.
 
     Raises:
-        NoResultsError: the corpus is not at hand, and the file holds no fold of the study.
+        NoResultsError: the file holds no fold of the study.
         ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
             holds the study on two states of it or with two settings.
     """
@@ -55,10 +58,32 @@ def held(asked: Run) -> Results:
     grid = [*plan.grid.values(), *plan.second_stage(plan.tasks(), ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
     seeds = {*range(asked.seeds), *(r["seed"] for r in ledger.records if r["study"] == asked.study)}
-    return results.tables(
+    found = results.tables(
         record
         for variant in grid
         for record in ledger.of(asked.study, asked.setting, variant, hashes, seeds)
+    )
+    if found.folds.empty:
+        raise _nothing(asked)
+    begun = int(found.folds["seed"].max()) + 1
+    planned = {variant.name: begun * len(plan.folds(variant)) for variant in grid}
+    found.folds.attrs["planned"] = planned
+    return found
+
+
+def _nothing(asked: Run) -> NoResultsError:
+    """Return an error that says how to get the results of a study that has none."""
+    on, options = f" on {name_of(asked.corpus)}", f" --corpus {shlex.quote(asked.corpus)}"
+    if not at_hand(asked.corpus, None):
+        options += " --root DIR"
+    if STUDIES[asked.study].own_corpora:
+        on = options = ""
+    command = (
+        f"`repro run {asked.study}{options} --preset {asked.preset} --results {asked.study}.jsonl`"
+    )
+    return NoResultsError(
+        f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
+        f"{command} runs it, and `repro results merge` puts it together with {asked.results}"
     )
 
 
@@ -68,21 +93,11 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     found = results.tables(
         line
         for line in counted(ledger, asked.study, asked.setting)
-        if (own_corpora or line["corpus"]["name"] == asked.corpus)
-        and asked.only in (None, line["variant"])
+        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
+        and line["variant"] in (asked.named or [line["variant"]])
     )
     if found.folds.empty:
-        on, options = f" on {asked.corpus}", f" --corpus {asked.corpus} --root DIR"
-        if own_corpora:
-            on = options = ""
-        command = (
-            f"`repro run {asked.study}{options} --preset {asked.preset} "
-            f"--results {asked.study}.jsonl`"
-        )
-        raise NoResultsError(
-            f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
-            f"{command} runs it, and `repro results merge` puts it together with {asked.results}"
-        )
+        raise _nothing(asked)
     labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
     for what, of in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):

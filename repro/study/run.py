@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from repro import files, results
+from repro.corpora import name_of
 from repro.corpora.check import remarks
 from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
@@ -50,7 +51,8 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
         plan = prepare(asked)
         if plan.refused:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in plan.refused.items())
-            print(f"left out, as {asked.corpus} has no such reading: {reasons}", file=sys.stderr)
+            corpus = name_of(asked.corpus)
+            print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path, asked.study if alone else None)
         _discard_finished(path, held)
         first, before = plan.tasks(), len(held.records)

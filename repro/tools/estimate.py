@@ -99,13 +99,16 @@ class Estimate:
         return "\n".join([*lines, "nothing was trained"])
 
 
-def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Estimate:
+def survey(
+    runs: Sequence[Run], say: Callable[[str], None] | None = None, *, alone: bool = False
+) -> Estimate:
     """Return what is missing of some studies, and what it would take, measured here.
 
     Args:
         runs: what would run, in this order, into one results file; it need not exist, and is only
             read.
         say: called with a line about what is being measured; by default nobody is told.
+        alone: as in `study.run.run`.
 
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
@@ -114,7 +117,7 @@ def survey(runs: Sequence[Run], say: Callable[[str], None] | None = None) -> Est
     assert path is not None
     where = choose_device(runs[0].device)
     meters: dict[Precision, Meter] = {}
-    held = open_ledger(path, runs[0].study if len(runs) == 1 else None)
+    held = open_ledger(path, runs[0].study if alone else None)
     planned = Ledger(held.records)
     rows, memory, disk = [], 0, 0
     refusals: dict[str, str] = {}

@@ -5,7 +5,9 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -17,6 +19,7 @@ from tiny_notebook import KERNEL, write_notebook
 import repro
 from repro.errors import ReproError
 from repro.report import build as report
+from repro.study.plan import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,9 +43,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def build(console: Console | None = None, *, out: Path = Path("build/report")) -> Path:
+def build(
+    console: Console | None = None,
+    *,
+    out: Path = Path("build/report"),
+    pages: Collection[str] = (),
+    corpus: str = "emodb",
+) -> Path:
     return report.build_report(
-        corpus="emodb",
+        corpus=corpus,
         root=Path("emodb").resolve(),
         preset="quick",
         results=None,
@@ -50,6 +59,7 @@ def build(console: Console | None = None, *, out: Path = Path("build/report")) -
         device="cpu",
         precision="fp32",
         seeds=2,
+        pages=pages,
         console=console or Console(file=io.StringIO(), width=200),
     )
 
@@ -89,6 +99,40 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
     page = (index.parent / "report" / "01_page.html").read_text(encoding="utf-8")
     assert "nothing to train" in page
     assert Path("build/report/results.jsonl").read_text() == "a fold"
+
+
+def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = "from repro.errors import NoResultsError\nif not seeds: raise NoResultsError(corpus)"
+    for number in ("00", "02", "04"):
+        write_notebook(project / "notebooks" / f"{number}_page.ipynb", says)
+    corpus = f"{project / 'my.csv'}[joy=sad]"
+    rows = [Mock(study="filter-shapes", seconds=60.0), Mock(study="pooling", seconds=600.0)]
+    asked: list[list[tuple[str, str | None]]] = []
+
+    def survey(runs: list[Run]) -> Mock:
+        asked.append([(run.study, run.only) for run in runs])
+        return Mock(rows=rows)
+
+    monkeypatch.setattr(report, "survey", survey)
+    monkeypatch.setattr(report, "build_book", lambda book, *_: book)
+    said = io.StringIO()
+    book = build(Console(file=said, width=200), pages=["04", "02"], corpus=corpus)
+    assert asked == [[("filter-shapes", None), ("pooling", "attention")]]
+    lines = [line for line in said.getvalue().splitlines() if "trains" in line]
+    assert [" ".join(line.split()) for line in lines] == [
+        "02_page trains for about 60 s, 11.0 min in all",
+        "04_page trains for about 10.0 min, 10.0 min in all",
+    ]
+    for number, seeds in {"00": 0, "02": 2, "04": 2}.items():
+        cells = nbformat.read(book / "report" / f"{number}_page.ipynb", as_version=4).cells
+        assert f"seeds = {seeds}" in cells[2].source
+        assert 'corpus = "my.csv[joy=sad]"' in cells[2].source
+        ends = "> **Not run yet.** my.csv[joy=sad]." if seeds == 0 else cells[3].source
+        assert cells[-1].source == ends
+    build(pages=["00"])
+    assert asked[1] == [("filter-shapes", None), ("pooling", None)]
+    with pytest.raises(ReproError, match="no page 13: choose from 00, 02, 04"):
+        build(pages=["13"])
 
 
 def test_failing_cell_is_named_and_its_notebook_kept(project: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -52,6 +53,20 @@ def test_studies_presets_and_corpora_are_counted_apart(tmp_path: Path) -> None:
     assert outcome.ok  # none of them lacks what only another has
     assert [t.folds for t in outcome.tallies] == [1, 1, 1, 1]
     assert [t.corpus_hash for t in outcome.tallies][-1] == "000000000000"
+
+
+def test_what_a_file_holds_is_a_row_for_each_run(path: Path) -> None:
+    more = file_of(
+        path.with_name("more.jsonl"),
+        record(key="1", seed=2),
+        record(key="1", fold="08", seed=0),
+        record(preset="demo", key="2", corpus={"name": "my.csv", "hash": "000000000000"}),
+    )
+    path.write_bytes(path.read_bytes() + more.read_bytes() + b'{"key": "torn')
+    assert [astuple(row) for row in audit.holdings(path)] == [
+        ("pooling", "smoke", "emodb", "ba9876543210", 2, 6, [0, 2]),
+        ("pooling", "demo", "my.csv", "000000000000", 1, 1, [0]),
+    ]
 
 
 def faults(path: Path) -> list[str]:

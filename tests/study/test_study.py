@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import repro
 from repro import config, crossval, paper, results
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
-from repro.errors import ReproError
+from repro.errors import NoResultsError, ReproError
 from repro.evidence import metrics
+from repro.report.pages import common
 from repro.study import grids
 from repro.study.plan import LinePerFold, Progress, Run
 from repro.study.read import collect, held
@@ -237,6 +238,34 @@ def test_memory_is_made_ready_for_each_fold(
         monkeypatch.setattr(f"repro.study.fold.ready_to_{name}", lambda *_, n=name: made.append(n))
     run(corpus, tmp_path / "r.jsonl", only="gap")
     assert made == ["extract", "train", "train"]
+
+
+# A part of a study ------------------------------------------------------------------------------
+
+
+def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    whole = Run("pooling", "emodb", corpus, results=path, overrides=SMALL, device="cpu", seeds=0)
+    with pytest.raises(NoResultsError, match="has not been run on emodb"):
+        collect(whole)
+    assert run(corpus, path, only="gap,attention") == 4
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    found = collect(whole)
+    assert found.folds.groupby("variant").size().to_dict() == {"attention": 1, "gap": 2}
+    said = common.so_far(found, "emodb", str(corpus))
+    assert said is not None
+    assert "Folds so far: `attention` 1 of 2. Not run yet: `bilinear`." in said.data
+    trained = collect(replace(whole, seeds=1, precision="fp32"))
+    assert common.so_far(trained, "emodb", str(corpus)) is None
+
+
+def test_variants_are_chosen_by_their_names() -> None:
+    both = "80 ms, 2x2,100 Hz, 20x2"  # a comma within a name has a space behind it
+    assert list(Run("recovery", only=both).grid()) == ["80 ms, 2x2", "100 Hz, 20x2"]
+    with pytest.raises(
+        ReproError, match=r"no variant 'max' .* choose from gap, bilinear, attention"
+    ):
+        Run("pooling", only="gap,max").grid()
 
 
 # EmoDB -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from scipy import stats
 import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
-from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand
+from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand, name_of
 from repro.evidence import claims, metrics
 from repro.model import build_network
 from repro.report import plots
@@ -78,21 +78,24 @@ def is_showcase(preset: str) -> bool:
 def so_far(
     data: Results, corpus: str, root: str | None, only: str | None = None
 ) -> Markdown | None:
-    """Return which variants are not finished, where the results file is all that there is.
+    """Return which variants are not finished, as where nothing was trained for a page.
 
     With `only`, speak of this variant and no other.
     """
-    if at_hand(corpus, root):
-        return None
-    first = data.folds.iloc[0]
-    if first["preset"] not in config.PRESETS:  # with overrides: what was planned is not known
-        return None
-    seeds = data.folds["seed"].max() + 1
+    first, plan = data.folds.iloc[0], data.folds.attrs.get("planned")
+    if plan is None:
+        # With overrides, what was planned is not known.
+        if at_hand(corpus, root) or first["preset"] not in config.PRESETS:
+            return None
+        seeds = data.folds["seed"].max() + 1
+        plan = {
+            variant: seeds * _planned_folds(first["corpus"], of.experiment.protocol)
+            for variant, of in grids.variants(first["study"], first["preset"]).items()
+        }
     begun, missing = [], []
-    for variant, of in grids.variants(first["study"], first["preset"]).items():
+    for variant, planned in plan.items():
         if only not in (None, variant):
             continue
-        planned = seeds * _planned_folds(first["corpus"], of.experiment.protocol)
         done = data.folds[data.folds["variant"] == variant].groupby("corpus").size()
         begun += [f"`{short_name(variant)}` {n} of {planned}" for n in done if n < planned]
         if planned and done.empty:
@@ -153,6 +156,7 @@ def fitted(data: Results, corpus: str) -> Markdown | None:
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
     """Return what made a page: study, corpus, preset, version, device, date."""
+    corpus = name_of(corpus)
     facts = {"corpus": corpus, "preset": preset}
     if folds is None:
         # Not the commit or the day: a page of which nothing was trained is the same on both.

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import paper, results
-from repro.corpora import emodb, iemocap
+from repro.corpora import emodb, iemocap, name_of
 from repro.evidence import claims, metrics
 from repro.evidence.simulation import ASSUMED, Disagreement
 from repro.report.pages import common, wording
@@ -91,7 +91,7 @@ def other_presets(corpus: str, preset: str, results_file: str | None) -> dict[st
     """Return the poolings that a results file holds of a corpus under other presets."""
     if results_file is None or not os.path.exists(results_file):
         return {}
-    found = results.read(results_file, study={"pooling"}, corpus={corpus})
+    found = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)})
     names = [] if found.folds.empty else found.folds["preset"].unique()
     return {name: found.where(preset=name) for name in names if name != preset}
 

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown
 
 from repro import paper, spectrogram
 from repro.config import FrontEnd
-from repro.corpora import at_hand
+from repro.corpora import at_hand, name_of
 from repro.report.pages import common, wording
 from repro.results import read
 from repro.spectrogram import segment_count
@@ -52,7 +52,7 @@ def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     """Return the counts of a corpus that is not at hand, from the folds of a results file."""
     if at_hand(corpus, root) or results is None or not os.path.exists(results):
         return None
-    held = read(results, corpus={corpus}).predictions
+    held = read(results, corpus={name_of(corpus)}).predictions
     held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
     if held.empty:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from scipy.stats import binomtest
 
-from repro.corpora import CORPORA
+from repro.corpora import CORPORA, name_of
 from repro.evidence import effects, metrics
 from repro.study.grids import short_name
 
@@ -14,7 +14,7 @@ PRECISION_NAMES = {"fp32": "float32", "bf16": "bfloat16"}
 
 def title(corpus: str) -> str:
     """Return the name of a corpus in prose."""
-    return CORPORA[corpus].title if corpus in CORPORA else corpus
+    return CORPORA[corpus].title if corpus in CORPORA else name_of(corpus)
 
 
 def many(number: int, noun: str) -> str:

@@ -1,0 +1,220 @@
+"""A corpus of one's own: a table of sound files, their speakers and emotions (Section 3.1).
+
+The file of the table, `my.csv`, `my.tsv` or `my.jsonl`, stands wherever a corpus is named. Which of
+the paper's emotions its labels are may stand behind it: `my.csv[joy=happy,anger=angry]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path, PurePath
+
+import pandas as pd
+
+from repro import files
+from repro.corpora.record import Corpus
+from repro.corpora.table import Utterance, expand
+from repro.errors import ReproError
+from repro.paper import EMOTIONS
+
+NAME = re.compile(r"(?P<file>.+\.(?:csv|tsv|jsonl))(?:\[(?P<labels>.*)\])?", re.IGNORECASE)
+COLUMNS = ["path", "speaker", "emotion"]
+EMPTY = "the table is empty; give it a line for each file, below the names of its columns"
+LISTED = 8  # labels that a message counts
+
+
+def file_of(corpus: str) -> Path | None:
+    """Return the file of a corpus that is a table; None for any other name."""
+    match = NAME.fullmatch(corpus)
+    return expand(Path(match["file"])) if match else None
+
+
+def with_labels(corpus: str, labels: str | None) -> str:
+    """Return the corpus with a mapping of its labels, such as `joy=happy,anger=angry`.
+
+    Raises:
+        ReproError: the corpus is no table, or its labels are mapped already.
+    """
+    if not labels:
+        return corpus
+    if not file_of(corpus) or corpus.endswith("]"):
+        raise ReproError(f"--labels goes with a table such as --corpus my.csv, not with {corpus}")
+    return f"{corpus}[{labels}]"
+
+
+def record(corpus: str) -> Corpus:
+    """Return the record of a corpus that is a table."""
+    file = file_of(corpus)
+    assert file
+    return Corpus(
+        name=file.name,
+        title=file.name,
+        description="a table of one's own",
+        licence="not known",
+        read=lambda folder, _: utterances(corpus, folder),
+        ensure=lambda: file.parent,
+        rate=None,
+        channels=None,
+    )
+
+
+def utterances(corpus: str, folder: Path) -> list[Utterance]:
+    """Return the utterances of a table that are of the four emotions, in its order.
+
+    Args:
+        corpus: its file, with a mapping of its labels if it has one.
+        folder: what its paths are relative to.
+
+    Raises:
+        ReproError: the table cannot be read, or a line of it cannot be used.
+    """
+    file, table = _labelled(corpus)
+    known = table[table["emotion"] != ""]
+    if known.empty:
+        raise ReproError(
+            f"{file}: no line is labelled {_either(EMOTIONS)}, but {_counted(table['label'])}; say "
+            "what they stand for, as in --labels joy=happy,anger=angry"
+        )
+    paths = [folder / path for path in known["path"]]
+    missing = known["path"][[not os.path.isfile(path) for path in paths]]
+    _refuse(file, missing, f", but there is none in {folder}; correct it, or give its --root")
+    columns = (known[name] for name in Utterance._fields[:3])
+    return [Utterance(*row) for row in zip(*columns, paths, strict=True)]
+
+
+def left_out(corpus: str) -> str:
+    """Say which utterances of a table have none of the four emotions; empty if all have one.
+
+    Raises:
+        ReproError: as for `utterances`.
+    """
+    _, table = _labelled(corpus)
+    unknown = table.loc[table["emotion"] == "", "label"]
+    if unknown.empty:
+        return ""
+    return f"left out as of none of the four emotions: {_counted(unknown)}"
+
+
+def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
+    """Return a table's file and its lines: utterance, path, speaker, label, emotion.
+
+    All are text, and an emotion that is not of the four is empty. The index has the line numbers.
+    """
+    match, file = NAME.fullmatch(corpus), file_of(corpus)
+    assert match and file
+    mapping = _mapping(match["labels"] or "")
+    table = _cells(file).rename(columns=str.strip)
+    if "path" not in table and "file" in table:  # as audformat has it
+        table = table.rename(columns={"file": "path"})
+    if absent := [name for name in COLUMNS if name not in table]:
+        raise ReproError(
+            f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
+            "the columns path, speaker and emotion"
+        )
+    table = table.map(str.strip)
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise ReproError(f"{file}: {EMPTY}")
+    table = table[[name for name in ("utterance", *COLUMNS) if name in table]]
+    for name in table:
+        _refuse(file, table.loc[table[name] == "", name], "; fill it in, or remove the line")
+    if "utterance" not in table:
+        stems = table["path"].map(lambda path: PurePath(path).stem)
+        table["utterance"] = stems.mask(stems.duplicated(keep=False), table["path"])
+    for name in ("path", "utterance"):
+        twice = table.loc[table[name].duplicated(), name]
+        _refuse(file, twice, ", as in an earlier line; remove one of the two")
+    table["label"] = table["emotion"]
+    table["emotion"] = table["label"].map(mapping).fillna("")
+    return file, table
+
+
+def _mapping(labels: str) -> dict[str, str]:
+    """Return which of the four emotions each label stands for; each stands for itself."""
+    mapping = dict(zip(EMOTIONS, EMOTIONS, strict=True))
+    for pair in filter(None, labels.split(",")):
+        label, _, emotion = map(str.strip, pair.partition("="))
+        if emotion not in EMOTIONS or not label:
+            raise ReproError(
+                f"--labels: {pair!r} is not LABEL=EMOTION, such as joy=happy, where EMOTION is "
+                f"{_either(EMOTIONS)}"
+            )
+        mapping[label] = emotion
+    return mapping
+
+
+def _cells(file: Path) -> pd.DataFrame:
+    """Return the cells of a table as text; the index has the line numbers."""
+    text = _text(file)
+    if file.suffix.lower() == ".jsonl":
+        return _objects(file, text)
+    try:
+        table = pd.read_csv(
+            StringIO(text),
+            sep="\t" if file.suffix.lower() == ".tsv" else ",",
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,  # they count as lines
+        )
+    except pd.errors.EmptyDataError as error:
+        raise ReproError(f"{file}: {EMPTY}") from error
+    except pd.errors.ParserError as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise ReproError(f"{file}: not a table that can be read ({reason}); correct it") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes it for a name of the row
+        raise ReproError(f"{file}: line 2: more cells than columns have names; correct it")
+    return table.set_index(table.index + 2)
+
+
+def _objects(file: Path, text: str) -> pd.DataFrame:
+    """Return the objects of JSON Lines as a table of text."""
+    rows = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            cells = json.loads(line).items()
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise ReproError(f"{file}: line {number}: not a JSON object; correct it") from error
+        rows[number] = {name: "" if cell is None else str(cell) for name, cell in cells}
+    if not rows:
+        raise ReproError(f"{file}: {EMPTY}")
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=str).fillna("")
+
+
+def _text(file: Path) -> str:
+    """Return the text of a table, without a mark of its encoding at its start."""
+    if files.is_no_file(file):  # a pipe would keep its reader waiting for ever
+        raise ReproError(f"{file}: not a file; name a table")
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ReproError(f"{file}: no such table; check the path") from error
+    except OSError as error:
+        raise ReproError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ReproError(f"{file}: line {line}: not UTF-8; save the table in UTF-8") from error
+
+
+def _refuse(file: Path, wrong: pd.Series, what: str) -> None:
+    """Raise ReproError that names line and column of the first of some wrong cells."""
+    for line, cell in wrong.items():
+        value = repr(cell) if cell else "empty"
+        more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ReproError(f"{file}: line {line}: column {wrong.name} is {value}{what}{more}")
+
+
+def _counted(labels: pd.Series) -> str:
+    """Return labels with how often each occurs, the commonest first."""
+    counts = labels.value_counts()
+    said = [f"{label} ({count})" for label, count in counts[:LISTED].items()]
+    return ", ".join(said + ["…"] * (len(counts) > LISTED))
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
