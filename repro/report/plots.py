@@ -283,7 +283,8 @@ def board(rows: pd.DataFrame) -> Figure:
         beside.text(0, 1, textwrap.fill(name, 32), va="top", fontsize=SMALL)
         ends = of_claim[["low", "high", "paper"]].to_numpy(float)
         low, high = min(0, np.nanmin(ends)), max(0, np.nanmax(ends))
-        limits = low - 0.05 * (high - low), high + 0.05 * (high - low)
+        margin = 0.05 * (high - low or 1)  # all may be 0
+        limits = low - margin, high + margin
         for corpus, ax in zip(corpora, columns, strict=True):
             _board_cell(ax, of_claim[of_claim["corpus"] == corpus], limits)
         for ax in (beside, *columns):

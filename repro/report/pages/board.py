@@ -194,7 +194,7 @@ def _limits(parts: Sequence[claims.Part]) -> tuple[float, float]:
     """Return the ends of an axis that holds all intervals, zero and the paper's differences."""
     numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in parts)]
     numbers += [end for part in parts for end in (part.low, part.high)]
-    margin = 0.06 * (max(numbers) - min(numbers))
+    margin = 0.06 * (max(numbers) - min(numbers) or 1)  # all may be 0
     return min(numbers) - margin, max(numbers) + margin
 
 

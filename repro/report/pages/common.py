@@ -11,13 +11,13 @@ from dataclasses import replace
 import pandas as pd
 import torch
 from IPython.display import HTML, Markdown
-from scipy import stats
 
 import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
 from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand, name_of
 from repro.evidence import claims, metrics
+from repro.evidence.learning import learning
 from repro.model import build_network
 from repro.report import plots
 from repro.report.pages import wording
@@ -119,38 +119,21 @@ def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
 
 
-def fitted(data: Results, corpus: str) -> Markdown | None:
-    """Return how many steps were trained, and how well the networks fit their training data.
-
-    None for a corpus whose size is not known here.
-
-    Args:
-        data: of the study.
-        corpus: its name.
-    """
-    if corpus not in CORPORA or not CORPORA[corpus].training_segments:
-        return None
-    history, training = data.history, data.folds["experiment"].iloc[0]["training"]
-    epochs = int(history["epoch"].max())
-    of_a_fold, of_their_fold = (
-        CORPORA[name].training_segments * (1 - 1 / _speakers(name)) for name in (corpus, "iemocap")
-    )
-    most = training["max_segments"] or math.inf
-    ours = math.ceil(min(of_a_fold, most) / training["batch_size"])
-    theirs = math.ceil(of_their_fold / paper.BATCH_SIZE)
-    here = wording.title(corpus)
-    said = f"{epochs} epochs are about {epochs * ours:,} steps of training on {here}"
-    if corpus != "iemocap":
-        said += (
-            f"; the paper's {paper.EPOCHS} epochs are about {paper.EPOCHS * theirs:,} on IEMOCAP"
-        )
-    last = history[history["epoch"] == epochs].groupby("variant")["loss"].mean().sort_values()
-    losses = ", ".join(f"{loss:.2f} ({short_name(variant)})" for variant, loss in last.items())
-    shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
-    return Markdown(
-        f"{said}. The mean training loss of the last epoch is {losses}; knowing only "
-        f"how common each emotion is gives {stats.entropy(shares):.2f}. A network that fits its "
-        "training data less well might gain more from further steps."
+def learnt(data: Results) -> pd.DataFrame:
+    """Return how far the networks of a study got in training and in test, see `learning`."""
+    found = learning(data)
+    shown = {"network": found["variant"].map(short_name)}
+    for score, name in (("WA", "WA"), ("above", "above the commonest emotion")):
+        limits = found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
+        shown[name] = [metrics.format_interval(row) for row in limits]
+    return pd.DataFrame(
+        shown
+        | {
+            "training loss": found["loss"].round(2),
+            "of guessing": found["loss of guessing"].round(2),
+            "steps": found["steps"],
+            "in the paper": found["steps of the paper"],
+        }
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 from IPython.display import Markdown
-from scipy import stats
 
-from repro.evidence import metrics
+from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study.grids import short_name
@@ -47,19 +46,17 @@ def learnt(found: dict[str, Results]) -> pd.DataFrame:
     """Return for each network of Table 1 and Fig. 2 how its loss fell, and its WA."""
     tables = []
     for data in found.values():
-        loss = data.history.groupby(["variant", "epoch"])["loss"].mean().unstack()
-        scores = metrics.summary(data.predictions).set_index("variant")
-        shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts()
+        table = learning(data)
+        first = data.history.query("epoch == 1").groupby("variant")["loss"].mean()
         tables.append(
             pd.DataFrame(
                 {
-                    "network": [short_name(name) for name in scores.index],
-                    "trained": scores["folds"].to_numpy(),
-                    "loss, first epoch": loss.loc[scores.index].iloc[:, 0].to_numpy(),
-                    "loss, last epoch": loss.loc[scores.index].iloc[:, -1].to_numpy(),
-                    "loss of guessing": stats.entropy(shares),
-                    "WA (%)": scores["WA"].to_numpy(),
-                    "WA of guessing (%)": metrics.majority(data.predictions),
+                    "network": table["variant"].map(short_name),
+                    "loss, first epoch": table["variant"].map(first),
+                    "loss, last epoch": table["loss"],
+                    "loss of guessing": table["loss of guessing"],
+                    "WA (%)": table["WA"],
+                    "WA of guessing (%)": table["WA"] - table["above"],
                 }
             )
         )
