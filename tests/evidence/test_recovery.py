@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -32,36 +33,21 @@ def predictions(
     per_class: int = 20,
 ) -> pd.DataFrame:
     """Made-up results: of each class and speaker, a share of the utterances is right."""
-    rows = []
-    for variant, of in grids.variants("recovery", preset).items():
+    of = itertools.product(range(speakers), range(4), range(per_class))
+    fold, emotion, number = np.array(list(of)).T
+    wrong = (emotion + 1 + number % 3) % 4
+    table = pd.DataFrame({"fold": [f"p{n:02d}" for n in fold]})
+    table["utterance"] = [f"{n}_{e}_{i}" for n, e, i in zip(fold, emotion, number, strict=True)]
+    table["emotion"] = np.array(paper.EMOTIONS)[emotion]
+    parts = []
+    for variant, each in grids.variants("recovery", preset).items():
         scale = recovery.scale_of(variant)
-        of_variant = {
-            "study": "recovery",
-            "variant": variant,
-            "preset": preset,
-            "corpus": scale.corpus,
-            "corpus_hash": scale.corpus,
-            "key": of.experiment.key,
-            "seed": 0,
-            "average": "pooled",
-            "held_out": "speaker",
-        }
-        share = accuracy(scale, recovery.reach_of(variant))
-        for speaker in range(speakers):
-            for k, emotion in enumerate(paper.EMOTIONS):
-                others = [paper.EMOTIONS[(k + shift) % 4] for shift in (1, 2, 3)]
-                for i in range(per_class):
-                    right = i < round(share * per_class)
-                    rows.append(
-                        {
-                            "fold": f"p{speaker:02d}",
-                            "utterance": f"p{speaker:02d}_{emotion}_{i:02d}",
-                            "emotion": emotion,
-                            "predicted": emotion if right else others[i % 3],
-                        }
-                        | of_variant
-                    )
-    return pd.DataFrame(rows)
+        right = number < round(accuracy(scale, recovery.reach_of(variant)) * per_class)
+        predicted = np.array(paper.EMOTIONS)[np.where(right, emotion, wrong)]
+        run = {"variant": variant, "key": each.experiment.key, "corpus": scale.corpus}
+        parts.append(table.assign(predicted=predicted, corpus_hash=scale.corpus, **run))
+    how = {"study": "recovery", "preset": preset, "average": "pooled", "held_out": "speaker"}
+    return pd.concat(parts, ignore_index=True).assign(seed=0, **how)
 
 
 def sharp(scale: planted.Scale, reach: int) -> float:
