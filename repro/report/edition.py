@@ -51,6 +51,7 @@ FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/nemo/*.jsonl")
 BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
     "00_does_it_replicate": FIRST,
+    "09_how_sure": FIRST,
     "03_pooling": OTHER_PRESETS,
     "05_readings": PageSource("results/emodb/readings.jsonl", "coarse"),
     "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),

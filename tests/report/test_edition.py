@@ -574,6 +574,14 @@ def test_what_iemocap_would_show_is_told_by_what_is_evidence(
     assert power.on_iemocap(demo, "demo") is None
 
 
+def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9})
+    assert power.together(None, "coarse") is power.together(str(path), "coarse") is None
+    write_results(path, LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shown = power.together(str(path), "coarse").data
+    assert shown.count("emodb, nemo") == 6 and "WA, attention − gap" in shown
+
+
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
 def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     tmp_path: Path, chance: float, learnt: bool

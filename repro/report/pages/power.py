@@ -13,7 +13,7 @@ from repro.corpora import BUILT_IN, emodb, iemocap
 from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
 from repro.evidence.simulation import Disagreement
-from repro.report.pages import common, poolings, wording
+from repro.report.pages import board, common, poolings, wording
 from repro.study.plan import Run
 from repro.study.read import held
 
@@ -105,6 +105,28 @@ def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
             for above, below in zip(found[f"{truth} above"], found[f"{truth} below"], strict=True)
         ]
     return pd.DataFrame(shown, index=found.index)
+
+
+def together(results_file: str | None, preset: str) -> HTML | None:
+    """Return what the claims rest on over all corpora of a results file at once.
+
+    None where it holds fewer than two with real speech.
+
+    Args:
+        results_file: its path; None if there is none.
+        preset: under which they were trained.
+    """
+    found = board.predictions({}, results_file)
+    if found.empty or common.is_showcase(preset):
+        return None
+    found = found[(found["preset"] == preset) & ~found["corpus"].isin(BUILT_IN)]
+    if found["corpus"].nunique() < 2:
+        return None
+    rows = claims.together(found)
+    numbers = rows[["effect", "low", "high"]].itertuples(index=False)
+    effects = [metrics.format_interval(row, sign="+") for row in numbers]
+    shown = {"effect": rows["what"], "over all": effects, "unit": rows["unit"]}
+    return common.table(pd.DataFrame(shown).assign(corpora=rows["corpora"]))
 
 
 def changed_later() -> Markdown:
