@@ -115,6 +115,8 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
             f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
             "the columns path, speaker and emotion"
         )
+    if not table.columns.is_unique:
+        raise ReproError(f"{file}: line 1: two columns of one name; rename one of them")
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
@@ -203,10 +205,12 @@ def _text(file: Path) -> str:
 
 def _refuse(file: Path, wrong: pd.Series, what: str) -> None:
     """Raise ReproError that names line and column of the first of some wrong cells."""
-    for line, cell in wrong.items():
-        value = repr(cell) if cell else "empty"
-        more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise ReproError(f"{file}: line {line}: column {wrong.name} is {value}{what}{more}")
+    if wrong.empty:
+        return
+    (line, cell), *others = wrong.items()
+    value = repr(cell) if cell else "empty"
+    more = f" ({len(others)} more)" if others else ""
+    raise ReproError(f"{file}: line {line}: column {wrong.name} is {value}{what}{more}")
 
 
 def _counted(labels: pd.Series) -> str:

@@ -132,6 +132,7 @@ GOOD = HEAD + "ada/001.wav,Ada,sad\n"
         (HEAD, "my.csv: the table is empty"),
         (GOOD.replace("speaker", "who"), "line 1: no column speaker, but path, who, emotion"),
         (GOOD.replace(",", ";"), "line 1: no column path, speaker, emotion, but path;speaker;"),
+        (GOOD.replace("path", "path ,path"), "line 1: two columns of one name"),
         (GOOD + "ada/002.wav,Ada\n", "line 3: column emotion is empty"),
         (GOOD + "\n,Ada,sad\n\n,,sad\n", r"line 4: column path is empty.* \(1 more\)"),
         (GOOD + "ada/002.wav,Ada,sad,x\n", "Expected 3 fields in line 3, saw 4"),
