@@ -3,7 +3,7 @@
 import os
 from getpass import getuser
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # A container or batch system may run a process as a user without a name, or without a home folder.
 # Torch's compiler, which every optimiser imports, names its cache after the user; Jupyter and

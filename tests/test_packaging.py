@@ -1,11 +1,14 @@
-"""pyproject.toml, requirements.lock and environment.yml say the same thing."""
+"""pyproject.toml, requirements.lock and environment.yml agree; what is built of them is whole."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,27 @@ def test_conda_users_get_the_very_same_pins(project: dict) -> None:
 def test_version_stands_once(project: dict) -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert project["version"] == repro.__version__ == str(citation["version"])
+
+
+def test_wheel_and_source_archive_are_whole(tmp_path: Path, project: dict) -> None:
+    """The wheel holds the library, the source archive everything that a checkout needs."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("only git knows what a checkout holds")
+    tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
+    for name in tracked:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    program = "from setuptools.build_meta import *; print(build_sdist('dist'), build_wheel('dist'))"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    archive, wheel = done.stdout.splitlines()[-1].split()
+    with zipfile.ZipFile(tmp_path / "dist" / wheel) as built:
+        inside = {name for name in built.namelist() if ".dist-info/" not in name}
+    assert inside == {name for name in tracked if name.startswith("repro/")}
+    with tarfile.open(tmp_path / "dist" / archive) as built:
+        root = f"repro-{project['version']}/"
+        assert tracked - {name.removeprefix(root) for name in built.getnames()} == set()
 
 
 def test_book_configuration_is_a_relative_link() -> None:

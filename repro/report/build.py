@@ -181,7 +181,8 @@ def find_project() -> Path:
         if (folder / "book" / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
             return folder
     raise ReproError(
-        f"{Path.cwd()} has no book/ and notebooks/: run this in a checkout of the project"
+        f"{Path.cwd()} has no book/ and notebooks/: run this in a git clone of the project, or in "
+        f"its unpacked source archive, repro-{repro.__version__}.tar.gz"
     )
 
 

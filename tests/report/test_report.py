@@ -215,7 +215,7 @@ def test_outside_a_checkout_one_line_says_so(
     monkeypatch.chdir(tmp_path)
     assert report.find_project() == ROOT, "an editable install finds its checkout"
     monkeypatch.setattr(repro, "__file__", str(tmp_path / "site-packages/repro/__init__.py"))
-    with pytest.raises(ReproError, match=re.escape(str(tmp_path))):
+    with pytest.raises(ReproError, match=re.escape(str(tmp_path)) + ".*git clone.*archive"):
         report.find_project()
 
 
