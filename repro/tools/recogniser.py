@@ -446,6 +446,7 @@ def scores(
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.
     """
+    ready_to_extract()  # the C library by itself takes half as much time again, for zeroed pages
     front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
     logits = []
     for magnitudes in _magnitudes(recogniser, waveform, device):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -59,8 +60,10 @@ def test_scores_are_the_mean_over_all_test_segments(
         logits = model.network(inputs)
     expected = (logits.softmax(1) if score == "softmax" else logits).mean(0).tolist()
     monkeypatch.setattr(recogniser, "BLOCK", 3 * 80)  # 10 segments in four blocks
+    monkeypatch.setattr(recogniser, "ready_to_extract", ready := Mock())
     got = recogniser.scores(model, speech)
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
+    ready.assert_called_once_with()
 
 
 def test_blocks_give_the_scores_of_the_whole(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
