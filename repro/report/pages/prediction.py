@@ -1,7 +1,7 @@
 """The page of `repro predict --plot`: each recording to hear, and what the network made of it.
 
 It is one file that can be mailed: pictures and sound are inside, as the network had them, and it
-asks for nothing else. An hour of speech adds about 20 MB, an utterance of three seconds 50 KB.
+asks for nothing else. An hour of speech adds about 20 MB, an utterance some 30 KB.
 """
 
 from __future__ import annotations
