@@ -55,7 +55,7 @@ def test_sound_picture_and_attention_have_one_time_axis(
     assert float(width) == pytest.approx(columns, abs=1)
     [last] = re.findall(r" ([\d.]+),\S+\"/>", part)  # 0.4 s at the end need not be in a segment
     assert 0 <= columns - float(last) <= 40
-    assert ("filled up" in part) == (seconds < 2)
+    assert ("fills up" in part) == (seconds < 2)
     assert (tmp_path / "a.png").is_file()
 
 
@@ -63,6 +63,8 @@ def test_a_network_without_attention_says_so(tmp_path: Path) -> None:
     part = shown(model("network.pooling=gap"), 2, tmp_path / "a.png")
     assert "without attention (gap)" in part and "<svg" not in part
     assert not list(tmp_path.iterdir())
+    page = prediction.write(tmp_path, Path("m"), model("network.pooling=gap"), [part])
+    assert "Attention" not in page.read_text(encoding="utf-8")
 
 
 def test_scores_are_bars(tmp_path: Path) -> None:

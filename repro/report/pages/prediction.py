@@ -1,7 +1,7 @@
 """The page of `repro predict --plot`: each recording to hear, and what the network made of it.
 
 It is one file that can be mailed: pictures and sound are inside, as the network had them, and it
-asks for nothing else. An hour of speech adds about 20 MB, an utterance of three seconds 50 KB.
+asks for nothing else. An hour of speech adds about 20 MB, an utterance some 30 KB.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ COLUMNS = 1200  # of a picture, at most: as many points as a wide screen has for
 ROWS = 200  # two bins of 10 Hz each
 STEPS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 2400)  # seconds between marks of time
 MARKS = 6  # at most, which is what a phone has room for
+ABOUT_ATTENTION = """
+Attention is how much the network looks at a moment, averaged over the segments there. At 1×, the
+dashed line, a moment gets as much as if the network looked everywhere alike. It says where the
+network looked, not why."""
 MADE_BY = '<meta name="generator" content="repro predict">'
 
 
@@ -59,13 +63,18 @@ def recording(
     front_end, pooling = recogniser.experiment.front_end, recogniser.experiment.network.pooling
     heard = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
     name, seconds = escape(str(path)), len(waveform) / paper.SAMPLE_RATE
-    strip, said = "", f"This network pools without attention ({pooling}): no stretch counts more."
+    strip = ""
+    said = (
+        f"This network pools without attention ({pooling}): it does not say which stretch counts."
+    )
     if isinstance(recogniser.network.pooling, AttentionPooling):
         seen = tool.attention_maps(recogniser, waveform, device=device)
         _draw(seen, picture, power=front_end.magnitude == "power")
         strip, said = _strip(seen.over_time, len(heard)), "Below: attention over time."
     if len(heard) > len(waveform):
-        said += f" After {seconds:.1f} s the segment is filled up, as the network has it."
+        said += (
+            f" The recording ends at {seconds:.1f} s; the rest fills up a segment of two seconds."
+        )
     best = max(scores, key=scores.__getitem__)
     return f"""<section>
 <h2>{name}</h2>
@@ -118,6 +127,7 @@ def _page(model: str, recogniser: Recogniser, recordings: Iterable[str]) -> str:
         for name, _, said in lines
         if name != "not for"
     )
+    looks = isinstance(recogniser.network.pooling, AttentionPooling)
     body = "\n".join(recordings)
     return f"""<!doctype html>
 <html lang="en">
@@ -137,10 +147,8 @@ def _page(model: str, recogniser: Recogniser, recordings: Iterable[str]) -> str:
 {body}
 <h2>How to read it</h2>
 <p>A recording is scored in overlapping segments of two seconds, and its scores are their average.
-Sound and spectrogram are what the network has of it: one channel at 16 kHz, up to 4 kHz.</p>
-<p>Attention is how much the network looks at a moment, averaged over the segments there. At 1×,
-the dashed line, a moment gets as much as if it looked everywhere alike. It says where the network
-looked, not why.</p>
+Sound and spectrogram are what the network has of it: one channel at 16&nbsp;kHz, up to 4&nbsp;kHz.
+{ABOUT_ATTENTION if looks else ""}</p>
 <h2>The model</h2>
 <dl>
 {card}
@@ -284,6 +292,6 @@ dd { margin: 0 0 .4rem; }
   section { display: grid; grid-template-columns: 17rem 1fr; column-gap: 2rem; }
   section h2 { grid-column: 1 / -1; }
   figure { margin: 0; }
-  dl { display: grid; grid-template-columns: 10rem 1fr; }
+  dl { display: grid; grid-template-columns: 12rem 1fr; }
 }
 """
