@@ -11,9 +11,10 @@
 #
 # *Which pooling is best, and by how much? (The paper's Sections 2.2, 2.4 and 3.3, Table 1)*
 #
-# The last convolution gives a map of 80 channels over 100 by 50 positions. A pooling turns it into
-# four scores. The paper compares three: an average that treats all positions alike, second-order
-# statistics of the channels, and attention, which learns where to look.
+# The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions.
+# A pooling turns it into four scores. The paper compares three: an average that treats all
+# positions alike, second-order statistics of the channels, and attention, which learns where to
+# look.
 
 # %% tags=["parameters"]
 corpus = "synthetic"

@@ -14,8 +14,8 @@
 #
 # Attention pooling weighs the positions of the last map before it adds them up. The paper says
 # that this finds the parts of an utterance that carry emotion, but it shows no map. This page
-# shows some, and asks whether they follow something simple: the loudness of speech, or its
-# periodicity, which is strongest where speech has a pitch.
+# shows some, and asks whether they follow something simple: loudness, or periodicity, which is
+# strongest where speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"

@@ -82,15 +82,14 @@ signals = {
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
 # %% [markdown]
 # A spectrogram smears. Each frame looks at 40 ms, so a click shows in the frames around it too.
-# Through a window of that length a tone fills a band of 100 Hz from null to null. A filter of $w$
-# frames therefore touches $10w + 30$ ms of signal, though the paper counts $10w$. One of $h$ bins
-# touches up to 90 Hz more than the $10h$ Hz that are counted. A pattern no larger than the smear
-# can show itself within a single frame or bin, so the smallest planted scales ask what the front
-# end leaves of them.
+# Through such a window a tone fills a band of 100 Hz from null to null. A filter of $w$ frames
+# therefore touches $10w + 30$ ms of signal, where the paper counts $10w$. One of $h$ bins touches
+# up to 90 Hz more than the paper's $10h$ Hz. A pattern no larger than the smear can show within a
+# single frame or bin, so the smallest planted scales ask what the front end leaves of them.
 #
 # ## The sweep
 #
-# For a pattern in time the filter is 2 bins high and grows in width. For one in frequency it is 2
+# For a pattern in time the filter is 2 bins high and grows in width; for one in frequency it is 2
 # frames wide and grows in height. The network is that of {doc}`02_filter_shapes`.
 
 # %% tags=["remove-output"]

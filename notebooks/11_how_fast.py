@@ -36,24 +36,23 @@ machines = speed.benchmarks(published / "bench")
 # %% [markdown]
 # ## Beside the usual way
 #
-# - **Textbook loop**: the network written down layer after layer, float32, maps that lie one
-#   channel after the other, a `DataLoader` over precomputed features, the paper's batches of 64
-#   segments.
-# - **Public loop**: the same in batches of 32, as the best-known public re-implementation trains.
-# - **Plus**: these rows lead from the textbook loop to the trainer. Each adds one change to all
-#   rows above it.
+# - **Textbook loop**: layer after layer, float32, maps that lie channel after channel, a
+#   `DataLoader` over precomputed features, the paper's batches of 64 segments.
+# - **Public loop**: the same in batches of 32, as in the best-known public re-implementation.
+# - **Plus**: from the textbook loop to the trainer, each of these rows adds one change to all
+#   above it.
 # - **Trainer**: what `repro run` trains with.
-# - The usual **front end**: librosa, one segment after the other, though test segments overlap by
-#   four fifths.
+# - The usual **front end**: librosa, one segment at a time, though test segments overlap by four
+#   fifths.
 #
 # All ways run in turns. Ways that keep memory have a process to themselves, as kept memory would
 # speed up the others. The value is the median of seven rounds for the attention network, of three
-# for all else; the middle half of the rounds lies between the two values beside it. The ratio is
-# to the first way of doing the same. Differences smaller than the spread mean nothing.
+# for all else. Beside it stand the bounds of the middle half of the rounds; differences smaller
+# than this spread mean nothing. The ratio is to the first way of doing the same.
 #
-# The **error** of a training step is |g − g64| / |g64| for each parameter, where g is its gradient
-# and g64 that of the same step in float64. The largest counts, of parameters whose true gradient
-# is not zero. To save memory this step has 8 segments; a whole batch adds up eight times as many
+# The **error** is that of a training step: the largest |g − g64| / |g64| over all parameters whose
+# true gradient is not zero, where g is a parameter's gradient and g64 that of the same step in
+# float64. To save memory this step has 8 segments; a whole batch adds up eight times as many
 # numbers. All segments of the benchmark are noise, most of it as near to −1 as most of a
 # spectrogram.
 #
@@ -76,20 +75,20 @@ speed.measured(machines)
 #   time, as they fit the cache. The sums of the parts, and the gradient of the first convolution,
 #   are put together in float64. ReLU comes after max-pooling: the maximum is the same, and a
 #   quarter of the positions is left. Gradients overwrite the maps, which saves memory.
-# - **Memory that is kept.** The maps of a batch take gigabytes. The C library gives them back
-#   after each step, and the system hands them out again page by page, filled with zeros. The
-#   trainer asks the C library to keep them, where there is room.
+# - **Memory that is kept.** The maps of a batch take gigabytes. After each step the C library
+#   gives them back to the system, which hands them out again page by page, filled with zeros. The
+#   trainer asks the library to keep them, where there is room.
 # - **bfloat16** is used only with `--precision bf16`. It saves time on a machine that has units
-#   for it, and costs digits (see the errors). The scaling of Section 2.1 puts most of a
-#   spectrogram so close to −1 that bfloat16 would make one number of it. The first layer therefore
-#   adds 1, as bfloat16 tells small numbers apart near 0, and its batch normalisation takes it off
-#   again. The pooling and the scores stay in float32. (The reading `front_end.scale=segment-max`
-#   has its quiet parts at 0 from the start, and is better trained in float32.)
+#   for it, and costs digits (see the errors). Most of a spectrogram lies so close to −1 that
+#   bfloat16 would make one number of it. The first layer therefore adds 1, as bfloat16 tells small
+#   numbers apart near 0, and its batch normalisation takes it off again. The pooling and the
+#   scores stay in float32. The reading `front_end.scale=segment-max` has its quiet parts at 0 from
+#   the start, and is better trained in float32.
 # - **No loader.** All segments of a corpus are one tensor on the device, which folds share. A
 #   batch is a selection of rows. Nothing waits for the device within an epoch.
-# - **No maps at all** for one layer alone, as in Fig. 2. Its convolution is linear in a
-#   spectrogram that does not change, so the mean and variance of every filter follow from those of
-#   the patches that it reads. They are computed once for all epochs.
+# - **No maps at all** for one layer alone, as in Fig. 2. Its convolution is linear in a fixed
+#   spectrogram, so the mean and variance of every filter follow from those of the patches that it
+#   reads, computed once for all epochs.
 # - **The front end** computes the spectrum of an utterance once and cuts the segments from it. The
 #   µ-law cannot be shared: each segment is scaled by its own extremes first.
 #
@@ -98,10 +97,10 @@ speed.measured(machines)
 #
 # ## What bfloat16 does to accuracy
 #
-# The same networks were trained on EmoDB once in float32 and once in bfloat16, from the same
-# initial weights and in the same order of segments (`results/emodb/coarse.jsonl` and `bf16.jsonl`,
-# preset `coarse`). Intervals are over speakers. Seeds of the same precision differ as well:
-# rounding leads each training another way, as another order of the segments would.
+# The same networks were trained on EmoDB in float32 and in bfloat16, from the same initial weights
+# and in the same order of segments (`results/emodb/coarse.jsonl` and `bf16.jsonl`, preset
+# `coarse`). Intervals are over speakers. Seeds of the same precision differ as well: rounding
+# leads each training another way, as another order of the segments would.
 
 # %% tags=["remove-input"]
 precisions = [published / "emodb" / f"{name}.jsonl" for name in ("coarse", "bf16")]
@@ -117,8 +116,8 @@ speed.gain("precision", *precisions)
 # %% [markdown]
 # ## What the published numbers are worth
 #
-# Much of what this book publishes was trained with torch's batch statistics, and so with the
-# errors of channels last. Here the poolings are trained again with exact statistics
+# Much of what this book publishes was trained with torch's batch statistics and the errors that
+# channels last gives them. Here the poolings are trained again with exact statistics
 # (`results/emodb/exact.jsonl`), on the same folds, from the same initial weights and in the same
 # order of segments. How far a score moves is how far rounding alone can move it.
 
