@@ -9,13 +9,13 @@
 # %% [markdown]
 # # Filter shapes
 #
-# *The paper's Sections 2.3 and 3.2, Fig. 2. How does accuracy change with the shape of the first
-# filters?*
+# *How does accuracy change with the shape of the first filters? (The paper's Sections 2.3 and 3.2,
+# Fig. 2)*
 #
-# A filter that is 10 bins high and 2 frames wide compares neighbouring frequencies at one moment; one
-# that is 2 bins high and 8 frames wide follows one frequency through time. The paper asks how large
-# a stretch of either the first layer should see. To keep everything else out of the answer, it
-# trains a network that has nothing but a first layer.
+# A filter of 10 bins by 2 frames compares neighbouring frequencies at one moment. One of 2 bins by
+# 8 frames follows one frequency through time. How large a stretch of either should the first layer
+# see? To keep everything else out of the answer, the paper trains a network that has nothing but a
+# first layer.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -38,19 +38,18 @@ plots.use_style()
 common.notice(corpus, preset, of="filter-shapes")
 
 # %% [markdown]
-# ## The paper's network of one layer
+# ## A network of one layer
 #
-# One convolution with 16 filters of one shape, batch normalisation, ReLU, the mean over the whole
-# map, and a fully connected layer from 16 numbers to 4 scores. One side of the filter is held at 2
-# while the other grows.
+# The network is one convolution with 16 filters of one shape, batch normalisation, ReLU, the mean
+# over the whole map, and a fully connected layer from 16 numbers to 4 scores. One side of the
+# filter stays at 2 while the other grows.
 #
-# Where a filter reaches over the edge of a segment it reads zeros, as the paper says nothing else. On
-# the scale of its Section 2.1 they are louder than nearly all of the speech
-# ({doc}`01_input_spectrograms`), and the longer the filter, the more of its map they touch: what the
-# sweep finds of long filters may in part be that. `network.padding` has other values to tell; no
-# sweep has been run with them.
+# A filter that reaches over the edge of a segment reads zeros, as the paper says nothing else.
+# They are louder than nearly all of the speech ({doc}`01_input_spectrograms`), and longer filters
+# meet more of them. What the sweep finds of long filters may in part be that. Other values of
+# `network.padding` could tell; no sweep has been run with them.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and how many parameters a network with each of them has."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and the number of parameters of a network with each."}}
 grid = grids.variants("filter-shapes", preset)
 shapes = common.parameters(grid).rename(columns={"variant": "height × width"})
 common.table(shapes)
@@ -58,9 +57,7 @@ common.table(shapes)
 # %% [markdown]
 # ## Training
 #
-# Every shape is trained once for each held-out speaker and seed. Folds that the results file
-# already holds are not trained again; without a file, results go to a temporary folder. Where the
-# corpus is not at hand, the page shows what the file holds.
+# One network is trained for each shape, held-out speaker and seed.
 
 # %% tags=["remove-output"]
 data = collect(Run("filter-shapes", corpus, root, preset, results, device, precision, seeds))
@@ -75,15 +72,13 @@ common.table(common.learnt(data), 2)
 # %% [markdown]
 # ## The paper's Fig. 2
 #
-# The band around WA is its 95% interval, from a bootstrap that draws whole speakers; with fewer
-# than five speakers there is none. The dotted line is what always naming the commonest emotion
-# would reach. The paper's figure has WA and three of the four emotions: its caption names neutral,
-# happy and sad, while the text discusses angry and says that happy was left out. All four are drawn
-# here.
+# The paper's figure has WA and three of the four emotions; its caption and its text disagree on
+# which ({doc}`10_left_open`). This page draws all four, with intervals over speakers
+# ({doc}`09_how_sure`).
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Band: the 95% interval of WA. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history)
 
 # %% tags=["remove-input"]
@@ -91,9 +86,9 @@ filter_shapes.unlearnt(data.predictions)
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim the paper makes about Fig. 2 has a test that was fixed before any result of the study
-# on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is
-# better than always naming the commonest emotion, by the interval of its WA, all are undecided.
+# Each claim about Fig. 2 has a test that was fixed before any result of the study on real speech
+# was looked at, with the exceptions that {doc}`09_how_sure` lists. All are undecided where no shape
+# is better than always naming the commonest emotion, by the interval of its WA.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -9,12 +9,12 @@
 # %% [markdown]
 # # Poolings
 #
-# *The paper's Sections 2.2, 2.4 and 3.3, Table 1. Which pooling is best, and by how much?*
+# *Which pooling is best, and by how much? (The paper's Sections 2.2, 2.4 and 3.3, Table 1)*
 #
 # The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions.
-# The four scores have to come out of it somehow. The paper compares three ways: an average that
-# treats all positions alike, second-order statistics of the channels, and attention, which learns
-# where to look.
+# A pooling turns it into four scores. The paper compares three: an average that treats all
+# positions alike, second-order statistics of the channels, and attention, which learns where to
+# look.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -48,11 +48,10 @@ common.notice(corpus, preset)
 # %% [markdown]
 # ## The network
 #
-# Two stems read the spectrogram side by side: eight filters of 10×2 (100 Hz by 20 ms) and eight of
-# 2×8 (20 Hz by 80 ms). Their maps are concatenated to 16 channels. Four layers of 3×3 filters
-# follow, with 2×2 max-pooling after the first two of them. Batch normalisation and ReLU come after
-# each convolution. The channels of three layers and the places of max-pooling are not in the text,
-# see {doc}`10_left_open`.
+# Eight filters of 10×2 (100 Hz by 20 ms) and eight of 2×8 (20 Hz by 80 ms) read the spectrogram
+# side by side. Four layers of 3×3 filters follow ({doc}`08_paper_in_one_page` draws them), the
+# first two with 2×2 max-pooling. Batch normalisation and ReLU come after each convolution. Not all
+# of this is in the text ({doc}`10_left_open`).
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
 plots.filters(paper.STEM_SHAPES)
@@ -70,18 +69,18 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 # %% [markdown]
 # ## Three poolings
 #
-# Let $X$ be the last map, written as a matrix with a row for each of its $HW$ positions and a column
-# for each of its $C = 80$ channels.
+# Let $X$ be the last map as a matrix: a row for each of its $HW$ positions, a column for each of
+# its $C = 80$ channels.
 #
-# **Global average pooling** takes the mean over positions and then a linear layer. Up to the factor
-# $1/HW$ the score of class $k$ is
+# **Global average pooling** takes the mean over positions and then a linear layer. Up to the
+# factor $1/HW$ the score of class $k$ is
 #
 # $$
 # s_k = \mathbf{1}^\top X W_k, \qquad W_k \in \mathbb{R}^{C \times 1}.
 # $$ (eq-gap)
 #
-# **Bilinear pooling** looks at products of channels. $X^\top X$ has an entry for each pair of
-# channels, 6400 in all, and every class has a weight for each:
+# **Bilinear pooling** looks at products of channels. $X^\top X$ has an entry for each of the 6400
+# pairs of channels, and every class has a weight for each:
 #
 # $$
 # s_k = \operatorname{Tr}(X^\top X\, W_k^\top), \quad W_k \in \mathbb{R}^{C \times C}.
@@ -89,8 +88,8 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 #
 # Before the weights, the features are normalised by their l2 norm and a signed square root.
 #
-# **Attention pooling** is what is left of {eq}`eq-bilinear` when $W_k$ is only allowed rank one,
-# $W_k = a_k b_k^\top$. Because a trace does not change when its factors are permuted cyclically,
+# **Attention pooling** restricts $W_k$ in {eq}`eq-bilinear` to rank one, $W_k = a_k b_k^\top$. A
+# trace stays the same when its factors are permuted cyclically, so
 #
 # $$
 # \begin{aligned}
@@ -99,19 +98,21 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 # \end{aligned}
 # $$ (eq-rank)
 #
-# $X a_k$ and $X b_k$ are maps: one number for each position. With one $b$ for all classes,
+# $X a_k$ and $X b_k$ are maps. With one $b$ for all classes,
 #
 # $$
-# s_k = \mathbf{1}^\top (X a_k \circ X b),
+# s_k = \mathbf{1}^\top (X a_k \circ X b).
 # $$ (eq-attention)
 #
-# $X a_k$ says where class $k$ shows itself (top-down), $X b$ where anything of interest happens at
-# all (bottom-up). In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into
-# weights that sum to one. From then on the layer weighs positions, and {eq}`eq-bilinear` no longer
-# holds for it. The number of weights falls from $C^2$ for each class to $C$ for each
-# class and $C$ more.
+# $X a_k$ says where class $k$ shows itself (top-down). $X b$ says where anything of interest
+# happens (bottom-up). Each class now has $C$ weights instead of $C^2$, and all classes share $C$
+# more.
 #
-# {eq}`eq-rank` is easily checked on a random map:
+# In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into weights that
+# sum to one. From then on the layer weighs positions, and {eq}`eq-bilinear` no longer holds for
+# it.
+#
+# The next lines check {eq}`eq-rank` on a random map:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -124,10 +125,9 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 # %% [markdown]
 # ## Training
 #
-# Stochastic gradient descent with Nesterov momentum 0.9 and weight decay 0.0001, batches of 64, 50
-# epochs, a learning rate of 0.05 that is cut tenfold at epochs 21, 31 and 41, and no validation set:
-# the network of the last epoch is the one that is tested. Any other preset says at the top of this
-# page what it changes. Folds that the results file already holds are not trained again.
+# The networks are trained by stochastic gradient descent with the paper's settings
+# ({doc}`08_paper_in_one_page`), except for what the top of this page names. There is no validation
+# set: the network of the last epoch is tested.
 
 # %% tags=["remove-output"]
 data = collect(Run("pooling", corpus, root, preset, results, device, precision, seeds))
@@ -135,7 +135,7 @@ data = collect(Run("pooling", corpus, root, preset, results, device, precision, 
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling; thin lines are single folds, the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
 plots.histories(data.history)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-learnt", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
 common.table(common.learnt(data), 2)
@@ -143,28 +143,26 @@ common.table(common.learnt(data), 2)
 # %% [markdown]
 # ## The paper's Table 1
 #
-# In brackets stand 95% intervals. Ours come from a bootstrap that draws whole speakers, and seeds
-# within them, because utterances of one speaker are not independent; with fewer than five speakers
-# there is none. The paper gives no intervals. The ones beside its WA follow from the number of utterances in the
-# release of IEMOCAP alone ({doc}`10_left_open` says why the paper may have used others) and are too
-# narrow, since they take utterances as independent.
+# Brackets hold 95% intervals, ours over speakers ({doc}`09_how_sure`). The paper gives none. The
+# ones beside its WA follow from the number of utterances in IEMOCAP's release, though the paper
+# may have used others ({doc}`10_left_open`). They take utterances as independent, so they are too
+# narrow.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of earlier systems, of the paper's and of ours: Table 1 of the paper, continued."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "Table 1 of the paper, continued: WA and UA (%) of earlier systems, of the paper's and of ours."}}
 common.table(poolings.table_1(data.predictions))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper. Dotted: what always naming the commonest emotion of either corpus reaches in WA, and guessing in UA. Lines are 95% intervals; that of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper, with 95% intervals. Dotted: in WA, always naming the commonest emotion of either corpus; in UA, guessing. The interval of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 summary = poolings.here_and_in_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
 # ### In pairs
 #
-# Each network is tested on the same utterances, so that any two can be compared utterance by
-# utterance. {numref}`tab-paired` gives the difference of each pair with its interval over speakers.
-# Beside it stands McNemar's exact test of the utterances that only one of the two recognises, on
-# the first seed. It is the usual test, and it promises too much: it takes utterances as
-# independent, and its p-values are not corrected for there being three.
+# All networks are tested on the same utterances, so {numref}`tab-paired` compares any two
+# utterance by utterance. McNemar's exact test, here of the first seed, is the usual one. It
+# promises too much: it takes utterances as independent, and its three p-values are not corrected
+# for their number.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-paired", "caption": "The poolings in pairs: points of difference with 95% intervals over speakers, the utterances that only one of the two recognises, and McNemar's p."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-paired", "caption": "Differences between poolings, in points with 95% intervals over speakers; the utterances that only one of the two recognises, and McNemar's p."}}
 common.table(poolings.paired(data.predictions))
 
 # %% tags=["remove-input"]
@@ -173,14 +171,14 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 # %% [markdown]
 # ### Under other presets
 #
-# What the results file holds of this comparison under other presets, each with its own training. A
-# pair is compared on the speakers that both networks were tested on.
+# The results file may hold this comparison under other presets, each with its own training. A pair
+# is compared on the speakers that both networks were tested on.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
 others = poolings.other_presets(corpus, preset, results)
 nothing = Markdown("It holds none. `repro run pooling --preset NAME --results FILE` adds one.")
 common.table(poolings.by_preset(others), 2) if others else nothing
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "The poolings in pairs under other presets: points of difference with 95% intervals over speakers."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "Differences between poolings under other presets, in points with 95% intervals over speakers."}}
 common.table(poolings.pairs_by_preset(others)) if others else None
 
 # %% tags=["remove-input"]
@@ -192,10 +190,11 @@ for name, other in others.items():
 # %% [markdown]
 # ## For scale: no network at all
 #
-# Two systems under the same folds. *Majority* always names the commonest emotion of the training
-# speakers. *Prosody+spectrum* is what the field did before networks: statistics of pitch, loudness,
-# voice quality and spectrum, measured by Praat, and a logistic regression. It reads whole
-# utterances and the band up to 8 kHz; the networks read 2 s at a time, up to 4 kHz.
+# Two systems are tested on the same folds. *Majority* always names the commonest emotion of the
+# training speakers. *Prosody+spectrum* is what the field did before networks: a logistic
+# regression on statistics of pitch, loudness, voice quality and spectrum, measured by Praat. It
+# reads whole utterances, and frequencies up to 8 kHz; the networks read 2 s at a time, up to 4
+# kHz.
 
 # %% tags=["remove-input", "remove-output"]
 plain = None
@@ -214,16 +213,16 @@ poolings.listeners(corpus)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-emotions", "caption": "WA, UA and the accuracy of each emotion (%) for each pooling."}}
 common.table(summary[["variant", *metrics.SCORES, "folds", "utterances", "seeds"]])
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices: of each true emotion (row), the per cent recognised as each emotion (column)."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices. A row is a true emotion, a column a recognised one; numbers are per cent of the row."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
 by_variant = data.predictions.groupby("variant", sort=False)
 plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim that the paper makes about Table 1 has a test that was fixed before any result of the
-# study on real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. The
-# p-values here are not McNemar's but those of an exact test that exchanges two poolings speaker by
-# speaker; they enter no verdict.
+# Each claim about Table 1 has a test that was fixed before any result of the study on real speech
+# was looked at, with the exceptions that {doc}`09_how_sure` lists. The p-values here are not
+# McNemar's but those of an exact test that exchanges two poolings speaker by speaker. They enter
+# no verdict.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # Attention maps
 #
-# *The paper's Sections 2.4.2 and 3.3. Where does the network look, and is it where speech is loud
-# or where it has a pitch?*
+# *Where does the network look, and is it where speech is loud or where it has a pitch? (The
+# paper's Sections 2.4.2 and 3.3)*
 #
-# Attention pooling weighs the positions of the last map before it adds them up. The paper says that
-# this lets the network find the parts of an utterance that carry emotion, and shows no map. This page
-# shows some, and asks whether they follow something simple: the loudness of the speech along time,
-# or its periodicity, which is strongest where speech has a pitch.
+# Attention pooling weighs the positions of the last map before it adds them up. The paper says
+# that this finds the parts of an utterance that carry emotion, but it shows no map. This page
+# shows some, and asks whether they follow something simple: loudness, or periodicity, which is
+# strongest where speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -38,11 +38,10 @@ common.notice(corpus, preset)
 # %% [markdown]
 # ## Two maps
 #
-# The **bottom-up map** is the same for all emotions: a softmax makes it a share of attention for
-# each position, and the shares sum to one. The **top-down map** of an emotion says how much each
-# position speaks for that emotion. The score of an emotion is the sum of their product:
-# {eq}`eq-attention`, with the softmax of $X b$ in place of $X b$. Both maps are shown and measured
-# on speakers that the network has never heard, at the test of the fold that held them out.
+# The **bottom-up map** is one for all emotions: a softmax makes it a share of attention for each
+# position. The **top-down map** of an emotion says how much each position speaks for it. The score
+# of an emotion is the sum of their product: {eq}`eq-attention`, with the softmax of $X b$ in place
+# of $X b$. All maps here are of held-out speakers, whom the network has never heard.
 
 # %% tags=["remove-input"]
 attention.map_size(preset)
@@ -60,54 +59,50 @@ common.so_far(data, corpus, root, only="attention")
 # %% [markdown]
 # ## Utterances that were recognised
 #
-# For each emotion the first utterance of the corpus that was recognised, and of it the segment that
-# scores highest for the emotion. Rows: what the network saw, downsampled and on a scale that
-# brings out what is faint; the bottom-up map; the top-down map of the emotion. In the maps a brighter
-# colour means more, and white is the input, laid over them.
+# For each emotion, this is the first utterance of the corpus that was recognised, and its segment
+# that scores highest for the emotion. The input is downsampled, on a scale that brings out what is
+# faint. It is laid over the maps in white; brighter colours mean more.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised. Rows: the input, the bottom-up map, the top-down map of the emotion."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)
 # %% [markdown]
 # ## Utterances that were mistaken
 #
-# The same for the first of each emotion that was taken for another; the top-down map is that of the
-# emotion it was taken for.
+# The same for the first utterance of each emotion that was taken for another.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken. Rows as above; the top-down map is that of the emotion that the utterance was taken for."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=False)
 # %% [markdown]
 # ## Energy or pitch?
 #
-# A few pictures prove nothing. For every test segment each map is summed over frequency, which leaves
-# a curve along time, and that curve is compared with two others: the energy of the sound, and the
-# strength of its periodicity between 75 and 500 Hz, the highest peak of the normalised
-# autocorrelation of 40 ms. The measure is Spearman's rank correlation, so that neither the scale of
-# the energy nor the shape of the softmax matters: 1 means that the two rise and fall together, 0 that
-# neither tends to rise with the other. It is averaged over an utterance's segments, and then over
-# utterances; the intervals are 95% intervals of a bootstrap that draws whole speakers, and seeds within them. The
-# top-down map is that of the emotion that the utterance was taken for. Where there are several seeds,
-# an utterance that is recognised with one and mistaken with another counts in both groups.
+# A few pictures prove nothing, so the maps of all test segments are measured. Each is summed over
+# frequency to a curve along time and compared with two others:
 #
-# The strength of the periodicity has a limit as a measure of pitch: it is taken in soft frames as in
-# loud ones, whereas trackers of pitch have a threshold (Praat's is 3% of the greatest amplitude).
-# What hums in a pause may count as periodic. This pulls the correlation with pitch towards 0, so a
-# weak one is no sign that a map ignores voiced speech.
+# - the *energy* of the sound;
+# - its *pitch*: the strength of the periodicity between 75 and 500 Hz, which is the highest peak
+#   of the normalised autocorrelation of 40 ms.
 #
-# Loud speech is mostly voiced speech, so the two correlations share much. Their difference, taken
-# within each utterance, says which of the two a map is closer to. *Spread* is the entropy of the
-# bottom-up map as a share of the largest possible: 1 is uniform, as average pooling is.
+# The measure is Spearman's rank correlation, so neither the scale of the energy nor the shape of
+# the softmax matters. It is 1 where two curves rise and fall together, 0 where neither tends to
+# rise with the other. Loud speech is mostly voiced, so the two correlations share much. Their
+# difference, taken within each utterance, says which of the two a map is closer to.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: mean over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
 averages = attention.averages(data.attention)
 plots.agreement(averages)
 # %% [markdown]
-# The bottom-up map:
+# Correlations are averaged over an utterance's segments, then over utterances. Intervals are over
+# speakers ({doc}`09_how_sure`). The top-down map is that of the emotion that the utterance was
+# taken for. An utterance that is recognised with one seed and mistaken with another counts in both
+# groups.
+#
+# Periodicity is a limited measure of pitch. It is taken in soft frames as in loud ones, whereas
+# pitch trackers have a threshold (Praat's is 3% of the greatest amplitude). What hums in a pause
+# may count as periodic. This pulls the correlation with pitch towards 0, so a weak one is no sign
+# that a map ignores voiced speech.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch. Spread is the entropy of the map as a share of the largest possible: 1 is uniform, as average pooling is."}}
 common.table(attention.shown(averages, "bottom_up"))
-
-# %% [markdown]
-# The top-down map:
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
 common.table(attention.shown(averages, "top_down"))

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Readings
 #
-# *The paper's Sections 2.1 to 3.3. How much depends on what the paper leaves open?*
+# *How much depends on what the paper leaves open? (The paper's Sections 2.1 to 3.3)*
 #
-# Two people who follow the paper to the letter can build two systems. Where its words allow more than
-# one reading, the other pages take the one closest to the words, except for three, which
-# {doc}`10_left_open` gives reasons for. This page takes the others, one at a time, and measures what
+# Two people who follow the paper to the letter can build two systems. Where its words allow more
+# than one reading, the other pages take the closest, except in three places, for which
+# {doc}`10_left_open` gives reasons. This page takes the others, one at a time, and measures what
 # each does.
 
 # %% tags=["parameters"]
@@ -30,7 +30,7 @@ from IPython.display import Markdown
 
 from repro.evidence import effects
 from repro.report import plots
-from repro.report.pages import common, left_open, variations
+from repro.report.pages import common, variations
 from repro.study.plan import Run
 from repro.study.read import collect
 
@@ -38,27 +38,21 @@ plots.use_style()
 common.notice(corpus, preset)
 
 # %% [markdown]
-# ## All readings
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, the reading taken here and the others."}}
-common.table(left_open.readings())
-
-# %% [markdown]
 # ## One change at a time
 #
-# Each change is made to the attention network with all else as it is here; that of the bilinear norm
-# is made to the bilinear network, which alone has one. `milestones=+1` is relative to those of the
-# preset. A reading that a corpus has no names or labels for is left out, and so are most of them
-# under a preset that is made to show the machinery.
+# Each change is made to the attention network, with all else at its default; the bilinear norm is
+# changed in the bilinear network, which alone has one. `milestones=+1` is relative to those of the
+# preset. Presets that only show the machinery leave out most readings.
 #
-# An effect is the difference in WA, or in UA, from the default on the same speakers and seeds; who
-# speaks is what counts, even where a change holds out something other than speakers. Brackets and
-# lines are 95% intervals of a bootstrap that draws whole speakers, and seeds within them. Among so many effects
-# some intervals exclude 0 by chance. A star, and a filled point, therefore ask for more: a p-value
-# under 0.05 after Holm's correction over all effects on this page. Choosing the best epoch cannot
-# lower WA: what it adds is a bias whatever its p-value. Every change is trained anew, so that its
-# effect holds what training again does by itself; `score=logits`, which only tests in another way,
-# shows how large that can be.
+# An effect is the difference in WA, or in UA, from the default on the same speakers and seeds. The
+# speaker is whoever speaks, even where a change holds out something else. Intervals are over
+# speakers ({doc}`09_how_sure`). Among so many effects some intervals exclude 0 by chance, so stars
+# and filled points ask for more: a p-value under 0.05 after Holm's correction over all effects on
+# this page. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
+#
+# A change of the training is trained anew, so its effect includes what training again does by
+# itself. In results of version 0.1 `score=logits`, which only tests in another way, was trained
+# anew too and shows how large that can be.
 
 # %% tags=["remove-output"]
 data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
@@ -69,41 +63,43 @@ common.left_out(corpus, "readings", preset)
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ from 0 after Holm's correction over all of them; with fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction."}}
 common.table(variations.change_effects(found))
 
 # %% [markdown]
 # ## The readings that train best
 #
-# A reader may want to see the paper at its best, not only as the defaults have it. Choosing the
-# readings by their test results would flatter them. They are chosen by training loss alone:
-# for each field the value whose networks end training with the lowest loss, averaged over the folds
-# of the first seed. The choice is not nested: whoever is tested in one fold is a training speaker in
-# the others, and has a part in it. Only changes that keep the training segments, their labels and the
-# loss as they are can be compared in this way. Those that leave out utterances or keep tails, merge
-# emotions, weight the classes or fold differently are not eligible, nor those that only change how
-# scores are made of a trained network. Each field is chosen by itself, so the combination need not be
-# the best there is, and a low training loss need not mean good results on new speakers. The losses
-# are those of the attention network, and the other poolings have to take what suits it. All this is
-# exploratory: no claim is judged by it.
+# How good is the paper at its best? Choosing readings by their test results would flatter them, so
+# training loss alone decides. Each field takes the value whose networks end training with the
+# lowest loss, averaged over the folds of the first seed.
+#
+# - This is exploratory: no claim is judged by it.
+# - The choice is not nested: whoever is tested in one fold has a part in it as a training speaker
+#   in the others.
+# - Losses can be compared only where the training segments, their labels and the loss stay as they
+#   are. So no change is eligible that leaves out utterances, keeps tails, merges emotions, weights
+#   the classes or folds differently. Nor is one that only changes how scores are made of a trained
+#   network.
+# - Each field is chosen by itself, so the combination need not be the best there is. A low
+#   training loss need not mean good results on new speakers.
+# - The losses are those of the attention network. The other poolings have to take what suits it.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch under the default, and under the value of each field that ends lowest; of the fields that have been run."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch, under the default and under the value of each field that ends lowest, for the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)
 
 # %% tags=["remove-input"]
 Markdown(variations.luck(data))
 
 # %% [markdown]
-# The paper's Table 1 with the defaults and, once every reading has been run, with the chosen ones
-# together, on the same folds:
+# Once every reading has been run, the chosen ones are put together and tested on the same folds:
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults and, where they have been run, with the readings of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "The poolings in pairs, with the defaults and with the readings of the lowest training loss: points of difference with 95% intervals over speakers."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "Differences between poolings, with the defaults and with the readings of the lowest training loss, in points with 95% intervals over speakers."}}
 common.table(variations.pairs_again(data.predictions))
 
 # %% [markdown]

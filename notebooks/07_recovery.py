@@ -9,14 +9,13 @@
 # %% [markdown]
 # # Recovery
 #
-# *The paper's Section 3.2, Fig. 2. If the stretch that matters were known, would the sweep of
-# filter shapes find it?*
+# *If the stretch that matters were known, would the sweep of filter shapes find it? (The paper's
+# Section 3.2, Fig. 2)*
 #
-# The paper lets one side of a filter grow, watches accuracy rise and then level off (height) or fall
-# again (width), and reads from the bend, or the peak, how wide a band, or how much time, emotion needs
-# to show itself. On speech nobody can check
-# that reading, since nobody knows the answer. Here the answer is planted: signals are made whose
-# classes differ in a pattern of a known stretch and in nothing else, and the same sweep is run on
+# As one side of a filter grows, the paper sees accuracy rise, then level off (height) or fall
+# (width). From the bend, or the peak, it reads how wide a band, or how much time, emotion needs to
+# show itself. On speech nobody knows the answer. Here it is planted: signals are made whose
+# classes differ in a pattern of a known stretch and in nothing else. The same sweep is run on
 # them.
 
 # %% tags=["parameters"]
@@ -49,18 +48,18 @@ page.notice(preset)
 # %% [markdown]
 # ## What is planted
 #
-# Every signal lasts one segment and holds four pairs of events. For a pattern in time an event is a
-# click, for one in frequency a steady tone; the two events of a pair lie one planted stretch apart.
-# Half of all events are loud and half are soft, and the class is how loud and soft are paired:
+# Every signal lasts one segment and holds four pairs of events. An event is a click for a pattern
+# in time, a steady tone for one in frequency. The two events of a pair lie one planted stretch
+# apart. Half of all events are loud and half are soft; the class is how they are paired:
 #
 # - *falling*: the first is loud, the second soft;
 # - *rising*: the first is soft, the second loud;
 # - *level*: both are loud in half of the pairs, both soft in the other half;
 # - *mixed*: as many pairs fall as rise.
 #
-# Each signal of each class thus has the same events, with the same long-term spectrum and the same
-# level. Pairs lie at random places, farther apart than the events of a pair. A filter smaller
-# than a pair sees a loud or a soft event now and then, equally often in all classes.
+# All classes thus have the same events, the same long-term spectrum and the same level. Pairs lie
+# at random places, farther apart than the events of a pair. A filter smaller than a pair sees loud
+# and soft events equally often in all classes.
 
 # %%
 scale = planted.BY_TEXT["160 ms"]
@@ -73,7 +72,7 @@ def network_input(signal: np.ndarray) -> torch.Tensor:
     return segments(torch.from_numpy(signal).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)[0, 0]
 
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it: all events are the same, and only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
 scale = planted.BY_TEXT["200 Hz"]
@@ -82,19 +81,16 @@ signals = {
 }
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
 # %% [markdown]
-# A spectrogram smears. Each frame looks at 40 ms, so that a click shows in the frames around it too;
-# through a window of that length a tone fills a band of 100 Hz from null to null. A filter of $w$
-# frames therefore touches $10w + 30$ ms of signal, though the paper counts $10w$, and one of $h$ bins
-# touches up to 90 Hz more than the $10h$ Hz that are counted. A pattern that is no larger than the
-# smear can show itself within a single frame or bin, so the smallest planted scales ask what the
-# front end leaves of them.
+# A spectrogram smears. Each frame looks at 40 ms, so a click shows in the frames around it too.
+# Through such a window a tone fills a band of 100 Hz from null to null. A filter of $w$ frames
+# therefore touches $10w + 30$ ms of signal, where the paper counts $10w$. One of $h$ bins touches
+# up to 90 Hz more than the paper's $10h$ Hz. A pattern no larger than the smear can show within a
+# single frame or bin, so the smallest planted scales ask what the front end leaves of them.
 #
 # ## The sweep
 #
 # For a pattern in time the filter is 2 bins high and grows in width; for one in frequency it is 2
-# frames wide and grows in height. The network is that of the paper's Section 3.2: 16 filters of one
-# shape, ReLU, the mean over all positions, and a fully connected layer. Folds that the results file
-# already holds are not trained again.
+# frames wide and grows in height. The network is that of {doc}`02_filter_shapes`.
 
 # %% tags=["remove-output"]
 data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
@@ -102,17 +98,17 @@ data = collect(Run("recovery", corpus, root, preset, results, device, precision,
 # %% tags=["remove-input"]
 common.so_far(data, corpus, root)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. The upright line is what was planted. The cross is the recovered scale, where accuracy is halfway from chance (dotted) to its best, with a blue bar for its 95% interval; an arrow is an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. Upright line: what was planted. Cross: the recovered scale, where accuracy is halfway from chance (dotted) to its best. Blue bar: its 95% interval. Arrow: an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 found = recovery.recovered(data.predictions)
 plots.sweeps(recovery.sweeps(data.predictions), found)
 # %% [markdown]
 # ## Recovered against planted
 #
-# The recovered scale is where accuracy first stands halfway between chance and the best of its sweep,
-# interpolated linearly between the sizes measured. This was fixed after first trials
-# with single networks, and before the sweep was run. In
-# brackets stand 95% intervals from a bootstrap over the held-out draws; with fewer than five there is
-# none. They do not cover what the coarse steps between sizes leave open.
+# The recovered scale is where accuracy first stands halfway between chance and the best of its
+# sweep, interpolated linearly between the sizes measured. This was fixed after first trials with
+# single networks, before the sweep was run. The 95% intervals are from a bootstrap over the
+# held-out draws; with fewer than five there is none. They do not cover what the coarse steps
+# between sizes leave open.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
 common.table(page.recovered(found))

@@ -11,12 +11,11 @@
 #
 # *Which decisions must anyone make who builds the experiment from the paper alone?*
 #
-# Every paper leaves something out. Each place below is a field of the configuration. The default is
-# the reading closest to the words, except for three where the list says why:
-# `network.attention_average`, `network.attention_bn` and `protocol.score`. For
-# `network.bilinear_norm` the words disagree: they give one order, and cite a program that has the
-# other. The other readings can be tried with `repro run ... --set`, one at a time. {doc}`05_readings` is the page that measures
-# what each does, where that study has been run.
+# Each place below is a field of the configuration. The default is the reading closest to the
+# words, except for three where the list says why: `network.attention_average`,
+# `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
+# give one order, and cite a program that has the other. `repro run ... --set` tries another
+# reading; {doc}`05_readings` measures what each does, where that study has been run.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -35,45 +34,44 @@ left_open.choices()
 # %% [markdown]
 # ## Where the paper contradicts itself
 #
-# - The caption of Fig. 2 names neutral, happy and sad; the text says that happy was left out, and
-#   speaks of angry.
-# - The derivation of attention pooling (Eqs. 9 and 10) has no softmax and sums over positions; the
-#   layer of its Section 3.3 puts a softmax on the bottom-up map and averages. With the softmax it
-#   weighs positions, and is no longer second-order pooling of rank one.
-# - The introduction gives UA as 68.0, where Table 1 has 68.06.
-# - The abstract speaks of “the” state-of-the-art method, which attention pooling beats by about 3% WA
-#   and 4% UA. There is no such method: the best earlier WA and the best earlier UA of Table 1 are of
-#   two different systems, each well below the other on the other measure.
+# - The caption of Fig. 2 names neutral, happy and sad; the text leaves happy out and speaks of
+#   angry.
+# - Attention pooling as derived (Eqs. 9 and 10) has no softmax and sums over positions. As
+#   implemented (Section 3.3) it puts a softmax on the bottom-up map and averages. It then weighs
+#   positions, and is no longer second-order pooling of rank one.
+# - The introduction gives UA as 68.0, Table 1 as 68.06.
+# - The abstract claims about 3% WA and 4% UA over “the” state-of-the-art method. There is no such
+#   method: in Table 1 the best earlier WA and the best earlier UA are of two systems, each well
+#   below the other on the other measure.
 # - Section 2.4 announces two pooling methods, Section 3.3 compares three.
 #
-# Two more places are easily missed. Libraries pad convolutions with zeros; on the scale of Section 2.1
-# silence is −1, and 0 is louder than nearly all of a spectrogram ({doc}`01_input_spectrograms`). Conv1
-# then sees a bright frame around every segment, the wider the filter the more of it. And Section 2.1
-# sets the µ-law against taking logarithms; the reading `front_end.scale=segment-log`, which does both,
-# has the words against it.
+# Three more places are easily missed:
 #
-# One word is wrong without doing harm: Eq. 1 is called an expansion, but is the compression of the
-# µ-law.
+# - Zeros around the input of Conv1 are a bright frame, not silence ({doc}`01_input_spectrograms`).
+#   The wider the filter, the more of it Conv1 sees.
+# - Section 2.1 sets the µ-law against taking logarithms. The reading `front_end.scale=segment-log`
+#   does both, and has the words against it.
+# - Eq. 1 is called an expansion, but is the compression of the µ-law. This does no harm.
 #
 # ## What the text does not say
 #
-# This book was made from the text of the paper, without its figures. What they alone show should be
-# checked against them.
+# This book was made from the text of the paper, without its figures. What they alone show should
+# be checked against them.
 #
 # - *The filter shapes of Fig. 2.* The text gives both ranges and speaks of dozens of shapes,
-#   without a list. {doc}`02_filter_shapes` tries a selection within them.
-# - *The widths of three layers.* The text gives 80 channels for the last layer, through the size of
-#   the bilinear feature. Those of Conv2 to Conv4, and which layers max-pooling follows, are taken
-#   from public programs that build the same network. The caption of Fig. 1 says that it gives each
-#   layer's channels.
-# - *The utterances.* The paper gives no number, and its WA does not settle it; see below.
-# - *The spread of the results.* There is neither an interval nor a number of runs behind the
-#   published numbers; {doc}`09_how_sure` says what an experiment of that size can tell.
+#   without a list. {doc}`02_filter_shapes` tries a selection.
+# - *The widths of three layers.* The size of the bilinear feature gives 80 channels for the last
+#   layer. The channels of Conv2 to Conv4, and the places of max-pooling, are those of public
+#   programs that build the same network. The caption of Fig. 1 says that it gives each layer's
+#   channels.
+# - *The number of utterances.* The paper gives none, and its WA does not settle it (see below).
+# - *The spread of the results.* There is neither an interval nor a number of runs.
+#   {doc}`09_how_sure` says what an experiment of that size can tell.
 #
 # ## Was WA counted as it says?
 #
-# WA is defined as the accuracy over all utterances. A share of a whole number of them can only take
-# certain values.
+# WA is defined as the accuracy over all utterances. A share of a whole number of them can only
+# take certain values.
 
 # %% tags=["remove-input"]
 left_open.counted()
@@ -81,18 +79,17 @@ left_open.counted()
 # %% [markdown]
 # ## Decided here without a setting
 #
-# Where a choice seemed unlikely to matter, or nobody would read the paper otherwise, there is no
-# field to turn:
+# These choices seemed unlikely to matter, or nobody would read the paper otherwise:
 #
-# - Initial weights are those that PyTorch gives its layers. Convolutions have a bias, as in Eq. 2,
-#   and so have the last layers, though Eqs. 3, 4 and 9 write none. That of Conv1 is left out, as the
-#   batch normalisation behind it would take any away.
+# - Initial weights are those that PyTorch gives its layers.
+# - Convolutions have a bias, as in Eq. 2, and so have the last layers, though Eqs. 3, 4 and 9
+#   write none. Conv1 has none, as its batch normalisation would take it away.
 # - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even
 #   side, the extra zero comes at the end.
 # - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention
 #   maps.
-# - Weight decay acts on all parameters, those of batch normalisation and biases included, as
-#   PyTorch's optimiser does it.
+# - Weight decay acts on all parameters, including batch normalisation and biases, as PyTorch's
+#   optimiser does it.
 # - The last batch of an epoch, which is smaller, is trained on like the others.
 #
 # ## Answer
