@@ -46,8 +46,8 @@ common.notice(corpus, preset, of="filter-shapes")
 #
 # A filter that reaches over the edge of a segment reads zeros, as the paper says nothing else.
 # They are louder than nearly all of the speech ({doc}`01_input_spectrograms`), and longer filters
-# meet more of them. What the sweep finds of long filters may in part be that. Other values of
-# `network.padding` could tell; no sweep has been run with them.
+# meet more of them. What the sweep finds of long filters may in part be that. A sweep with
+# another value of `network.padding` could tell.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and the number of parameters of a network with each."}}
 grid = grids.variants("filter-shapes", preset)

@@ -119,9 +119,9 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
 
 
 def gain(by: str, *files: Path) -> Markdown | None:
-    """Return what attention gains over GAP in two precisions, on the folds that both have.
+    """Return what attention gains over GAP in two kinds of training, on the folds that both have.
 
-    None if the two poolings were not trained in both. The arguments are those of `compared`.
+    None if the two poolings were not trained in both ways. The arguments are those of `compared`.
     """
     new, old = NUMERICS[by]
     pairs = _runs(files)
@@ -143,7 +143,7 @@ def gain(by: str, *files: Path) -> Markdown | None:
     corpus, preset = pairs[["corpus", "preset"]].iloc[0]
     seeds = wording.many(pairs["seed"].nunique(), "seed")
     return Markdown(
-        f"In another precision (preset {preset}, {seeds} that both have), attention − GAP on "
+        f"Trained both ways (preset {preset}, {seeds}), attention − GAP on "
         f"{wording.title(corpus)} is {found[old]} {IN_WORDS[old]}, and {found[new]} "
         f"{IN_WORDS[new]}. The second minus the first is {found['apart']}."
     )

@@ -99,12 +99,14 @@ def chosen_readings(data: Results) -> list[str]:
 def luck(data: Results) -> str:
     """Return how many of the choices are smaller than what training again does to the loss.
 
-    Empty where what is trained as the default is has not been run.
+    Empty where what is trained as the default is has not been trained apart from it.
     """
     losses, _ = _last_losses(data)
     if not {grids.DEFAULT, grids.TRAINED_AS_DEFAULT} <= set(losses.index):
         return ""
     again = abs(losses[grids.TRAINED_AS_DEFAULT] - losses[grids.DEFAULT])
+    if not again:  # one training, counted in two ways
+        return ""
     found = _chosen(data)
     small = int((found["default"] - found["its loss"] < again).sum())
     return (
