@@ -37,8 +37,8 @@ experiment = get_preset("paper")
 #
 # ## The input
 #
-# The network sees overlapping stretches of two seconds, each a spectrogram of 400 frequencies by
-# 200 frames. An utterance's scores are the mean over its stretches ({doc}`01_input_spectrograms`).
+# The network sees overlapping stretches of two seconds as spectrograms. An utterance's scores are
+# the mean over its stretches ({doc}`01_input_spectrograms`).
 #
 # ## The network
 #

@@ -14,8 +14,8 @@
 # Each place below is a field of the configuration. The default is the reading closest to the
 # words, except for three where the list says why: `network.attention_average`,
 # `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
-# give one order, and cite a program that has the other. `repro run ... --set` tries another
-# reading; {doc}`05_readings` measures what each does, where that study has been run.
+# give one order, and cite a program that has the other. {doc}`05_readings` measures what the other
+# readings do, where that study has been run; `repro run ... --set` tries them.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
