@@ -131,8 +131,8 @@ def learnt(data: Results) -> pd.DataFrame:
         | {
             "training loss": found["loss"].round(2),
             "of guessing": found["loss of guessing"].round(2),
-            "steps": found["steps"],
-            "in the paper": found["steps of the paper"],
+            "steps": found["steps"].astype("Int64"),
+            "in the paper": found["steps of the paper"].astype("Int64"),
         }
     )
 
