@@ -65,11 +65,10 @@ speed.measured(machines)
 # %% [markdown]
 # ## What each change does
 #
-# - **Pooling before ReLU.** The maximum is the same, and a quarter of the positions is left.
 # - **Our layers** let all channels of a position lie together (channels last), as the library's
 #   convolutions handle them; maps in the other order they copy first. But torch's batch normalisation
 #   adds up channels-last maps position by position, millions of them in float32, and loses digits by
-#   it. Here batch normalisation, ReLU and max-pooling are one step, a few segments at a time, as they
+#   it. Here batch normalisation, max-pooling and ReLU are one step, a few segments at a time, as they
 #   fit the cache; the sums of the parts, and the gradients of the convolutions, are put together in
 #   float64. Gradients overwrite the maps, which saves memory.
 # - **Memory that is kept.** The maps of a batch take gigabytes. After each step the C library

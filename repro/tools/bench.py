@@ -60,7 +60,6 @@ LOOPS: dict[str, dict[str, Any]] = {  # the arguments of `loop`
     TEXTBOOK: {},
     "public loop": PUBLIC,
     # From here on, each step has all that stand before it.
-    "+ pooling before ReLU": PUBLIC | {"pool_first": True},
     "+ our layers": OURS,
     "+ memory kept": OURS | {"keep": True},
 }
@@ -127,24 +126,20 @@ class TextbookNetwork(nn.Module):
 
     Args:
         layers: the network.
-        pool_first: let max-pooling come before ReLU, which has a quarter to do then.
     """
 
-    def __init__(self, layers: SpeechEmotionNetwork, pool_first: bool = False):
+    def __init__(self, layers: SpeechEmotionNetwork):
         super().__init__()
-        self.layers, self.pool_first = layers, pool_first
+        self.layers = layers
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores that `build_network` gives, up to rounding."""
         stems, trunk, pooling = self.layers.stems, self.layers.trunk, self.layers.pooling
         maps = [conv(F.pad(x, pad)) for conv, pad in zip(stems.convs, stems.pads, strict=True)]
         x = F.relu(stems.norm(torch.cat(maps, 1)))
-        pool = partial(F.max_pool2d, kernel_size=paper.POOL_WINDOW)
         for conv, norm, pooled in zip(trunk.convs, trunk.norms, trunk.pooled, strict=True):
-            x = norm(conv(x))
-            x = pool(x) if pooled and self.pool_first else x
-            x = F.relu(x)
-            x = pool(x) if pooled and not self.pool_first else x
+            x = F.relu(norm(conv(x)))
+            x = F.max_pool2d(x, paper.POOL_WINDOW) if pooled else x
         if isinstance(pooling, GlobalAveragePooling):
             return pooling.classify(x.mean((2, 3)))
         return pooling(x)
@@ -216,14 +211,13 @@ def loop(
     data: TensorDataset,
     device: torch.device,
     batch: int = paper.BATCH_SIZE,
-    pool_first: bool = False,
     ours: bool = False,
     keep: bool = False,
 ) -> Iterator[int]:
     """Train as textbooks do, but for what is asked for; gives the segments of each step."""
     if keep:
         keep_freed_memory(True)
-    module = network if ours else TextbookNetwork(network, pool_first)
+    module = network if ours else TextbookNetwork(network)
     layout = torch.channels_last if ours else torch.contiguous_format
     module.to(device, memory_format=layout).train()  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(
