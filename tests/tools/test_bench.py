@@ -118,7 +118,7 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
     assert "is +50.0 [+50.0, +50.0] points of WA" in said
     assert "in float32, and −50.0 [−50.0, −50.0] points of WA" in said
     assert "The second minus the first is −100.0 [−100.0, −100.0] points of WA" in said
-    assert "1 seed that both have" in said
+    assert "Trained both ways (preset coarse, 1 seed)" in said
 
 
 @pytest.mark.parametrize(
