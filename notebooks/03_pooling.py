@@ -199,9 +199,7 @@ for name, other in others.items():
 # %% tags=["remove-input", "remove-output"]
 plain = None
 with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
-    plain = collect(
-        Run("baselines", corpus, root, preset, results, device, precision, min(seeds, 1))
-    )
+    plain = collect(Run("baselines", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")

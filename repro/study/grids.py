@@ -164,13 +164,15 @@ def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
     Under `demo` one layer needs more and larger steps than the whole network to learn something.
     """
     heights, widths = SWEEPS[preset]
-    down, along = (min(step, paper.SWEEP_FIXED) for step in base.network.stride)
+    stride = base.network.stride
+    if preset not in config.SHOWCASES:
+        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
     if base.training == config.preset("demo").training:
         base = replace(base, training=replace(base.training, **DEMO_SWEEP))
     shapes = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
     return [
-        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, (down, along))))
+        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, stride)))
         for shape in dict.fromkeys(shapes)
     ]
 

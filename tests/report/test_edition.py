@@ -540,7 +540,7 @@ def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: 
 @pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
 def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
     said = common.notice("emodb", preset, sweep=True).data
-    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset != "quick")
+    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset == "coarse")
     assert ("`training.epochs` is 20 instead of 8" in said) == (preset == "demo")
 
 
