@@ -17,8 +17,8 @@ ONWARDS = """
 - *Real speech in an hour or two.* `repro corpus fetch emodb data/emodb` gets EmoDB, which is free;
   `repro report --preset coarse --corpus emodb --root data/emodb --out build/emodb` makes this
   report from it.
-- *Speech of your own.* A table of files, speakers and emotions stands wherever a corpus is named, as
-  in `repro corpus check my.csv`; the page on corpora says how.
+- *Speech of your own.* A table of files, speakers and emotions stands wherever a corpus is named,
+  as in `repro corpus check my.csv`; the page on corpora says how.
 """
 
 
