@@ -565,7 +565,8 @@ def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(estimate.survey(runs, say, alone=alone).text())
+    none = "these pages train nothing"
+    print(estimate.survey(runs, say, alone=alone).text() if runs else none)
 
 
 @contextmanager

@@ -130,6 +130,8 @@ def test_a_report_is_made_as_is_asked_for(
     monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
     assert command("report", "--seeds=0").status == 0
     assert command("report", "--precision=fp32", "--pages=02,03").status == 0
+    nothing = command("report", "--pages=10", "--dry-run")
+    assert nothing.status == 0 and nothing.out == ["these pages train nothing"]
     assert asked == [["auto", 0, ()], ["fp32", 1, ["02", "03"]]]
 
 
