@@ -514,6 +514,8 @@ def test_the_first_report_of_a_newcomer_says_whether_its_networks_learnt(tmp_pat
     history = found["pooling"].history
     history.loc[history["variant"] == "gap", "loss"] = 1.5
     assert "gap did not get below the loss of guessing" in first.trained(found).data
+    assert "Nothing has been trained" in first.trained({}).data
+    assert common.table(first.learnt({})).data
 
 
 @pytest.mark.parametrize("preset", ["coarse", "quick"])

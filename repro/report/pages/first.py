@@ -24,6 +24,8 @@ ONWARDS = """
 
 def trained(found: dict[str, Results]) -> Markdown:
     """Return in two sentences what was trained on synthetic speech, and whether it works."""
+    if not found:
+        return Markdown("**Nothing has been trained yet.**")
     folds = pd.concat([data.folds for data in found.values()])
     rows = learnt(found)
     better = rows["loss, last epoch"] < rows["loss of guessing"]
@@ -44,7 +46,7 @@ def trained(found: dict[str, Results]) -> Markdown:
 
 def learnt(found: dict[str, Results]) -> pd.DataFrame:
     """Return for each network of Table 1 and Fig. 2 how its loss fell, and its WA."""
-    tables = []
+    tables = [pd.DataFrame(columns=["network"])]
     for data in found.values():
         table = learning(data)
         first = data.history.query("epoch == 1").groupby("variant")["loss"].mean()
