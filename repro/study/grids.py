@@ -150,9 +150,9 @@ SWEEPS = {
 }
 
 DEMO_SWEEP: dict[str, Any] = {
-    "epochs": 20,
+    "epochs": 12,
     "learning_rate": 0.2,
-    "milestones": scaled_milestones(20),
+    "milestones": scaled_milestones(12),
 }
 
 
