@@ -115,6 +115,11 @@ def beside_majority(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**ends)
 
 
+def paper_difference(one: str, other: str, score: str) -> float:
+    """Return by how many points of WA or UA one pooling of Table 1 is ahead of another."""
+    return getattr(paper.TABLE_1[one], score.lower()) - getattr(paper.TABLE_1[other], score.lower())
+
+
 def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return `summary` with the paper's WA and UA for the variants of Table 1."""
     table = summary(predictions)

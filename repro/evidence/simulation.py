@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from repro import paper
 from repro.evidence import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
@@ -189,8 +188,8 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
         if differing is None:
             continue
         for score in metrics.ACCURACIES:
-            published = [getattr(paper.TABLE_1[name], score.lower()) for name in (one, other)]
-            row = {"one": one, "other": other, "score": score, "paper": -np.diff(published).item()}
+            row = {"one": one, "other": other, "score": score}
+            row["paper"] = metrics.paper_difference(one, other, score)
             row |= {f"here{end}": pair[f"{score}{end}"] for end in ("", " low", " high")}
             for truth in ("paper", "here"):
                 found = differences(sizes[score], differing, row[truth], runs)

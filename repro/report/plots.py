@@ -266,20 +266,18 @@ def board(rows: pd.DataFrame) -> Figure:
     Args:
         rows: from `repro.report.pages.board.rows`.
     """
-    names, corpora = rows["claim"].unique(), rows["corpus"].unique()
-    lines = [1.2 * of["preset"].nunique() + 0.7 * len(of) for _, of in rows.groupby("claim")]
-    ratios = dict(zip(rows.groupby("claim").groups, lines, strict=True))
-    size = (WIDTH + 1.2 * len(corpora), 0.7 + 0.2 * sum(lines))
+    of_claims, corpora = list(rows.groupby("claim", sort=False)), rows["corpus"].unique()
+    heights = [1.2 * of["preset"].nunique() + 0.7 * len(of) for _, of in of_claims]
+    size = (WIDTH + 1.2 * len(corpora), 0.7 + 0.2 * sum(heights))
     fig = Drawing(figsize=size, layout="constrained")
     axes = fig.subplots(
-        len(names),
+        len(of_claims),
         1 + len(corpora),
         squeeze=False,
-        height_ratios=[ratios[name] for name in names],
+        height_ratios=heights,
         width_ratios=[1.1, *[1] * len(corpora)],
     )
-    for name, (beside, *columns) in zip(names, axes, strict=True):
-        of_claim = rows[rows["claim"] == name]
+    for (name, of_claim), (beside, *columns) in zip(of_claims, axes, strict=True):
         beside.text(0, 1, textwrap.fill(name, 32), va="top", fontsize=SMALL)
         ends = of_claim[["low", "high", "paper"]].to_numpy(float)
         low, high = min(0, np.nanmin(ends)), max(0, np.nanmax(ends))

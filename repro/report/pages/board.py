@@ -11,19 +11,18 @@ import pandas as pd
 from IPython.display import HTML
 
 from repro import paper, results
-from repro.evidence import claims, effects
+from repro.evidence import claims, effects, metrics
 from repro.report import plots
-from repro.report.pages import common, poolings, wording
+from repro.report.pages import common, wording
 from repro.results import Results
 
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
 # What the paper gives a number for, by what its part measures: differences of Table 1, in points.
 PUBLISHED = {
-    f"{score}, {one} − {other}": getattr(paper.TABLE_1[one], score.lower())
-    - getattr(paper.TABLE_1[other], score.lower())
-    for one, other in poolings.CLAIMED
-    for score in ("WA", "UA")
+    f"{score}, {one} − {other}": metrics.paper_difference(one, other, score)
+    for one, other in metrics.TABLE_1_PAIRS
+    for score in metrics.ACCURACIES
 }
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",

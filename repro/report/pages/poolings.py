@@ -72,7 +72,7 @@ def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
 
 def attention_gain() -> float:
     """Return the paper's gain of attention over GAP, in points of WA."""
-    return paper.TABLE_1["attention"].wa - paper.TABLE_1["gap"].wa
+    return metrics.paper_difference("attention", "gap", "WA")
 
 
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -48,14 +48,6 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def run_in_full(predictions: pd.DataFrame) -> str:
-    """Return what `runs` says, once for all studies if they were run alike."""
-    found = runs(predictions)
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{study}: {text}" for study, text in found.items())
-
-
 def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """Return a warning of networks that do no better than always naming the commonest emotion.
 
