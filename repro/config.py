@@ -10,6 +10,7 @@ import ast
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -274,7 +275,7 @@ def scaled_milestones(epochs: int) -> tuple[int, ...]:
     return tuple(round((m - 1) * epochs / paper.EPOCHS) + 1 for m in paper.MILESTONES)
 
 
-def preset(name: str) -> Experiment:
+def preset(setting: str) -> Experiment:
     """Return the experiment called `paper`, `quick`, `coarse`, `demo` or `smoke`.
 
     `paper` is the paper's protocol, `quick` the same with 12 epochs, and `coarse`
@@ -282,12 +283,25 @@ def preset(name: str) -> Experiment:
     and another network. `demo` and `smoke` show and test the machinery: fewer folds and segments,
     and a Conv1 that takes larger steps. Their numbers say nothing about the paper.
 
+    Args:
+        setting: the name, and behind it what is changed, as in `coarse, network.stride=1,1`.
+
     Raises:
-        ReproError: there is no preset of that name.
+        ReproError: there is no preset of that name, or a change does not fit.
     """
+    name, overrides = parted(setting)
     if name not in PRESETS:
         raise ReproError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    experiment = PRESETS[name]
+    for assignment in overrides:
+        experiment = experiment.override(assignment)
+    return experiment
+
+
+def parted(setting: str) -> tuple[str, list[str]]:
+    """Return the name of a preset, and the `FIELD=VALUE` texts behind it."""
+    name, *overrides = re.split(r", *(?=[a-z_]+\.[a-z_]+=)", setting)
+    return name, overrides
 
 
 SHOWCASES = ("smoke", "demo")  # presets whose results are no evidence

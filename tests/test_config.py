@@ -258,6 +258,14 @@ def test_presets_have_keys_of_their_own() -> None:
     assert config.preset("demo").protocol.max_folds == 3
 
 
+def test_a_preset_takes_changes_behind_its_name() -> None:
+    changed = config.preset("coarse, network.stride=(1, 1), front_end.scale=segment-max")
+    by_hand = PRESETS["coarse"].override("network.stride=1,1")
+    assert changed == by_hand.override("front_end.scale=segment-max")
+    with pytest.raises(ReproError, match="no such field"):
+        config.preset("coarse, network.strides=1,1")
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(ReproError, match="smoke, demo, coarse, quick, paper"):
         config.preset("fast")

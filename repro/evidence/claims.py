@@ -23,7 +23,6 @@ is to be found, expect a definite verdict on a claim of one part once in about t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,7 +193,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
         return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
     try:
         _require(study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion")
-        preset, *overrides = re.split(r", (?=[a-z_]+\.)", study.preset)
+        preset, overrides = config.parted(study.preset)
         changed = ", ".join(each for each in overrides if each not in PLANNED[test.study])
         _require(
             preset not in config.SHOWCASES,

@@ -102,25 +102,25 @@ class Study(NamedTuple):
     networks: bool = True
 
 
-def variants(study: str, preset: str, overrides: Sequence[str] = ()) -> dict[str, Variant]:
+def variants(study: str, setting: str) -> dict[str, Variant]:
     """Return what a study compares, by name.
+
+    Args:
+        study: its name.
+        setting: a preset with what is changed of it, see `config.preset`.
 
     Raises:
         ReproError: there is no such study or preset, or an override does not fit.
     """
     if study not in STUDIES:
         raise ReproError(f"no study {study!r}: choose one of {', '.join(STUDIES)}")
-
-    def changed(experiment: Experiment) -> Experiment:
-        for assignment in overrides:
-            experiment = experiment.override(assignment)
-        return experiment
-
-    base = changed(config.preset(preset))
+    preset, overrides = config.parted(setting)
+    base = config.preset(setting)
     check_network(base.network)
     grid = STUDIES[study].grid(preset, base)
     if STUDIES[study].own_corpora:  # which sets training and folds itself
-        grid = [replace(v, experiment=changed(v.experiment)) for v in grid]
+        for change in overrides:
+            grid = [replace(v, experiment=v.experiment.override(change)) for v in grid]
     for variant in grid:
         if not variant.system:
             check_network(variant.experiment.network)

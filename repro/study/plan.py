@@ -36,7 +36,7 @@ class Run:
         corpus: name of the corpus; `root` is its folder, unless it is the built-in one. Or a table
             of one's own, see `corpora.own`. A study with corpora of its own reads neither.
         root: see `corpus`.
-        preset: one of `config.PRESETS`.
+        preset: one of `config.PRESETS`, see `config.preset`.
         results: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
@@ -97,7 +97,7 @@ class Run:
         Raises:
             ReproError: there is no such preset or variant, or an override does not fit.
         """
-        grid = variants(self.study, self.preset, self.overrides)
+        grid = variants(self.study, self.setting)
         for name in self.named:
             if name not in grid:
                 raise ReproError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import tempfile
 from dataclasses import replace
@@ -123,9 +122,8 @@ def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
     """
     lines = [r for r in ledger.records if (r["study"], r["preset"]) == (study, setting)]
     hashes, seeds = {r["corpus"]["hash"] for r in lines}, {r["seed"] for r in lines}
-    preset, *overrides = re.split(r", (?=[a-z_]+\.[a-z_]+=)", setting)
     try:
-        grid = variants(study, preset, overrides)
+        grid = variants(study, setting)
     except ReproError:  # of another version, or the user's own
         return lines
     found = [line for v in grid.values() for line in ledger.of(study, setting, v, hashes, seeds)]

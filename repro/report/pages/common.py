@@ -16,6 +16,7 @@ import repro
 from repro import config, paper
 from repro.config import Experiment, Protocol
 from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand, name_of
+from repro.errors import ReproError
 from repro.evidence import claims, metrics
 from repro.evidence.learning import learning
 from repro.model import build_network
@@ -58,21 +59,20 @@ def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> 
         of: see `notice`.
         sweep: see `notice`.
     """
-    name = preset.split(",")[0]
-    experiment = config.preset(name)
-    changed = departures(_as_run(of, name) if of else experiment)
-    if sweep and (own := _changes(_as_run("filter-shapes", name), experiment)):
+    experiment = config.preset(preset)
+    changed = departures(_as_run(of, preset) if of else experiment)
+    if sweep and (own := _changes(_as_run("filter-shapes", preset), experiment)):
         changed += f" In the sweep of filter shapes {'; '.join(own)}."
     if is_showcase(preset):
         changed += " It is made to show the machinery: its numbers are no evidence."
-    if not changed and preset == name:
+    if not changed:
         return ""
     return f"**Preset `{preset}`, not the paper's protocol.** {changed}".rstrip()
 
 
 def is_showcase(preset: str) -> bool:
     """Return whether a preset shows the machinery only; overrides may stand behind its name."""
-    return preset.split(",")[0] in config.SHOWCASES
+    return config.parted(preset)[0] in config.SHOWCASES
 
 
 def so_far(
@@ -84,13 +84,16 @@ def so_far(
     """
     first, plan = data.folds.iloc[0], data.folds.attrs.get("planned")
     if plan is None:
-        # With overrides, what was planned is not known.
-        if at_hand(corpus, root) or first["preset"] not in config.PRESETS:
+        if at_hand(corpus, root):
+            return None
+        try:
+            grid = grids.variants(first["study"], first["preset"])
+        except ReproError:  # settings of another version
             return None
         seeds = data.folds["seed"].max() + 1
         plan = {
             variant: seeds * _planned_folds(first["corpus"], of.experiment.protocol)
-            for variant, of in grids.variants(first["study"], first["preset"]).items()
+            for variant, of in grid.items()
         }
     begun, missing = [], []
     for variant, planned in plan.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import results
+from repro import config, results
 from repro.corpora import BUILT_IN, emodb, iemocap
 from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
@@ -83,7 +83,7 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     for (corpus, setting), rows in (
         predictions.groupby(["corpus", "preset"]) if len(predictions) else ()
     ):
-        if corpus not in BUILT_IN and setting.split(", ")[0] == preset:
+        if corpus not in BUILT_IN and config.parted(setting)[0] == preset:
             found = simulation.outlook(rows, utterances)
             tables.append(_outlook(found, setting.replace(preset, wording.title(corpus), 1)))
     return common.table(pd.concat(tables)) if tables else None
