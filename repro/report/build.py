@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,21 +115,25 @@ def build_report(
         private = {str(table): table.name} | private
     facts = {"results": [f"results/{results.name}"]}
     left = _training_time(planned(pages, **parameters), console)
+
+    def make_page(notebook: Path) -> None:
+        how = parameters if notebook.name[:2] in pages else parameters | {"seeds": 0}
+        page = book / "report" / notebook.name
+        run_notebook(notebook, page, how, private, console, facts, unfinished=how["seeds"] == 0)
+
+    training, showing = _in_turn(found, pages)
     with own_settings():
-        for notebook in found:
-            page, number = book / "report" / notebook.name, notebook.name[:2]
-            how = parameters if number in pages else parameters | {"seeds": 0}
-            here = [left.pop(study, 0.0) for study in studies([number]) if number in pages]
-            if any(here):
-                after = duration(sum(here) + sum(left.values()))
+        for notebook in training:
+            here = sum(left.pop(study, 0.0) for study in studies([notebook.name[:2]]))
+            if here:
+                after = duration(here + sum(left.values()))
                 console.print(
-                    f"{notebook.stem:<24}  trains for about {duration(sum(here))}, {after} in all",
+                    f"{notebook.stem:<24}  trains for about {duration(here)}, {after} in all",
                     highlight=False,
                 )
             with running(notebook.stem, console):
-                run_notebook(
-                    notebook, page, how, private, console, facts, unfinished=how["seeds"] == 0
-                )
+                make_page(notebook)
+        at_once(make_page, showing, console)
         enclose(book, f"results/{results.name}", results)
         return build_book(book, out / "jupyter-book.log", console)
 
@@ -158,6 +163,22 @@ def studies(pages: Collection[str]) -> dict[str, str | None]:
         if page in pages:
             found.setdefault(study, only)
     return found
+
+
+def _in_turn(found: Sequence[Path], pages: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """Return the notebooks whose pages train what none before has trained, and the others."""
+    training, trained = [], set[str]()
+    for notebook in found:
+        if new := studies({notebook.name[:2]} & set(pages)).keys() - trained:
+            training.append(notebook)
+            trained |= new
+    return training, [notebook for notebook in found if notebook not in training]
+
+
+def at_once(make_page: Callable[[Path], None], found: Sequence[Path], console: Console) -> None:
+    """Make pages that train nothing: none waits for another, and each has a kernel to itself."""
+    with running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        list(pool.map(make_page, found))
 
 
 def planned(pages: Collection[str], **parameters: Any) -> list[Run]:

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from rich.console import Console
 from repro.errors import ReproError
 from repro.report import plots
 from repro.report.build import (
+    at_once,
     begin_book,
     build_book,
     enclose,
@@ -30,7 +30,6 @@ from repro.report.build import (
     own_settings,
     private_paths,
     run_notebook,
-    running,
 )
 from repro.report.pages import board
 from repro.results.audit import merge
@@ -90,10 +89,8 @@ def build_edition(console: Console | None = None) -> Path:
         private, facts = private_paths(None, results, out), made_from(notebook, project)
         run_notebook(notebook, page, parameters, private, console, facts, unfinished=True)
 
-    # Nothing is trained, so that no page waits for another; each has a kernel to itself.
     with own_settings():
-        with running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            list(pool.map(make_page, notebooks(project)))
+        at_once(make_page, notebooks(project), console)
         for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
             enclose(book, name, project / name)
         index = build_book(book, out / "jupyter-book.log", console)
