@@ -49,7 +49,7 @@ common.notice(corpus, preset, of="filter-shapes")
 # meet more of them. What the sweep finds of long filters may in part be that. A sweep with
 # another value of `network.padding` could tell.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and the number of parameters of a network with each."}}
+# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "tab-shapes", "caption": "The shapes, and the number of parameters of a network with each."}}
 grid = grids.variants("filter-shapes", preset)
 shapes = common.parameters(grid).rename(columns={"variant": "height × width"})
 common.table(shapes)
@@ -67,7 +67,7 @@ common.so_far(data, corpus, root)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
 summary = metrics.summary(data.predictions)
-common.table(common.learnt(data), 2)
+common.table(common.outcome(data), 2)
 
 # %% [markdown]
 # ## The paper's Fig. 2
@@ -81,8 +81,6 @@ plots.filter_shapes(summary, metrics.majority(data.predictions))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history)
 
-# %% tags=["remove-input"]
-filter_shapes.unlearnt(data.predictions)
 # %% [markdown]
 # ## Verdicts
 #
@@ -99,7 +97,7 @@ common.tests(data.predictions)
 # %% [markdown]
 # ## What the paper leaves open here
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
+# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "tab-readings-training", "caption": "Sentences on training and test that can be read in more than one way."}}
 common.table(left_open.readings("training", "protocol"))
 
 # %% [markdown]

@@ -53,9 +53,9 @@ common.notice(corpus, preset)
 # first two with 2×2 max-pooling. Batch normalisation and ReLU come after each convolution. Not all
 # of this is in the text ({doc}`10_left_open`).
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
+# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
 plots.filters(paper.STEM_SHAPES)
-# %%
+# %% tags=["once"]
 network = build_network(get_preset("paper").network).eval()
 segment = torch.zeros(1, 1, paper.BINS, paper.FRAMES)
 print("input:            ", tuple(segment.shape))
@@ -63,7 +63,7 @@ print("after the stems:  ", tuple(network.stems(segment).shape))
 print("last map X:       ", tuple(network.features(segment).shape))
 print("scores:           ", tuple(network(segment).shape))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-parameters", "caption": "Parameters of the whole network with each pooling."}}
+# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "tab-parameters", "caption": "Parameters of the whole network with each pooling."}}
 common.table(common.parameters(grids.variants("pooling", "paper")))
 
 # %% [markdown]
@@ -114,7 +114,7 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 #
 # The next lines check {eq}`eq-rank` on a random map:
 
-# %%
+# %% tags=["once"]
 generator = torch.Generator().manual_seed(0)
 X = torch.randn(50, 80, dtype=torch.float64, generator=generator)
 a, b = torch.randn(2, 80, 1, dtype=torch.float64, generator=generator)
@@ -138,7 +138,7 @@ common.so_far(data, corpus, root)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
 plots.histories(data.history)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-learnt", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
-common.table(common.learnt(data), 2)
+common.table(common.outcome(data), 2)
 
 # %% [markdown]
 # ## The paper's Table 1
@@ -233,7 +233,7 @@ common.tests(data.predictions)
 # %% [markdown]
 # ## What the paper leaves open here
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-network", "caption": "Sentences on the network that can be read in more than one way."}}
+# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "tab-readings-network", "caption": "Sentences on the network that can be read in more than one way."}}
 common.table(left_open.readings("network"))
 
 # %% [markdown]

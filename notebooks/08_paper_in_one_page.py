@@ -92,6 +92,11 @@ common.table(in_brief.claimed())
 #   µ-law makes training more stable than a logarithm would (2.1), that fully connected layers on
 #   the maps would have too many parameters (2.4), that filters chosen by emotion would do better
 #   (3.3), and that attention pooling keeps what max-pooling would lose (abstract).
+#
+# ## Answer
+
+# %% tags=["remove-input"]
+in_brief.answer()
 
 # %% tags=["remove-input"]
 common.provenance("none", "paper")

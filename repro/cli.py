@@ -51,6 +51,14 @@ Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a setting, such as training.epochs=3; may be repeated.",
+    ),
+]
 Corpus = Annotated[
     str,
     typer.Option(
@@ -174,14 +182,7 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     seeds: Seeds = 1,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="Change a setting, such as training.epochs=3; may be repeated.",
-        ),
-    ] = None,
+    assignments: Assignments = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -266,6 +267,7 @@ def report(
     root: Root = None,
     labels: Labels = None,
     preset: Preset = "demo",
+    assignments: Assignments = None,
     results: Annotated[
         Path | None,
         typer.Option(help="JSON Lines file; by default results.jsonl in --out.", parser=_path),
@@ -301,7 +303,7 @@ def report(
     parameters: dict[str, Any] = {
         "corpus": corpus,
         "root": root,
-        "preset": preset,
+        "preset": ", ".join([preset, *(assignments or ())]),
         "results": path,
         "device": device,
         "precision": precision,

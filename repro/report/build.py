@@ -26,8 +26,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import repro
-from repro.corpora import own
+from repro import config
+from repro.corpora import name_of, own
 from repro.errors import NoResultsError, ReproError
+from repro.report.elsewhere import Elsewhere, held
 from repro.study.plan import Run
 from repro.tools.estimate import duration, survey
 
@@ -75,7 +77,7 @@ def build_report(
     Args:
         corpus: Name of the corpus, or its table.
         root: Its folder; None for the built-in corpus.
-        preset: How much is trained.
+        preset: How much is trained, with what is changed of it, see `config.preset`.
         results: The results file; None means `results.jsonl` under `out`.
         out: Folder of the report.
         device: Where the notebooks train.
@@ -92,6 +94,7 @@ def build_report(
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
     console = console or Console()
+    config.preset(preset)  # refused before anything is made, if it does not fit
     project = find_project()
     results = results or out / "results.jsonl"
     parameters = {
@@ -116,8 +119,10 @@ def build_report(
     facts = {"results": [f"results/{results.name}"]}
     left = _training_time(planned(pages, **parameters), console)
 
-    def make_page(notebook: Path) -> None:
+    def make_page(notebook: Path, where: Elsewhere | None = None) -> None:
         how = parameters if notebook.name[:2] in pages else parameters | {"seeds": 0}
+        if where:
+            notebook, how = where.run(notebook, out / "notebooks", how)
         page = book / "report" / notebook.name
         run_notebook(notebook, page, how, private, console, facts, unfinished=how["seeds"] == 0)
 
@@ -133,7 +138,8 @@ def build_report(
                 )
             with running(notebook.stem, console):
                 make_page(notebook)
-        at_once(make_page, showing, console)
+        again = [(n, where) for n in found for where in elsewhere(n, results, name_of(corpus))]
+        at_once(make_page, [*((n, None) for n in showing), *again], console)
         enclose(book, f"results/{results.name}", results)
         return build_book(book, out / "jupyter-book.log", console)
 
@@ -175,10 +181,23 @@ def _in_turn(found: Sequence[Path], pages: Collection[str]) -> tuple[list[Path],
     return training, [notebook for notebook in found if notebook not in training]
 
 
-def at_once(make_page: Callable[[Path], None], found: Sequence[Path], console: Console) -> None:
+def elsewhere(notebook: Path, results: Path, corpus: str) -> list[Elsewhere]:
+    """Return for which other corpora a results file holds the study that a page shows."""
+    shown = studies([notebook.name[:2]])
+    if not shown or notebook.name.startswith("00"):  # which sums up all corpora itself
+        return []
+    study, variant = next(iter(shown.items()))
+    return held(results, study, variant, corpus)
+
+
+def at_once(
+    make_page: Callable[[Path, Elsewhere | None], None],
+    pages: Sequence[tuple[Path, Elsewhere | None]],
+    console: Console,
+) -> None:
     """Make pages that train nothing: none waits for another, and each has a kernel to itself."""
     with running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(make_page, found))
+        list(pool.map(make_page, *zip(*pages, strict=True)))
 
 
 def planned(pages: Collection[str], **parameters: Any) -> list[Run]:

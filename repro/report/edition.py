@@ -24,6 +24,7 @@ from repro.report.build import (
     at_once,
     begin_book,
     build_book,
+    elsewhere,
     enclose,
     find_project,
     notebooks,
@@ -31,6 +32,7 @@ from repro.report.build import (
     private_paths,
     run_notebook,
 )
+from repro.report.elsewhere import Elsewhere
 from repro.report.pages import board
 from repro.results.audit import merge
 
@@ -44,15 +46,15 @@ class PageSource(NamedTuple):
 
 
 EDITION_CORPUS = "emodb"
-SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse")
-OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl",))
-FIRST = SPEECH._replace(besides=(*OTHER_PRESETS.besides, "results/nemo/*.jsonl"))
+NEMO = "results/nemo/*.jsonl"
+SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse", besides=(NEMO,))
+OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl", NEMO))
 BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
-    "00_does_it_replicate": FIRST,
-    "09_how_sure": FIRST,
+    "00_does_it_replicate": OTHER_PRESETS,
+    "09_how_sure": OTHER_PRESETS,
     "03_pooling": OTHER_PRESETS,
-    "05_readings": PageSource("results/emodb/readings.jsonl", "coarse"),
+    "05_readings": SPEECH._replace(results="results/emodb/readings.jsonl"),
     "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),
     "11_how_fast": PageSource(
         "results/bench/*.json", "paper", besides=(*BOTH_PRECISIONS, "results/emodb/exact.jsonl")
@@ -73,9 +75,11 @@ def build_edition(console: Console | None = None) -> Path:
     project, out = find_project(), Path("build") / "edition"
     book = begin_book(project, out)
 
-    def make_page(notebook: Path) -> None:
-        source = page_source(notebook)
-        results = joined(notebook, out / notebook.stem)
+    found = notebooks(project)
+    results_of = {notebook: joined(notebook, out / notebook.stem) for notebook in found}
+
+    def make_page(notebook: Path, where: Elsewhere | None = None) -> None:
+        source, results = page_source(notebook), results_of[notebook]
         parameters = {
             "corpus": EDITION_CORPUS,
             "root": None,
@@ -85,13 +89,16 @@ def build_edition(console: Console | None = None) -> Path:
             "precision": "auto",
             "seeds": 1,
         }
-        page = book / "report" / notebook.name
         private, facts = private_paths(None, results, out), made_from(notebook, project)
+        if where:
+            notebook, parameters = where.run(notebook, out / "notebooks", parameters)
+        page = book / "report" / notebook.name
         run_notebook(notebook, page, parameters, private, console, facts, unfinished=True)
 
+    again = [(n, of) for n in found for of in elsewhere(n, results_of[n], EDITION_CORPUS)]
     with own_settings():
-        at_once(make_page, notebooks(project), console)
-        for name in {name for notebook in notebooks(project) for name in files_of(notebook)}:
+        at_once(make_page, [*((n, None) for n in found), *again], console)
+        for name in {name for notebook in found for name in files_of(notebook)}:
             enclose(book, name, project / name)
         index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"

@@ -31,7 +31,6 @@ from repro.report import edition, plots
 from repro.report.pages import (
     board,
     common,
-    filter_shapes,
     first,
     poolings,
     power,
@@ -72,18 +71,25 @@ def shown(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(texts)
 
 
-def test_every_notebook_is_published_and_in_the_table_of_contents() -> None:
-    notebooks = {path.stem for path in report.notebooks(ROOT)}
+def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path) -> None:
+    notebooks = {path.stem: path for path in report.notebooks(ROOT)}
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     listed = {page.removeprefix("report/") for page in toc_files(toc) if "report/" in page}
     assert toc["root"] == "report/00_does_it_replicate"
-    assert listed == notebooks == {path.stem for path in PUBLISHED}
+    assert listed == notebooks.keys()
+    further = {
+        where.name(name)
+        for name, path in notebooks.items()
+        for where in report.elsewhere(path, edition.joined(path, tmp_path), edition.EDITION_CORPUS)
+    }
+    assert {path.stem for path in PUBLISHED} == notebooks.keys() | further
 
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
 def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None:
     facts = nbformat.read(page, as_version=4).metadata.get("repro")
-    assert facts == edition.made_from(ROOT / "notebooks" / page.name, ROOT), "run `make edition`"
+    [source] = (path for path in report.notebooks(ROOT) if page.stem.startswith(path.stem))
+    assert facts == edition.made_from(source, ROOT), "run `make edition`"
 
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
@@ -236,7 +242,7 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
     assert plots.histories(data.history).axes and common.verdicts(predictions).data
     found = board.evidence(predictions)
-    assert edition.readme_verdicts(found) and board.board(found).data
+    assert edition.readme_verdicts(found) and board.board(found, "emodb").data
     edition.readme_picture(found, tmp_path / "picture.svg")
 
 
@@ -429,7 +435,7 @@ LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
 
 def board_rows(predictions: pd.DataFrame) -> list[str]:
     """The rows of the board, as HTML."""
-    shown = board.board(board.evidence(predictions)).data
+    shown = board.board(board.evidence(predictions), "emodb").data
     return re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
 
 
@@ -475,6 +481,8 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     assert re.findall(r"<th[^>]*>(.*?)</th>", head) == ["", "EmoDB", "nEMO"]
     cells = re.findall(r"<td>(.*?)</td>", main)
     assert [cell.count("<svg") for cell in cells] == [2, 1]
+    pages = [set(re.findall(r'href="(.*?)#', cell)) for cell in cells]
+    assert pages == [{"03_pooling.html"}, {"03_pooling_nemo_coarse.html"}]
     shown = {"pooling": collect(path)}
     both = board.predictions(shown, str(path))
     assert len(both) == len(predictions), "what a page shows is not counted twice"
@@ -575,7 +583,8 @@ def test_what_iemocap_would_show_is_told_by_what_is_evidence(
     assert "+0.40" in shown and "100% ahead, 0% behind" in shown
     assert power.on_iemocap(None, "coarse") is power.on_iemocap(path, "paper") is None
     demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))
-    assert power.on_iemocap(demo, "demo") is None
+    alone = str(write_results(tmp_path / "alone.jsonl", {"gap": 0.6}))
+    assert power.on_iemocap(demo, "demo") is power.on_iemocap(alone, "coarse") is None
 
 
 def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
@@ -586,6 +595,41 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
     assert shown.count("emodb, nemo") == 6 and "WA, attention − gap" in shown
 
 
+def test_a_page_is_made_again_for_each_other_corpus_and_setting(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6})
+    write_results(path, {"gap": 0.6}, corpus=("synthetic", "0" * 12))
+    write_results(path, {"gap": 0.6}, corpus=("my.csv", "2" * 12))
+    for setting in ("coarse", "coarse, front_end.scale=segment-max"):
+        write_results(path, {"gap": 0.6}, corpus=("nemo", "1" * 12), preset=setting)
+    pages = {page.stem: page for page in report.notebooks(ROOT)}
+    found = {name: report.elsewhere(page, path, "emodb") for name, page in pages.items()}
+    there = found.pop("03_pooling")
+    assert not any(found.values()), "no other page has results there"
+    assert [where.name("03_pooling") for where in there] == [
+        "03_pooling_nemo_coarse",
+        "03_pooling_nemo_coarse-front_end-scale-segment-max",
+    ]
+    target, parameters = there[1].run(pages["03_pooling"], tmp_path, {"seeds": 1, "device": "cpu"})
+    assert parameters == {
+        "corpus": "nemo",
+        "root": None,
+        "preset": "coarse, front_end.scale=segment-max",
+        "seeds": 0,
+        "device": "cpu",
+    }
+    cells = nbformat.read(target, as_version=4).cells
+    title, *headings = (cell.source for cell in cells if cell.cell_type == "markdown")
+    assert title.startswith("# Poolings: nEMO, coarse, front_end.scale=segment-max\n")
+    assert "## Verdicts" in headings and "## Three poolings" not in headings
+    assert all(re.fullmatch("#+ .*", heading) for heading in headings)
+    figures = (cell.metadata.get("mystnb", {}).get("figure") for cell in cells)
+    names = [figure["name"] for figure in figures if figure]
+    assert "tab-table-1_nemo_coarse-front_end-scale-segment-max" in names
+    assert not any(name.startswith("tab-parameters") for name in names), "true of any corpus"
+    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    assert "glob: report/03_pooling_*" in toc
+
+
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
 def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     tmp_path: Path, chance: float, learnt: bool
@@ -593,13 +637,12 @@ def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     path = write_results(
         tmp_path / "r.jsonl", {"2x2": 0.0, "10x2": chance}, study_name="filter-shapes"
     )
-    predictions = results.read(path).predictions
-    said = filter_shapes.unlearnt(predictions)
-    assert (said is None) == learnt
+    said = common.verdicts(results.read(path).predictions).data
+    assert ("the networks have hardly learnt" in said) != learnt
 
 
 def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
-    table = common.learnt(collect(write_results(tmp_path / "r.jsonl", LEVEL)))
+    table = common.outcome(collect(write_results(tmp_path / "r.jsonl", LEVEL)))
     # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
     assert set(table["steps"]) == {50 * 8} and set(table["of guessing"]) == {1.39}
     assert set(table["network"]) == set(LEVEL) and table["WA"].str.contains(r"\[").all()

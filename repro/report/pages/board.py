@@ -11,8 +11,10 @@ import pandas as pd
 from IPython.display import HTML
 
 from repro import paper, results
+from repro.corpora import CORPORA
 from repro.evidence import claims, effects, metrics
 from repro.report import plots
+from repro.report.elsewhere import Elsewhere
 from repro.report.pages import common, wording
 from repro.results import Results
 
@@ -139,19 +141,23 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     return sorted(paper.CLAIMS, key=place)
 
 
-def board(found: Sequence[Evidence]) -> HTML:
+def board(found: Sequence[Evidence], corpus: str) -> HTML:
     """Return the board: a row for each claim, a column for each corpus, a line for each preset.
 
     Each line has a sign, a word, and the effects with their 95% intervals, drawn against zero and
-    against the paper's own difference where it gives one.
+    against the paper's own difference where it gives one. It leads to the page that shows more.
+
+    Args:
+        found: the verdicts.
+        corpus: that of the report, whose other pages show it; each further one has its own pages.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
     for claim in order(found):
         cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
-        for corpus in corpora:
-            of_corpus = [of for of in found if of.corpus == corpus]
-            cells.append(f"<td>{_cell(claim, of_corpus)}</td>")
+        for column in corpora:
+            of_corpus = [of for of in found if of.corpus == column]
+            cells.append(f"<td>{_cell(claim, of_corpus, corpus)}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
     return HTML(
@@ -160,7 +166,7 @@ def board(found: Sequence[Evidence]) -> HTML:
     )
 
 
-def _cell(claim: paper.Claim, found: Sequence[Evidence]) -> str:
+def _cell(claim: paper.Claim, found: Sequence[Evidence], corpus: str) -> str:
     tested = [(of, verdict) for of in found if (verdict := _tested(of, claim))]
     if not tested:
         ran = [of for of in found if claims.TESTS[claim.id].study in of.runs] or found
@@ -172,8 +178,10 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence]) -> str:
     for of, verdict in tested:
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
+        elsewhere = of.corpus in CORPORA.keys() - {corpus}
+        page = Elsewhere(of.corpus, of.preset).name(PAGES[study]) if elsewhere else PAGES[study]
         shown.append(
-            f'<a class="{verdict.verdict}" href="{PAGES[study]}.html#verdicts" '
+            f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
             f"<small>{of.preset}</small>{_picture(verdict.parts, limits)}</a>"
         )

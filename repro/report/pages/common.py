@@ -122,7 +122,7 @@ def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
 
 
-def learnt(data: Results) -> pd.DataFrame:
+def outcome(data: Results) -> pd.DataFrame:
     """Return how far the networks of a study got in training and in test, see `learning`."""
     found = learning(data)
     shown = {"network": found["variant"].map(short_name)}

@@ -193,5 +193,5 @@ def answer(predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"By WA the order here is {wording.ranking(here)}; in the paper it is "
         f"{', '.join(f'{name} ({row.wa:.2f}%)' for name, row in published)}. "
-        f"{wording.learnt(ours, predictions)}"
+        f"{wording.guessing(ours, predictions)}"
     )

@@ -85,7 +85,8 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     ):
         if corpus not in BUILT_IN and config.parted(setting)[0] == preset:
             found = simulation.outlook(rows, utterances)
-            tables.append(_outlook(found, setting.replace(preset, wording.title(corpus), 1)))
+            there = setting.replace(preset, wording.title(corpus), 1)
+            tables += [] if found.empty else [_outlook(found, there)]
     return common.table(pd.concat(tables)) if tables else None
 
 

@@ -150,7 +150,7 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     return Markdown(
         f"{_significant(found)}With the defaults the order of the poolings by WA is {letter}; "
         f"under the readings that train best it is {under_best}. "
-        f"{wording.learnt(ours[ours.index.isin(names)], shown)}"
+        f"{wording.guessing(ours[ours.index.isin(names)], shown)}"
     )
 
 
@@ -163,7 +163,7 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     default = ours.loc[grids.DEFAULT]
     return Markdown(
         f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
-        f"and UA {default['UA']:.1f}%. {_significant(found)}{wording.learnt(ours, shown)}"
+        f"and UA {default['UA']:.1f}%. {_significant(found)}{wording.guessing(ours, shown)}"
     )
 
 

@@ -48,23 +48,23 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def learnt(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
+def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """Return a warning of networks that do no better than always naming the commonest emotion.
 
     Those are the ones whose interval of WA holds what that would reach; where there are too few
     speakers for an interval, those that a binomial test cannot tell from it.
     """
     chance = metrics.majority(predictions) / 100
-    guessing = [
+    names = [
         short_name(str(variant))
         for variant, row in summary.iterrows()
         if row["WA low"] <= 100 * chance or (pd.isna(row["WA low"]) and _by_chance(row, chance))
     ]
-    if not guessing:
+    if not names:
         return ""
     return (
         "Not distinguishable from always naming the commonest emotion "
-        f"({100 * chance:.1f}%), and so of no use for a ranking: {', '.join(guessing)}. "
+        f"({100 * chance:.1f}%), and so of no use for a ranking: {', '.join(names)}. "
     )
 
 
