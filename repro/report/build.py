@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -141,6 +142,7 @@ def build_report(
         again = [(n, where) for n in found for where in elsewhere(n, results, name_of(corpus))]
         at_once(make_page, [*((n, None) for n in showing), *again], console)
         enclose(book, f"results/{results.name}", results)
+        list_pages(book)
         return build_book(book, out / "jupyter-book.log", console)
 
 
@@ -338,6 +340,18 @@ def clean_notebook(
         for output in cell.get("outputs", []):
             _clean_output(output, private)
     nbformat.write(notebook, path)
+
+
+def list_pages(book: Path) -> None:
+    """Put the pages on other corpora into a book's table of contents, each below its own."""
+    toc = yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))
+    for part in toc.get("parts", ()):
+        for chapter in part["chapters"]:
+            if chapter["file"].startswith("report/"):
+                chapter.pop("sections", None)
+                if further := sorted(book.glob(f"{chapter['file']}_*.ipynb")):
+                    chapter["sections"] = [{"file": f"report/{page.stem}"} for page in further]
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 
 def build_book(book: Path, log: Path, console: Console) -> Path:

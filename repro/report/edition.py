@@ -27,6 +27,7 @@ from repro.report.build import (
     elsewhere,
     enclose,
     find_project,
+    list_pages,
     notebooks,
     own_settings,
     private_paths,
@@ -100,10 +101,12 @@ def build_edition(console: Console | None = None) -> Path:
         at_once(make_page, [*((n, None) for n in found), *again], console)
         for name in {name for notebook in found for name in files_of(notebook)}:
             enclose(book, name, project / name)
+        list_pages(book)
         index = build_book(book, out / "jupyter-book.log", console)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
+    shutil.copyfile(book / "_toc.yml", project / "book" / "_toc.yml")
     update_readme(project)
     return index
 

@@ -76,13 +76,12 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     listed = {page.removeprefix("report/") for page in toc_files(toc) if "report/" in page}
     assert toc["root"] == "report/00_does_it_replicate"
-    assert listed == notebooks.keys()
     further = {
         where.name(name)
         for name, path in notebooks.items()
         for where in report.elsewhere(path, edition.joined(path, tmp_path), edition.EDITION_CORPUS)
     }
-    assert {path.stem for path in PUBLISHED} == notebooks.keys() | further
+    assert listed == {path.stem for path in PUBLISHED} == notebooks.keys() | further
 
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
@@ -626,8 +625,18 @@ def test_a_page_is_made_again_for_each_other_corpus_and_setting(tmp_path: Path) 
     names = [figure["name"] for figure in figures if figure]
     assert "tab-table-1_nemo_coarse-front_end-scale-segment-max" in names
     assert not any(name.startswith("tab-parameters") for name in names), "true of any corpus"
-    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
-    assert "glob: report/03_pooling_*" in toc
+
+    book = tmp_path / "book"
+    book.mkdir()
+    shutil.copy(ROOT / "book" / "_toc.yml", book)
+    before = yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))
+    (book / "report").mkdir()
+    (book / "report" / target.name).touch()
+    report.list_pages(book)
+    assert f"report/{target.stem}" in toc_files(yaml.safe_load((book / "_toc.yml").read_text()))
+    (book / "report" / target.name).unlink()
+    report.list_pages(book)
+    assert yaml.safe_load((book / "_toc.yml").read_text()) == before
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
