@@ -28,6 +28,7 @@ from contextlib import suppress
 
 from IPython.display import Markdown, display
 
+from repro.corpora import name_of
 from repro.errors import NoResultsError
 from repro.report import plots
 from repro.report.pages import board, common, first
@@ -52,7 +53,7 @@ common.table(first.learnt(found), 2) if showcase else None
 Markdown(first.ONWARDS) if showcase else None
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The paper's claims, and what each corpus says of them. Dots are effects with 95% intervals, WA above UA where there are two; the upright line is zero, a diamond the paper's own difference. Point at a verdict for its numbers, click for its page."}}
-board.board(evidence, corpus) if evidence else None
+board.board(evidence, name_of(corpus), preset) if evidence else None
 
 # %% tags=["remove-input"]
 for data in found.values():

@@ -29,7 +29,7 @@ seeds = 1
 from contextlib import suppress
 
 import torch
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
 from repro import paper
 from repro.config import preset as get_preset
@@ -167,25 +167,6 @@ common.table(poolings.paired(data.predictions))
 
 # %% tags=["remove-input"]
 poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap"))
-
-# %% [markdown]
-# ### Under other presets
-#
-# The results file may hold this comparison under other presets, each with its own training. A pair
-# is compared on the speakers that both networks were tested on.
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-presets", "caption": "WA and UA (%) of each pooling under other presets, and the mean training loss of the last epoch."}}
-others = poolings.other_presets(corpus, preset, results)
-nothing = Markdown("It holds none. `repro run pooling --preset NAME --results FILE` adds one.")
-common.table(poolings.by_preset(others), 2) if others else nothing
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-preset-pairs", "caption": "Differences between poolings under other presets, in points with 95% intervals over speakers."}}
-common.table(poolings.pairs_by_preset(others)) if others else None
-
-# %% tags=["remove-input"]
-for name, other in others.items():
-    for said in (common.so_far(other, corpus, None), common.provenance(corpus, name, other.folds)):
-        if said:
-            display(said)
 
 # %% [markdown]
 # ## For scale: no network at all

@@ -139,7 +139,7 @@ def build_report(
                 )
             with running(notebook.stem, console):
                 make_page(notebook)
-        again = [(n, where) for n in found for where in elsewhere(n, results, name_of(corpus))]
+        again = [(n, of) for n in found for of in elsewhere(n, results, name_of(corpus), preset)]
         at_once(make_page, [*((n, None) for n in showing), *again], console)
         enclose(book, f"results/{results.name}", results)
         list_pages(book)
@@ -183,13 +183,13 @@ def _in_turn(found: Sequence[Path], pages: Collection[str]) -> tuple[list[Path],
     return training, [notebook for notebook in found if notebook not in training]
 
 
-def elsewhere(notebook: Path, results: Path, corpus: str) -> list[Elsewhere]:
-    """Return for which other corpora a results file holds the study that a page shows."""
+def elsewhere(notebook: Path, results: Path, corpus: str, setting: str) -> list[Elsewhere]:
+    """Return for which further corpora and settings a results file holds what a page shows."""
     shown = studies([notebook.name[:2]])
-    if not shown or notebook.name.startswith("00"):  # which sums up all corpora itself
+    if not shown or notebook.name.startswith("00"):  # which sums up all of them itself
         return []
     study, variant = next(iter(shown.items()))
-    return held(results, study, variant, corpus)
+    return held(results, study, variant, corpus, setting)
 
 
 def at_once(
@@ -343,7 +343,7 @@ def clean_notebook(
 
 
 def list_pages(book: Path) -> None:
-    """Put the pages on other corpora into a book's table of contents, each below its own."""
+    """Put the pages made for further corpora and settings into the table of contents of a book."""
     toc = yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))
     for part in toc.get("parts", ()):
         for chapter in part["chapters"]:

@@ -96,7 +96,11 @@ def build_edition(console: Console | None = None) -> Path:
         page = book / "report" / notebook.name
         run_notebook(notebook, page, parameters, private, console, facts, unfinished=True)
 
-    again = [(n, of) for n in found for of in elsewhere(n, results_of[n], EDITION_CORPUS)]
+    again = [
+        (notebook, of)
+        for notebook, results in results_of.items()
+        for of in elsewhere(notebook, results, EDITION_CORPUS, page_source(notebook).preset)
+    ]
     with own_settings():
         at_once(make_page, [*((n, None) for n in found), *again], console)
         for name in {name for notebook in found for name in files_of(notebook)}:

@@ -1,8 +1,8 @@
-"""Pages that show on another corpus what a page of the report shows on its own.
+"""Pages that show again, of another corpus or setting, what a page of the report shows.
 
-A results file may hold the study of a page on several corpora. Each of the others, and each
-setting that it was run with, has a page of its own below that page: the same notebook, without the
-words and the code that are true of any corpus.
+A results file may hold the study of a page on several corpora and under several settings. Each
+further one has a page of its own below that page: the same notebook, without the words and the code
+that are true of any.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro import results
-from repro.corpora import BUILT_IN, CORPORA
+from repro.corpora import BUILT_IN, CORPORA, name_of
 from repro.report.pages import wording
 
-ONCE = "once"  # the tag of a cell that is true of any corpus
+ONCE = "once"  # the tag of a cell that is true of any corpus and setting
 
 
 class Elsewhere(NamedTuple):
-    """A corpus and a setting for which a page is made once more."""
+    """A corpus, and a preset with what is changed of it, for which a page is made once more."""
 
     corpus: str
     setting: str
 
     def name(self, of: str) -> str:
         """Return what a page, figure or table is called here that has a name `of` its own."""
-        return f"{of}_{self.corpus}_" + re.sub(r"\W+", "-", self.setting)
+        return f"{of}_" + re.sub(r"\W+", "-", ", ".join(self))
 
     def run(
         self, page: Path, folder: Path, parameters: dict[str, Any]
@@ -40,18 +40,23 @@ class Elsewhere(NamedTuple):
         """
         target = folder / f"{self.name(page.stem)}.ipynb"
         _write(page, target, self)
-        here = {"corpus": self.corpus, "root": None, "preset": self.setting, "seeds": 0}
+        here = {"preset": self.setting, "seeds": 0}
+        if self.corpus != name_of(parameters["corpus"]):
+            here |= {"corpus": self.corpus, "root": None}
         return target, parameters | here
 
 
-def held(path: Path, study: str, variant: str | None, corpus: str) -> list[Elsewhere]:
-    """Return for which other corpora, and under which settings, a results file holds a study.
+def held(path: Path, study: str, variant: str | None, corpus: str, setting: str) -> list[Elsewhere]:
+    """Return on which further corpora, and under which settings, a results file holds a study.
+
+    Synthetic sound is not among them, nor is a corpus that is known by a table of one's own alone.
 
     Args:
         path: the results file, which need not exist.
         study: its name.
         variant: the one that is looked for; by default any.
-        corpus: the one that is not asked for.
+        corpus: the name of the one that is at hand.
+        setting: the one that is not looked for on it.
 
     Raises:
         ReproError: the results file cannot be read.
@@ -63,8 +68,10 @@ def held(path: Path, study: str, variant: str | None, corpus: str) -> list[Elsew
         return []
     if variant:
         folds = folds[folds["variant"] == variant]
-    found = folds[["corpus", "preset"]].drop_duplicates().itertuples(index=False)
-    return [Elsewhere(*of) for of in found if of.corpus in CORPORA.keys() - {corpus, *BUILT_IN}]
+    known = ({corpus} | CORPORA.keys()) - {*BUILT_IN}
+    pairs = folds[["corpus", "preset"]].drop_duplicates().itertuples(index=False, name=None)
+    found = (Elsewhere(*pair) for pair in pairs if pair != (corpus, setting))
+    return [each for each in found if each.corpus in known]
 
 
 def _write(source: Path, target: Path, where: Elsewhere) -> None:
@@ -95,8 +102,8 @@ def _write(source: Path, target: Path, where: Elsewhere) -> None:
     ]
     read.cells[0].source += (
         f": {wording.title(where.corpus)}, {where.setting}\n\n"
-        f"*What {{doc}}`{source.stem}` shows, on another corpus. What figures and tables mean is "
-        "said there.*"
+        f"*What {{doc}}`{source.stem}` shows, on another corpus or under other settings. What "
+        "figures and tables mean is said there.*"
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(read, target)

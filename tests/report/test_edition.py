@@ -79,7 +79,12 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
     further = {
         where.name(name)
         for name, path in notebooks.items()
-        for where in report.elsewhere(path, edition.joined(path, tmp_path), edition.EDITION_CORPUS)
+        for where in report.elsewhere(
+            path,
+            edition.joined(path, tmp_path),
+            edition.EDITION_CORPUS,
+            edition.page_source(path).preset,
+        )
     }
     assert listed == {path.stem for path in PUBLISHED} == notebooks.keys() | further
 
@@ -138,7 +143,7 @@ def test_the_first_page_has_an_answer() -> None:
     assert all(claim.text[1:] in text for claim in paper.CLAIMS)  # a line begins with a capital
 
 
-# Other presets -----------------------------------------------------------------------------------
+# Poolings ----------------------------------------------------------------------------------------
 
 
 def write_poolings(path: Path, preset: str, right: str = "attention", **folds: int) -> None:
@@ -152,53 +157,6 @@ def write_poolings(path: Path, preset: str, right: str = "attention", **folds: i
             record |= {"corpus": corpus, "fold": f"{fold:02d}", "predictions": table}
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
-
-
-def test_poolings_are_compared_under_every_other_preset(tmp_path: Path) -> None:
-    file = tmp_path / "results.jsonl"
-    assert poolings.other_presets("emodb", "coarse", None) == {}
-    assert poolings.other_presets("emodb", "coarse", str(file)) == {}
-    write_poolings(file, "coarse", gap=6, attention=6)
-    assert poolings.other_presets("emodb", "coarse", str(file)) == {}
-    write_poolings(file, "paper", gap=6, attention=5, bilinear=1)
-    write_poolings(file, "quick", gap=6)
-    others = poolings.other_presets("emodb", "coarse", str(file))
-    assert list(others) == ["paper", "quick"]
-
-    rows = poolings.by_preset(others)[["preset", "model", "folds", "training loss"]]
-    assert sorted(rows.itertuples(index=False, name=None)) == [
-        ("paper", "attention", 5, 1.2),
-        ("paper", "bilinear", 1, 1.2),
-        ("paper", "gap", 6, 1.2),
-        ("quick", "gap", 6, 1.2),
-    ]
-    pairs = poolings.pairs_by_preset(others)
-    assert list(pairs[["pair", "WA", "speakers"]].itertuples(index=False, name=None)) == [
-        ("attention − gap", "+100.0 [+100.0, +100.0]", 5),
-        ("gap − bilinear", "0.0", 1),
-        ("attention − bilinear", "+100.0", 1),
-    ]
-    assert set(pairs["is the first better?"]) == {"unfinished"}
-    assert "attention` 5 of " in common.so_far(others["paper"], "emodb", None).data
-    write_poolings(file, "quick, training.epochs=3", gap=1)
-    overridden = poolings.other_presets("emodb", "coarse", str(file))["quick, training.epochs=3"]
-    assert common.so_far(overridden, "emodb", None) is None
-    few = {"paper": others["paper"].where(fold="00")}
-    assert list(poolings.pairs_by_preset(few)["WA"]) == ["+100.0", "0.0", "+100.0"]
-
-
-@pytest.mark.parametrize(
-    ("better", "verdict"), [("attention", "supported"), ("gap", "contradicted")]
-)
-def test_a_finished_pair_of_another_preset_is_judged(
-    tmp_path: Path, better: str, verdict: str
-) -> None:
-    file = tmp_path / "results.jsonl"
-    write_poolings(file, "paper", right=better, gap=10, attention=10, bilinear=9)
-    others = poolings.other_presets("emodb", "coarse", str(file))
-    pairs = poolings.pairs_by_preset(others).set_index("pair")["is the first better?"]
-    assert pairs["attention − gap"] == verdict
-    assert pairs["attention − bilinear"] == "unfinished"
 
 
 def under(data: results.Results, name: str) -> results.Results:
@@ -234,14 +192,12 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert plots.poolings(beside.reset_index(), "here").data is not None
     assert list(poolings.paired(predictions)["pair"]) == ["attention − gap"]
     assert "max (0.0%)" in poolings.answer(predictions).data
-    assert set(poolings.judged(data)) == set(poolings.CLAIMED)
-    assert "max" in set(poolings.by_preset({"coarse": data})["model"])
     assert first_answer(predictions)
     counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
     assert plots.histories(data.history).axes and common.verdicts(predictions).data
     found = board.evidence(predictions)
-    assert edition.readme_verdicts(found) and board.board(found, "emodb").data
+    assert edition.readme_verdicts(found) and board.board(found, "emodb", "coarse").data
     edition.readme_picture(found, tmp_path / "picture.svg")
 
 
@@ -434,7 +390,7 @@ LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
 
 def board_rows(predictions: pd.DataFrame) -> list[str]:
     """The rows of the board, as HTML."""
-    shown = board.board(board.evidence(predictions), "emodb").data
+    shown = board.board(board.evidence(predictions), "emodb", "coarse").data
     return re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
 
 
@@ -481,7 +437,10 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     cells = re.findall(r"<td>(.*?)</td>", main)
     assert [cell.count("<svg") for cell in cells] == [2, 1]
     pages = [set(re.findall(r'href="(.*?)#', cell)) for cell in cells]
-    assert pages == [{"03_pooling.html"}, {"03_pooling_nemo_coarse.html"}]
+    assert pages == [
+        {"03_pooling.html", "03_pooling_emodb-paper.html"},
+        {"03_pooling_nemo-coarse.html"},
+    ]
     shown = {"pooling": collect(path)}
     both = board.predictions(shown, str(path))
     assert len(both) == len(predictions), "what a page shows is not counted twice"
@@ -594,28 +553,28 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
     assert shown.count("emodb, nemo") == 6 and "WA, attention − gap" in shown
 
 
-def test_a_page_is_made_again_for_each_other_corpus_and_setting(tmp_path: Path) -> None:
+def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.6})
     write_results(path, {"gap": 0.6}, corpus=("synthetic", "0" * 12))
     write_results(path, {"gap": 0.6}, corpus=("my.csv", "2" * 12))
+    write_results(path, {"gap": 0.6}, preset="paper")
     for setting in ("coarse", "coarse, front_end.scale=segment-max"):
         write_results(path, {"gap": 0.6}, corpus=("nemo", "1" * 12), preset=setting)
     pages = {page.stem: page for page in report.notebooks(ROOT)}
-    found = {name: report.elsewhere(page, path, "emodb") for name, page in pages.items()}
+    found = {name: report.elsewhere(page, path, "emodb", "coarse") for name, page in pages.items()}
     there = found.pop("03_pooling")
     assert not any(found.values()), "no other page has results there"
     assert [where.name("03_pooling") for where in there] == [
-        "03_pooling_nemo_coarse",
-        "03_pooling_nemo_coarse-front_end-scale-segment-max",
+        "03_pooling_emodb-paper",
+        "03_pooling_nemo-coarse",
+        "03_pooling_nemo-coarse-front_end-scale-segment-max",
     ]
-    target, parameters = there[1].run(pages["03_pooling"], tmp_path, {"seeds": 1, "device": "cpu"})
-    assert parameters == {
-        "corpus": "nemo",
-        "root": None,
-        "preset": "coarse, front_end.scale=segment-max",
-        "seeds": 0,
-        "device": "cpu",
-    }
+    given = {"corpus": "emodb", "root": "/emodb", "preset": "coarse", "seeds": 1, "device": "cpu"}
+    _, parameters = there[0].run(pages["03_pooling"], tmp_path, given)
+    assert parameters == given | {"preset": "paper", "seeds": 0}
+    target, parameters = there[2].run(pages["03_pooling"], tmp_path, given)
+    setting = "coarse, front_end.scale=segment-max"
+    assert parameters == given | {"corpus": "nemo", "root": None, "preset": setting, "seeds": 0}
     cells = nbformat.read(target, as_version=4).cells
     title, *headings = (cell.source for cell in cells if cell.cell_type == "markdown")
     assert title.startswith("# Poolings: nEMO, coarse, front_end.scale=segment-max\n")
@@ -623,7 +582,7 @@ def test_a_page_is_made_again_for_each_other_corpus_and_setting(tmp_path: Path) 
     assert all(re.fullmatch("#+ .*", heading) for heading in headings)
     figures = (cell.metadata.get("mystnb", {}).get("figure") for cell in cells)
     names = [figure["name"] for figure in figures if figure]
-    assert "tab-table-1_nemo_coarse-front_end-scale-segment-max" in names
+    assert "tab-table-1_nemo-coarse-front_end-scale-segment-max" in names
     assert not any(name.startswith("tab-parameters") for name in names), "true of any corpus"
 
     book = tmp_path / "book"

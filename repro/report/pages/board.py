@@ -11,7 +11,6 @@ import pandas as pd
 from IPython.display import HTML
 
 from repro import paper, results
-from repro.corpora import CORPORA
 from repro.evidence import claims, effects, metrics
 from repro.report import plots
 from repro.report.elsewhere import Elsewhere
@@ -141,7 +140,7 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     return sorted(paper.CLAIMS, key=place)
 
 
-def board(found: Sequence[Evidence], corpus: str) -> HTML:
+def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     """Return the board: a row for each claim, a column for each corpus, a line for each preset.
 
     Each line has a sign, a word, and the effects with their 95% intervals, drawn against zero and
@@ -149,7 +148,8 @@ def board(found: Sequence[Evidence], corpus: str) -> HTML:
 
     Args:
         found: the verdicts.
-        corpus: that of the report, whose other pages show it; each further one has its own pages.
+        corpus: that of the report.
+        preset: its preset. The results of other corpora and presets have pages of their own.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
@@ -157,7 +157,7 @@ def board(found: Sequence[Evidence], corpus: str) -> HTML:
         cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]
-            cells.append(f"<td>{_cell(claim, of_corpus, corpus)}</td>")
+            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset))}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
     return HTML(
@@ -166,7 +166,7 @@ def board(found: Sequence[Evidence], corpus: str) -> HTML:
     )
 
 
-def _cell(claim: paper.Claim, found: Sequence[Evidence], corpus: str) -> str:
+def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
     tested = [(of, verdict) for of in found if (verdict := _tested(of, claim))]
     if not tested:
         ran = [of for of in found if claims.TESTS[claim.id].study in of.runs] or found
@@ -178,8 +178,8 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], corpus: str) -> str:
     for of, verdict in tested:
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
-        elsewhere = of.corpus in CORPORA.keys() - {corpus}
-        page = Elsewhere(of.corpus, of.preset).name(PAGES[study]) if elsewhere else PAGES[study]
+        where = Elsewhere(of.corpus, of.preset)
+        page = PAGES[study] if where == here else where.name(PAGES[study])
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import os
-
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import paper, results
-from repro.corpora import emodb, iemocap, name_of
-from repro.evidence import claims, metrics
+from repro import paper
+from repro.corpora import emodb, iemocap
+from repro.evidence import metrics
 from repro.evidence.simulation import ASSUMED, Disagreement
 from repro.report.pages import common, wording
-from repro.results import Results
 
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
 IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
 CHANCE = 100 / len(paper.EMOTIONS)
-# Of each pair of Table 1, the claim that the first is better.
-CLAIMED = {
-    ("attention", "gap"): "attention-above-gap",
-    ("gap", "bilinear"): "bilinear-below-gap",
-    ("attention", "bilinear"): "attention-above-bilinear",
-}
-JUDGED = "is the first better?"
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -85,55 +75,6 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
             "McNemar's p": found["p"].map("{:.3f}".format),
         }
     )
-
-
-def other_presets(corpus: str, preset: str, results_file: str | None) -> dict[str, Results]:
-    """Return the poolings that a results file holds of a corpus under other presets."""
-    if results_file is None or not os.path.exists(results_file):
-        return {}
-    found = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)})
-    names = [] if found.folds.empty else found.folds["preset"].unique()
-    return {name: found.where(preset=name) for name in names if name != preset}
-
-
-def by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Return WA and UA of the poolings under each preset, with how the networks were trained."""
-    tables = []
-    for preset, data in others.items():
-        summary = metrics.summary(data.predictions)
-        rows = common.with_intervals(summary, metrics.ACCURACIES)
-        rows.insert(0, "preset", preset)
-        rows["precision"] = wording.precision(data.folds)
-        rows[["folds", "seeds"]] = summary[["folds", "seeds"]]
-        loss = data.history.sort_values("epoch").groupby(["variant", "fold", "seed"]).last()["loss"]
-        rows["training loss"] = summary["variant"].map(loss.groupby("variant").mean()).round(2)
-        tables.append(rows.rename(columns={"variant": "model"}))
-    return pd.concat(tables, ignore_index=True)
-
-
-def pairs_by_preset(others: dict[str, Results]) -> pd.DataFrame:
-    """Return how the poolings compare in pairs under each preset, with what `judged` says."""
-    tables = []
-    for preset, data in others.items():
-        found = metrics.compare_pairs(data.predictions)
-        rows = in_pairs(found).assign(speakers=found["speakers"])
-        rows.insert(0, "preset", preset)
-        verdicts = judged(data)
-        rows[JUDGED] = [verdicts[pair] for pair in zip(found["one"], found["other"], strict=True)]
-        tables.append(rows)
-    return pd.concat(tables, ignore_index=True)
-
-
-def judged(data: Results) -> dict[tuple[str, str], str]:
-    """Return of each pair whether the first is better, by its claim, if both are finished."""
-    corpus = data.predictions["corpus"].iloc[0]
-    verdicts = {v.claim.id: str(v.verdict) for v in claims.judge(data.predictions)}
-    return {
-        pair: "unfinished"
-        if any(common.so_far(data, corpus, None, only=name) for name in pair)
-        else verdicts[claim]
-        for pair, claim in CLAIMED.items()
-    }
 
 
 def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
