@@ -94,11 +94,11 @@ def answer(averages: pd.DataFrame) -> Markdown:
     for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down")):
         energy, pitch, more = (_sign(every.loc[f"{look}_{w}"]) for w in ("energy", "pitch", "more"))
         said.append(
-            f"the rank correlation over time of the {title} map with energy is {energy}, that with "
-            f"pitch {pitch}, and the difference of the two {more}"
+            f"The rank correlation of the {title} map with energy is {energy}, that with pitch is "
+            f"{pitch}, and their difference is {more}."
         )
     return Markdown(
-        f"By their 95% intervals, {'; '.join(said)}. These intervals are not corrected for their "
+        f"{' '.join(said)} Each is judged by its 95% interval, without a correction for their "
         "number. Periodicity is measured in pauses too, which can weaken the agreement with pitch."
     )
 

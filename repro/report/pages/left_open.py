@@ -71,9 +71,9 @@ def counted() -> Markdown:
     said = f"Of the {of:,} utterances of the release, {'; '.join(can + cannot)}."
     if cannot:
         said += (
-            " So not all of Table 1 is one run counted over all of these utterances: other ones "
-            "were used, or several runs were averaged, or the accuracies of the folds, which is "
-            "another reading (`protocol.average`), or a number was rounded wrongly."
+            " So not all of Table 1 is one run counted over all of these utterances. Either other "
+            "utterances were used, or several runs were averaged, or the accuracies of the folds "
+            "were (`protocol.average`), or a number was rounded wrongly."
         )
     return Markdown(said)
 

@@ -97,14 +97,14 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
     share = (differing or ASSUMED).discordant
     # More than two digits would suggest that the assumptions are exact.
     needed = float(f"{metrics.utterances_needed(points, share):.1e}")
-    example = "as they do here" if differing else "say"
+    example = "as it is here" if differing else "say"
     return Markdown(
         f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} utterances, "
-        f"if it used the {IEMOCAP_UTTERANCES:,} of the release. McNemar's test could tell a net "
-        "gain of that size from chance only if the two networks disagreed in being right on no "
-        f"more than {metrics.most_discordant(gain)} utterances in all. If they disagree, "
-        f"{example}, on {100 * share:.0f}% of utterances, it takes about {needed:,.0f} utterances "
-        "to see such a gain four times out of five."
+        f"if it used the {IEMOCAP_UTTERANCES:,} of the release. McNemar's test can tell such a "
+        "gain from chance only if one of the two networks alone is right on no more than "
+        f"{metrics.most_discordant(gain)} utterances. If that is so of {100 * share:.0f}% of all "
+        f"utterances, {example}, it takes about {needed:,.0f} of them to see such a gain four "
+        "times out of five."
     )
 
 

@@ -35,16 +35,16 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
     """Return how much the two systems of the simulated experiments differ, and why."""
     share, spread = measured or simulation.ASSUMED
     if measured is None:
-        why = "That is assumed, as no results are at hand to measure it in."
+        why = "Both numbers are assumed, as no results are at hand to measure them in."
     else:
         why = (
-            f"That is how attention and GAP differ on {wording.title(corpus)} (preset {preset}); "
-            "the spread includes what the initial weights of each fold do."
+            f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
+            "includes what the initial weights of each fold do."
         )
     return Markdown(
-        f"Of the utterances, {100 * share:.0f}% are recognised by one of the two systems alone, "
-        f"and the gain of one over the other differs by {spread:.0f} points (standard deviation) "
-        f"between speakers. {why}"
+        f"One of the two systems alone recognises {100 * share:.0f}% of the utterances. The gain "
+        f"of one over the other has a standard deviation of {spread:.0f} points between speakers. "
+        f"{why}"
     )
 
 
@@ -52,9 +52,8 @@ def simulated() -> Markdown:
     """Return how far a share of simulated experiments can be off by chance."""
     near, half = (196 * (p * (1 - p) / simulation.RUNS) ** 0.5 for p in (metrics.LEVEL, 0.5))
     return Markdown(
-        f"Each share is counted from {simulation.RUNS} experiments, and so off by chance: up to "
-        f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and more below, up to {half:.0f} "
-        "points at a half."
+        f"Each share is counted from {simulation.RUNS} experiments. Chance can move it by "
+        f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and by {half:.0f} points at a half."
     )
 
 
@@ -149,10 +148,10 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
         below = rows.loc[~(rows["gain"] >= at_least), "gain"].max()
         size = f"{below:g} to {at_least:g}" if at_least >= 0 else f"more than {below:g}"
-        needed.append(f"{size} with the speakers and utterances of {name}")
+        needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
         f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
-        f"{ours.max(axis=None):.0f} in a hundred hold the truth; a gain that is to be found "
-        f"{enough:.0f} times in a hundred must be {' and '.join(needed)}, in points of WA, where "
-        f"the paper's gain of attention over average pooling is {poolings.attention_gain():.1f}."
+        f"{ours.max(axis=None):.0f} in a hundred hold the truth. To be found {enough:.0f} times in "
+        f"a hundred, a gain in WA must be {' and '.join(needed)}. The paper's gain of attention "
+        f"over average pooling is {poolings.attention_gain():.1f} points."
     )
