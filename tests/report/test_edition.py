@@ -541,6 +541,9 @@ def test_what_iemocap_would_show_is_told_by_what_is_evidence(
     assert "+0.40" in shown and "100% ahead, 0% behind" in shown
     assert power.on_iemocap(None, "coarse") is power.on_iemocap(path, "paper") is None
     demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))
+    both = write_results(Path(path), LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shown = power.on_iemocap(str(both), "coarse").data
+    assert shown.count("WA, attention − gap") == 2 and "nEMO" in shown
     alone = str(write_results(tmp_path / "alone.jsonl", {"gap": 0.6}))
     assert power.on_iemocap(demo, "demo") is power.on_iemocap(alone, "coarse") is None
 

@@ -86,7 +86,7 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
             found = simulation.outlook(rows, utterances)
             there = setting.replace(preset, wording.title(corpus), 1)
             tables += [] if found.empty else [_outlook(found, there)]
-    return common.table(pd.concat(tables)) if tables else None
+    return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
