@@ -13,6 +13,7 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from results_line import file_of, record
 from rich.console import Console
 from tiny_notebook import KERNEL, write_notebook
 
@@ -115,6 +116,9 @@ def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(report, "survey", survey)
     monkeypatch.setattr(report, "build_book", lambda book, *_: book)
+    there = {"variant": "attention", "corpus": {"name": "nemo", "hash": "1" * 12}}
+    Path("build/report").mkdir(parents=True)
+    file_of(Path("build/report/results.jsonl"), record(**there))
     said = io.StringIO()
     book = build(Console(file=said, width=200), pages=["04", "02"], corpus=corpus)
     assert asked == [[("filter-shapes", None), ("pooling", "attention")]]
@@ -129,6 +133,11 @@ def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.Monk
         assert 'corpus = "my.csv[joy=sad]"' in cells[2].source
         ends = "> **Not run yet.** my.csv[joy=sad]." if seeds == 0 else cells[3].source
         assert cells[-1].source == ends
+    [again] = book.glob("report/*_page_*.ipynb")
+    assert again.stem == "04_page_nemo-smoke"
+    cells = nbformat.read(again, as_version=4).cells
+    assert cells[0].source.startswith("# A page: nEMO, smoke") and "Not run" in cells[-1].source
+    assert 'corpus = "nemo"\nroot = None\npreset = "smoke"' in cells[2].source
     build(pages=["00"])
     assert asked[1] == [("filter-shapes", None), ("pooling", None)]
     with pytest.raises(ReproError, match="no page 13: choose from 00, 02, 04"):
