@@ -349,8 +349,8 @@ def list_pages(book: Path) -> None:
         for chapter in part["chapters"]:
             if chapter["file"].startswith("report/"):
                 chapter.pop("sections", None)
-                if further := sorted(book.glob(f"{chapter['file']}_*.ipynb")):
-                    chapter["sections"] = [{"file": f"report/{page.stem}"} for page in further]
+                if further := sorted(p.stem for p in book.glob(f"{chapter['file']}_*.ipynb")):
+                    chapter["sections"] = [{"file": f"report/{name}"} for name in further]
     (book / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 

@@ -552,8 +552,11 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9})
     assert power.together(None, "coarse") is power.together(str(path), "coarse") is None
     write_results(path, LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
+    write_results(path, shapes, study_name="filter-shapes")  # on one corpus alone
     shown = power.together(str(path), "coarse").data
-    assert shown.count("emodb, nemo") == 6 and "WA, attention − gap" in shown
+    assert shown.count("emodb, nemo") == 6 == shown.count("points")
+    assert "WA, attention − gap" in shown
 
 
 def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def together(results_file: str | None, preset: str) -> HTML | None:
     if found["corpus"].nunique() < 2:
         return None
     rows = claims.together(found)
+    rows = rows[rows["corpora"].str.contains(", ")]  # a study may have been run on one alone
     numbers = rows[["effect", "low", "high"]].itertuples(index=False)
     effects = [metrics.format_interval(row, sign="+") for row in numbers]
     shown = {"effect": rows["what"], "over all": effects, "unit": rows["unit"]}
