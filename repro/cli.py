@@ -314,7 +314,7 @@ def report(
         found = build.notebooks(build.find_project())
         _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
         return
-    page = build.build_report(**parameters, pages=wanted, out=out)
+    page = build.build_report(**parameters, pages=wanted, out=out, progress_bar=_progress_bar)
     print(f"The report is at {page}")
 
 

@@ -1,8 +1,8 @@
 """The report: notebooks run by papermill into a copy of the book, and the book built to HTML.
 
 Nothing here knows what the pages show. The notebooks follow the paper's sections one by one; this
-module gives them their parameters, runs them in order, takes this machine's paths and times out of
-what they wrote, and hands the result to Jupyter Book.
+module trains what they need, gives them their parameters, runs them, takes this machine's paths and
+times out of what they wrote, and hands the result to Jupyter Book.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 import repro
 from repro import config
 from repro.corpora import name_of, own
+from repro.device import give_back_memory
 from repro.errors import NoResultsError, ReproError
 from repro.report.elsewhere import Elsewhere, held
+from repro.study.plan import Progress as OnEpoch
 from repro.study.plan import Run
+from repro.study.run import run
 from repro.tools.estimate import duration, survey
 
 # What pages train: a study, or one variant of it. Whole studies stand first.
@@ -53,6 +56,8 @@ NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there
 
 START = 300  # seconds that a kernel has to start: on a busy machine imports take long
 
+ProgressBar = Callable[[], AbstractContextManager[OnEpoch | None]]
+
 _HIDDEN_TAGS = ("parameters", "injected-parameters")
 
 
@@ -68,8 +73,9 @@ def build_report(
     seeds: int,
     pages: Collection[str] = (),
     console: Console | None = None,
+    progress_bar: ProgressBar = nullcontext,
 ) -> Path:
-    """Run every notebook, build the book around them and return its first page.
+    """Train what the pages need, run every notebook, build the book and return its first page.
 
     An earlier book under `out` is replaced; the results file is kept, so that a second report
     trains nothing. With `seeds` 0 nothing is trained: pages show what the results file holds, and
@@ -81,12 +87,13 @@ def build_report(
         preset: How much is trained, with what is changed of it, see `config.preset`.
         results: The results file; None means `results.jsonl` under `out`.
         out: Folder of the report.
-        device: Where the notebooks train.
+        device: Where to train.
         precision: `fp32`, `bf16` or `auto`, as in `study.run`.
         seeds: How many seeds each variant is trained with.
-        pages: Numbers of the pages to train for, such as `02`, the others being built as with
-            `seeds` 0; by default all.
-        console: Where progress goes.
+        pages: Numbers of the pages to train for, such as `02`; the others show what is there. By
+            default all.
+        console: Where it is said what is done.
+        progress_bar: Makes what shows the progress of a study while it is trained.
 
     Returns:
         The report's `index.html`.
@@ -118,29 +125,19 @@ def build_report(
     if table := own.file_of(corpus):
         private = {str(table): table.name} | private
     facts = {"results": [f"results/{results.name}"]}
-    left = _training_time(planned(pages, **parameters), console)
+    _train(planned(pages, **parameters), console, progress_bar)
 
     def make_page(notebook: Path, where: Elsewhere | None = None) -> None:
-        how = parameters if notebook.name[:2] in pages else parameters | {"seeds": 0}
+        unfinished = not seeds or notebook.name[:2] not in pages
+        how = parameters | {"seeds": 0}  # whatever can be trained has been
         if where:
             notebook, how = where.run(notebook, out / "notebooks", how)
         page = book / "report" / notebook.name
-        run_notebook(notebook, page, how, private, console, facts, unfinished=how["seeds"] == 0)
+        run_notebook(notebook, page, how, private, console, facts, unfinished=unfinished)
 
-    training, showing = _in_turn(found, pages)
+    again = [(n, of) for n in found for of in elsewhere(n, results, name_of(corpus), preset)]
     with own_settings():
-        for notebook in training:
-            here = sum(left.pop(study, 0.0) for study in studies([notebook.name[:2]]))
-            if here:
-                after = duration(here + sum(left.values()))
-                console.print(
-                    f"{notebook.stem:<24}  trains for about {duration(here)}, {after} in all",
-                    highlight=False,
-                )
-            with running(notebook.stem, console):
-                make_page(notebook)
-        again = [(n, of) for n in found for of in elsewhere(n, results, name_of(corpus), preset)]
-        at_once(make_page, [*((n, None) for n in showing), *again], console)
+        at_once(make_page, [*((n, None) for n in found), *again], console)
         enclose(book, f"results/{results.name}", results)
         list_pages(book)
         return build_book(book, out / "jupyter-book.log", console)
@@ -173,16 +170,6 @@ def studies(pages: Collection[str]) -> dict[str, str | None]:
     return found
 
 
-def _in_turn(found: Sequence[Path], pages: Collection[str]) -> tuple[list[Path], list[Path]]:
-    """Return the notebooks whose pages train what none before has trained, and the others."""
-    training, trained = [], set[str]()
-    for notebook in found:
-        if new := studies({notebook.name[:2]} & set(pages)).keys() - trained:
-            training.append(notebook)
-            trained |= new
-    return training, [notebook for notebook in found if notebook not in training]
-
-
 def elsewhere(notebook: Path, results: Path, corpus: str, setting: str) -> list[Elsewhere]:
     """Return for which further corpora and settings a results file holds what a page shows."""
     shown = studies([notebook.name[:2]])
@@ -207,14 +194,26 @@ def planned(pages: Collection[str], **parameters: Any) -> list[Run]:
     return [Run(study, only=only, **parameters) for study, only in studies(pages).items()]
 
 
-def _training_time(runs: Sequence[Run], console: Console) -> dict[str, float]:
-    """Return the seconds that each study will be trained for; none if the corpus is not there."""
-    if not runs or not runs[0].at_hand:
-        return {}
+def _train(runs: Sequence[Run], console: Console, progress_bar: ProgressBar) -> None:
+    """Train what the results file lacks of some studies, if their corpus is at hand.
+
+    Raises:
+        ReproError: a fold cannot be trained.
+    """
+    if not runs or not runs[0].at_hand or not runs[0].seeds:
+        return
     with running("estimate", console):
-        rows = survey(runs).rows
-    torch.cuda.empty_cache()  # the kernels need the room
-    return {row.study: row.seconds for row in rows}
+        left = {row.study: row.seconds for row in survey(runs).rows}
+    for asked in runs:
+        seconds = left.pop(asked.study, 0.0)
+        if seconds:
+            after = duration(seconds + sum(left.values()))
+            line = f"{asked.study:<24}  trains for about {duration(seconds)}, {after} in all"
+            console.print(line, highlight=False)
+        with _timed(asked.study, console), progress_bar() as progress:
+            run(asked, progress)
+    give_back_memory()  # the kernels need the room
+    torch.cuda.empty_cache()
 
 
 def find_project() -> Path:

@@ -20,9 +20,9 @@ from repro.study.run import run
 def collect(asked: Run) -> Results:
     """Return a study's results: train what is missing, and read them.
 
-    A corpus that needs a folder and has none (`root` is None) is not at hand: then what the results
-    file holds under the name of the preset is all there is, finished or not. Without a results
-    file, results go to a folder that is removed again.
+    Nothing is trained if no seed is asked for, or if the corpus is not at hand, as it needs a
+    folder and has none (`root` is None): then what the results file holds is all there is, finished
+    or not. Without a results file, results go to a folder that is removed again.
 
     Raises:
         NoResultsError: nothing is trained, as the corpus is not at hand or no seed is asked for,
@@ -32,7 +32,7 @@ def collect(asked: Run) -> Results:
     """
     with tempfile.TemporaryDirectory() as folder:
         kept = replace(asked, results=asked.results or Path(folder) / "results.jsonl")
-        if asked.results is None or asked.at_hand:
+        if asked.seeds and (asked.results is None or asked.at_hand):
             run(kept)
         return held(kept)
 
@@ -50,6 +50,7 @@ def held(asked: Run) -> Results:
             holds the study on two states of it or with two settings.
     """
     assert asked.results is not None
+    asked = replace(asked, seeds=max(asked.seeds, 1))  # the first decides on a second stage
     ledger = open_ledger(asked.results)
     if not asked.at_hand:
         return _held_alone(asked, ledger)

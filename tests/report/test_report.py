@@ -20,7 +20,6 @@ from tiny_notebook import KERNEL, write_notebook
 import repro
 from repro.errors import ReproError
 from repro.report import build as report
-from repro.study.plan import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +78,7 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
     assert index == Path("build/report/book/_build/html/index.html")
     assert re.search(r"^01_page +done +\d+\.\d s$", said.getvalue(), re.MULTILINE)
     page = (index.parent / "report" / "01_page.html").read_text(encoding="utf-8")
-    assert "emodb &lt;corpus&gt; quick cpu fp32 2 build/report/results.jsonl ." in page
+    assert "emodb &lt;corpus&gt; quick cpu fp32 0 build/report/results.jsonl ." in page
     assert "something to train" in page
     assert "# Parameters" not in page, "the cells of parameters are hidden"
     assert not (index.parents[2] / "report" / "old.ipynb").exists()
@@ -103,43 +102,44 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
 
 
 def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    says = "from repro.errors import NoResultsError\nif not seeds: raise NoResultsError(corpus)"
-    for number in ("00", "02", "04"):
+    lacks = "from repro.errors import NoResultsError\nraise NoResultsError(corpus)"
+    for number, says in {"00": lacks, "02": "print('shown')", "04": "print('shown')"}.items():
         write_notebook(project / "notebooks" / f"{number}_page.ipynb", says)
     corpus = f"{project / 'my.csv'}[joy=sad]"
     rows = [Mock(study="filter-shapes", seconds=60.0), Mock(study="pooling", seconds=600.0)]
-    asked: list[list[tuple[str, str | None]]] = []
-
-    def survey(runs: list[Run]) -> Mock:
-        asked.append([(run.study, run.only) for run in runs])
-        return Mock(rows=rows)
-
-    monkeypatch.setattr(report, "survey", survey)
+    trained: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(report, "survey", lambda _: Mock(rows=rows))
+    monkeypatch.setattr(report, "run", lambda asked, _: trained.append((asked.study, asked.only)))
     monkeypatch.setattr(report, "build_book", lambda book, *_: book)
     there = {"variant": "attention", "corpus": {"name": "nemo", "hash": "1" * 12}}
     Path("build/report").mkdir(parents=True)
     file_of(Path("build/report/results.jsonl"), record(**there))
     said = io.StringIO()
     book = build(Console(file=said, width=200), pages=["04", "02"], corpus=corpus)
-    assert asked == [[("filter-shapes", None), ("pooling", "attention")]]
+    assert trained == [("filter-shapes", None), ("pooling", "attention")]
     lines = [line for line in said.getvalue().splitlines() if "trains" in line]
     assert [" ".join(line.split()) for line in lines] == [
-        "02_page trains for about 60 s, 11.0 min in all",
-        "04_page trains for about 10.0 min, 10.0 min in all",
+        "filter-shapes trains for about 60 s, 11.0 min in all",
+        "pooling trains for about 10.0 min, 10.0 min in all",
     ]
-    for number, seeds in {"00": 0, "02": 2, "04": 2}.items():
+    for number, ends in {
+        "00": "> **Not run yet.** my.csv[joy=sad].",
+        "02": says,
+        "04": says,
+    }.items():
         cells = nbformat.read(book / "report" / f"{number}_page.ipynb", as_version=4).cells
-        assert f"seeds = {seeds}" in cells[2].source
+        assert "seeds = 0" in cells[2].source, "whatever can be trained has been"
         assert 'corpus = "my.csv[joy=sad]"' in cells[2].source
-        ends = "> **Not run yet.** my.csv[joy=sad]." if seeds == 0 else cells[3].source
         assert cells[-1].source == ends
     [again] = book.glob("report/*_page_*.ipynb")
     assert again.stem == "04_page_nemo-smoke"
     cells = nbformat.read(again, as_version=4).cells
-    assert cells[0].source.startswith("# A page: nEMO, smoke") and "Not run" in cells[-1].source
+    assert cells[0].source.startswith("# A page: nEMO, smoke") and cells[-1].source == says
     assert 'corpus = "nemo"\nroot = None\npreset = "smoke"' in cells[2].source
-    build(pages=["00"])
-    assert asked[1] == [("filter-shapes", None), ("pooling", None)]
+    trained.clear()
+    with pytest.raises(ReproError, match="00_page, cell 3 failed: NoResultsError"):
+        build(pages=["00"])
+    assert trained == [("filter-shapes", None), ("pooling", None)]
     with pytest.raises(ReproError, match="no page 13: choose from 00, 02, 04"):
         build(pages=["13"])
 
