@@ -47,14 +47,17 @@ class PageSource(NamedTuple):
 
 
 EDITION_CORPUS = "emodb"
-NEMO = "results/nemo/*.jsonl"
-SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse", besides=(NEMO,))
-OTHER_PRESETS = SPEECH._replace(besides=("results/emodb/paper.jsonl", NEMO))
+SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse")
+POOLINGS = SPEECH._replace(besides=("results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl"))
+SHAPES = SPEECH._replace(besides=("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl"))
+CLAIMS = SPEECH._replace(besides=(*POOLINGS.besides, *SHAPES.besides))
 BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
 OTHER_SOURCES = {
-    "00_does_it_replicate": OTHER_PRESETS,
-    "09_how_sure": OTHER_PRESETS,
-    "03_pooling": OTHER_PRESETS,
+    "00_does_it_replicate": CLAIMS,
+    "09_how_sure": CLAIMS,
+    "02_filter_shapes": SHAPES,
+    "03_pooling": POOLINGS,
+    "04_attention_maps": POOLINGS,
     "05_readings": SPEECH._replace(results="results/emodb/readings.jsonl"),
     "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),
     "11_how_fast": PageSource(

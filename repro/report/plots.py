@@ -357,9 +357,11 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
 
 def confusions(counts: dict[str, pd.DataFrame]) -> Figure:
     """Draw a confusion matrix per variant, from its counts: per cent of each true emotion."""
-    fig, axes = _subplots(1, len(counts), sharey=True, figsize=(WIDTH, 2.9))
-    axes = np.atleast_1d(axes)
-    for ax, (variant, of_variant) in zip(axes, counts.items(), strict=True):
+    panels = max(len(counts), len(paper.TABLE_1))  # fewer would be drawn larger
+    fig, axes = _subplots(1, panels, sharey=True, figsize=(WIDTH, 2.9))
+    for ax in axes[len(counts) :]:
+        ax.set_visible(False)
+    for ax, (variant, of_variant) in zip(axes, counts.items(), strict=False):
         shares = 100 * of_variant.div(of_variant.sum(axis=1).clip(lower=1), axis=0)
         sns.heatmap(
             shares,
