@@ -53,7 +53,7 @@ def fit(
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
-    """Train a network in place by SGD with Nesterov momentum; return the loss of each epoch.
+    """Train a network in place by SGD with Nesterov momentum.
 
     Args:
         network: from `model.build_network`; moved to the device.
@@ -170,5 +170,5 @@ def _class_weights(labels: Tensor, training: Training) -> Tensor | None:
     return len(labels) / (CLASSES * counts.clamp_min(1))
 
 
-def _autocast(device: torch.device | str, precision: Precision) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
