@@ -161,7 +161,7 @@ class _FirstLayer(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         kh, kw = weights[0].shape[2:]
-        n, (h, w) = len(reads[0]), map_size(reads[0][0, 0], (kh, kw), stride)
+        n, (h, w) = len(reads[0]), map_size(reads[0].shape[2:], (kh, kw), stride)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else gamma.dtype
         y = torch.empty(n, h, w, len(gamma), dtype=dtype).permute(0, 3, 1, 2)  # channels last
         for y_n, *reads_n in (parts := _parts(y, *reads)):
@@ -242,7 +242,8 @@ def _by_batch(norm: nn.BatchNorm2d, x: Float[Tensor, "n c h w"]) -> tuple[Tensor
     Each is [c] in float64. The running statistics are updated.
     """
     values = (_positions(x_n) for (x_n,) in _parts(x))
-    sums, count = _added_up((v.sum(0), (v * v).sum(0)) for v in values), x.numel() // x.shape[1]
+    count = x.numel() // x.shape[1]
+    sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
     mean, second = (each / count for each in sums)
     # Of a map that is constant, rounding may be left.
     rstd = _tracked(norm, mean, (second - mean**2).clamp_min(0), count)
@@ -379,7 +380,7 @@ def patches(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Flo
     one row of the map in one piece; those of the next begin further down, and no patch is copied.
     """
     (kh, kw), (rows, columns) = size, stride
-    h, w = map_size(x, size, stride)
+    h, w = map_size(x.shape, size, stride)
     shifted = torch.stack([x[:, j : j + (w - 1) * columns + 1 : columns] for j in range(kw)], 1)
     return shifted.as_strided((h, kh * kw, w), (rows * kw * w, w, 1))
 
@@ -395,7 +396,7 @@ def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) ->
         )
         for segment in x[:, 0]
     ]
-    positions = math.prod(map_size(x[0, 0], size, stride))
+    positions = math.prod(map_size(x.shape[2:], size, stride))
     return Moments(*((torch.stack(each) / positions).float() for each in zip(*sums, strict=True)))
 
 
@@ -424,10 +425,11 @@ def mean_of_first_map(
         stride: of the convolution.
         known: the moments of x; by default they are computed.
     """
-    size, half = (weight.shape[2], weight.shape[3]), torch.is_autocast_enabled("cpu")
+    size = weight.shape[2], weight.shape[3]
     if size[0] < size[1]:  # as in `moments`
         return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], known)
     # Under autocast products are computed in bfloat16, and everything else as without.
+    half = torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", enabled=False):
         filters = weight.flatten(1)  # [c, k]
         inputs = x[:, 0].to(torch.bfloat16 if half else x.dtype)
@@ -435,7 +437,7 @@ def mean_of_first_map(
         if norm.training:
             first, second = known or moments(x, size, stride)
             means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
-            count = len(x) * math.prod(map_size(x[0, 0], size, stride))
+            count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
             return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
         scale, shift = (each[:, None] for each in _in_evaluation(norm))
         maps = (_products(filters * scale, of_segment) + shift for of_segment in read)
@@ -500,7 +502,7 @@ def _products(
     return torch.matmul(filters.expand(len(of_segment), *filters.shape), of_segment)
 
 
-def map_size(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Shape:
-    """Return height and width of the map of a convolution without padding."""
-    h, w = ((x.shape[d] - size[d]) // stride[d] + 1 for d in (0, 1))
+def map_size(read: Sequence[int], size: Shape, stride: Shape) -> Shape:
+    """Return height and width of the map of a convolution, given those of what it reads."""
+    h, w = ((read[d] - size[d]) // stride[d] + 1 for d in (0, 1))
     return h, w
