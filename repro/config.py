@@ -173,11 +173,7 @@ class Experiment:
             raise ReproError(f"--set {assignment}: {fault}") from fault
 
     def with_field(self, name: str, value: Any) -> Experiment:
-        """Return a copy with one of `FIELDS` changed.
-
-        Args:
-            name: one of `FIELDS`, such as `training.epochs`; that it is one is not checked here.
-            value: the field's new value.
+        """Return a copy with one of `FIELDS` changed; that it is one is not checked here.
 
         Raises:
             ValueError: the value does not fit the field.

@@ -148,9 +148,7 @@ def utterance_scores(
 ) -> Float[Tensor, "utterances 4"]:
     """Return the mean scores of each utterance's segments: [utterances, 4] (Section 2.1).
 
-    Args:
-        logits: of the segments of each utterance, from `predict`.
-        score: whether a segment's scores are its logits or their softmax.
+    Given are the logits of these segments, from `predict`, and whether they or their softmax count.
     """
     if score == "softmax":
         logits = [of_utterance.softmax(1) for of_utterance in logits]

@@ -31,14 +31,9 @@ DAMAGE += (struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 
 
 def fetch(name: str, directory: str | Path) -> Path:
-    """Download a corpus into a new folder, its recordings in folders named as in the archive.
+    """Download a corpus into a folder that is new or empty, and return the folder.
 
-    Args:
-        name: one of `CORPORA` that has an archive.
-        directory: a folder that does not exist yet, or is empty.
-
-    Returns:
-        The folder.
+    Its recordings lie in folders named as in the archive.
 
     Raises:
         ReproError: the corpus has no archive, the folder is in use, the download failed, or it is

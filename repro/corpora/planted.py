@@ -124,10 +124,7 @@ def make(
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:
     """Draw one signal of a class: [32000 samples] at 16 kHz; full scale is 1.
 
-    Args:
-        scale: how far apart the events of a pair are.
-        arrangement: a key of `ARRANGEMENTS`: `falling`, `rising`, `level` or `mixed`.
-        rng: what draws places, signs or phases, and noise.
+    The class is a key of `ARRANGEMENTS`; drawn are places, signs or phases, and noise.
     """
     pairs = rng.permutation(ARRANGEMENTS[arrangement])  # [pairs, 2]
     events = _starts(scale, rng)[:, None] + [0, scale.size]  # [pairs, 2], in ms or Hz

@@ -72,7 +72,7 @@ def named_utterances(
     root: Path,
     labels: str,
 ) -> list[Utterance]:
-    """Return the utterances of a corpus whose file names tell who speaks with which emotion.
+    """Return the utterances of a corpus, sorted, whose file names tell speaker and emotion.
 
     Args:
         title: of the corpus.
@@ -81,9 +81,6 @@ def named_utterances(
         emotion_of: the emotion for that group; utterances of others are left out.
         root: the folder of the wav files, or the one above it.
         labels: what a corpus without excited utterances has no use for.
-
-    Returns:
-        The utterances, sorted.
 
     Raises:
         ReproError: `root` is missing or cannot be read, or no file has such a name.
