@@ -176,11 +176,7 @@ def _cut_off(path: Path, file: soundfile.SoundFile) -> str | None:
 def load(path: str | Path) -> Tensor:
     """Return a sound file's waveform at 16 kHz: float32 [samples], the average of its channels.
 
-    Args:
-        path: a file of any format, sampling rate and number of channels that soundfile reads.
-
-    Returns:
-        float32 [samples], ceil(frames * 16000 / rate) of them.
+    Any format, sampling rate and number of channels will do that soundfile reads.
 
     Raises:
         ReproError: the file is missing, unreadable, too long or empty, or holds samples that are

@@ -10,10 +10,11 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,59 +45,39 @@ results_app = typer.Typer(help="Look into, check and merge results files.", no_a
 app.add_typer(results_app, name="results")
 
 
-# Those of `repro.study.run.STUDIES` and `repro.config.PRESETS`, and of the trainer's devices and
-# precisions.
-StudyName = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
-Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
-
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Change a setting, such as training.epochs=3; may be repeated.",
-    ),
-]
-Corpus = Annotated[
-    str,
-    typer.Option(
-        "--corpus", help="One of those that `repro corpus list` names, or a table such as my.csv."
-    ),
-]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LABEL=EMOTION,...",
-        help="With a table: what its labels stand for, such as joy=happy,anger=angry.",
-    ),
-]
-
-
 def _path(text: str | Path) -> Path:
     """Parse a path; `~` is the home folder, also behind the = of an option, unlike in a shell."""
     return Path(os.path.expanduser(text))
 
 
-Root = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus.", parser=_path)]
-ResultsFile = Annotated[
-    Path, typer.Option("--results", help="JSON Lines file to read.", parser=_path)
+def _path_option(description: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=description, metavar=metavar, parser=_path)
+
+
+# Those of `study.grids.STUDIES` and `config.PRESETS`, and of the trainer's devices and precisions.
+StudyName = Literal["filter-shapes", "pooling", "readings", "protocol", "recovery", "baselines"]
+Preset = Literal["smoke", "demo", "coarse", "quick", "paper"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+CORPUS_HELP = "One of those that `repro corpus list` names, or a table such as my.csv."
+LABELS_HELP = "With a table: what its labels stand for, such as joy=happy,anger=angry."
+DRY_RUN_HELP = "Only say what would be trained, how long it takes here, how much memory and disk."
+PLOT_HELP = "Write a page to hear and see each, index.html, and attention maps as PNG."
+SET_HELP = "Change a setting, such as training.epochs=3; may be repeated."
+RESULTS = "JSON Lines file; by default "
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=SET_HELP)
 ]
+Corpus = Annotated[str, typer.Option("--corpus", help=CORPUS_HELP)]
+Labels = Annotated[str | None, typer.Option(metavar="LABEL=EMOTION,...", help=LABELS_HELP)]
+Root = Annotated[Path | None, _path_option("Folder of the corpus.")]
 ModelFile = Annotated[
     Path, typer.Argument(help="Model file that `repro train` wrote.", parser=_path)
 ]
-Folder = Annotated[Path, typer.Argument(parser=_path)]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, numbered from 0.")]
+PathArgument = Annotated[Path, typer.Argument(parser=_path)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run",
-        help="Only say what would be trained, how long it takes here, how much memory and disk.",
-    ),
-]
-
+DryRun = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN_HELP)]
 
 INTERRUPTED = 130  # typer's own exit status after Ctrl-C
 
@@ -159,12 +140,11 @@ def _print_version(wanted: bool) -> bool:
     return wanted
 
 
+VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+
+
 @app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
-    ] = False,
-) -> None:
+def _options(version: Annotated[bool, VERSION] = False) -> None:
     pass
 
 
@@ -175,13 +155,10 @@ def run(
     root: Root = None,
     labels: Labels = None,
     preset: Preset = "smoke",
-    results: Annotated[
-        Path | None,
-        typer.Option(help="JSON Lines file; by default results/CORPUS/STUDY.jsonl.", parser=_path),
-    ] = None,
+    results: Annotated[Path | None, _path_option(f"{RESULTS}results/CORPUS/STUDY.jsonl.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    seeds: Seeds = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, numbered from 0.")] = 1,
     assignments: Assignments = None,
     ray: Annotated[
         str | None,
@@ -211,20 +188,8 @@ def run(
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
     folder = "planted" if planted else name_of(corpus)
     path = results or Path("results") / folder / f"{study}.jsonl"
-    asked = Run(
-        study,
-        corpus,
-        root,
-        preset,
-        path,
-        device,
-        precision,
-        seeds,
-        assignments or (),
-        only,
-        ray=ray,
-        gpus_per_fold=gpus_per_fold,
-    )
+    how = (device, precision, seeds, assignments or (), only, ray, gpus_per_fold)
+    asked = Run(study, corpus, root, preset, path, *how)
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
@@ -236,7 +201,11 @@ def run(
 
 
 @app.command()
-def table(study: StudyName, results: ResultsFile, as_json: AsJson = False) -> None:
+def table(
+    study: StudyName,
+    results: Annotated[Path, _path_option("JSON Lines file to read.")],
+    as_json: AsJson = False,
+) -> None:
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
     from repro.evidence import effects, metrics
     from repro.results import read_lines, tables
@@ -268,13 +237,8 @@ def report(
     labels: Labels = None,
     preset: Preset = "demo",
     assignments: Assignments = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(help="JSON Lines file; by default results.jsonl in --out.", parser=_path),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the report.", parser=_path)] = Path(
-        "build/report"
-    ),
+    results: Annotated[Path | None, _path_option(f"{RESULTS}results.jsonl in --out.")] = None,
+    out: Annotated[Path, _path_option("Folder for the report.")] = Path("build/report"),
     device: Device = "auto",
     precision: Precision = "auto",
     seeds: Annotated[
@@ -300,15 +264,9 @@ def report(
     if at_hand(corpus, root) or not path.exists():
         for remark in lacking(corpus, root):
             warn(remark)
-    parameters: dict[str, Any] = {
-        "corpus": corpus,
-        "root": root,
-        "preset": ", ".join([preset, *(assignments or ())]),
-        "results": path,
-        "device": device,
-        "precision": precision,
-        "seeds": seeds,
-    }
+    setting = ", ".join([preset, *(assignments or ())])
+    parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
+    parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
     wanted = pages.split(",") if pages else ()
     if dry_run:
         found = build.notebooks(build.find_project())
@@ -324,15 +282,12 @@ def bench(device: Device = "auto", precision: Precision = "auto", as_json: AsJso
     from repro.tools import bench
 
     found = bench.run(device, precision)
-    print(json.dumps(found, indent=2) if as_json else bench.text(found))
+    _print(found, bench.text(found), as_json)
 
 
 @app.command()
 def train(
-    out: Annotated[
-        Path,
-        typer.Option(metavar="MODEL.safetensors", help="Model file to write.", parser=_path),
-    ],
+    out: Annotated[Path, _path_option("Model file to write.", metavar="MODEL.safetensors")],
     corpus: Corpus = "synthetic",
     root: Root = None,
     labels: Labels = None,
@@ -361,18 +316,12 @@ def train(
 
 
 @app.command()
-def card(
-    model: ModelFile,
-    as_json: AsJson = False,
-) -> None:
+def card(model: ModelFile, as_json: AsJson = False) -> None:
     """Print what a model was made from, how well it does, and what it must not be used for."""
     from repro.tools import recogniser
 
     loaded = recogniser.load(model)
-    if as_json:
-        print(json.dumps(recogniser.describe(loaded), indent=2))
-    else:
-        print(recogniser.model_card(loaded))
+    _print(recogniser.describe(loaded), recogniser.model_card(loaded), as_json)
 
 
 @app.command()
@@ -383,14 +332,7 @@ def predict(
     ],
     device: Device = "cpu",
     as_json: AsJson = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Write a page to hear and see each, index.html, and attention maps as PNG.",
-            parser=_path,
-        ),
-    ] = None,
+    plot: Annotated[Path | None, _path_option(PLOT_HELP, metavar="FOLDER")] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
     from repro import audio
@@ -411,7 +353,10 @@ def predict(
             if plot:
                 from repro.report.pages import prediction
 
-                picture = _unused(plot, path.stem, shown)
+                # Sound files of one name, in several folders, have pictures with numbers.
+                ends = chain([""], (f"-{number}" for number in count(2)))
+                pictures = (plot / f"{path.stem}{end}.png" for end in ends)
+                picture = next(each for each in pictures if each not in shown)
                 shown[picture] = prediction.recording(
                     loaded, path, waveform, scores, picture, device=where
                 )
@@ -440,7 +385,7 @@ def doctor(as_json: AsJson = False) -> None:
     from repro.tools import doctor
 
     found = doctor.facts()
-    print(json.dumps(found, indent=2) if as_json else doctor.text(found))
+    _print(found, doctor.text(found), as_json)
 
 
 @corpus_app.command("list")
@@ -455,7 +400,7 @@ def corpus_list() -> None:
 
 @corpus_app.command()
 def synth(
-    directory: Folder,
+    directory: PathArgument,
     speakers: Annotated[int, typer.Option(min=2, max=10)] = 10,
     per_emotion: Annotated[int, typer.Option(min=1, help="Utterances per speaker.")] = 5,
     seed: int = 0,
@@ -468,7 +413,7 @@ def synth(
 
 
 @corpus_app.command()
-def fetch(name: str, directory: Folder) -> None:
+def fetch(name: str, directory: PathArgument) -> None:
     """Download a corpus that anyone may have, and verify it; `repro corpus list` says which."""
     from repro.corpora import CORPORA
     from repro.corpora.fetch import fetch as fetch_corpus
@@ -498,28 +443,24 @@ def check(
     outcome = check_corpus(own.with_labels(name, labels), directory)
     for remark in outcome.remarks:
         warn(remark)
-    print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
+    _print(outcome.as_dict(), outcome.text(), as_json)
     if not outcome.ok:
         raise typer.Exit(1)
 
 
 @results_app.command("check")
-def results_check(
-    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
-) -> None:
+def results_check(file: PathArgument, as_json: AsJson = False) -> None:
     """Count the folds of a results file; exit status 1 if something is wrong or missing."""
     from repro.results.audit import check as check_results
 
     outcome = check_results(file)
-    print(json.dumps(outcome.as_dict(), indent=2) if as_json else outcome.text())
+    _print(outcome.as_dict(), outcome.text(), as_json)
     if not outcome.ok:
         raise typer.Exit(1)
 
 
 @results_app.command("show")
-def results_show(
-    file: Annotated[Path, typer.Argument(parser=_path)], as_json: AsJson = False
-) -> None:
+def results_show(file: PathArgument, as_json: AsJson = False) -> None:
     """Print which studies, presets and corpora a results file holds, and how much of each."""
     from repro.results.audit import holdings
 
@@ -541,9 +482,7 @@ def results_show(
 @results_app.command("merge")
 def results_merge(
     files: Annotated[list[Path], typer.Argument(parser=_path)],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="New file; it must not exist.", parser=_path)
-    ],
+    out: Annotated[Path, _path_option("New file; it must not exist.", "--out", "-o")],
 ) -> None:
     """Write the folds of several results files into a new one, each fold once."""
     from repro.results.audit import merge
@@ -551,14 +490,8 @@ def results_merge(
     print(f"{merge(files, out)} folds in {out}")
 
 
-def _unused(folder: Path, stem: str, taken: Container[Path]) -> Path:
-    """Name a picture after its sound file; files of one name in several folders get numbers."""
-    path = folder / f"{stem}.png"
-    number = 1
-    while path in taken:
-        number += 1
-        path = folder / f"{stem}-{number}.png"
-    return path
+def _print(found: object, text: str, as_json: bool) -> None:
+    print(json.dumps(found, indent=2) if as_json else text)
 
 
 def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
@@ -567,8 +500,7 @@ def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    none = "these pages train nothing"
-    print(estimate.survey(runs, say, alone=alone).text() if runs else none)
+    print(estimate.survey(runs, say, alone=alone).text() if runs else "these pages train nothing")
 
 
 @contextmanager
@@ -578,12 +510,8 @@ def _progress_bar() -> Iterator:
     if not console.file.isatty():  # FORCE_COLOR makes rich take anything for a terminal
         yield None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), left)
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("reading the corpus", total=None)
 

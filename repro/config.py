@@ -174,11 +174,7 @@ class Experiment:
             raise ReproError(f"--set {assignment}: {fault}") from fault
 
     def with_field(self, name: str, value: Any) -> Experiment:
-        """Return a copy with one of `FIELDS` changed.
-
-        Args:
-            name: one of `FIELDS`, such as `training.epochs`; that it is one is not checked here.
-            value: the field's new value.
+        """Return a copy with one of `FIELDS` changed; that it is one is not checked here.
 
         Raises:
             ValueError: the value does not fit the field.
@@ -338,156 +334,73 @@ class Reading:
     alternatives: tuple[tuple[Any, str], ...]  # (value of the field, what it means)
 
 
+# With a line for each argument the table could not be seen whole.
+# fmt: off
 READINGS = (
-    Reading(
-        "front_end.window",
-        "2.1",
-        "“Hamming window”",
-        "symmetric, both ends equal",
-        (("periodic", "periodic, the last point left out"),),
-    ),
-    Reading("front_end.magnitude", "2.1", "“a spectrogram”", "magnitude", (("power", "power"),)),
-    Reading(
-        "front_end.scale",
-        "2.1",
-        "“linearly transform it to a range of [-1, 1]”, then µ-law",
-        "each segment, its minimum to −1 and its maximum to 1",
-        (
-            ("segment-max", "divide by the segment's maximum, to [0, 1]"),
-            ("segment-log", "logarithm first, down to 80 dB below the maximum, then to [−1, 1]"),
-            ("training-set", "one scale for the whole training set"),
-            ("training-set-max", "divide by the largest value of the training set, to [0, 1]"),
-        ),
-    ),
-    Reading(
-        "front_end.frames",
-        "2.1",
-        "2 s at a shift of 10 ms, “400×200”",
-        "200 frames, windows centred, edges zero-padded",
-        (("whole", "the 197 windows that fit whole"),),
-    ),
-    Reading(
-        "front_end.bins",
-        "2.1",
-        "DFT of 1600 points, 0 to 4 kHz, 400 rows",
-        "bins 0 to 399",
-        (("1-400", "bins 1 to 400"),),
-    ),
-    Reading(
-        "front_end.short",
-        "2.1",
-        "nothing on utterances under 2 s",
-        "zero-pad at the end to 2 s",
-        (
-            ("repeat", "repeat to 2 s"),
-            ("drop-training", "leave out of training"),
-            ("drop", "leave out of training and test"),
-        ),
-    ),
-    Reading(
-        "front_end.tail",
-        "2.1",
-        "nothing on what is left over after the last whole segment",
-        "left out",
-        (("pad", "one more segment, zero-padded at the end"),),
-    ),
-    Reading(
-        "network.padding",
-        "2.3",
-        "nothing; the maps of the two stems must be equal",
-        "zeros around the input of Conv1, as libraries pad, so that its maps have the size of it",
-        (
-            ("silence", "−1 around it, which is silence on the scale of Section 2.1"),
-            ("none", "no padding in Conv1, both cropped to the smaller map"),
-        ),
-    ),
-    Reading(
-        "network.pools",
-        "2.2",
-        "“2×2 max-pooling”",
-        "after Conv2 and Conv3",
-        (((2, 3, 4), "after Conv2, Conv3 and Conv4"),),
-    ),
-    Reading(
-        "network.attention_average",
-        "3.3",
-        "softmax on the bottom-up map, product “spatially averaged”",
-        "sum over positions, as the softmax already averages; divided once more, scores would "
-        "be smaller by a factor of the number of positions",
-        (("mean", "divide by the number of positions as well"),),
-    ),
-    Reading(
-        "network.attention_softmax",
-        "3.3",
-        "“softmax … applied to the bottom-up attention map”; Eqs. 9 and 10 have none",
-        "a softmax over positions",
-        ((False, "none, as in the equations and in public re-implementations"),),
-    ),
-    Reading(
-        "network.bilinear_norm",
-        "3.3",
-        "“l2-normalization and signed square-root”, “using the original implementation in [20]”",
-        "in the order written",
-        (("sqrt-l2", "signed square root, then l2, as the original has it"),),
-    ),
-    Reading(
-        "network.attention_bn",
-        "3.1",
-        "batch normalisation “after each convolutional layer”",
-        "not after the 1×1 attention maps, which stand for the last linear layer",
-        ((True, "after the attention maps too"),),
-    ),
-    Reading(
-        "training.milestones",
-        "3.1",
-        "rate cut “at the 21, 31 and 41 epochs”",
-        "the 21st epoch is the first at the lower rate",
-        ((tuple(m + 1 for m in paper.MILESTONES), "one epoch later"),),
-    ),
-    Reading(
-        "training.class_weights",
-        "3.1",
-        "nothing on class imbalance",
-        "none",
-        (("inverse-frequency", "inverse frequency"),),
-    ),
-    Reading(
-        "protocol.labels",
-        "3.1",
-        "“happy”",
-        "happy alone",
-        (("hap+exc", "happy and excited merged"),),
-    ),
-    Reading(
-        "protocol.score",
-        "2.1",
-        "“averaging the score for each segment”; in Section 2.4 a score is the linear output",
-        "mean of the softmax, so that every segment has the same weight",
-        (("logits", "mean of the logits"),),
-    ),
-    Reading(
-        "protocol.average",
-        "3.1",
-        "WA “of all utterances”, ten folds",
-        "pooled over the folds",
-        (("folds", "mean of the folds"),),
-    ),
-    Reading(
-        "protocol.epoch",
-        "3.1",
-        "nothing; there is no validation set",
-        "last epoch",
-        (("best-on-test", "best epoch on the test speaker (optimistic)"),),
-    ),
-    Reading(
-        "protocol.folds",
-        "3.1",
-        "one speaker left out",
-        "by who speaks",
-        (
-            ("letter", "by the motion-capture letter in the name (leaks)"),
-            ("session", "five folds by session"),
-            ("random", "random utterances (leaks)"),
-        ),
-    ),
+    Reading("front_end.window", "2.1", "“Hamming window”", "symmetric, both ends equal",
+            (("periodic", "periodic, the last point left out"),)),
+    Reading("front_end.magnitude", "2.1", "“a spectrogram”", "magnitude",
+            (("power", "power"),)),
+    Reading("front_end.scale", "2.1", "“linearly transform it to a range of [-1, 1]”, then µ-law",
+            "each segment, its minimum to −1 and its maximum to 1",
+            (("segment-max", "divide by the segment's maximum, to [0, 1]"),
+             ("segment-log", "logarithm first, down to 80 dB below the maximum, then to [−1, 1]"),
+             ("training-set", "one scale for the whole training set"),
+             ("training-set-max", "divide by the largest value of the training set, to [0, 1]"))),
+    Reading("front_end.frames", "2.1", "2 s at a shift of 10 ms, “400×200”",
+            "200 frames, windows centred, edges zero-padded",
+            (("whole", "the 197 windows that fit whole"),)),
+    Reading("front_end.bins", "2.1", "DFT of 1600 points, 0 to 4 kHz, 400 rows", "bins 0 to 399",
+            (("1-400", "bins 1 to 400"),)),
+    Reading("front_end.short", "2.1", "nothing on utterances under 2 s",
+            "zero-pad at the end to 2 s",
+            (("repeat", "repeat to 2 s"),
+             ("drop-training", "leave out of training"),
+             ("drop", "leave out of training and test"))),
+    Reading("front_end.tail", "2.1", "nothing on what is left over after the last whole segment",
+            "left out",
+            (("pad", "one more segment, zero-padded at the end"),)),
+    Reading("network.padding", "2.3", "nothing; the maps of the two stems must be equal",
+            "zeros around the input of Conv1, as libraries pad, so that its maps have the size "
+            "of it",
+            (("silence", "−1 around it, which is silence on the scale of Section 2.1"),
+             ("none", "no padding in Conv1, both cropped to the smaller map"))),
+    Reading("network.pools", "2.2", "“2×2 max-pooling”", "after Conv2 and Conv3",
+            (((2, 3, 4), "after Conv2, Conv3 and Conv4"),)),
+    Reading("network.attention_average", "3.3",
+            "softmax on the bottom-up map, product “spatially averaged”",
+            "sum over positions, as the softmax already averages; divided once more, scores "
+            "would be smaller by a factor of the number of positions",
+            (("mean", "divide by the number of positions as well"),)),
+    Reading("network.attention_softmax", "3.3",
+            "“softmax … applied to the bottom-up attention map”; Eqs. 9 and 10 have none",
+            "a softmax over positions",
+            ((False, "none, as in the equations and in public re-implementations"),)),
+    Reading("network.bilinear_norm", "3.3",
+            "“l2-normalization and signed square-root”, “using the original implementation in "
+            "[20]”",
+            "in the order written",
+            (("sqrt-l2", "signed square root, then l2, as the original has it"),)),
+    Reading("network.attention_bn", "3.1", "batch normalisation “after each convolutional layer”",
+            "not after the 1×1 attention maps, which stand for the last linear layer",
+            ((True, "after the attention maps too"),)),
+    Reading("training.milestones", "3.1", "rate cut “at the 21, 31 and 41 epochs”",
+            "the 21st epoch is the first at the lower rate",
+            ((tuple(m + 1 for m in paper.MILESTONES), "one epoch later"),)),
+    Reading("training.class_weights", "3.1", "nothing on class imbalance", "none",
+            (("inverse-frequency", "inverse frequency"),)),
+    Reading("protocol.labels", "3.1", "“happy”", "happy alone",
+            (("hap+exc", "happy and excited merged"),)),
+    Reading("protocol.score", "2.1",
+            "“averaging the score for each segment”; in Section 2.4 a score is the linear output",
+            "mean of the softmax, so that every segment has the same weight",
+            (("logits", "mean of the logits"),)),
+    Reading("protocol.average", "3.1", "WA “of all utterances”, ten folds", "pooled over the folds",
+            (("folds", "mean of the folds"),)),
+    Reading("protocol.epoch", "3.1", "nothing; there is no validation set", "last epoch",
+            (("best-on-test", "best epoch on the test speaker (optimistic)"),)),
+    Reading("protocol.folds", "3.1", "one speaker left out", "by who speaks",
+            (("letter", "by the motion-capture letter in the name (leaks)"),
+             ("session", "five folds by session"),
+             ("random", "random utterances (leaks)"))),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,15 +55,12 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
             f"corpus {table.attrs.get('corpus', '')} has one group to hold out "
             f"({', '.join(names)}): cross-validation needs at least two speakers"
         )
-    if experiment.protocol.max_folds is not None:
-        # Evenly spaced, so that a few folds of a corpus are not all from one session.
-        count = min(experiment.protocol.max_folds, len(names))
-        chosen = [names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)]
-    else:
-        chosen = names
+    # Evenly spaced, so that a few folds of a corpus are not all from one session.
+    count = min(experiment.protocol.max_folds or len(names), len(names))
+    spaced = np.linspace(0, len(names) - 1, count).round().astype(int)
     trainable, testable = usable(table, experiment.front_end)
     folds = []
-    for name in chosen:
+    for name in (names[i] for i in spaced):
         held_out = groups == name
         train = np.flatnonzero(~held_out & trainable)
         test = np.flatnonzero(held_out & testable)
@@ -79,11 +76,8 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
 def usable(table: pd.DataFrame, front_end: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
     """Return which utterances may be trained on and tested on: booleans [utterances] each."""
     long_enough = (table["samples"] >= spectrogram.SEGMENT).to_numpy()
-    everything = np.ones(len(table), bool)
-    return (
-        long_enough if front_end.short in ("drop-training", "drop") else everything,
-        long_enough if front_end.short in ("drop-test", "drop") else everything,
-    )
+    trainable = long_enough | (front_end.short not in ("drop-training", "drop"))
+    return trainable, long_enough | (front_end.short not in ("drop-test", "drop"))
 
 
 @dataclass(frozen=True)
@@ -126,13 +120,8 @@ def extract(
     """Return the training segments of a corpus, in float32 on the device.
 
     In bfloat16 two thirds of a spectrogram of speech would be the same number, as the scaling of
-    Section 2.1 puts most of it next to -1; `model.Stems` moves it to 0 first.
-
-    Args:
-        table: the corpus's utterances.
-        front_end: how a waveform becomes segments.
-        device: where the segments are kept.
-        waveforms: those of the table, if they are at hand; by default they are read from its paths.
+    Section 2.1 puts most of it next to -1; `model.Stems` moves it to 0 first. Waveforms that are
+    not at hand are read from the paths of the table.
 
     Raises:
         ReproError: a file cannot be read, or is no longer as long as the table says, or the device
@@ -160,14 +149,8 @@ def extract(
         segments = torch.empty(sum(counts), *shape, device=device)
         for row, part in enumerate(segments.split(counts)):
             part[:] = make(waveform(row).to(device), front_end, hop)
-    return Features(
-        table,
-        front_end,
-        waveform,
-        segments,
-        utterance.to(device),
-        classes[utterance].to(device),
-    )
+    labels = classes[utterance].to(device)
+    return Features(table, front_end, waveform, segments, utterance.to(device), labels)
 
 
 def run_fold(
@@ -185,18 +168,10 @@ def run_fold(
 ) -> tuple[list[float], pd.DataFrame]:
     """Return the loss per epoch on a fold's training speakers, and the scores of the held-out one.
 
-    Args:
-        features: from `extract`.
-        fold: one of `make_folds`.
-        experiment: how to train and to score.
-        seed: any; the fold's own follows from it, see `fold_seed`.
-        device: where to train.
-        precision: see `trainer.fit`.
-        resume: see `trainer.fit`.
-        on_epoch: see `trainer.fit`.
-        kept: tensors that whoever keeps the state of a fold must keep as well.
-        on_scored: given the network, each test utterance's segments, and the predictions, in the
-            end.
+    The features are from `extract`, the fold from `make_folds`, and its own seed follows from the
+    one given, see `fold_seed`. `precision`, `resume` and `on_epoch` are those of `trainer.fit`.
+    Whoever keeps the state of a fold must keep the tensors `kept` as well. `on_scored` is given the
+    network, each test utterance's segments, and the predictions, in the end.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance, with utterance, emotion
@@ -210,21 +185,18 @@ def run_fold(
     seed = fold_seed(seed, fold)
     network = initial_network(experiment.network, seed)
     training = training_set(features, fold, network, experiment.training, seed)
+    where: dict[str, Any] = {"device": device, "precision": precision}
 
     def test_segments() -> Iterator[Tensor]:
         return _test_segments(features, fold, training.limits)
 
     def score() -> Tensor:
-        logits = [
-            trainer.predict(network, of_utterance, device=device, precision=precision)
-            for of_utterance in test_segments()
-        ]
+        logits = [trainer.predict(network, of_one, **where) for of_one in test_segments()]
         return _utterance_scores(logits, fold, experiment.protocol.score)
 
     def accuracy(scores: Tensor) -> float:
-        predictions = _predictions(features.table, fold, scores)
-        predicted = predictions[list(paper.EMOTIONS)].idxmax(axis=1)
-        return (predicted == predictions["emotion"]).mean()
+        found = _predictions(features.table, fold, scores)
+        return (found[list(paper.EMOTIONS)].idxmax(axis=1) == found["emotion"]).mean()
 
     kept = {} if kept is None else kept  # the scores of the best epoch, if that is what counts
 
@@ -236,19 +208,8 @@ def run_fold(
         if on_epoch:
             on_epoch(state)
 
-    history = trainer.fit(
-        network,
-        training.segments,
-        training.labels,
-        experiment.training,
-        seed=seed,
-        rows=training.rows,
-        known=training.known,
-        device=device,
-        precision=precision,
-        resume=resume,
-        on_epoch=epoch_done,
-    )
+    how = where | {"seed": seed, "resume": resume, "on_epoch": epoch_done}
+    history = training.fit(network, experiment.training, **how)
     scores = kept["best"] if "best" in kept else score()
     predictions = _predictions(features.table, fold, scores)
     if on_scored:
@@ -275,6 +236,12 @@ class TrainingSet(NamedTuple):
     limits: tuple[float, float] | None
     known: tuple[Tensor, ...]
 
+    def fit(self, network: SpeechEmotionNetwork, training: Training, **how: Any) -> list[float]:
+        """Return what `trainer.fit` does, which trains the network on this."""
+        return trainer.fit(
+            network, self.segments, self.labels, training, rows=self.rows, known=self.known, **how
+        )
+
 
 def training_set(
     features: Features, fold: Fold, network: SpeechEmotionNetwork, training: Training, seed: int
@@ -286,16 +253,15 @@ def training_set(
         rows = rows[picked[: training.max_segments].sort().values]
     utterance = features.utterance.cpu()[rows]
     rows = rows.to(features.segments.device)
+    segments, labels = features.segments, features.labels
     if not features.front_end.one_scale:
-        known = features.known(network)
-        return TrainingSet(features.segments, features.labels, rows, utterance, None, known)
-    segments = features.segments[rows]
+        return TrainingSet(segments, labels, rows, utterance, None, features.known(network))
+    segments = segments[rows]
     limits = (segments.min().item(), segments.max().item())
     for part in segments.split(PART):  # in place: a further copy is as large as the corpus
         part[:] = spectrogram.normalise(part, features.front_end, limits)
-    renumbered = torch.arange(len(rows))
-    known = network.known(segments)
-    return TrainingSet(segments, features.labels[rows], renumbered, utterance, limits, known)
+    renumbered, known = torch.arange(len(rows)), network.known(segments)
+    return TrainingSet(segments, labels[rows], renumbered, utterance, limits, known)
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:

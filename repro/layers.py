@@ -43,10 +43,7 @@ def norm_relu(
     much memory. So x may not be a leaf, nor be read again.
     """
     if norm.training and x.device.type == "cpu":
-        mean, var = _statistics(x)
-        track(norm, mean, var, x.numel() // x.shape[1])
-        y: Tensor = _NormReLU.apply(x, norm.weight, norm.bias, mean, var, norm.eps, pool)
-        return y
+        return _NormReLU.apply(x, norm.weight, norm.bias, norm, pool)
     return _pool_relu(norm(x), pool)
 
 
@@ -57,8 +54,7 @@ def conv_norm_relu(
     if x.device.type != "cpu":
         return norm_relu(conv(x), norm, pool)
     if norm.training:
-        maps = _Convolution.apply(x, conv.weight, conv.bias, conv.padding)
-        return norm_relu(maps, norm, pool)
+        return norm_relu(_Convolution.apply(x, conv.weight, conv.bias, conv.padding), norm, pool)
     assert conv.bias is not None
     scale, shift = _in_evaluation(norm)
     shift = shift + conv.bias * scale
@@ -84,12 +80,11 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         settings = weight, [len(weight)], (1, 1), ctx.padding, (1, 1), False, (0, 0), 1
         d_x, _, _ = _convolution_backward(gradient, x, *settings, (True, False, False))
-        d_weight, d_bias = _added_up(
+        sums = _added_up(
             _convolution_backward(g_n, x_n, *settings, (False, True, True))[1:]
             for g_n, x_n in _parts(gradient, x)
         )
-        wide = _wide(x)
-        return d_x, d_weight.to(wide), d_bias.to(wide), None
+        return d_x, *(each.to(_wide(x)) for each in sums), None
 
 
 def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
@@ -106,22 +101,20 @@ def _pool_relu(x: Float[Tensor, "n c h w"], pool: bool) -> Float[Tensor, "n c i 
 
 
 @torch.no_grad()
-def track(
+def _tracked(
     norm: nn.BatchNorm2d, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: int
-) -> None:
-    """Update a norm's running statistics, as torch does, by those of a batch.
+) -> Float[Tensor, " c"]:
+    """Update a norm's running statistics, as torch does, by those of a batch, in float64.
 
-    Args:
-        norm: the batch normalisation.
-        mean: of each channel, in float64.
-        var: of each channel, over all positions of the batch.
-        count: of these positions, in each channel; at least 2.
+    The variance is over all positions of the batch, of which each channel has `count`. Returns
+    1 / √(var + ε).
     """
     assert count > 1, "one position has no variance"
     buffers = norm.running_mean, norm.running_var
     for running, found in zip(buffers, (mean, var * count / (count - 1)), strict=True):
         running.lerp_(found.to(running), norm.momentum)  # type: ignore[union-attr, arg-type]
     norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+    return (var + norm.eps).rsqrt()
 
 
 # Conv1 -------------------------------------------------------------------------------------------
@@ -141,8 +134,7 @@ def first_layer(
     if reads[0].device.type != "cpu":
         return F.relu(norm(_maps(reads, weights, stride)), inplace=True)
     if norm.training:
-        y: Tensor = _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
-        return y
+        return _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
     channels = [len(w) for w in weights]
     scales, shifts = (each.split(channels) for each in _in_evaluation(norm))
     weights = [w * _as_weight(scale) for w, scale in zip(weights, scales, strict=True)]
@@ -169,16 +161,12 @@ class _FirstLayer(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         kh, kw = weights[0].shape[2:]
-        n, (h, w) = len(reads[0]), map_size(reads[0][0, 0], (kh, kw), stride)
+        n, (h, w) = len(reads[0]), map_size(reads[0].shape[2:], (kh, kw), stride)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else gamma.dtype
         y = torch.empty(n, h, w, len(gamma), dtype=dtype).permute(0, 3, 1, 2)  # channels last
         for y_n, *reads_n in (parts := _parts(y, *reads)):
             y_n.copy_(_maps(reads_n, weights, stride))
-        mean, var = _statistics(y)
-        track(norm, mean, var, n * h * w)
-        rstd = (var + norm.eps).rsqrt()
-        scale = gamma.double() * rstd
-        shift = beta.double() - mean * scale
+        mean, rstd, scale, shift = _by_batch(norm, y)
         one = torch.ones(()).expand_as(y[:, : len(weights)])
         shapes, of_one_map = [w.shape for w in weights], [w[:1].shape for w in weights]
         of_z = _added_up(_by_weight(y_n, reads_n, shapes, stride) for y_n, *reads_n in parts)
@@ -188,7 +176,7 @@ class _FirstLayer(torch.autograd.Function):
         )
         ctx.weights = [w.detach().to(dtype).double() for w in weights]
         for y_n, *_ in parts:
-            _store(_affine(y_n, scale, shift, y_n).relu_(), y_n)
+            y_n.copy_(_affine(y_n, scale, shift, y_n).relu_())
         ctx.save_for_backward(y, *reads)
         ctx.channels, ctx.stride = (mean, rstd, scale), stride
         ctx.products = of_z, of_one
@@ -206,9 +194,9 @@ class _FirstLayer(torch.autograd.Function):
             [_positions(g_n).sum(0), *_by_weight(g_n, reads_n, shapes, ctx.stride)]
             for g_n, reads_n in passed
         )
-        d_gamma, terms = _terms(
-            d_beta, _by_map(ctx.weights, of_g), y.numel() // y.shape[1], *ctx.channels
-        )
+        # The sums of a map times z are linear in those of the map times what was read.
+        by_z = torch.cat([(w * of).sum((1, 2, 3)) for w, of in zip(ctx.weights, of_g, strict=True)])
+        d_gamma, terms = _terms(d_beta, by_z, y.numel() // y.shape[1], *ctx.channels)
         channels = [len(w) for w in ctx.weights]
         by_stem = zip(*(_as_weight(term).split(channels) for term in terms), strict=True)
         wide, products = _wide(y), zip(of_g, *ctx.products, strict=True)
@@ -233,11 +221,6 @@ def _as_weight(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1 1"]:
     return values[:, None, None, None]
 
 
-def _by_map(weights: list[Tensor], products: list[Tensor]) -> Float[Tensor, " d"]:
-    """Return the sums of a map times z, given those of the map times what was read."""
-    return torch.cat([(w * of).sum((1, 2, 3)) for w, of in zip(weights, products, strict=True)])
-
-
 def _by_weight(
     maps: Tensor, reads: Sequence[Tensor], shapes: list[torch.Size], stride: Shape
 ) -> list[Float[Tensor, "c 1 kh kw"]]:
@@ -253,12 +236,19 @@ def _by_weight(
 
 
 @torch.no_grad()
-def _statistics(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Return mean and variance of each channel, in float64."""
+def _by_batch(norm: nn.BatchNorm2d, x: Float[Tensor, "n c h w"]) -> tuple[Tensor, ...]:
+    """Return a norm's mean, 1 / √(var + ε), factor and summand by the statistics of maps.
+
+    Each is [c] in float64. The running statistics are updated.
+    """
     values = (_positions(x_n) for (x_n,) in _parts(x))
+    count = x.numel() // x.shape[1]
     sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
-    mean, second = (each / (x.numel() // x.shape[1]) for each in sums)
-    return mean, (second - mean**2).clamp_min(0)  # of a map that is constant, rounding may be left
+    mean, second = (each / count for each in sums)
+    # Of a map that is constant, rounding may be left.
+    rstd = _tracked(norm, mean, (second - mean**2).clamp_min(0), count)
+    scale = norm.weight.double() * rstd
+    return mean, rstd, scale, norm.bias.double() - mean * scale
 
 
 class _NormReLU(torch.autograd.Function):
@@ -273,18 +263,9 @@ class _NormReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        mean: Tensor,
-        var: Tensor,
-        eps: float,
-        pool: bool,
+        ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d, pool: bool
     ) -> Tensor:
-        rstd = (var + eps).rsqrt()
-        scale = gamma.double() * rstd
-        shift = beta.double() - mean * scale
+        mean, rstd, scale, shift = _by_batch(norm, x)
         # What is scaled by a negative number has its largest value where x has its smallest.
         sign = torch.where(scale < 0, -1.0, 1.0).double()
         window = paper.POOL_WINDOW if pool else 1
@@ -293,7 +274,7 @@ class _NormReLU(torch.autograd.Function):
         for x_n, y_n in _parts(x, y):
             if pool:
                 x_n, _ = _max_pool(x_n, sign)
-            _store(_affine(x_n, scale * sign if pool else scale, shift, y_n).relu_(), y_n)
+            y_n.copy_(_affine(x_n, scale * sign if pool else scale, shift, y_n).relu_())
         ctx.save_for_backward(x, y)
         ctx.channels, ctx.pool = (mean, rstd, scale, sign), pool
         return y
@@ -321,9 +302,8 @@ class _NormReLU(torch.autograd.Function):
                 size = x_n.shape[2:]
                 window = [paper.POOL_WINDOW] * 2
                 g_n = F.max_unpool2d(g_n, places[n].long(), window, output_size=size)
-            _store(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)), x_n)
-        wide = _wide(x)
-        return x, d_gamma.to(wide), d_beta.to(wide), None, None, None, None
+            x_n.copy_(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)))
+        return x, d_gamma.to(_wide(x)), d_beta.to(_wide(x)), None, None
 
 
 def _terms(
@@ -364,16 +344,10 @@ def _by_channel(values: Float[Tensor, " c"], x: Tensor) -> Float[Tensor, "c 1 1"
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> Float[Tensor, "n c h w"]:
-    """Return scale · x + shift, by channel, in the memory of `out` unless that is bfloat16."""
+    """Return scale · x + shift, by channel, as `out` itself unless that is bfloat16."""
     x = x.to(_wide(x))
     out = out if out.dtype == x.dtype else torch.empty_like(x)
     return torch.addcmul(_by_channel(shift, x), x, _by_channel(scale, x), out=out)
-
-
-def _store(found: Tensor, out: Tensor) -> None:
-    """Write what `_affine` gave to `out`, where it does not lie already."""
-    if found.dtype != out.dtype:
-        out.copy_(found)
 
 
 def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "n c i j"], Tensor]:
@@ -406,25 +380,24 @@ def patches(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Flo
     one row of the map in one piece; those of the next begin further down, and no patch is copied.
     """
     (kh, kw), (rows, columns) = size, stride
-    h, w = map_size(x, size, stride)
+    h, w = map_size(x.shape, size, stride)
     shifted = torch.stack([x[:, j : j + (w - 1) * columns + 1 : columns] for j in range(kw)], 1)
     return shifted.as_strided((h, kh * kw, w), (rows * kw * w, w, 1))
 
 
 def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) -> Moments:
     """Return the moments of the patches of padded segments, in float32."""
-    x, size, stride = _upright(x, size, stride)
-    k = size[0] * size[1]
-    found = Moments(torch.empty(len(x), k), torch.empty(len(x), k, k))
-    for n, segment in enumerate(x):
-        of_segment = patches(segment, size, stride)
-        mean, second = torch.zeros(k, dtype=torch.float64), torch.zeros(k, k, dtype=torch.float64)
-        for rows in of_segment.split(ROWS):
-            mean += rows.sum((0, 2))
-            second += torch.bmm(rows, rows.mT).sum(0)
-        positions = math.prod(map_size(segment, size, stride))
-        found.mean[n], found.second[n] = mean / positions, second / positions
-    return found
+    if size[0] < size[1]:  # `patches` copies each column of a filter
+        return moments(x.mT, size[::-1], stride[::-1])
+    sums = [
+        _added_up(
+            (rows.sum((0, 2)), torch.bmm(rows, rows.mT).sum(0))
+            for rows in patches(segment, size, stride).split(ROWS)
+        )
+        for segment in x[:, 0]
+    ]
+    positions = math.prod(map_size(x.shape[2:], size, stride))
+    return Moments(*((torch.stack(each) / positions).float() for each in zip(*sums, strict=True)))
 
 
 def mean_of_first_map(
@@ -452,29 +425,23 @@ def mean_of_first_map(
         stride: of the convolution.
         known: the moments of x; by default they are computed.
     """
-    size: Shape = (weight.shape[2], weight.shape[3])
+    size = weight.shape[2], weight.shape[3]
+    if size[0] < size[1]:  # as in `moments`
+        return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], known)
     # Under autocast products are computed in bfloat16, and everything else as without.
     half = torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", enabled=False):
-        if norm.training and known is None:
-            known = moments(x, size, stride)
-        x, upright, stride = _upright(x, size, stride)
-        filters = (weight if upright == size else weight.mT).flatten(1)  # [c, k]
-        x = x.to(torch.bfloat16 if half else x.dtype)
-        if not norm.training:
-            return _by_running_statistics(x, filters, norm, upright, stride)
-        assert known is not None
-        mean = known.mean.mean(0, dtype=torch.float64)
-        second = known.second.mean(0, dtype=torch.float64)
-        w = filters.detach().double()
-        mu = w @ mean
-        var = (((w @ second) * w).sum(1) - mu**2).clamp_min(0)
-        track(norm, mu, var, len(x) * math.prod(map_size(x[0], upright, stride)))
-        rstd = (var + norm.eps).rsqrt()
-        found: Tensor = _MeanOfFirstMap.apply(
-            filters, norm.weight, norm.bias, x, mean, second, rstd, upright, stride
-        )
-        return found
+        filters = weight.flatten(1)  # [c, k]
+        inputs = x[:, 0].to(torch.bfloat16 if half else x.dtype)
+        read = (patches(segment, size, stride) for segment in inputs)
+        if norm.training:
+            first, second = known or moments(x, size, stride)
+            means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
+            count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
+            return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
+        scale, shift = (each[:, None] for each in _in_evaluation(norm))
+        maps = (_products(filters * scale, of_segment) + shift for of_segment in read)
+        return torch.stack([z.relu_().mean((0, 2)) for z in maps])
 
 
 class _MeanOfFirstMap(torch.autograd.Function):
@@ -486,27 +453,27 @@ class _MeanOfFirstMap(torch.autograd.Function):
         filters: Tensor,
         gamma: Tensor,
         beta: Tensor,
-        x: Tensor,
+        norm: nn.BatchNorm2d,
+        read: Iterator[Tensor],
         mean: Tensor,
         second: Tensor,
-        rstd: Tensor,
-        size: Shape,
-        stride: Shape,
+        count: int,
     ) -> Tensor:
         w = filters.double()
+        mu = w @ mean
+        rstd = _tracked(norm, mu, (((w @ second) * w).sum(1) - mu**2).clamp_min(0), count)
         scale = gamma.double() * rstd
         scaled = w * scale[:, None]
         # ReLU lets through where scaled · patch is larger.
-        threshold = (w @ mean) * scale - beta.double()
-        share = torch.empty(len(x), len(w), dtype=torch.float64)
-        passed = torch.empty(len(x), *w.shape, dtype=torch.float64)
-        positions = math.prod(map_size(x[0], size, stride))
-        for n, segment in enumerate(x):
-            of_segment = patches(segment, size, stride)  # [h, k, w]
+        threshold = mu * scale - beta.double()
+        shares, means = [], []
+        for of_segment in read:  # [h, k, w]
             z = _products(scaled, of_segment)
             on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [h, c, w] of 0 and 1
-            share[n] = on.sum((0, 2), dtype=_wide(on)) / positions
-            passed[n] = torch.bmm(on, of_segment.mT).sum(0, dtype=_wide(on)) / positions
+            positions = of_segment[:, 0].numel()
+            shares.append(on.sum((0, 2), dtype=_wide(on)) / positions)
+            means.append(torch.bmm(on, of_segment.mT).sum(0, dtype=_wide(on)) / positions)
+        share, passed = torch.stack(shares).double(), torch.stack(means).double()
         ctx.save_for_backward(filters, gamma, mean, second, rstd, share, passed)
         return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)
 
@@ -524,16 +491,7 @@ class _MeanOfFirstMap(torch.autograd.Function):
             - d_gamma[:, None] * by_normed
         )
         found = (each.to(filters.dtype) for each in (d_filters, d_gamma, d_beta))
-        return *found, None, None, None, None, None, None
-
-
-def _by_running_statistics(
-    x: Tensor, filters: Tensor, norm: nn.BatchNorm2d, size: Shape, stride: Shape
-) -> Float[Tensor, "n c"]:
-    """`mean_of_first_map` in evaluation."""
-    scale, shift = (each[:, None] for each in _in_evaluation(norm))
-    maps = (_products(filters * scale, patches(segment, size, stride)) + shift for segment in x)
-    return torch.stack([z.relu_().mean((0, 2)) for z in maps])
+        return *found, None, None, None, None, None
 
 
 def _products(
@@ -544,16 +502,7 @@ def _products(
     return torch.matmul(filters.expand(len(of_segment), *filters.shape), of_segment)
 
 
-def map_size(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Shape:
-    """Return height and width of the map of a convolution without padding."""
-    h, w = ((x.shape[d] - size[d]) // stride[d] + 1 for d in (0, 1))
+def map_size(read: Sequence[int], size: Shape, stride: Shape) -> Shape:
+    """Return height and width of the map of a convolution, given those of what it reads."""
+    h, w = ((read[d] - size[d]) // stride[d] + 1 for d in (0, 1))
     return h, w
-
-
-def _upright(
-    x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape
-) -> tuple[Float[Tensor, "n high wide"], Shape, Shape]:
-    """Turn filters that are wider than high, and what they read: `patches` copies each column."""
-    if size[0] >= size[1]:
-        return x[:, 0], size, stride
-    return x[:, 0].mT, size[::-1], stride[::-1]

@@ -62,7 +62,7 @@ class Stems(nn.Module):
         """
         reads = [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
         shapes, stride = self.settings.stems, self.settings.stride
-        sizes = [map_size(r[0, 0], s, stride) for r, s in zip(reads, shapes, strict=True)]
+        sizes = [map_size(r.shape[2:], s, stride) for r, s in zip(reads, shapes, strict=True)]
         # The sizes of the maps differ only without padding.
         steps = [min(size) - 1 for size in zip(*sizes, strict=True)]
         down, right = (step * by for step, by in zip(steps, stride, strict=True))
@@ -277,9 +277,8 @@ def _passes(network: Network) -> bool:
     sizes = []
     for shape in network.stems:
         left, right, top, bottom = _pads(network, shape)
-        height = (paper.BINS + top + bottom - shape[0]) // network.stride[0] + 1
-        width = (paper.FRAMES + left + right - shape[1]) // network.stride[1] + 1
-        sizes.append((height, width))
+        padded = paper.BINS + top + bottom, paper.FRAMES + left + right
+        sizes.append(map_size(padded, shape, network.stride))
     height, width = (min(size) for size in zip(*sizes, strict=True))
     for number in range(1, len(network.trunk) + 2):
         if min(height, width) < 1 or height * width == 1:

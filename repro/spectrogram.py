@@ -67,13 +67,7 @@ def magnitudes(
 ) -> Float[Tensor, "n 1 bins frames"]:
     """Return the spectrograms of an utterance's segments before any normalisation.
 
-    Args:
-        waveform: mono signal at 16 kHz.
-        front_end: which reading of Section 2.1.
-        hop_seconds: from one segment's start to the next.
-
-    Returns:
-        As `segments`, but magnitudes, or their squares under `magnitude="power"`.
+    As `segments`, but magnitudes, or their squares under `magnitude="power"`.
 
     Raises:
         ValueError: the waveform is empty, or the hop is no multiple of 10 ms.
@@ -155,12 +149,8 @@ def fill(
 ) -> Float[Tensor, " filled"]:
     """Return an utterance as long as its segments, filled up if it is too short for the last.
 
-    What is filled already comes back as it is, and so does any stretch of whole segments of it.
-
-    Args:
-        waveform: mono signal at 16 kHz, not empty.
-        front_end: which reading of Section 2.1.
-        hop_seconds: from one segment's start to the next.
+    What is filled already comes back as it is, and so does any stretch of whole segments of it. The
+    arguments are those of `segments`.
 
     Raises:
         ValueError: the hop is not a multiple of 10 ms.

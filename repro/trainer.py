@@ -53,7 +53,7 @@ def fit(
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> list[float]:
-    """Train a network in place by SGD with Nesterov momentum; return the loss of each epoch.
+    """Train a network in place by SGD with Nesterov momentum.
 
     Args:
         network: from `model.build_network`; moved to the device.
@@ -148,9 +148,7 @@ def utterance_scores(
 ) -> Float[Tensor, "utterances 4"]:
     """Return the mean scores of each utterance's segments: [utterances, 4] (Section 2.1).
 
-    Args:
-        logits: of the segments of each utterance, from `predict`.
-        score: whether a segment's scores are its logits or their softmax.
+    Given are the logits of these segments, from `predict`, and whether they or their softmax count.
     """
     if score == "softmax":
         logits = [of_utterance.softmax(1) for of_utterance in logits]
@@ -170,5 +168,5 @@ def _class_weights(labels: Tensor, training: Training) -> Tensor | None:
     return len(labels) / (CLASSES * counts.clamp_min(1))
 
 
-def _autocast(device: torch.device | str, precision: Precision) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

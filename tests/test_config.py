@@ -163,6 +163,7 @@ training.epochs.x=3 training.__class__=3 override.x=1"""
 def test_override_names_the_fields_when_there_is_none_such(assignment: str) -> None:
     with pytest.raises(ReproError, match="no such field") as error:
         Experiment().override(assignment)
+    assert str(error.value).startswith(f"--set {assignment}: ")
     assert "training.epochs" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -188,6 +189,7 @@ front_end.scale=0 protocol.max_folds=none
 def test_override_refuses_a_value_that_does_not_fit(assignment: str) -> None:
     with pytest.raises(ReproError, match="takes") as error:
         Experiment().override(assignment)
+    assert str(error.value).startswith(f"--set {assignment}: ")
     assert "\n" not in str(error.value)
 
 

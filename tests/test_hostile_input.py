@@ -1,6 +1,6 @@
 """Broken and hostile files: read rightly or refused in one line, in bounded time and memory.
 
-The makers of such files take a `random.Random`, so that hypothesis and the counted run share them.
+The makers of such files take a `random.Random`, so that each can be made again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ BYTES = 4 * 2**30  # of address space that reading may add
 few = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-randoms = st.randoms(use_true_random=False)
 
 
 @pytest.fixture(autouse=True)
@@ -261,12 +260,6 @@ CLAIMS = {
 @pytest.mark.parametrize("content", CLAIMS.values(), ids=CLAIMS.keys())
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path, content: bytes) -> None:
     refused(tmp_path / "x.wav", content)
-
-
-def test_a_wav_that_claims_billions_of_samples_gives_those_it_has(tmp_path: Path) -> None:
-    path = tmp_path / "x.wav"
-    path.write_bytes(riff(bytes(2000), claim=2**32 - 16))  # as recorders that were switched off do
-    assert len(audio.load(path)) == 1000
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 3e38, -2e10])
@@ -867,14 +860,6 @@ TRIED: dict[str, tuple[int, str, Callable[[random.Random], bytes], Callable[...,
     "models": (600, "m.safetensors", hostile_model, try_model),
     "results": (600, "r.jsonl", hostile_results, try_results),
 }
-
-
-@pytest.mark.parametrize("kind", TRIED)
-@few
-@given(rng=randoms)
-def test_any_bytes_are_read_or_refused(tmp_path: Path, kind: str, rng: random.Random) -> None:
-    _, name, make, try_one = TRIED[kind]
-    try_one(tmp_path / name, make(rng))
 
 
 @pytest.mark.slow

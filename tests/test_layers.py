@@ -267,15 +267,6 @@ def test_a_step_of_the_sweep_is_that_of_float64(
     assert max(found.values()) < {"fp32": 1e-4, "bf16": 0.05}[precision], found
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_moments_that_are_not_known_are_found_out(
-    precision: Precision, speech: tuple[Tensor, Tensor]
-) -> None:
-    network = SHAPES["10x2, every second"].experiment.network
-    first, second = (errors(network, speech, precision, known=known) for known in (True, False))
-    assert first == second
-
-
 @pytest.mark.parametrize("layers", ["one", "all"])
 def test_a_constant_input_has_scores(layers: str) -> None:
     settings = SMALL if layers == "one" else replace(SMALL, trunk=(4,), pools=())

@@ -49,30 +49,6 @@ def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch() -> None:
     assert found == pytest.approx(rates, rel=1e-9)
 
 
-def test_fit_uses_the_rate_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = []
-    step = torch.optim.SGD.step
-
-    def spy(self: torch.optim.SGD, *args: object) -> object:
-        rates.append(self.param_groups[0]["lr"])
-        return step(self, *args)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", spy)
-    training = Training(epochs=4, batch_size=8, learning_rate=0.1, milestones=(2, 4))
-    finished: list[int] = []
-    segments, labels = data()
-    trainer.fit(
-        network(),
-        segments,
-        labels,
-        training,
-        seed=0,
-        on_epoch=lambda s: finished.append(len(s.history)),
-    )
-    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001, 0.001])
-    assert finished == [1, 2, 3, 4]
-
-
 # One step ----------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,7 @@ class Report:
     def text(self) -> str:
         """Return the report for a terminal."""
         facts = self.as_dict()
+        seconds = self.lengths.sum() / SAMPLE_RATE
         table = self.counts.assign(total=self.counts.sum(axis=1))
         table.loc["total"] = table.sum()
         lines = [
@@ -77,7 +79,7 @@ class Report:
             table.to_string(),
             "",
             f"utterances          {facts['utterances']:,}, {facts['under_2s']:,} under 2 s",
-            f"speech              {facts['hours']:.2f} h ({self._seconds():,.1f} s)",
+            f"speech              {facts['hours']:.2f} h ({seconds:,.1f} s)",
             f"training segments   {facts['training_segments']:,}",
             f"test segments       {facts['test_segments']:,}",
             f"published release   {self._published()}",
@@ -87,9 +89,6 @@ class Report:
         ]
         return "\n".join(lines)
 
-    def _seconds(self) -> float:
-        return float(self.lengths.sum() / SAMPLE_RATE)
-
     def _published(self) -> str:
         if self.differences is None:
             made_here = self.corpus in BUILT_IN
@@ -98,11 +97,7 @@ class Report:
 
 
 def check(name: str, root: str | Path | None) -> Report:
-    """Read every file of a corpus and report what is there and what is wrong.
-
-    Args:
-        name: as for `load_corpus`.
-        root: as for `load_corpus`.
+    """Read every file of a corpus, named as for `load_corpus`; report what is there and wrong.
 
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus at all.
@@ -118,19 +113,16 @@ def check(name: str, root: str | Path | None) -> Report:
             lengths.append(length)
             problems += [f"{utterance.path}: {fault}" for fault in of_file]
     counts, of_files = _counts(utterances), np.array(lengths, dtype=np.int64)
-    differences = _differences(name, counts, of_files)
+    found = _differences(name, counts, of_files), tuple(problems), tuple(lacking(name, root))
     file = own.file_of(name)
     where = str(file.parent if file and root is None else root)
-    remarks = tuple(lacking(name, root))
-    return Report(name_of(name), where, counts, of_files, differences, tuple(problems), remarks)
+    return Report(name_of(name), where, counts, of_files, *found)
 
 
 def lacking(name: str, root: str | Path | None) -> list[str]:
     """Say which utterances of a table of one's own are left out, and which emotions have none.
 
-    Args:
-        name: as for `load_corpus`; there is nothing to say of any other corpus.
-        root: as for `load_corpus`.
+    There is nothing to say of any other corpus. The arguments are those of `load_corpus`.
 
     Raises:
         ReproError: the table cannot be used.
@@ -208,15 +200,14 @@ def _differences(name: str, counts: pd.DataFrame, lengths: np.ndarray) -> tuple[
     published = record_of(name).published
     if not published:
         return None
-    lines = []
-    for speaker in sorted({*published, *counts.index}):
-        have = tuple(counts.loc[speaker]) if speaker in counts.index else (0,) * len(EMOTIONS)
-        want = published.get(speaker, (0,) * len(EMOTIONS))
-        lines += [
-            f"speaker {speaker}: {h} {emotion}, not {w}"
-            for h, w, emotion in zip(have, want, EMOTIONS, strict=True)
-            if h != w
-        ]
+    release = pd.DataFrame.from_dict(published, orient="index", columns=list(EMOTIONS))
+    speakers = sorted({*release.index, *counts.index})
+    have, want = (each.reindex(speakers, fill_value=0) for each in (counts, release))
+    lines = [
+        f"speaker {speaker}: {have.at[speaker, emotion]} {emotion}, not {want.at[speaker, emotion]}"
+        for speaker, emotion in product(speakers, EMOTIONS)
+        if have.at[speaker, emotion] != want.at[speaker, emotion]
+    ]
     segments, expected = _segments(lengths, TRAIN_HOP_SECONDS), record_of(name).training_segments
     if not lines and expected and segments != expected:  # all are there, some of another length
         lines.append(f"{segments:,} training segments, not {expected:,}")

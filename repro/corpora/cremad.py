@@ -10,10 +10,10 @@ Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import partial
 
 from repro.corpora.record import Corpus
-from repro.corpora.table import Utterance, named_utterances
+from repro.corpora.table import named_utterances
 
 EMOTION_OF = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
 NAME = re.compile(
@@ -32,24 +32,12 @@ PUBLISHED |= dict.fromkeys(("1008", "1009", "1019"), (11, 13, 13, 13))
 PUBLISHED |= dict.fromkeys(("1002", "1076"), (11, 14, 14, 14))
 
 
-def utterances(root: Path) -> list[Utterance]:
-    """Return the utterances of the four emotions, sorted.
-
-    Args:
-        root: the folder of the wav files, or the one above it, which holds it as `AudioWAV`.
-
-    Raises:
-        ReproError: `root` is missing, or no file in it is named as CREMA-D names its files.
-    """
-    return named_utterances(root, "CREMA-D", "AudioWAV/1001_DFA_ANG_XX.wav", NAME, EMOTION_OF)
-
-
 CORPUS = Corpus(
     name="cremad",
     title="CREMA-D",
     description="twelve sentences, American English, 91 actors",
     licence="ODbL 1.0",
-    read=lambda folder, _: utterances(folder),
+    read=partial(named_utterances, "CREMA-D", "AudioWAV/1001_DFA_ANG_XX.wav", NAME, EMOTION_OF),
     women=frozenset(WOMEN.split()),
     published=PUBLISHED,
 )

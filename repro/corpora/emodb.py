@@ -26,22 +26,14 @@ NAME = re.compile(
 )
 
 
-def utterances(root: Path) -> list[Utterance]:
-    """Return the utterances of the four emotions, sorted.
+def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
+    """Return the utterances of the four emotions as `named_utterances` does.
 
-    Args:
-        root: the folder of the wav files, or the one above it, which holds it as `wav`.
-
-    Raises:
-        ReproError: `root` is missing, or no file in it is named as EmoDB names its files.
+    Their names are spelled as the release has them, `03a01Fa`, even if the files are in capitals.
     """
-    found = named_utterances(root, "EmoDB", "wav/03a01Fa.wav", NAME, EMOTION_OF)
-    return [each._replace(utterance=_as_published(each.utterance)) for each in found]
-
-
-def _as_published(name: str) -> str:
-    """Spell a name as the release does: `03a01Fa`."""
-    return name[:5].lower() + name[5] + name[6:].lower()
+    found = named_utterances("EmoDB", "wav/03a01Fa.wav", NAME, EMOTION_OF, root, labels)
+    names = (name[:5].lower() + name[5] + name[6:].lower() for name, *_ in found)
+    return [each._replace(utterance=name) for each, name in zip(found, names, strict=True)]
 
 
 CORPUS = Corpus(
@@ -49,7 +41,7 @@ CORPUS = Corpus(
     title="EmoDB",
     description="Berlin Database of Emotional Speech, German, ten actors",
     licence="CC0 1.0",
-    read=lambda folder, _: utterances(folder),
+    read=utterances,
     archive=Archive(
         "http://emodb.bilderbar.info/download/download.zip",
         NAME,

@@ -24,29 +24,16 @@ from repro.errors import ReproError
 TIMEOUT_SECONDS = 60
 LARGEST_FILE = 10_000_000  # bytes; the longest recordings have less than a million
 LARGEST_CORPUS = 1_000_000_000  # bytes; nEMO's recordings have 531 million
-# What Python raises for an archive with damaged bytes; ValueError: names and offsets.
-DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,  # encrypted
-    ValueError,
-    OverflowError,
-)
+# What Python raises for an archive with damaged bytes. ValueError: names and offsets; RuntimeError:
+# an encrypted member, or a method that it does not know.
+DAMAGE: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+DAMAGE += (struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 
 
 def fetch(name: str, directory: str | Path) -> Path:
-    """Download a corpus into a new folder, its recordings in folders named as in the archive.
+    """Download a corpus into a folder that is new or empty, and return the folder.
 
-    Args:
-        name: one of `CORPORA` that has an archive.
-        directory: a folder that does not exist yet, or is empty.
-
-    Returns:
-        The folder.
+    Its recordings lie in folders named as in the archive.
 
     Raises:
         ReproError: the corpus has no archive, the folder is in use, the download failed, or it is

@@ -9,25 +9,13 @@ I. Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import partial
 
 from repro.corpora.record import Archive, Corpus
-from repro.corpora.table import Utterance, named_utterances
+from repro.corpora.table import named_utterances
 
 EMOTION_OF = {"neutral": "neutral", "happiness": "happy", "sadness": "sad", "anger": "angry"}
 NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]{1,9})_\d\d?\.(?i:wav)", re.ASCII)
-
-
-def utterances(root: Path) -> list[Utterance]:
-    """Return the utterances of the four emotions, sorted.
-
-    Args:
-        root: the folder of the wav files, or the one above it, which holds it as `samples`.
-
-    Raises:
-        ReproError: `root` is missing, or no file in it is named as nEMO names its files.
-    """
-    return named_utterances(root, "nEMO", "samples/EB0_anger_1.wav", NAME, EMOTION_OF)
 
 
 CORPUS = Corpus(
@@ -35,7 +23,7 @@ CORPUS = Corpus(
     title="nEMO",
     description="ninety sentences in every emotion, Polish, nine actors",
     licence="CC BY-NC-SA 4.0",
-    read=lambda folder, _: utterances(folder),
+    read=partial(named_utterances, "nEMO", "samples/EB0_anger_1.wav", NAME, EMOTION_OF),
     archive=Archive(
         "https://github.com/amu-cai/nEMO/archive/66de9999a8f2f605eb5f64841790aa5cb0877782.zip",
         NAME,

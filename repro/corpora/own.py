@@ -65,9 +65,7 @@ def record(corpus: str) -> Corpus:
 def utterances(corpus: str, folder: Path) -> list[Utterance]:
     """Return the utterances of a table that are of the four emotions, in its order.
 
-    Args:
-        corpus: its file, with a mapping of its labels if it has one.
-        folder: what its paths are relative to.
+    Its paths are relative to the folder.
 
     Raises:
         ReproError: the table cannot be read, or a line of it cannot be used.

@@ -86,11 +86,6 @@ BY_NAME = {scale.corpus: scale for scale in SCALES}
 BY_TEXT = {scale.text: scale for scale in SCALES}
 
 
-def default_root(name: str) -> Path:
-    """Return the folder of one scale in the user's cache, one for each version of the recipe."""
-    return table.cache_folder(f"{name}-{RECIPE_VERSION}")
-
-
 def utterances(root: Path) -> list[Utterance]:
     """Return the utterances in a folder that `make` wrote, sorted.
 
@@ -98,44 +93,25 @@ def utterances(root: Path) -> list[Utterance]:
         ReproError: `root` is missing, or no file in it is named as here.
     """
     require_folder(root)
-    named = [(path, NAME.fullmatch(path.name)) for path in files_in(root)]
     found = [
-        Utterance(path.stem, name["speaker"], name["emotion"], path) for path, name in named if name
+        Utterance(path.stem, name["speaker"], name["emotion"], path)
+        for path in files_in(root)
+        if (name := NAME.fullmatch(path.name))
     ]
     if not found:
         raise ReproError(f"{root}: no planted signals of this version; omit --root")
     return found
 
 
-def ensure(name: str) -> Path:
-    """Make a planted corpus, one of `BY_NAME`, in the cache unless it is there; return its folder.
-
-    Raises:
-        ReproError: it cannot be made there.
-    """
-    return table.ensure(
-        default_root(name), lambda folder: _write(BY_NAME[name], folder, SPEAKERS, PER_CLASS, SEED)
-    )
-
-
 def make(
     scale: Scale,
-    directory: Path,
+    folder: Path,
     *,
     speakers: int = SPEAKERS,
     per_class: int = PER_CLASS,
     seed: int = SEED,
 ) -> None:
-    """Write the signals of one scale; the same arguments give the same bytes.
-
-    Raises:
-        ReproError: the folder is in use or cannot be written.
-    """
-    with table.filled(directory) as folder:
-        _write(scale, folder, speakers, per_class, seed)
-
-
-def _write(scale: Scale, folder: Path, speakers: int, per_class: int, seed: int) -> None:
+    """Write the signals of one scale into a new folder; the same arguments give the same bytes."""
     folder.mkdir()
     for speaker in range(speakers):
         for emotion, number in np.ndindex(len(EMOTIONS), per_class):
@@ -148,10 +124,7 @@ def _write(scale: Scale, folder: Path, speakers: int, per_class: int, seed: int)
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:
     """Draw one signal of a class: [32000 samples] at 16 kHz; full scale is 1.
 
-    Args:
-        scale: how far apart the events of a pair are.
-        arrangement: a key of `ARRANGEMENTS`: `falling`, `rising`, `level` or `mixed`.
-        rng: what draws places, signs or phases, and noise.
+    The class is a key of `ARRANGEMENTS`; drawn are places, signs or phases, and noise.
     """
     pairs = rng.permutation(ARRANGEMENTS[arrangement])  # [pairs, 2]
     events = _starts(scale, rng)[:, None] + [0, scale.size]  # [pairs, 2], in ms or Hz
@@ -202,7 +175,7 @@ CORPORA = tuple(
         description=f"no speech; classes differ in a pattern of {scale.text} alone",
         licence="built in",
         read=lambda folder, _: utterances(folder),
-        ensure=partial(ensure, name),
+        ensure=partial(table.ensure, f"{name}-{RECIPE_VERSION}", partial(make, scale)),
     )
     for name, scale in BY_NAME.items()
 )

@@ -35,6 +35,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import next_fast_len
@@ -53,71 +54,40 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02\xff\xf
 CHILD = Path(__file__).with_name("_speak.py")
 
 
-@dataclass(frozen=True)
-class Voice:
-    """What is a speaker's own.
+class Voice(NamedTuple):
+    """What is a speaker's own."""
 
-    Args:
-        accent: eSpeak's name of the language.
-        variant: eSpeak's name of the voice.
-        pitch: a multiple of the variant's own.
-        tract: a multiple of the variant's formants; below 1 it is a longer vocal tract.
-        words_per_minute: in neutral speech.
-        tilt: of the spectrum, in dB an octave.
-    """
-
-    accent: str
-    variant: str
-    pitch: float
-    tract: float
-    words_per_minute: int
-    tilt: float
+    accent: str  # eSpeak's name of the language
+    variant: str  # eSpeak's name of the voice
+    pitch: float  # a multiple of the variant's own
+    tract: float  # a multiple of the variant's formants; below 1 it is a longer vocal tract
+    words_per_minute: int  # in neutral speech
+    tilt: float  # of the spectrum, in dB an octave
 
 
-@dataclass(frozen=True)
-class Style:
-    """How an emotion differs from neutral speech.
+class Style(NamedTuple):
+    """How an emotion differs from neutral speech."""
 
-    Args:
-        semitones: by which the pitch is higher.
-        pitch_range: a multiple of eSpeak's own.
-        rate: a multiple of the speaker's words per minute.
-        level: dB above neutral speech.
-        tilt: of the spectrum, in dB an octave, on top of the speaker's.
-        formants: a multiple of the speaker's.
-    """
-
-    semitones: float
-    pitch_range: float
-    rate: float
-    level: float
-    tilt: float
-    formants: float
+    semitones: float  # by which the pitch is higher
+    pitch_range: float  # a multiple of eSpeak's own
+    rate: float  # a multiple of the speaker's words per minute
+    level: float  # dB above neutral speech
+    tilt: float  # of the spectrum, in dB an octave, on top of the speaker's
+    formants: float  # a multiple of the speaker's
 
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One utterance to be made: its place in the tree, how it is said, and what.
+    """One utterance to be made: its place in the tree, how it is said, and what."""
 
-    Args:
-        dialogue: its name, as IEMOCAP forms it.
-        utterance: likewise.
-        label: IEMOCAP's, a key of `STYLES`.
-        order: the arguments of the text-to-speech child, the sentence among them.
-        formants: a multiple of eSpeak's own.
-        tilt: of the spectrum, in dB an octave.
-        level: dB above `NEUTRAL_LEVEL`.
-        noise_seed: of the background noise.
-    """
-
-    dialogue: str
-    utterance: str
-    label: str
-    order: dict[str, str | float]
-    formants: float
-    tilt: float
-    level: float
-    noise_seed: int
+    dialogue: str  # its name, as IEMOCAP forms it
+    utterance: str  # likewise
+    label: str  # IEMOCAP's, a key of `STYLES`
+    order: dict[str, str | float]  # to the text-to-speech child, the sentence in it
+    formants: float  # a multiple of eSpeak's own
+    tilt: float  # of the spectrum, in dB an octave
+    level: float  # dB above `NEUTRAL_LEVEL`
+    noise_seed: int  # of the background noise
 
 
 AMERICAN, BRITISH = "English (America)", "English (Great Britain)"
@@ -168,18 +138,14 @@ SENTENCES = (
 )
 
 
-def default_root() -> Path:
-    """Return the corpus's folder in the user's cache, one for each version of the recipe."""
-    return table.cache_folder(f"synthetic-{RECIPE_VERSION}")
-
-
-def ensure(directory: Path) -> Path:
-    """Make the default corpus in `directory` unless it is there; return `directory`.
+def ensure() -> Path:
+    """Make the default corpus in the user's cache unless it is there; return its folder.
 
     Raises:
         ReproError: it cannot be made there.
     """
-    return table.ensure(directory, lambda tree: _write_tree(tree, SPEAKERS, PER_EMOTION, SEED))
+    name = f"synthetic-{RECIPE_VERSION}"
+    return table.ensure(name, lambda tree: _write_tree(tree, SPEAKERS, PER_EMOTION, SEED))
 
 
 def make(
@@ -250,11 +216,13 @@ def _turn(
     pitch = voice.pitch * 2 ** ((style.semitones + rng.normal(0, 1)) / 12)
     pitch_range = style.pitch_range * np.exp(rng.normal(0, 0.15))
     rate = voice.words_per_minute * style.rate * np.exp(rng.normal(0, 0.06))
+    # Formants are moved by resampling, which moves pitch and rate too: that is taken off here.
+    # Measured over its voices, eSpeak's pitch is 0.29 + 0.71 times Praat's multiplier (0.5 to 2).
+    multiplier = np.clip((pitch / formants - 0.29) / 0.71, 0.5, 2.0)
     order: dict[str, str | float] = {
         "accent": voice.accent,
         "variant": voice.variant,
-        # Formants are moved by resampling, which moves pitch and rate too: take that off here.
-        "pitch": _praat_pitch(pitch / formants),
+        "pitch": float(multiplier),
         "pitch_range": float(np.clip(pitch_range, 0.0, 2.0)),
         "words_per_minute": round(rate / formants),
         "text": str(rng.choice(SENTENCES)),
@@ -263,14 +231,6 @@ def _turn(
     level = style.level + rng.normal(0, 1.5)
     noise_seed = int(rng.integers(2**32))
     return Turn(dialogue, utterance, label, order, formants, tilt, level, noise_seed)
-
-
-def _praat_pitch(ratio: float) -> float:
-    """Return the multiplier (0.5 to 2) that makes eSpeak speak at `ratio` times the voice's pitch.
-
-    Measured over its voices: the pitch is 0.29 + 0.71 multiplier.
-    """
-    return float(np.clip((ratio - 0.29) / 0.71, 0.5, 2.0))
 
 
 def _write_session(folder: Path, turns: list[Turn]) -> None:
@@ -333,6 +293,6 @@ CORPUS = Corpus(
     description="sentences by eSpeak in the shape of IEMOCAP",
     licence="built in",
     read=iemocap.utterances,
-    ensure=lambda: ensure(default_root()),
+    ensure=ensure,
     women=iemocap.WOMEN,
 )

@@ -65,31 +65,32 @@ def files_in(folder: Path, suffix: str = ".wav") -> list[Path]:
 
 
 def named_utterances(
-    root: Path, title: str, example: str, name: re.Pattern[str], emotion_of: Mapping[str, str]
+    title: str,
+    example: str,
+    name: re.Pattern[str],
+    emotion_of: Mapping[str, str],
+    root: Path,
+    labels: str,
 ) -> list[Utterance]:
-    """Return the utterances of a corpus whose file names tell who speaks with which emotion.
+    """Return the utterances of a corpus, sorted, whose file names tell speaker and emotion.
 
     Args:
-        root: the folder of the wav files, or the one above it.
         title: of the corpus.
-        example: one of its files, below the folder above, such as `wav/03a01Fa.wav`.
+        example: one of its files and its folder, such as `wav/03a01Fa.wav`.
         name: the pattern of a file's name, with groups `speaker` and `emotion`.
         emotion_of: the emotion for that group; utterances of others are left out.
-
-    Returns:
-        The utterances, sorted.
+        root: the folder of the wav files, or the one above it.
+        labels: what a corpus without excited utterances has no use for.
 
     Raises:
         ReproError: `root` is missing or cannot be read, or no file has such a name.
     """
     require_folder(root)
     for folder in (root / Path(example).parent, root):
-        files = files_in(folder) if os.path.isdir(folder) else []
-        named = [(path, name.fullmatch(path.name)) for path in files]
         found = [
             Utterance(path.stem, match["speaker"], emotion_of[match["emotion"]], path)
-            for path, match in named
-            if match and match["emotion"] in emotion_of
+            for path in (files_in(folder) if os.path.isdir(folder) else [])
+            if (match := name.fullmatch(path.name)) and match["emotion"] in emotion_of
         ]
         if found:
             return found
@@ -119,7 +120,9 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         ReproError: the folder is not empty, outside the cache, or cannot be written.
     """
     try:
-        if not in_cache and occupied(directory):
+        if not in_cache and (
+            directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+        ):
             raise ReproError(f"{directory}: the folder is not empty; name a new one")
         parent = directory.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -148,26 +151,17 @@ def write_wav(path: Path, waveform: np.ndarray) -> None:
     path.write_bytes(content.getvalue())
 
 
-def occupied(directory: Path) -> bool:
-    """Tell whether something is there already; an empty folder is nothing.
+def ensure(name: str, make: Callable[[Path], object]) -> Path:
+    """Make a built-in corpus in the user's cache unless it is there, whole; return its folder.
 
-    Raises:
-        ReproError: the name is too long, or the folder must not be looked into.
-    """
-    try:
-        return directory.exists() and not (directory.is_dir() and not any(directory.iterdir()))
-    except OSError as error:
-        raise ReproError(
-            f"{directory}: a corpus cannot be stored here ({error.strerror})"
-        ) from error
-
-
-def ensure(directory: Path, make: Callable[[Path], object]) -> Path:
-    """Make a built-in corpus in the cache unless it is there, whole; return its folder.
+    Args:
+        name: of the folder, with the version of what makes it.
+        make: writes the corpus into a folder that it is to make.
 
     Raises:
         ReproError: it cannot be made there.
     """
+    directory = cache_folder(name)
     if not _is_whole(directory):
         try:
             with filled(directory, in_cache=True) as tree:

@@ -54,16 +54,15 @@ MATRIX = 2048  # rows and columns
 COLUMNS = ["what", "way", "unit", "value", "low", "high", "ratio", "error", "share"]
 ATTENTION, ALONE = "training, attention network", "training, {} alone"
 TEXTBOOK, TRAINER = "textbook loop", "trainer"
-PUBLIC: dict[str, Any] = {"batch": 32}
-OURS = PUBLIC | {"ours": True}
-LOOPS: dict[str, dict[str, Any]] = {  # the arguments of `loop`
-    TEXTBOOK: {},
-    "public loop": PUBLIC,
-    # From here on, each step has all that stand before it.
-    "+ our layers": OURS,
-    "+ memory kept": OURS | {"keep": True},
+# Loops, each with its batch, and whether it has our layers and keeps memory.
+LOOPS = {
+    TEXTBOOK: (paper.BATCH_SIZE, False, False),
+    "public loop": (32, False, False),
+    "+ our layers": (32, True, False),
+    "+ memory kept": (32, True, True),
 }
 Row = dict[str, Any]
+Pools = tuple[ProcessPoolExecutor, ProcessPoolExecutor]
 
 
 class Where(NamedTuple):
@@ -88,16 +87,18 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
     where = Where(choose_device(device), choose_precision(precision))
     rows = [*matrices(where), *front_end(), *prediction(where)]
     alone = variants("filter-shapes", "paper")
-    with process() as usual, process() as kept:
-        train = partial(training, where, rows[0]["value"], (usual, kept))
+    with processes() as pools:
+        train = partial(training, where, rows[0]["value"], pools)
         rows += train(ATTENTION, config.Network(), [*LOOPS, TRAINER])
         for shape in SWEEP:
             title = ALONE.format(short_name(shape))
             rows += train(title, alone[shape].experiment.network, [TEXTBOOK, TRAINER])
-    machine = {"device": processor(), "threads": torch.get_num_threads()}
-    if where.device.type == "cuda":
-        machine["device"] = torch.cuda.get_device_name()
-    machine |= {"precision": where.precision, "torch": torch.__version__}
+    machine = {
+        "device": torch.cuda.get_device_name() if where.device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "precision": where.precision,
+        "torch": torch.__version__,
+    }
     return {"machine": machine, "rows": rows}
 
 
@@ -122,11 +123,7 @@ def text(found: dict[str, Any]) -> str:
 
 
 class TextbookNetwork(nn.Module):
-    """The layers of `build_network` as the paper names them, one after another.
-
-    Args:
-        layers: the network.
-    """
+    """The layers of `build_network` as the paper names them, one after another."""
 
     def __init__(self, layers: SpeechEmotionNetwork):
         super().__init__()
@@ -146,12 +143,7 @@ class TextbookNetwork(nn.Module):
 
 
 def training(
-    where: Where,
-    limit: float,
-    processes: tuple[ProcessPoolExecutor, ProcessPoolExecutor],
-    title: str,
-    network: config.Network,
-    ways: Sequence[str],
+    where: Where, limit: float, pools: Pools, title: str, network: config.Network, ways: list[str]
 ) -> list[Row]:
     """Return the rows of ways to train a network, given the machine's rate of matrix products.
 
@@ -160,8 +152,8 @@ def training(
     """
 
     def measure(way: str) -> float:
-        pool = processes[way == TRAINER or "keep" in LOOPS[way]]
-        return pool.submit(_segments_per_second, way, network, where).result()
+        keeps = way == TRAINER or LOOPS[way][2]
+        return pools[keeps].submit(_segments_per_second, way, network, where).result()
 
     rows = compare(title, "segments/s", {way: partial(measure, way) for way in ways})
     for row, error in zip(rows, errors(ways, network, where), strict=True):
@@ -171,50 +163,42 @@ def training(
 
 
 @contextmanager
-def process() -> Iterator[ProcessPoolExecutor]:
-    """Context manager: a process with memory of its own."""
+def processes() -> Iterator[Pools]:
+    """Context manager: two processes, each with memory of its own."""
+    first, second = (ProcessPoolExecutor(1, get_context("spawn")) for _ in range(2))
     try:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            yield pool
+        with first, second:
+            yield first, second
     except BrokenProcessPool as error:
         raise ReproError("a process that measures ended early: is memory short?") from error
 
 
 def _segments_per_second(*what: Any) -> float:
-    return rate(partial(next, _training(*what)))
+    steps, segments = _training(*what)
+    return rate(partial(next, steps), segments)
 
 
 @cache
-def _training(way: str, network: config.Network, where: Where) -> Iterator[int]:
+def _training(way: str, network: config.Network, where: Where) -> tuple[Iterator[None], int]:
+    """Return a training that goes on and on, and how many segments each of its steps has."""
     data = noise(paper.BATCH_SIZE * (8 if where.device.type == "cuda" else 1))
-    return train(way, crossval.initial_network(network, seed=0), *data, where)
+    steps = train(way, crossval.initial_network(network, seed=0), *data, where)
+    return steps, len(data[0]) if way == TRAINER else LOOPS[way][0]
 
 
 def train(
     way: str, network: SpeechEmotionNetwork, segments: Tensor, labels: Tensor, where: Where
-) -> Iterator[int]:
-    """Train a network; gives the segments of each step of a loop, or each epoch of the trainer."""
-    device, precision = where
-    if way != TRAINER:
-        yield from loop(network, TensorDataset(segments, labels), device, **LOOPS[way])
-    ready_to_train(device)
-    segments, once = segments.to(device), config.Training(epochs=1, milestones=())
-    known = network.to(device).known(segments)
-    fit = partial(trainer.fit, network, segments, labels, once, seed=0, known=known)
-    while True:
-        fit(device=device, precision=precision)
-        yield len(labels)
-
-
-def loop(
-    network: SpeechEmotionNetwork,
-    data: TensorDataset,
-    device: torch.device,
-    batch: int = paper.BATCH_SIZE,
-    ours: bool = False,
-    keep: bool = False,
-) -> Iterator[int]:
-    """Train as textbooks do, but for what is asked for; gives the segments of each step."""
+) -> Iterator[None]:
+    """Train a network in one of the ways, a step of a loop or an epoch of the trainer at a time."""
+    device = where.device
+    if way == TRAINER:
+        ready_to_train(device)
+        segments, once = segments.to(device), config.Training(epochs=1, milestones=())
+        known = network.to(device).known(segments)
+        while True:
+            trainer.fit(network, segments, labels, once, seed=0, known=known, **where._asdict())
+            yield
+    batch, ours, keep = LOOPS[way]
     if keep:
         keep_freed_memory(True)
     module = network if ours else TextbookNetwork(network)
@@ -227,7 +211,7 @@ def loop(
         nesterov=True,
         weight_decay=paper.WEIGHT_DECAY,
     )
-    order = torch.Generator().manual_seed(0)
+    order, data = torch.Generator().manual_seed(0), TensorDataset(segments, labels)
     while True:
         for inputs, targets in DataLoader(data, batch, shuffle=True, generator=order):
             # As torch has them by itself; the trainer has set them otherwise.
@@ -237,7 +221,7 @@ def loop(
                 loss.backward()
                 optimiser.step()
                 loss.item()  # for the running loss
-            yield len(inputs)
+            yield
 
 
 @cache
@@ -282,34 +266,27 @@ def matrices(where: Where) -> list[Row]:
     size = MATRIX * (4 if where.device.type == "cuda" else 1)
     dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=where.device, dtype=dtype) for _ in range(2))
-
-    def multiply() -> float:
-        torch.mm(a, b)
-        return 2 * size**3 / 1e9
-
-    return compare("product of matrices", "GFLOP/s", {"torch": partial(rate, multiply)})
+    multiply = partial(rate, partial(torch.mm, a, b), 2 * size**3 / 1e9)
+    return compare("product of matrices", "GFLOP/s", {"torch": multiply})
 
 
 def front_end() -> list[Row]:
     """Return the rates of librosa, segment by segment, and of the front end."""
     ready_to_extract()  # librosa gains by it too
     waveform = torch.randn(round(SPEECH_SECONDS * paper.SAMPLE_RATE)) / 10
-    samples = waveform.numpy()
-
-    def ours(hop: float) -> float:
-        spectrogram.segments(waveform, config.FrontEnd(), hop)
-        return SPEECH_SECONDS
-
     rows = []
     for name, hop in (("training", paper.TRAIN_HOP_SECONDS), ("test", paper.TEST_HOP_SECONDS)):
-        usual = partial(rate, partial(with_librosa, samples, hop))
-        ways = {"librosa": usual, "repro": partial(rate, partial(ours, hop))}
-        rows += compare(f"front end, {name} overlap", "s of speech/s", ways)
+        ways: dict[str, Callable[[], object]] = {
+            "librosa": partial(with_librosa, waveform.numpy(), hop),
+            "repro": partial(spectrogram.segments, waveform, config.FrontEnd(), hop),
+        }
+        rates = {way: partial(rate, work, SPEECH_SECONDS) for way, work in ways.items()}
+        rows += compare(f"front end, {name} overlap", "s of speech/s", rates)
     return rows
 
 
-def with_librosa(samples: np.ndarray, hop: float) -> float:
-    """Compute the segments of an utterance one after another; gives its length in seconds."""
+def with_librosa(samples: np.ndarray, hop: float) -> None:
+    """Compute the segments of an utterance one after another."""
     try:
         import librosa
     except ImportError as error:
@@ -328,7 +305,6 @@ def with_librosa(samples: np.ndarray, hop: float) -> float:
         x = np.abs(stft[: paper.BINS, : paper.FRAMES])
         x = 2 * (x - x.min()) / (x.max() - x.min()) - 1
         librosa.mu_compress(x, mu=paper.MU, quantize=False)
-    return len(samples) / paper.SAMPLE_RATE
 
 
 def prediction(where: Where) -> list[Row]:
@@ -336,13 +312,12 @@ def prediction(where: Where) -> list[Row]:
     network, samples = build_network(config.Network()), round(SPEECH_SECONDS * paper.SAMPLE_RATE)
     waveforms = torch.randn(PREDICTED, samples, device=where.device) / 10
 
-    def utterances() -> int:
+    def utterances() -> None:
         cut = partial(spectrogram.segments, hop_seconds=paper.TEST_HOP_SECONDS)
         segments = torch.cat([cut(waveform, config.FrontEnd()) for waveform in waveforms])
-        trainer.predict(network, segments, device=where.device, precision=where.precision)
-        return PREDICTED
+        trainer.predict(network, segments, **where._asdict())
 
-    return compare("prediction", "utterances/s", {"repro": partial(rate, utterances)})
+    return compare("prediction", "utterances/s", {"repro": partial(rate, utterances, PREDICTED)})
 
 
 def compare(what: str, unit: str, ways: Mapping[str, Callable[[], float]]) -> list[Row]:
@@ -358,13 +333,17 @@ def compare(what: str, unit: str, ways: Mapping[str, Callable[[], float]]) -> li
     return rows
 
 
-def rate(work: Callable[[], float]) -> float:
-    """Return how much work is done in a second, repeated until the clock can resolve it."""
+def rate(work: Callable[[], object], amount: int | float) -> float:
+    """Return how much is done in a second by work that does so much at a time.
+
+    It is repeated until the clock can resolve it.
+    """
     gc.collect()
-    done, passed, start = 0.0, 0.0, time.perf_counter()
+    times, passed, start = 0, 0.0, time.perf_counter()
     while passed < RESOLVED:
-        done += work()
+        work()
+        times += 1
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
         passed = time.perf_counter() - start
-    return done / passed
+    return times * amount / passed

@@ -10,7 +10,8 @@ import platform
 import re
 import shutil
 import sys
-from importlib import metadata
+from collections.abc import Callable
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,6 @@ def text(found: dict[str, Any]) -> str:
     )
 
 
-def _repro() -> str:
-    from repro.results.provenance import _commit
-
-    return f"{repro.__version__}, commit {_commit()}"
-
-
 def _packages() -> dict[str, str]:
     """Return the version of everything that this package asks for, extras left out."""
     wanted = [text for text in metadata.requires("repro") or [] if "extra ==" not in text]
@@ -59,18 +54,6 @@ def _version(name: str) -> str:
         return "MISSING"
 
 
-def _libsndfile() -> str:
-    import soundfile
-
-    return soundfile.__libsndfile_version__
-
-
-def _processor() -> str:
-    from repro.tools import bench
-
-    return bench.processor()
-
-
 def _gpu() -> str:
     import torch
 
@@ -83,27 +66,11 @@ def _gpu() -> str:
     return f"{torch.cuda.get_device_name()}, {total / GB:.1f} GB, CUDA {torch.version.cuda}"
 
 
-def _precision() -> str:
-    from repro.device import choose_precision
-
-    return choose_precision("auto")
-
-
-def _threads() -> str:
-    import torch
-
-    return f"{torch.get_num_threads()} of {os.cpu_count()} processors"
-
-
 def _memory() -> str:
     lines = Path("/proc/meminfo").read_text()
     kilobytes = dict(re.findall(r"^(\w+): +(\d+) kB$", lines, re.MULTILINE))
     total, available = (1024 * int(kilobytes[name]) / GB for name in ("MemTotal", "MemAvailable"))
     return f"{total:.1f} GB, {available:.1f} GB of them available"
-
-
-def _disk() -> str:
-    return f"{shutil.disk_usage('.').free / GB:.1f} GB free in {Path.cwd()}"
 
 
 def _cache() -> str:
@@ -115,17 +82,20 @@ def _cache() -> str:
     return f"{folder}, {'can' if writable else 'CANNOT'} be written"
 
 
-LOOKS = {
-    "repro": _repro,
+# What a look needs is imported when it is taken, as it may be what is broken.
+LOOKS: dict[str, Callable[[], Any]] = {
+    "repro": lambda: (
+        f"{repro.__version__}, commit {import_module('repro.results.provenance')._commit()}"
+    ),
     "python": lambda: f"{platform.python_version()}, {sys.executable}",
     "platform": platform.platform,
     "packages": _packages,
-    "libsndfile": _libsndfile,
-    "processor": _processor,
+    "libsndfile": lambda: import_module("soundfile").__libsndfile_version__,
+    "processor": lambda: import_module("repro.tools.bench").processor(),
     "GPU": _gpu,
-    "precision": _precision,
-    "threads": _threads,
+    "precision": lambda: import_module("repro.device").choose_precision("auto"),
+    "threads": lambda: f"{import_module('torch').get_num_threads()} of {os.cpu_count()} processors",
     "memory": _memory,
-    "disk": _disk,
+    "disk": lambda: f"{shutil.disk_usage('.').free / GB:.1f} GB free in {Path.cwd()}",
     "cache": _cache,
 }

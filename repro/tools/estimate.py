@@ -43,45 +43,27 @@ class Row(NamedTuple):
 
     Done is what needs no training: the results file holds it, or another of these studies trains
     the same network. What has no network (`baselines`) takes no time worth measuring.
-
-    Args:
-        study: its name.
-        variants: how many.
-        folds: of all variants and seeds.
-        done: of these.
-        left: of these.
-        seconds: that the rest takes.
     """
 
     study: str
-    variants: int
+    variants: int  # how many
     folds: int
-    done: int
-    left: int
-    seconds: float
+    done: int  # of these
+    left: int  # of these
+    seconds: float  # that the rest takes
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some studies would train, and what it would take.
+    """What some studies would train, and what it would take."""
 
-    Args:
-        rows: one for each study.
-        memory: bytes on the device, at the most.
-        disk: bytes that the results file grows by.
-        refused: variants that the corpus has no reading for, and why.
-        device: its name, and the precision, or both where the studies are not all in one.
-        memory_there: bytes that the device has in all; 0 if the system does not say.
-        disk_there: bytes that are free where the results file lies.
-    """
-
-    rows: list[Row]
-    memory: int
-    disk: int
-    refused: dict[str, str]
-    device: str
-    memory_there: int
-    disk_there: int
+    rows: list[Row]  # one for each study
+    memory: int  # bytes on the device, at the most
+    disk: int  # bytes that the results file grows by
+    refused: dict[str, str]  # variants that the corpus has no reading for, and why
+    device: str  # its name, and the precision, or both where the studies are not all in one
+    memory_there: int  # bytes that the device has in all; 0 if the system does not say
+    disk_there: int  # bytes that are free where the results file lies
 
     def text(self) -> str:
         """Return it as a few lines of text."""
@@ -100,7 +82,7 @@ class Estimate:
 
 
 def survey(
-    runs: Sequence[Run], say: Callable[[str], None] | None = None, *, alone: bool = False
+    runs: Sequence[Run], say: Callable[[str], object] = lambda _: None, *, alone: bool = False
 ) -> Estimate:
     """Return what is missing of some studies, and what it would take, measured here.
 
@@ -126,29 +108,21 @@ def survey(
         refusals |= plan.refused
         tasks = plan.tasks()
         how = plan.precision(tasks, held)
-        meter = meters.setdefault(how, Meter(where, how, say or (lambda line: None)))
+        meter = meters.setdefault(how, Meter(where, how, say))
         tasks += plan.tasks(plan.second_stage(tasks, held))  # if it can be known yet
         left = missing(tasks, planned)
         networks = [task for task in left if not task.variant.system]
+        folds, variants = len(tasks), len({task.variant.name for task in tasks})
         seconds = meter.seconds(networks, plan.tables)
-        variants = len({task.variant.name for task in tasks})
-        rows.append(
-            Row(run.study, variants, len(tasks), len(tasks) - len(left), len(left), seconds)
-        )
+        rows.append(Row(run.study, variants, folds, folds - len(left), len(left), seconds))
         memory = max([memory, *(meter.memory(task, plan.tables) for task in networks)])
         disk += sum(map(_line_bytes, left))
         for task in left:  # which a later study need not train again
             maps = {"attention": None} if task.variant.attends else {}
             planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
-    return Estimate(
-        rows,
-        memory,
-        disk,
-        refusals,
-        "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0)),
-        _memory_of(where),
-        _free(Path(path)),
-    )
+    device = "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0))
+    there = _memory_of(where), _free(Path(path))
+    return Estimate(rows, memory, disk, refusals, device, *there)
 
 
 class Speed(NamedTuple):
@@ -163,7 +137,7 @@ class Speed(NamedTuple):
 class Meter:
     """Measures each network and each front end once, and multiplies."""
 
-    def __init__(self, device: torch.device, precision: Precision, say: Callable[[str], None]):
+    def __init__(self, device: torch.device, precision: Precision, say: Callable[[str], object]):
         self.device, self.precision, self.say = device, precision, say
         self.speeds: dict[tuple[Network, int], Speed] = {}
         self.readings: dict[FrontEnd, tuple[float, float]] = {}
@@ -203,10 +177,9 @@ class Meter:
         key = task.experiment.network, batch
         if key not in self.speeds:
             self.say("measuring {study} {variant}".format(**task.heading))
+            where, batch = (self.device, self.precision), min(batch, segments)
             with enough_memory(self.device, task.label):
-                self.speeds[key] = measure(
-                    task.experiment, min(batch, segments), self.device, self.precision
-                )
+                self.speeds[key] = measure(task.experiment, batch, *where)
         return self.speeds[key]
 
     def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:
@@ -218,22 +191,22 @@ class Meter:
             few = table.iloc[:: -(-len(table) // UTTERANCES)]
             samples = few["samples"].sum()
 
+            def load(paths: pd.Series) -> list[torch.Tensor]:
+                return [audio.load(path).to(self.device) for path in paths]
+
             def cut(waveforms: list[torch.Tensor], hop: float) -> None:
                 for waveform in waveforms:
                     spectrogram.magnitudes(waveform, front_end, hop).sum().item()  # waits for CUDA
 
-            cut([self._load(few["path"].iloc[0])], paper.TRAIN_HOP_SECONDS)
+            cut(load(few["path"][:1]), paper.TRAIN_HOP_SECONDS)
             start = time.perf_counter()
-            waveforms = [self._load(path) for path in few["path"]]
+            waveforms = load(few["path"])
             cut(waveforms, paper.TRAIN_HOP_SECONDS)
             read = time.perf_counter() - start
             cut(waveforms, paper.TEST_HOP_SECONDS)
             tested = time.perf_counter() - start - read
             self.readings[front_end] = read / samples, tested / samples
         return self.readings[front_end]
-
-    def _load(self, path: str) -> torch.Tensor:
-        return audio.load(path).to(self.device)
 
 
 def measure(
@@ -245,27 +218,20 @@ def measure(
     many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
     known = network.known(noise)
+    how: dict[str, Any] = {"device": device, "precision": precision}
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 
     def steps(number: int, size: int = batch) -> float:
         # At a rate of 0, which is as fast as any and cannot diverge. An epoch is one step.
         training = replace(experiment.training, epochs=number, learning_rate=0.0)
+        given = tuple(part[:size] for part in known)
         start = time.perf_counter()
-        trainer.fit(
-            network,
-            noise[:size],
-            labels[:size],
-            training,
-            seed=0,
-            known=tuple(part[:size] for part in known),
-            device=device,
-            precision=precision,
-        )
+        trainer.fit(network, noise[:size], labels[:size], training, seed=0, known=given, **how)
         return time.perf_counter() - start
 
     def predict(segments: torch.Tensor) -> float:
         start = time.perf_counter()
-        trainer.predict(network, segments, device=device, precision=precision)
+        trainer.predict(network, segments, **how)
         return time.perf_counter() - start
 
     if device.type == "cuda":

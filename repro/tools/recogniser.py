@@ -59,7 +59,9 @@ BLOCK = 2048
 MOST_BYTES = 16_000_000
 MOST_HEADER_BYTES = 1_000_000
 MOST_CHANNELS, MOST_LAYERS = 512, 100
-
+# What its content raises; RuntimeError: torch's sizes that no number holds, JSON that is too deep.
+FAULTS: tuple[type[Exception], ...] = (safetensors.SafetensorError, OSError, ReproError)
+FAULTS += (RuntimeError, KeyError, TypeError, ValueError)
 
 NOT_FOR = (
     "It tells apart four emotions as actors played them, in recordings of a few people. It knows "
@@ -93,12 +95,8 @@ def train(
     """Train one network on every speaker of a corpus.
 
     Nothing is left to test it on: how good it is has to come from the folds of the same experiment.
-
-    Args:
-        table: the corpus, from `corpora.load_corpus`.
-        experiment: which network, and how it is trained.
-        device: where to train.
-        how: `precision`, `resume` and `on_epoch` of `trainer.fit`.
+    The table is from `corpora.load_corpus`; `how` has `precision`, `resume` and `on_epoch` of
+    `trainer.fit`.
 
     Raises:
         ReproError: the network has no stem or leaves too little of a map, or is too large for a
@@ -117,19 +115,8 @@ def train(
     network = crossval.initial_network(experiment.network, seed)
     with enough_memory(device, "training"):
         training = crossval.training_set(features, everybody, network, experiment.training, seed)
+        training.fit(network, experiment.training, seed=seed, device=device, **how)
     learnt_from = table.iloc[np.unique(training.utterance)]
-    with enough_memory(device, "training"):
-        trainer.fit(
-            network,
-            training.segments,
-            training.labels,
-            experiment.training,
-            seed=seed,
-            rows=training.rows,
-            known=training.known,
-            device=device,
-            **how,
-        )
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
         "speakers": int(learnt_from["speaker"].nunique()),
@@ -197,8 +184,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
 def estimate(predictions: DataFrame) -> dict[str, Any]:
     """Say how well an experiment did on speakers whom it was not trained on, in per cent.
 
-    Args:
-        predictions: of the folds of one variant, as `repro.results.read(...).predictions`.
+    The predictions are of the folds of one variant, as `repro.results.read(...).predictions`.
     """
     from repro.evidence import metrics
 
@@ -265,22 +251,14 @@ def load(path: str | Path) -> Recogniser:
         if metadata["sha256"] != _checksum(weights, metadata):
             raise ValueError("its checksum does not match")
         experiment = from_dict(json.loads(metadata["experiment"]))
-        limits = _limits(json.loads(metadata["limits"]), experiment)
+        limits = _limits(json.loads(metadata["limits"]), experiment.front_end.one_scale)
         card = json.loads(metadata["card"])
         if json.loads(metadata["emotions"]) != list(paper.EMOTIONS):
             raise ValueError(f"trained on other emotions than {', '.join(paper.EMOTIONS)}")
         if not isinstance(card, dict):
             raise ValueError("its card is not an object")
         network = _rebuild(experiment.network, weights)
-    except (
-        safetensors.SafetensorError,
-        OSError,
-        ReproError,
-        RuntimeError,  # torch's for sizes that no number holds; JSON that is too deep
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except FAULTS as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         reason = textwrap.shorten(reason, 200)
         raise ReproError(f"{path}: not a usable model ({reason}); train it again") from error
@@ -309,15 +287,13 @@ def _checksum(weights: dict[str, Tensor], metadata: dict[str, str]) -> str:
     return checksum(weights, texts)
 
 
-def _limits(value: Any, experiment: Experiment) -> tuple[float, float] | None:
-    """Check the limits of the training set's magnitudes; ValueError unless they are valid."""
-    if not experiment.front_end.one_scale:
-        if value is not None:
-            raise ValueError("training-set limits that its front end does not use")
+def _limits(value: Any, one_scale: bool) -> tuple[float, float] | None:
+    """Return the limits of the training set's magnitudes; ValueError unless they are valid."""
+    if value is None and not one_scale:
         return None
     low, high = value
-    if not (type(low) is type(high) is float and 0 <= low <= high < math.inf):
-        raise ValueError("invalid training-set limits")
+    if not (one_scale and type(low) is type(high) is float and 0 <= low <= high < math.inf):
+        raise ValueError("invalid training-set limits, or a front end that does not use them")
     return low, high
 
 
@@ -390,13 +366,10 @@ def attention_maps(
 ) -> Attention:
     """Return the attention over an utterance, and the maps of its most decided test segment.
 
-    Args:
-        recogniser: with attention pooling (Section 2.4.2).
-        waveform: mono at 16 kHz.
-        device: where to compute.
+    The waveform is mono at 16 kHz.
 
     Raises:
-        ReproError: the network pools in another way.
+        ReproError: the network has no attention pooling (Section 2.4.2).
     """
     from repro.study import attention
 
@@ -434,14 +407,8 @@ def scores(
 ) -> dict[str, float]:
     """Return the score of each emotion for one utterance: the mean over its test segments.
 
-    Args:
-        recogniser: from `load`.
-        waveform: mono at 16 kHz, of any length.
-        device: where to compute.
-
-    Returns:
-        By emotion the mean of the segments' softmax, in [0, 1], or of their logits, as
-        `protocol.score` says.
+    The waveform is mono at 16 kHz, of any length. The mean is that of the softmax, in [0, 1], or of
+    the logits, as `protocol.score` says.
 
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.

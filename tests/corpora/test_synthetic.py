@@ -97,10 +97,11 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(synthetic, "_write_session", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        synthetic.ensure(tmp_path / "cache" / "corpus")
-    assert list((tmp_path / "cache").iterdir()) == []
+        synthetic.ensure()
+    assert list((tmp_path / "repro").iterdir()) == []
 
 
 def test_a_speech_synthesis_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
@@ -113,6 +114,7 @@ def test_a_speech_synthesis_that_fails_is_told_in_one_line(tmp_path, monkeypatch
 
 
 def test_two_processes_may_make_the_corpus_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real, begun = synthetic._write_tree, []
 
     def overtaken(tree: Path, *arguments: int) -> None:
@@ -120,18 +122,9 @@ def test_two_processes_may_make_the_corpus_at_once(tmp_path, monkeypatch):
         real(tree, 2, 1, 0)
         if not begun:
             begun.append(tree)
-            synthetic.ensure(tmp_path / "corpus")
+            synthetic.ensure()
 
     monkeypatch.setattr(synthetic, "_write_tree", overtaken)
-    assert synthetic.ensure(tmp_path / "corpus") == tmp_path / "corpus"
-    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
-    assert len(load_corpus("synthetic", tmp_path / "corpus")) == 8
-
-
-def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    root = synthetic.default_root()
-    assert root.parent == tmp_path / "repro"
-    monkeypatch.setattr(synthetic, "_write_tree", lambda tree, *_: tree.mkdir())
-    synthetic.ensure(root)
-    assert root.is_dir()
+    folder = synthetic.ensure()
+    assert list((tmp_path / "repro").iterdir()) == [folder]
+    assert len(load_corpus("synthetic", folder)) == 8
