@@ -49,8 +49,8 @@ def held(asked: Run) -> Results:
         ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
             holds the study on two states of it or with two settings.
     """
-    assert asked.results is not None
     asked = replace(asked, seeds=max(asked.seeds, 1))  # the first decides on a second stage
+    assert asked.results is not None
     ledger = open_ledger(asked.results)
     if not asked.at_hand:
         return _held_alone(asked, ledger)
