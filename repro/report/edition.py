@@ -47,11 +47,10 @@ class PageSource(NamedTuple):
 
 
 EDITION_CORPUS = "emodb"
-SPEECH = PageSource("results/emodb/coarse.jsonl", "coarse")
+SPEECH = PageSource("results/emodb/pooling.jsonl", "coarse")
 POOLINGS = SPEECH._replace(besides=("results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl"))
-SHAPES = SPEECH._replace(besides=("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl"))
-CLAIMS = SPEECH._replace(besides=(*POOLINGS.besides, *SHAPES.besides))
-BOTH_PRECISIONS = ("results/emodb/coarse.jsonl", "results/emodb/bf16.jsonl")
+SHAPES = PageSource("results/emodb/shapes.jsonl", "paper", besides=("results/nemo/shapes*.jsonl",))
+CLAIMS = SPEECH._replace(besides=(*POOLINGS.besides, SHAPES.results, *SHAPES.besides))
 OTHER_SOURCES = {
     "00_does_it_replicate": CLAIMS,
     "09_how_sure": CLAIMS,
@@ -59,9 +58,12 @@ OTHER_SOURCES = {
     "03_pooling": POOLINGS,
     "04_attention_maps": POOLINGS,
     "05_readings": SPEECH._replace(results="results/emodb/readings.jsonl"),
+    "06_protocol": SPEECH._replace(results="results/emodb/protocol.jsonl"),
     "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),
     "11_how_fast": PageSource(
-        "results/bench/*.json", "paper", besides=(*BOTH_PRECISIONS, "results/emodb/exact.jsonl")
+        "results/bench/*.json",
+        "paper",
+        besides=tuple(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
     ),
 }
 

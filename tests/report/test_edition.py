@@ -269,7 +269,7 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
     assert {path.name for path in published.iterdir()} == {"00_first.ipynb", "01_page.ipynb"}
 
     first = nbformat.read(published / "00_first.ipynb", as_version=4)
-    assert "emodb None coarse results/emodb/coarse.jsonl" in shown(first)
+    assert "emodb None coarse results/emodb/pooling.jsonl" in shown(first)
     assert "the end" in shown(first)
     made_from = edition.made_from(project / "notebooks" / "00_first.ipynb", project)
     assert first.metadata["repro"] == made_from

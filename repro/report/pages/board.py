@@ -149,7 +149,8 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     Args:
         found: the verdicts.
         corpus: that of the report.
-        preset: its preset. The results of other corpora and presets have pages of their own.
+        preset: its preset. The results of other corpora and presets have pages of their own, but
+            for a study that has none under this one: its page shows the first.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
@@ -174,12 +175,15 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
         return f'<span class="untested">– {html.escape("; ".join(notes))}</span>'
     study = claims.TESTS[claim.id].study
     limits = _limits([part for _, verdict in tested for part in verdict.parts])
+    corpus, preset = here
+    ran = [of.preset for of in found if study in of.runs]
+    own = Elsewhere(corpus, preset if preset in ran else ran[0])  # that its page shows
     shown = []
     for of, verdict in tested:
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
         where = Elsewhere(of.corpus, of.preset)
-        page = PAGES[study] if where == here else where.name(PAGES[study])
+        page = PAGES[study] if where == own else where.name(PAGES[study])
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
