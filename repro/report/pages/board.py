@@ -176,8 +176,8 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
     study = claims.TESTS[claim.id].study
     limits = _limits([part for _, verdict in tested for part in verdict.parts])
     corpus, preset = here
-    ran = [of.preset for of in found if study in of.runs]
-    own = Elsewhere(corpus, preset if preset in ran else ran[0])  # that its page shows
+    presets = [of.preset for of in found if study in of.runs]
+    own = Elsewhere(corpus, preset if preset in presets else presets[0])  # what its page shows
     shown = []
     for of, verdict in tested:
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
