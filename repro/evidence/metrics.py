@@ -154,7 +154,7 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
 
     If the two are alike, every exchange of all that they say of a speaker is as likely as what was
     found. Up to 13 speakers every combination counts, and the test is exact; of more, a sample
-    does. Seeds count together. The score is one of `SCORES`.
+    does. Seeds count together. The predictions are of one corpus, the score is one of `SCORES`.
 
     Raises:
         ValueError: the variants were not run on the same folds and seeds.
@@ -189,8 +189,7 @@ def _both(predictions: pd.DataFrame, one: str, other: str) -> tuple[pd.DataFrame
 def compare_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return how the poolings of Table 1 compare two by two, on the folds and seeds of both.
 
-    Args:
-        predictions: of one study on one corpus with one preset.
+    The predictions are of one study on one corpus with one preset.
 
     Returns:
         A row per pair that has common folds, with one, other; WA, WA low, WA high, UA, UA low, UA

@@ -80,12 +80,8 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
 
     Speakers' gains scatter more than the true ones do, since each is measured on few utterances:
     the variance that this alone explains is taken off. What is left holds also what the initial
-    weights of each fold do. Seeds are measured one by one and averaged.
-
-    Args:
-        predictions: of one study on one corpus with one preset.
-        one: a variant.
-        other: the variant it is compared with.
+    weights of each fold do. Seeds are measured one by one and averaged. All is of one study on one
+    corpus with one preset.
 
     Returns:
         None where a variant is missing, or fewer speakers have both than an interval needs.

@@ -47,11 +47,7 @@ def predict(
 ) -> pd.DataFrame:
     """Return the scores of a fold's held-out utterances, by a system fitted to the others.
 
-    Args:
-        system: one of `SYSTEMS`.
-        table: the corpus.
-        features: what `measure` gives.
-        fold: rows to fit to and rows to score.
+    The system is one of `SYSTEMS`, the features are what `measure` gives for it and the table.
 
     Returns:
         A row per test utterance, with utterance, emotion (true) and a probability per class.
