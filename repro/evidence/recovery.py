@@ -11,8 +11,6 @@ trained.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
@@ -91,25 +89,22 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         chance, speakers = metrics.majority(of_scale), of_scale["fold"].nunique()
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
-        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
-        unknown = ("recovered", "low", "high", "level reach", "half reach", "half WA")
-        row |= dict.fromkeys(unknown, np.nan) | {"at_most": False, "chance": chance}
-        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
-        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
-        row |= {"speakers": speakers, "seeds": of_scale["seed"].nunique()}
-        if half >= 0:
-            row |= {"half reach": reaches[half], "half WA": accuracy[half]}
+        found = low = high = level = np.nan
         if above[best]:
             draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
-            row["recovered"] = float(half_rise(reaches, accuracy, chance))
-            row["low"], row["high"] = metrics.percentile_limits(
-                half_rise(reaches, draws, chance), speakers
-            )
-            row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
+            found = float(half_rise(reaches, accuracy, chance))
+            low, high = metrics.percentile_limits(half_rise(reaches, draws, chance), speakers)
             behind, _ = metrics.percentile_limits(draws[:, [best]] - draws, speakers)
             if np.isfinite(behind).all():
-                row["level reach"] = reaches[np.argmax(behind <= 0)]
-        rows.append(row)
+                level = reaches[np.argmax(behind <= 0)]
+        row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size, "recovered": found}
+        row |= {"low": low, "high": high, "level reach": level}
+        row |= {"half reach": reaches[half] if half >= 0 else np.nan}
+        row |= {"half WA": accuracy[half] if half >= 0 else np.nan}
+        row |= {"at_most": bool(np.isclose(found, reaches[0])), "chance": chance}
+        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
+        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
+        rows.append(row | {"speakers": speakers, "seeds": of_scale["seed"].nunique()})
     return pd.DataFrame(rows)
 
 

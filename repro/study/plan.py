@@ -270,18 +270,15 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
 # Progress ----------------------------------------------------------------------------------------
 
 
-class LinePerFold:
-    """Progress as plain text: a line on standard error when a fold begins, with the time left."""
+def line_per_fold() -> Progress:
+    """Return what prints a line on standard error when a fold begins, with the time left."""
+    begun, shown = time.perf_counter(), ""
 
-    def __init__(self) -> None:
-        self.begun = time.perf_counter()
-        self.label = ""
+    def report(label: str, done: int, total: int) -> None:
+        nonlocal shown
+        if label != shown:
+            shown, elapsed = label, time.perf_counter() - begun
+            left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
+            print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
 
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Print a line if a new fold begins."""
-        if label == self.label:
-            return
-        self.label = label
-        elapsed = time.perf_counter() - self.begun
-        left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
-        print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
+    return report

@@ -18,7 +18,7 @@ from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import LinePerFold, Plan, Progress, Run, Task, missing, prepare
+from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
 
 Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], list[str]]
 
@@ -68,7 +68,7 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
                 for remark in remarks(plan.tables):
                     warn(remark)
                 told = True
-            failed += train(plan, tasks, held, precision, progress or LinePerFold())
+            failed += train(plan, tasks, held, precision, progress or line_per_fold())
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")

@@ -20,7 +20,7 @@ from repro.errors import NoResultsError, ReproError
 from repro.evidence import metrics
 from repro.report.pages import common
 from repro.study import grids
-from repro.study.plan import LinePerFold, Progress, Run
+from repro.study.plan import Progress, Run, line_per_fold
 from repro.study.read import collect, held
 from repro.study.run import run as train
 
@@ -173,7 +173,7 @@ def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None
 
 
 def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    report = LinePerFold()
+    report = line_per_fold()
     for done, label in enumerate(["a", "a", "b", "b"]):
         report(label, done, 4)
     lines = capsys.readouterr().err.splitlines()
