@@ -90,8 +90,7 @@ def test_twenty_kills_change_nothing(corpus: Path, tmp_path: Path, whole: Whole)
         else:
             run.join(moments.uniform(0, 0.5 * seconds))
         if run.exitcode is None:
-            assert run.pid is not None
-            os.kill(run.pid, signal.SIGKILL)
+            run.kill()
             run.join()
         if run.exitcode == 0:  # finished before it could be killed: the next study
             studies.append(tmp_path / f"{len(studies)}.jsonl")
@@ -148,8 +147,7 @@ def test_a_stopped_run_goes_on_inside_its_fold(corpus: Path, tmp_path: Path, who
     partial = tmp_path / "r.jsonl.partial"
     run = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
     interrupted.wait_for(lambda: any(partial.glob("*.safetensors")), run, log)
-    assert run.pid is not None
-    os.kill(run.pid, signal.SIGTERM)
+    run.terminate()
     run.join(60)
     assert len(list(partial.iterdir())) == 1
     trained: list[str] = []

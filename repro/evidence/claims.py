@@ -23,10 +23,10 @@ is to be found, expect a definite verdict on a claim of one part once in about t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -191,6 +191,8 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
     if study is None:
         note = f"no results of the study {test.study}"
         return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
+    verdict: Judgement = "not testable here"
+    parts: tuple[Part, ...] = ()
     try:
         _require(study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion")
         preset, overrides = config.parted(study.preset)
@@ -202,8 +204,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
         _require(not changed, f"settings of the preset {preset} were changed ({changed})")
         parts = tuple(test.parts(study))
     except _NotTestableError as reason:
-        verdict: Judgement = "not testable here"
-        parts, note = (), str(reason)
+        note = str(reason)
     else:
         verdict = _all_of({part.verdict for part in parts})
         note = "; ".join(part.note for part in parts if part.note)
@@ -254,61 +255,40 @@ class StudyScores:
         self.preset = str(predictions["preset"].iloc[0])
         self.speakers = min(map(metrics.speakers, self.corpora))  # of the smallest corpus
         self.seeds = predictions["seed"].nunique()
-        self._variants = dict(list(predictions.groupby("variant")))
-        self._planned = sum(metrics.speakers(r) * r["seed"].nunique() for r in self.corpora)
-        self._drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-    def _finished(self, variant: str) -> bool:
-        folds = self._variants[variant][["corpus", "fold", "seed"]].drop_duplicates()
-        return len(folds) == self._planned
+        self.variants = dict(list(predictions.groupby("variant")))
+        folds = predictions.drop_duplicates(["variant", "corpus", "fold", "seed"])
+        planned = sum(metrics.speakers(rows) * rows["seed"].nunique() for rows in self.corpora)
+        self.finished = {
+            name for name, n in folds["variant"].value_counts().items() if n == planned
+        }
+        # Several claims read the same variants.
+        self._bootstrap = cache(lambda name: metrics.bootstrap(self.variants[name]))
 
     def require(self, variants: Iterable[str]) -> None:
         """Raise _NotTestableError unless there are these variants of all speakers, and enough."""
-        missing = [name for name in variants if name not in self._variants]
+        missing = [name for name in variants if name not in self.variants]
         _require(not missing, f"no results of {', '.join(missing)}")
         _require(
             self.speakers >= metrics.FEWEST_SPEAKERS,
             f"{self.speakers} speakers are too few: an interval needs {metrics.FEWEST_SPEAKERS}",
         )
         for name in variants:
-            _require(self._finished(name), f"{name} is not finished")
+            _require(name in self.finished, f"{name} is not finished")
 
-    def bootstrap(self, variants: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def bootstrap(self, variants: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of variants [variants, scores], and draws [draws, variants, scores].
 
         Raises:
             _NotTestableError: as `require` does.
         """
         self.require(variants)
-        for name in variants:
-            if name not in self._drawn:  # several claims read the same variants
-                self._drawn[name] = metrics.bootstrap(self._variants[name])
-        values, draws = zip(*(self._drawn[name] for name in variants), strict=True)
+        values, draws = zip(*map(self._bootstrap, variants), strict=True)
         return np.stack(values), np.stack(draws, axis=1)
-
-    def of_speakers(self, variants: Sequence[str], score: int) -> list[np.ndarray]:
-        """Return a score of each speaker, seeds together: of each corpus [speakers, variants].
-
-        Raises:
-            _NotTestableError: as `require` does.
-        """
-        self.require(variants)
-
-        def of(rows: pd.DataFrame, name: str) -> np.ndarray:
-            counts = metrics.confusion_counts(rows[rows["variant"] == name])
-            return metrics.scores_of(counts.sum(0))[:, score]
-
-        return [np.stack([of(rows, name) for name in variants], 1) for rows in self.corpora]
-
-    def sweep(self, side: Side) -> dict[int, str]:
-        """Return the names of the variants along one side of the filter, by its size."""
-        return sweep(self._variants, side)
 
     @cached_property
     def learnt(self) -> bool:
         """Whether a finished variant is better than always naming the commonest emotion."""
-        finished = self.predictions["variant"].isin(filter(self._finished, self._variants))
-        return learnt(self.predictions[finished])
+        return learnt(self.predictions[self.predictions["variant"].isin(self.finished)])
 
 
 Measure = Callable[[StudyScores], list[Part]]
@@ -325,16 +305,6 @@ class ClaimTest(NamedTuple):
 TESTS: dict[str, ClaimTest] = {}
 
 
-def _test(claim: str, study: str, statement: str) -> Callable[[Measure], Measure]:
-    """Return a decorator that registers a function as the test of a claim."""
-
-    def register(function: Measure) -> Measure:
-        TESTS[claim] = ClaimTest(study, statement, function)
-        return function
-
-    return register
-
-
 # Section 3.2: the sweep of filter shapes ---------------------------------------------------------
 
 _SEARCH = (
@@ -343,28 +313,36 @@ _SEARCH = (
 )
 
 
+def _test(claim: str, statement: str) -> Callable[[Measure], Measure]:
+    """Return a decorator that registers a function as the test of a claim on filter shapes."""
+
+    def register(function: Measure) -> Measure:
+        TESTS[claim] = ClaimTest("filter-shapes", statement, function)
+        return function
+
+    return register
+
+
 @_test(
     "height-rises",
-    "filter-shapes",
     f"Each speaker's Spearman correlation of WA, and of neutral accuracy, with the filter height "
     f"from the lowest to {HEIGHT} is averaged over speakers (seeds counted together); supported "
     "if both bootstrap intervals over speakers lie above 0, contradicted if one lies below.",
 )
 def _height_rises(study: StudyScores) -> list[Part]:
-    heights = {h: name for h, name in study.sweep("height").items() if h <= HEIGHT}
+    heights = {h: name for h, name in sweep(study.variants, "height").items() if h <= HEIGHT}
     _require(HEIGHT in heights and len(heights) > 1, f"needs height {HEIGHT} and a lower one")
     return [_trend(study, heights, score, "height", rises=True) for score in (WA, NEUTRAL)]
 
 
 @_test(
     "height-flattens",
-    "filter-shapes",
     f"WA at each height above {HEIGHT} minus WA at {HEIGHT}, paired over speakers and seeds; "
     f"supported if all intervals lie within ±{LEVEL_WA:g} points, contradicted if one of the "
     f"differences is further from 0 than that ({_SEARCH}).",
 )
 def _height_flattens(study: StudyScores) -> list[Part]:
-    heights = study.sweep("height")
+    heights = sweep(study.variants, "height")
     higher = [name for h, name in heights.items() if h > HEIGHT]
     _require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
     what = f"WA, {{}} − {short_name(heights[HEIGHT])} (claimed: within ±{LEVEL_WA:g})"
@@ -374,40 +352,36 @@ def _height_flattens(study: StudyScores) -> list[Part]:
 
 @_test(
     "width-peaks",
-    "filter-shapes",
     f"WA at width {WIDTH} minus WA at each other width, paired over speakers and seeds; supported "
     "if the intervals for the narrowest and the widest lie above 0, and those for the widths "
     f"between them, none of which need be worse, above −{LEVEL_WA:g} points; contradicted if one "
     f"of the differences is below that bound ({_SEARCH}: the two ends, and those between them).",
 )
 def _width_peaks(study: StudyScores) -> list[Part]:
-    widths = study.sweep("width")
+    widths = sweep(study.variants, "width")
     _require(
         WIDTH in widths and min(widths) < WIDTH < max(widths),
         f"needs width {WIDTH}, a smaller one and a greater one",
     )
-    ends = [widths[min(widths)], widths[max(widths)]]
-    between = [name for name in widths.values() if name not in (*ends, widths[WIDTH])]
-    parts = [_ahead(study, widths[WIDTH], ends)]
-    return [*parts, _ahead(study, widths[WIDTH], between, -LEVEL_WA)] if between else parts
+    peak = widths.pop(WIDTH)
+    parts = [_ahead(study, peak, [widths.pop(min(widths)), widths.pop(max(widths))])]
+    return [*parts, _ahead(study, peak, widths.values(), -LEVEL_WA)] if widths else parts
 
 
 @_test(
     "angry-falls",
-    "filter-shapes",
     "Each speaker's Spearman correlation of angry accuracy with the filter width is averaged over "
     "speakers (seeds counted together); supported if the bootstrap interval over speakers lies "
     "below 0, contradicted if it lies above; how quickly it falls is not judged.",
 )
 def _angry_falls(study: StudyScores) -> list[Part]:
-    widths = study.sweep("width")
+    widths = sweep(study.variants, "width")
     _require(len(widths) > 1, "needs two widths")
     return [_trend(study, widths, ANGRY, "width", rises=False)]
 
 
 @_test(
     "happy-worst",
-    "filter-shapes",
     "Averaged over all shapes, each other emotion's accuracy minus happy's: supported if all "
     "bootstrap intervals over speakers lie above 0, contradicted if another emotion's "
     f"accuracy is lower ({_SEARCH}). And happy's accuracy at each size of a sweep minus its mean "
@@ -416,90 +390,75 @@ def _angry_falls(study: StudyScores) -> list[Part]:
     "further from 0 than that (by the same test).",
 )
 def _happy_worst(study: StudyScores) -> list[Part]:
-    sides: dict[Side, dict[int, str]] = {s: study.sweep(s) for s in get_args(Side)}
+    sides = {side: sweep(study.variants, side) for side in get_args(Side)}
     _require(all(len(sizes) > 1 for sizes in sides.values()), "needs two heights and two widths")
     shapes = sorted({name for sizes in sides.values() for name in sizes.values()})
-    changes = [_happy_changes(study, side, sizes) for side, sizes in sides.items()]
+    changes = [_happy_changes(study, side, sizes.values()) for side, sizes in sides.items()]
     return [_happy_below(study, shapes), *changes]
 
 
 @_test(
     "best-shapes",
-    "filter-shapes",
     f"WA of {HEIGHT}×2 minus that of every other height, and WA of 2×{WIDTH} minus that of every "
     "other width, paired over speakers and seeds; supported if all intervals lie above "
     f"−{LEVEL_WA:g} points, contradicted if another shape of either sweep is better by more than "
     f"that ({_SEARCH}).",
 )
 def _best_shapes(study: StudyScores) -> list[Part]:
-    heights, widths = study.sweep("height"), study.sweep("width")
-    for sizes, best in ((heights, HEIGHT), (widths, WIDTH)):
+    sweeps = [(sweep(study.variants, "height"), HEIGHT), (sweep(study.variants, "width"), WIDTH)]
+    for sizes, best in sweeps:
         _require(best in sizes and len(sizes) > 1, f"needs size {best} and another of its sweep")
-    return [
-        _ahead(
-            study, sizes[best], [name for size, name in sizes.items() if size != best], -LEVEL_WA
-        )
-        for sizes, best in ((heights, HEIGHT), (widths, WIDTH))
-    ]
+    return [_ahead(study, sizes.pop(best), sizes.values(), -LEVEL_WA) for sizes, best in sweeps]
 
 
 # Sections 3.3 and 4: the three poolings ----------------------------------------------------------
 
 _IN_WORDS = {"gap": "GAP", "bilinear": "bilinear pooling", "attention": "attention pooling"}
-_PUBLISHED = (
-    "Tested on IEMOCAP alone, where the published numbers come from; they count as exact, as "
-    "nothing but their values is known. "
-)
 
 
 def _beats(better: str, worse: str) -> ClaimTest:
     """Return the test of a claim that one pooling is better than another in WA and in UA."""
-    statement = (
-        f"WA and UA of {_IN_WORDS[better]} minus those of {_IN_WORDS[worse]}, paired over speakers "
-        "and seeds; supported if both bootstrap intervals lie above 0, contradicted if one lies "
-        "below."
-    )
     return ClaimTest(
         "pooling",
-        statement,
+        f"WA and UA of {_IN_WORDS[better]} minus those of {_IN_WORDS[worse]}, paired over speakers "
+        "and seeds; supported if both bootstrap intervals lie above 0, contradicted if one lies "
+        "below.",
         lambda study: [_difference(study, score, better, worse) for score in metrics.ACCURACIES],
     )
 
 
-@_test(
-    "gap-beats-earlier",
-    "pooling",
-    f"{_PUBLISHED}GAP's WA minus {BEST_EARLIER['WA']:.2f} and its UA minus "
-    f"{BEST_EARLIER['UA']:.2f}, the best earlier ones: supported if both bootstrap intervals over "
-    "speakers lie above 0, contradicted if one lies below.",
-)
-def _gap_beats_earlier(study: StudyScores) -> list[Part]:
-    return [_over_earlier(study, "gap", score) for score in metrics.ACCURACIES]
+def _beats_earlier(pooling: str, least: Mapping[str, float], rule: str) -> ClaimTest:
+    """Return the test of a claim that a pooling exceeds the best earlier WA and UA by some."""
+    return ClaimTest(
+        "pooling",
+        "Tested on IEMOCAP alone, where the published numbers come from; they count as exact, as "
+        f"nothing but their values is known. {rule}",
+        lambda study: [_over_earlier(study, pooling, *each) for each in least.items()],
+    )
 
 
-for _claim, _better, _worse in (
-    ("bilinear-below-gap", "gap", "bilinear"),
-    ("attention-above-gap", "attention", "gap"),
-    ("attention-above-bilinear", "attention", "bilinear"),
-):
-    TESTS[_claim] = _beats(_better, _worse)
-
-
-@_test(
-    "attention-margin",
-    "pooling",
-    f"{_PUBLISHED}Attention's WA minus {BEST_EARLIER['WA']:.2f} and its UA minus "
-    f"{BEST_EARLIER['UA']:.2f}: supported if both bootstrap intervals over speakers lie above "
-    f"what rounds to {paper.MARGIN_WA:g} and {paper.MARGIN_UA:g} points, that is "
-    f"{paper.MARGIN_WA - ABOUT:g} and {paper.MARGIN_UA - ABOUT:g}; contradicted if one ends below. "
-    "With ten speakers an interval reaches further than half a point, so that a result just like "
-    "the paper's stays undecided.",
-)
-def _attention_margin(study: StudyScores) -> list[Part]:
-    return [
-        _over_earlier(study, "attention", score, margin - ABOUT)
-        for score, margin in (("WA", paper.MARGIN_WA), ("UA", paper.MARGIN_UA))
-    ]
+_EARLIER = f"WA minus {BEST_EARLIER['WA']:.2f} and its UA minus {BEST_EARLIER['UA']:.2f}"
+_MARGINS = {"WA": paper.MARGIN_WA - ABOUT, "UA": paper.MARGIN_UA - ABOUT}
+TESTS |= {
+    "gap-beats-earlier": _beats_earlier(
+        "gap",
+        dict.fromkeys(metrics.ACCURACIES, 0.0),
+        f"GAP's {_EARLIER}, the best earlier ones: supported if both bootstrap intervals over "
+        "speakers lie above 0, contradicted if one lies below.",
+    ),
+    "bilinear-below-gap": _beats("gap", "bilinear"),
+    "attention-above-gap": _beats("attention", "gap"),
+    "attention-above-bilinear": _beats("attention", "bilinear"),
+    "attention-margin": _beats_earlier(
+        "attention",
+        _MARGINS,
+        f"Attention's {_EARLIER}: supported if both bootstrap intervals over speakers lie above "
+        f"what rounds to {paper.MARGIN_WA:g} and {paper.MARGIN_UA:g} points, that is "
+        f"{_MARGINS['WA']:g} and {_MARGINS['UA']:g}; contradicted if one ends below. With ten "
+        "speakers an interval reaches further than half a point, so that a result just like the "
+        "paper's stays undecided.",
+    ),
+}
 
 
 # Parts -------------------------------------------------------------------------------------------
@@ -507,61 +466,69 @@ def _attention_margin(study: StudyScores) -> list[Part]:
 
 def _difference(study: StudyScores, score: str, better: str, worse: str) -> Part:
     """Return by how many points one variant beats another, claimed to be above 0."""
-    study.require([better, worse])
-    gain = metrics.difference(study.predictions, better, worse, score)
+    column, what = metrics.SCORES.index(score), f"{score}, {better} − {worse}"
+    part = _exceeds(study, what, [better, worse], lambda s: s[..., 0, column] - s[..., 1, column])
     if len(study.corpora) > 1:  # the exact test is of one corpus
-        return Part(f"{score}, {better} − {worse}", "points", *gain, _above(gain))
+        return part
     p = metrics.exchange_test(study.predictions, better, worse, score)
     shown = f"p = {p:.{2 if p >= 0.01 else 3}f}" if p >= 0.001 else "p < 0.001"
-    remark = shown.replace(" ", "\N{NO-BREAK SPACE}")
-    return Part(f"{score}, {better} − {worse}", "points", *gain, _above(gain), remark=remark, p=p)
+    return replace(part, remark=shown.replace(" ", "\N{NO-BREAK SPACE}"), p=p)
 
 
-def _over_earlier(study: StudyScores, variant: str, score: str, least: float = 0.0) -> Part:
+def _over_earlier(study: StudyScores, variant: str, score: str, least: float) -> Part:
     """Return by how much a variant exceeds the best earlier one, claimed to be above a bound."""
     _require(study.corpus == "iemocap", "the published numbers are of IEMOCAP")
-    column = metrics.SCORES.index(score)
-    values, draws = (
-        each[..., 0, column] - BEST_EARLIER[score] for each in study.bootstrap([variant])
+    column, what = metrics.SCORES.index(score), f"{score}, {variant} − best earlier"
+    return _exceeds(
+        study, what, [variant], lambda s: s[..., 0, column] - BEST_EARLIER[score], least
     )
-    gain = metrics.Interval(float(values), *metrics.percentile_limits(draws, study.speakers))
-    return Part(f"{score}, {variant} − best earlier", "points", *gain, _above(gain, least))
+
+
+def _exceeds(
+    study: StudyScores,
+    what: str,
+    variants: Sequence[str],
+    number: Callable[[np.ndarray], np.ndarray],  # of scores [..., variants, scores]: [...]
+    least: float = 0.0,
+) -> Part:
+    """Return a number made from the scores of variants, claimed to be above a bound."""
+    value, draws = map(number, study.bootstrap(variants))
+    gain = metrics.Interval(float(value), *metrics.percentile_limits(draws, study.speakers))
+    return Part(what, "points", *gain, _above(gain, least))
 
 
 def _happy_below(study: StudyScores, shapes: Sequence[str]) -> Part:
     """Return how far happy, averaged over shapes, lies below the other emotions."""
     others = [emotion for emotion in metrics.EMOTIONS if emotion != "happy"]
     columns = [metrics.SCORES.index(emotion) for emotion in others]
-    return _all_within(
-        study,
-        "{} − happy",
-        others,
-        shapes,
-        lambda s: (s[..., columns] - s[..., [HAPPY]]).mean(-2),
-    )
+
+    def leads(scores: np.ndarray) -> np.ndarray:
+        return (scores[..., columns] - scores[..., [HAPPY]]).mean(-2)
+
+    return _all_within(study, "{} − happy", others, shapes, leads)
 
 
-def _happy_changes(study: StudyScores, side: str, sizes: dict[int, str]) -> Part:
+def _happy_changes(study: StudyScores, side: str, shapes: Collection[str]) -> Part:
     """Return how far happy's accuracy at each size lies from its mean over that sweep."""
-    names, most = list(sizes.values()), LEVEL_EMOTION / 2
+    most = LEVEL_EMOTION / 2
     what = f"happy, {{}} − mean over {side} (claimed: within ±{most:g})"
-    return _all_within(
-        study,
-        what,
-        names,
-        names,
-        lambda s: s[..., HAPPY] - s[..., HAPPY].mean(-1, keepdims=True),
-        -most,
-        most,
-    )
+
+    def changes(scores: np.ndarray) -> np.ndarray:
+        return scores[..., HAPPY] - scores[..., HAPPY].mean(-1, keepdims=True)
+
+    return _all_within(study, what, shapes, shapes, changes, -most, most)
 
 
 def _trend(
     study: StudyScores, sizes: dict[int, str], score: int, side: str, *, rises: bool
 ) -> Part:
     """Return the mean over speakers of a score's correlation with filter size (seeds together)."""
+    study.require(sizes.values())
     means, draws, fewest = [], [], study.speakers
-    for number, blocks in enumerate(study.of_speakers(list(sizes.values()), score)):
+    for number, rows in enumerate(study.corpora):
+        of_shapes = (rows[rows["variant"] == name] for name in sizes.values())
+        counts = np.stack([metrics.confusion_counts(each).sum(0) for each in of_shapes], 1)
+        blocks = metrics.scores_of(counts)[..., score]  # [speakers, sizes]
         known = blocks[np.isfinite(blocks).all(1)]  # speakers who have that emotion
         _require(
             len(known) >= metrics.FEWEST_SPEAKERS,
@@ -584,7 +551,7 @@ def _rank_correlation(scores: np.ndarray) -> float:
     return stats.spearmanr(scores, range(len(scores))).statistic if np.ptp(scores) else 0.0
 
 
-def _ahead(study: StudyScores, name: str, others: Sequence[str], least: float = 0.0) -> Part:
+def _ahead(study: StudyScores, name: str, others: Collection[str], least: float = 0.0) -> Part:
     """Return how far the WA of one shape is ahead of that of others, claimed to be behind it."""
     bound = f" (claimed: above {least:g})".replace("-", "−") if least else ""
     what = f"WA, {short_name(name)} − {{}}{bound}"
@@ -599,8 +566,8 @@ def _over_first(scores: np.ndarray) -> np.ndarray:
 def _all_within(
     study: StudyScores,
     what: str,  # names a number, with a place for the name of what is compared
-    names: Sequence[str],  # of what is compared, one for each number
-    variants: Sequence[str],  # whose scores the numbers are made from
+    names: Collection[str],  # of what is compared, one for each number
+    variants: Collection[str],  # whose scores the numbers are made from
     numbers: Callable[[np.ndarray], np.ndarray],  # of scores [..., variants, scores]: [..., names]
     least: float = 0.0,
     most: float = np.inf,
@@ -612,22 +579,23 @@ def _all_within(
     """
     values, draws = map(numbers, study.bootstrap(variants))
     _require(bool(np.isfinite(values).all()), "an emotion has no utterances")
-    low, high = np.transpose([metrics.percentile_limits(each, study.speakers) for each in draws.T])
+    low, high = metrics.percentile_limits(draws, study.speakers)
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
     error = metrics.standard_error(draws, study.speakers)
     outside = np.maximum(least - values, values - most)
     t = np.divide(outside, error, out=np.zeros_like(values), where=error > 0)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
     against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < WRONG]
-    verdict: Judgement = "supported" if (reach < 0).all() else "undecided"
-    if against:
-        verdict = "contradicted"
+    inside = bool((reach < 0).all())
+    verdict: Judgement = "contradicted" if against else "supported" if inside else "undecided"
     shown = int(t.argmax() if against else reach.argmax())
     estimate = metrics.Interval(float(values[shown]), float(low[shown]), float(high[shown]))
     note = f"{what.format('…')}: contradicted by {', '.join(against)}" if against else ""
     beyond = estimate.high < least or estimate.low > most
     remark = "not enough after Holm's correction" if beyond and not against else ""
-    return Part(what.format(short_name(names[shown])), "points", *estimate, verdict, note, remark)
+    return Part(
+        what.format(short_name([*names][shown])), "points", *estimate, verdict, note, remark
+    )
 
 
 # Rules -------------------------------------------------------------------------------------------

@@ -111,11 +111,11 @@ def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame
 
 def _row(
     variant: str, against: str, changed: pd.DataFrame, default: pd.DataFrame, of: int
-) -> dict[str, object]:
+) -> tuple[object, ...]:
     """Return the row of a change; its default has `of` speakers in all."""
+    speakers, scores = metrics.speakers(default), slice(len(metrics.ACCURACIES))
     values, _ = metrics.bootstrap(changed)
     default_values, default_draws = metrics.bootstrap(default)
-    speakers = metrics.speakers(default)
     paired = _on_speakers_of(default, changed)
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
     if speakers < of:
@@ -124,28 +124,18 @@ def _row(
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:
         notes.append("not on the same speakers: no interval")
-    row: dict[str, object] = {"variant": variant, "against": against}
-    columns = len(metrics.ACCURACIES)
-    effects = (values - default_values)[:columns]
-    limits, p = np.full((columns, 2), np.nan), np.full(columns, np.nan)
+    effects = (values - default_values)[scores]
+    limits, p = np.full((len(effects), 2), np.nan), np.full(len(effects), np.nan)
     if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:
         # The same speakers and seeds in each draw.
-        draws = (metrics.bootstrap(paired)[1] - default_draws)[:, :columns]
-        limits = np.array([metrics.percentile_limits(each, speakers) for each in draws.T])
+        draws = (metrics.bootstrap(paired)[1] - default_draws)[:, scores]
+        limits = metrics.percentile_limits(draws, speakers).T
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(effects) / metrics.standard_error(draws, speakers)
         p = 2 * stats.t.sf(np.where(effects == 0, 0, t), speakers - 1)
-    for score, value, effect, (low, high), chance in zip(
-        metrics.ACCURACIES, values, effects, limits, p, strict=False
-    ):
-        row |= {score: value, f"{score} effect": effect, f"{score} p": chance}
-        row |= {f"{score} effect low": low, f"{score} effect high": high}
-    return row | {
-        "utterances": changed["utterance"].nunique(),
-        "speakers": speakers,
-        "seeds": changed["seed"].nunique(),
-        "note": "; ".join(filter(None, notes)),
-    }
+    numbers = np.column_stack([values[scores], effects, limits, p])  # [scores, WHAT]
+    counts = changed["utterance"].nunique(), speakers, changed["seed"].nunique()
+    return variant, against, *numbers.ravel(), *counts, "; ".join(filter(None, notes))
 
 
 def _other_utterances(tested: set[str], by_default: set[str]) -> str:
@@ -172,5 +162,4 @@ def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFram
         paired = changed  # further utterances of the same speakers
     else:
         return None
-    units = [set(zip(each["fold"], each["seed"], strict=True)) for each in (paired, default)]
-    return paired if units[0] == units[1] else None
+    return paired if metrics.units_of(paired) == metrics.units_of(default) else None

@@ -13,6 +13,7 @@ a t-interval (Hesterberg, "What teachers should know about the bootstrap", The A
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -44,16 +45,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class McNemar(NamedTuple):
-    """On how many utterances only one of two systems is right, with the p-value of the exact test.
-
-    The test takes utterances as independent: its p-value is a lower bound.
-    """
-
-    utterances: int
-    only_one: int
-    only_other: int
-    p: float
+NONE = Interval(np.nan, np.nan, np.nan)
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -86,16 +78,15 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
         A row per corpus, preset and variant in the order of the file, with folds, utterances and
         seeds (how many), WA, UA and the four emotions, each score with its `low` and `high`.
     """
+    of = ("fold", "utterance", "seed")
+    columns = [f"{score}{end}" for score in SCORES for end in ("", " low", " high")]
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
-        counts = {f"{of}s": group[of].nunique() for of in ("fold", "utterance", "seed")}
         values, draws = bootstrap(group)
-        row = dict(zip(RUN, run, strict=True)) | counts
-        for score, value, drawn in zip(SCORES, values, draws.T, strict=True):
-            low, high = percentile_limits(drawn, speakers(group))
-            row |= {score: value, f"{score} low": low, f"{score} high": high}
-        rows.append(row)
-    return pd.DataFrame(rows).drop(columns=["corpus_hash", "key"])
+        numbers = np.stack([values, *percentile_limits(draws, speakers(group))], 1)  # [scores, 3]
+        rows.append((*run, *(group[each].nunique() for each in of), *numbers.ravel()))
+    table = pd.DataFrame(rows, columns=[*RUN, *(f"{each}s" for each in of), *columns])
+    return table.drop(columns=["corpus_hash", "key"])
 
 
 def majority(predictions: pd.DataFrame) -> float:
@@ -132,12 +123,8 @@ def beside_paper(predictions: pd.DataFrame) -> pd.DataFrame:
 def difference(predictions: pd.DataFrame, better: str, worse: str, score: str = "WA") -> Interval:
     """Return by how many points one variant beats another on the same speakers and seeds.
 
-    Args:
-        predictions: of one study with one preset. Of several corpora the mean difference is
-            returned, each with the same weight, see `evidence.claims.together`.
-        better: the variant whose score counts as positive.
-        worse: the variant it is compared with.
-        score: one of `SCORES`.
+    The score is one of `SCORES`. Of several corpora it is the mean difference, each with the same
+    weight, see `evidence.claims.together`.
 
     Raises:
         ValueError: the variants were not run on the same folds and seeds.
@@ -167,13 +154,7 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
 
     If the two are alike, every exchange of all that they say of a speaker is as likely as what was
     found. Up to 13 speakers every combination counts, and the test is exact; of more, a sample
-    does. Seeds count together.
-
-    Args:
-        predictions: of one study on one corpus with one preset.
-        one: a variant.
-        other: the variant it is compared with.
-        score: one of `SCORES`.
+    does. Seeds count together. The predictions are of one corpus, the score is one of `SCORES`.
 
     Raises:
         ValueError: the variants were not run on the same folds and seeds.
@@ -192,34 +173,34 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
     return float(test.pvalue)
 
 
+def units_of(predictions: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return the folds and seeds that were run."""
+    return set(zip(predictions["fold"], predictions["seed"], strict=True))
+
+
 def _both(predictions: pd.DataFrame, one: str, other: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the predictions of two variants; ValueError if they are not on the same folds."""
     ours, theirs = (predictions[predictions["variant"] == name] for name in (one, other))
-    units = [set(zip(p["fold"], p["seed"], strict=True)) for p in (ours, theirs)]
-    if units[0] != units[1]:
+    if units_of(ours) != units_of(theirs):
         raise ValueError(f"{one} and {other} were not run on the same folds and seeds")
     return ours, theirs
 
 
-def compare_pairs(
-    predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]] = TABLE_1_PAIRS
-) -> pd.DataFrame:
-    """Return how variants compare two by two, on the folds and seeds that both of a pair have.
+def compare_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return how the poolings of Table 1 compare two by two, on the folds and seeds of both.
 
-    Args:
-        predictions: of one study on one corpus with one preset.
-        pairs: names of variants, by default those of Table 1. Pairs without a common fold are left
-            out.
+    The predictions are of one study on one corpus with one preset.
 
     Returns:
-        A row per pair, with one, other; WA, WA low, WA high, UA, UA low, UA high (points that `one`
-        is ahead of `other`, see `difference`); of the first seed utterances (how many), only one,
-        only other (on how many of them only that variant is right) and p, see `McNemar`; speakers.
+        A row per pair that has common folds, with one, other; WA, WA low, WA high, UA, UA low, UA
+        high (points that `one` is ahead of `other`, see `difference`); of the first seed utterances
+        (how many), only one, only other (on how many of them only that variant is right) and p, see
+        `mcnemar`; speakers.
     """
     columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
     columns += ["utterances", "only one", "only other", "p", "speakers"]
     rows = []
-    for pair in pairs:
+    for pair in TABLE_1_PAIRS:
         both = on_common_folds(predictions[predictions["variant"].isin(pair)], "variant")
         if both["variant"].nunique() == len(pair):
             points = (x for score in ACCURACIES for x in difference(both, *pair, score))
@@ -229,11 +210,9 @@ def compare_pairs(
 
 def on_common_folds(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
     """Return the rows of those folds and seeds that all groups by some columns have."""
-    units = pd.MultiIndex.from_frame(predictions[["fold", "seed"]])
-    common = units
-    for _, rows in predictions.groupby(list(by)):
-        common = common.intersection(pd.MultiIndex.from_frame(rows[["fold", "seed"]]))
-    return predictions[units.isin(common)]
+    group = predictions.groupby(list(by)).ngroup()
+    having = group.groupby([predictions["fold"], predictions["seed"]]).transform("nunique")
+    return predictions[having == group.nunique()]
 
 
 def mean(measures: pd.DataFrame, column: str) -> Interval:
@@ -245,7 +224,7 @@ def mean(measures: pd.DataFrame, column: str) -> Interval:
     """
     known = measures.dropna(subset=[column]) if len(measures) else measures
     if known.empty:
-        return Interval(np.nan, np.nan, np.nan)
+        return NONE
     cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])
     sums, counts = (cells[name].fillna(0).to_numpy() for name in ("sum", "count"))
     with np.errstate(invalid="ignore"):  # a draw may have left out all who have it
@@ -266,10 +245,14 @@ def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     return table.dropna()[list(variants)].astype(bool)
 
 
-def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
+def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int, int, float]:
     """Return McNemar's exact test of whether two variants err on different numbers of utterances.
 
     Of several seeds the first counts: with all of them an utterance would count several times.
+
+    Returns:
+        The number of utterances, on how many of them only `one` and only `other` is right, and the
+        p-value. The test takes utterances as independent: its p-value is a lower bound.
 
     Raises:
         KeyError: a variant has no rows of the first seed.
@@ -279,7 +262,7 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> McNemar:
     counts = int((of_one & ~of_other).sum()), int((~of_one & of_other).sum())
     apart = sum(counts)
     p = float(stats.binomtest(counts[0], apart).pvalue) if apart else 1.0
-    return McNemar(len(of_one), *counts, p)
+    return len(of_one), *counts, p
 
 
 def most_discordant(gain: int) -> int:
@@ -317,7 +300,7 @@ def proportion_interval(per_cent: float, utterances: int) -> Interval:
     NaN, where nothing was published, has none.
     """
     if np.isnan(per_cent):
-        return Interval(np.nan, np.nan, np.nan)
+        return NONE
     right = round(per_cent / 100 * utterances)
     low, high = stats.binomtest(right, utterances).proportion_ci(LEVEL, method="wilson")
     return Interval(per_cent, 100 * low, 100 * high)
@@ -419,19 +402,17 @@ def standard_error(draws: np.ndarray, speakers: int) -> np.ndarray:
     return np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
 
 
-def percentile_limits(draws: np.ndarray, speakers: int) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap draws, widened for the number of speakers.
+def percentile_limits(draws: np.ndarray, speakers: int) -> np.ndarray:
+    """Return percentile intervals [2, ...] of bootstrap draws, widened for the number of speakers.
 
     Args:
-        draws: [draws] of one number, from `resample`; NaN counts as not drawn.
-        speakers: how many the draws are made from.
-
-    Returns:
-        The two limits; both NaN with fewer than `FEWEST_SPEAKERS`, or if all draws are NaN.
+        draws: [draws, ...] from `resample`; NaN counts as not drawn.
+        speakers: how many the draws are made from; with fewer than `FEWEST_SPEAKERS` limits are
+            NaN, as they are where all draws are.
     """
-    if speakers < FEWEST_SPEAKERS or np.isnan(draws).all():
-        return np.nan, np.nan
+    if speakers < FEWEST_SPEAKERS:
+        return np.full((2, *draws.shape[1:]), np.nan)
     widest = np.sqrt(speakers / (speakers - 1)) * stats.t.ppf((1 + LEVEL) / 2, speakers - 1)
     tail = stats.norm.cdf(-widest)
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
+    with warnings.catch_warnings(action="ignore"):  # of draws that are all NaN
+        return np.nanquantile(draws, [tail, 1 - tail], axis=0)

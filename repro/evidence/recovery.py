@@ -5,16 +5,11 @@ of time, or of frequency, over which emotion shows itself. Here the sweep is mad
 classes differ only in a pattern of a known stretch (`repro.corpora.planted`). If the method works,
 accuracy rises when the filter reaches that stretch, and not before.
 
-The network is that of Section 3.2: one layer of 16 filters, GAP. The preset `paper` trains it
-with the paper's rates and number of epochs, in batches of 16 instead of 64, because a planted
-corpus is small and the paper's batches would end training after a fifth of the steps. To save
-time the presets below `paper` let Conv1 step over positions along the axis that is not swept
-(every pattern is repeated along it); along the axis that is swept it always steps by one.
+The network is that of Section 3.2: one layer of 16 filters, GAP. `grids.recovery` says how it is
+trained.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,9 +74,9 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         at_most; best reach and best WA, and at_least, whether that is the largest size, so that a
         larger one might do better still; level reach, that of the smallest filter that is not
         significantly worse than the best (95% interval of the difference); half reach and half WA,
-        those of the largest filter that
-        reaches no further than half of what is planted, and early, whether even that one does
-        better than chance by the same test; chance (per cent), speakers, seeds.
+        those of the largest filter that reaches no further than half of what is planted, and early,
+        whether even that one does better than chance by the same test; chance (per cent), speakers,
+        seeds.
     """
     rows = []
     name_of = predictions["variant"].map({v: scale_of(v).text for v in set(predictions["variant"])})
@@ -94,26 +89,22 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         chance, speakers = metrics.majority(of_scale), of_scale["fold"].nunique()
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
-        row: dict[str, Any] = {"scale": scale.text, "unit": scale.unit, "planted": scale.size}
-        unknown = ("recovered", "low", "high", "level reach", "half reach", "half WA")
-        row |= dict.fromkeys(unknown, np.nan) | {"at_most": False, "chance": chance}
-        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
-        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
-        row |= {"speakers": speakers, "seeds": of_scale["seed"].nunique()}
-        if half >= 0:
-            row |= {"half reach": reaches[half], "half WA": accuracy[half]}
+        found = low = high = level = np.nan
         if above[best]:
             draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
-            row["recovered"] = float(half_rise(reaches, accuracy, chance))
-            row["low"], row["high"] = metrics.percentile_limits(
-                half_rise(reaches, draws, chance), speakers
-            )
-            row["at_most"] = bool(np.isclose(row["recovered"], reaches[0]))
-            leads = (draws[:, [best]] - draws).T
-            behind = np.array([metrics.percentile_limits(each, speakers)[0] for each in leads])
+            found = float(half_rise(reaches, accuracy, chance))
+            low, high = metrics.percentile_limits(half_rise(reaches, draws, chance), speakers)
+            behind, _ = metrics.percentile_limits(draws[:, [best]] - draws, speakers)
             if np.isfinite(behind).all():
-                row["level reach"] = reaches[np.argmax(behind <= 0)]
-        rows.append(row)
+                level = reaches[np.argmax(behind <= 0)]
+        row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size, "recovered": found}
+        row |= {"low": low, "high": high, "level reach": level}
+        row |= {"half reach": reaches[half] if half >= 0 else np.nan}
+        row |= {"half WA": accuracy[half] if half >= 0 else np.nan}
+        row |= {"at_most": bool(np.isclose(found, reaches[0])), "chance": chance}
+        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
+        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
+        rows.append(row | {"speakers": speakers, "seeds": of_scale["seed"].nunique()})
     return pd.DataFrame(rows)
 
 

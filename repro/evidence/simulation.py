@@ -66,10 +66,10 @@ def coverage(
                 chances = ACCURACY + spread / 100 * rng.standard_normal((runs, 1, count))
                 luck = LUCK / 100 * rng.standard_normal((runs, trainings, count))
                 right = rng.binomial(PER_SPEAKER, (chances + luck).clip(0, 1))
-                held.append(_share_holding(100 * ACCURACY, _intervals(right, PER_SPEAKER)))
+                held.append(_share_holding(_intervals(right, PER_SPEAKER)))
                 of_one = right[:, 0].sum(1)
-            by_utterances = _wilson(of_one, count * PER_SPEAKER)
-            rows.append((count, spread, *held, _share_holding(100 * ACCURACY, by_utterances)))
+            by_utterances = _share_holding(_wilson(of_one, count * PER_SPEAKER))
+            rows.append((count, spread, *held, by_utterances))
     by_seeds = [f"bootstrap, {n} seed{'' if n == 1 else 's'} (%)" for n in seeds]
     columns = ["speakers", "SD between speakers (points)", *by_seeds, "Wilson (%)"]
     return pd.DataFrame(rows, columns=columns)
@@ -80,19 +80,14 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
 
     Speakers' gains scatter more than the true ones do, since each is measured on few utterances:
     the variance that this alone explains is taken off. What is left holds also what the initial
-    weights of each fold do. Seeds are measured one by one and averaged.
-
-    Args:
-        predictions: of one study on one corpus with one preset.
-        one: a variant.
-        other: the variant it is compared with.
+    weights of each fold do. Seeds are measured one by one and averaged. All is of one study on one
+    corpus with one preset.
 
     Returns:
         None where a variant is missing, or fewer speakers have both than an interval needs.
     """
-    if not {one, other} <= set(predictions.get("variant", ())):
-        return None
-    if metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS:
+    there = {one, other} <= set(predictions.get("variant", ()))
+    if not there or metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS:
         return None
     right = metrics.right(predictions, [one, other]).astype(int)
     gain = 100 * (right[one] - right[other])
@@ -158,8 +153,7 @@ def differences(
     values = (ahead.sum(1) / utterances.sum(0)).mean(-1)
     drawn = metrics.resample(ahead.transpose(1, 0, 2)[None], DRAWS)  # [draws, runs, groups]
     of = metrics.resample(utterances[None], DRAWS)[:, None]
-    limits = [metrics.percentile_limits(each, speakers) for each in (drawn / of).mean(-1).T]
-    return 100 * np.array([values, *np.transpose(limits)])
+    return 100 * np.stack([values, *metrics.percentile_limits((drawn / of).mean(-1), speakers)])
 
 
 def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS) -> pd.DataFrame:
@@ -200,19 +194,19 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
     return pd.DataFrame(rows)
 
 
-def _intervals(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:
-    """Return the bootstrap's interval, in per cent, for each experiment [runs, seeds, speakers]."""
-    seeds, speakers = right.shape[1:]
-    drawn = metrics.resample(right.transpose(1, 2, 0), DRAWS)  # [draws, runs]
-    draws = 100 * drawn / (seeds * speakers * utterances)
-    return [metrics.percentile_limits(each, speakers) for each in draws.T]
+def _intervals(right: np.ndarray, utterances: int) -> np.ndarray:
+    """Return the bootstrap's intervals, in per cent: [2, experiments]."""
+    seeds, speakers = right.shape[1:]  # [experiments, seeds, speakers]
+    drawn = metrics.resample(right.transpose(1, 2, 0), DRAWS)  # [draws, experiments]
+    return metrics.percentile_limits(100 * drawn / (seeds * speakers * utterances), speakers)
 
 
-def _wilson(right: np.ndarray, utterances: int) -> list[tuple[float, float]]:
-    """Return the interval of each experiment as if its utterances were independent."""
+def _wilson(right: np.ndarray, utterances: int) -> np.ndarray:
+    """Return the intervals [2, experiments] as if utterances were independent."""
     known = {n: metrics.proportion_interval(100 * n / utterances, utterances) for n in set(right)}
-    return [(known[n].low, known[n].high) for n in right]
+    return np.transpose([(known[n].low, known[n].high) for n in right])
 
 
-def _share_holding(truth: float, intervals: Sequence[tuple[float, float]]) -> float:
-    return 100 * float(np.mean([low <= truth <= high for low, high in intervals]))
+def _share_holding(intervals: np.ndarray) -> float:
+    (low, high), truth = intervals, 100 * ACCURACY
+    return 100 * float(((low <= truth) & (truth <= high)).mean())

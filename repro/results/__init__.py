@@ -55,6 +55,7 @@ class Results(NamedTuple):
             and `ATTENTION_COLUMNS`, see `attention.measure`.
         examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and
             `PICTURES`, as arrays [rows, columns].
+        planned: how many folds each variant has in the end, where `study.read.held` can tell.
     """
 
     folds: pd.DataFrame
@@ -62,15 +63,14 @@ class Results(NamedTuple):
     predictions: pd.DataFrame
     attention: pd.DataFrame
     examples: pd.DataFrame
+    planned: dict[str, int] | None = None
 
     def where(self, **only: str) -> Results:
         """Return the rows with these values, such as `variant="attention"`."""
-        tables: list[pd.DataFrame] = list(self)
-        for column, value in only.items():
-            tables = [
-                t if t.empty else t[t[column] == value].reset_index(drop=True) for t in tables
-            ]
-        return Results(*tables)
+        tables: list[pd.DataFrame] = [*self[:-1]]
+        kept = (t if t.empty else t[t[[*only]].eq(pd.Series(only)).all(axis=1)] for t in tables)
+        rows = Results(*(table.reset_index(drop=True) for table in kept))
+        return rows._replace(planned=self.planned)
 
 
 def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
@@ -168,18 +168,19 @@ def parse(line: bytes) -> dict[str, Any]:
         raise ValueError("not an object")
     if record.get("format", FORMAT) != FORMAT:
         raise ValueError("from a newer version of repro, which can read it")
-    missing = [name for name in FIELDS if name not in record]
+    missing = [name for name in FITS if name not in record]
     if missing:
         raise ValueError(f"missing: {', '.join(missing)}")
-    for name, fits in FITS.items():
+    checks = dict(FITS)
+    if "attention" in record:
+        checks["attention"] = lambda value: _is_attention(value, record["predictions"])
+    for name, fits in checks.items():
         try:
             wrong = not fits(record[name])
         except (KeyError, TypeError, ValueError):
             wrong = True
         if wrong:
             raise ValueError(f"invalid {name}")
-    if "attention" in record and not _is_attention(record["attention"], record["predictions"]):
-        raise ValueError("invalid attention")
     return record
 
 
@@ -207,9 +208,9 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
     """Return finished folds as tidy tables; the arguments are those of `read`."""
     folds, histories, predictions, attention, examples = [], [], [], [], []
     for record in records:
+        corpus, protocol = record["corpus"], record["experiment"]["protocol"]
         where = {name: record[name] for name in FOLD_COLUMNS}
-        where |= {"corpus": record["corpus"]["name"], "corpus_hash": record["corpus"]["hash"]}
-        protocol = record["experiment"]["protocol"]
+        where |= {"corpus": corpus["name"], "corpus_hash": corpus["hash"]}
         where |= {"average": protocol["average"], "held_out": protocol["folds"]}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
@@ -254,11 +255,15 @@ def _is_protocol(value: Any) -> bool:
     return named and value["average"] in ("pooled", "folds")
 
 
+def _are_columns(columns: Iterable[Any], rows: int) -> bool:
+    return all(type(column) is list and len(column) == rows for column in columns)
+
+
 def _is_table(value: Any) -> bool:
     """Tell whether predictions are columns of one length, with each utterance once."""
     utterances, emotions, *scores = (value[name] for name in PREDICTION_COLUMNS)
     return (
-        all(type(column) is list and len(column) == len(utterances) for column in value.values())
+        _are_columns(value.values(), len(utterances))
         and all(map(_is_text, utterances))
         and len(set(utterances)) == len(utterances) > 0
         and all(emotion in paper.EMOTIONS for emotion in emotions)
@@ -269,22 +274,19 @@ def _is_table(value: Any) -> bool:
 
 def _is_attention(value: Any, predictions: dict[str, list[Any]]) -> bool:
     """Tell whether measures of attention maps belong to the predictions, and pictures are some."""
-    try:
-        utterances = predictions["utterance"]
-        columns = [value[name] for name in ATTENTION_COLUMNS]
-        named = [example["utterance"] for example in value["examples"]]
-        for example in value["examples"]:
-            for name in PICTURES:
-                pictures.unpack(example[name])
-        return (
-            all(type(column) is list and len(column) == len(utterances) for column in columns)
-            and all(x is None or (_is_number(x) and -1 <= x <= 1) for c in columns for x in c)
-            and type(value["examples"]) is list
-            and 0 < len(set(named)) == len(named)
-            and set(named) <= set(utterances)
-        )
-    except (KeyError, TypeError, ValueError):
-        return False
+    utterances, examples = predictions["utterance"], value["examples"]
+    columns = [value[name] for name in ATTENTION_COLUMNS]
+    named = {example["utterance"] for example in examples}
+    for example in examples:
+        for name in PICTURES:
+            pictures.unpack(example[name])
+    return (
+        _are_columns(columns, len(utterances))
+        and all(x is None or (_is_number(x) and -1 <= x <= 1) for c in columns for x in c)
+        and type(examples) is list
+        and 0 < len(named) == len(examples)
+        and named <= set(utterances)
+    )
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
@@ -300,7 +302,6 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "predictions": _is_table,
     "provenance": lambda value: _is_text(value["precision"]),
 }
-FIELDS = tuple(FITS)
 
 
 # The end of the file -----------------------------------------------------------------------------

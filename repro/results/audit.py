@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from repro import files, results
 from repro.errors import ReproError
@@ -16,7 +16,8 @@ from repro.errors import ReproError
 MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
 
 
-class _Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """What is compared with each other: the variants of one study, preset and corpus."""
 
     study: str
@@ -25,17 +26,10 @@ class _Run(NamedTuple):
     corpus_hash: str
 
 
-_Folds = dict[str, list[dict[str, Any]]]  # of a run, by variant
-
-
 @dataclass(frozen=True)
-class Tally:
+class Tally(Run):
     """How much of a run one variant has, and what it lacks of what other variants have."""
 
-    study: str
-    preset: str
-    corpus: str
-    corpus_hash: str
     variant: str
     folds: int
     settings: int  # how many different ones; more than 1 is a mix
@@ -43,13 +37,9 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Holding:
+class Holding(Run):
     """What a results file holds of a run."""
 
-    study: str
-    preset: str
-    corpus: str
-    corpus_hash: str
     variants: int
     folds: int  # of all variants and seeds
     seeds: list[int]
@@ -76,12 +66,10 @@ class Outcome:
     def text(self) -> str:
         """Return everything as lines for a reader."""
         lines = [f"{self.file}: {self.folds} finished folds"]
-        run = None
         for tally in self.tallies:
             heading = f"{tally.study}, {tally.preset}, {tally.corpus} ({tally.corpus_hash})"
-            if heading != run:
+            if heading not in lines:
                 lines.append(heading)
-                run = heading
             lines.append(f"  {tally.variant:12} {tally.folds} folds")
         return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
 
@@ -94,9 +82,9 @@ def holdings(path: str | Path) -> list[Holding]:
     """
     found = []
     for run, variants in _runs(results.read_lines(path)).items():
-        folds = [record for group in variants.values() for record in group]
-        seeds = sorted({record["seed"] for record in folds})
-        found.append(Holding(*run, len(variants), len(folds), seeds))
+        seeds = [record["seed"] for group in variants.values() for record in group]
+        which = sorted(set(seeds))
+        found.append(Holding(**vars(run), variants=len(variants), folds=len(seeds), seeds=which))
     return found
 
 
@@ -117,17 +105,17 @@ def check(path: str | Path) -> Outcome:
             continue
         first, same = folds.setdefault(results.identity(record), (number, record))
         if first != number:
-            equal = record["predictions"] == same["predictions"]
+            equal = "the same" if record["predictions"] == same["predictions"] else "OTHER"
             faults.append(
-                f"line {number}: the fold of line {first} again ({_name(record)}), with "
-                + ("the same" if equal else "OTHER")
-                + " predictions; the first counts"
+                f"line {number}: the fold of line {first} again ({_name(record)}), with {equal} "
+                "predictions; the first counts"
             )
     if torn:
         faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
-    tallies = _tallies([record for _, record in folds.values()])
+    records = [record for _, record in folds.values()]
+    tallies = _tallies(records)
     for name, what in MUST_BE_EQUAL.items():
-        faults += _mixed([record for _, record in folds.values()], name, what)
+        faults += _mixed(records, name, what)
     for tally in tallies:
         name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
         faults += [f"{name}: missing {each}" for each in tally.missing]
@@ -170,12 +158,12 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
     return len(content)
 
 
-def _runs(records: Iterable[dict[str, Any]]) -> dict[_Run, _Folds]:
+def _runs(records: Iterable[dict[str, Any]]) -> dict[Run, dict[str, list[dict[str, Any]]]]:
     """Sort folds by run and variant, in the order of the file."""
-    runs: dict[_Run, _Folds] = {}
+    runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
         corpus = record["corpus"]
-        run = _Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        run = Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
         runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
     return runs
 
@@ -186,47 +174,41 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     A fold is missing that another variant of the run has, of those that split the corpus alike. One
     with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
-    runs = _runs(records)
+    groups = [(run, *of) for run, variants in _runs(records).items() for of in variants.items()]
+    protocols = [group[0]["experiment"]["protocol"] for *_, group in groups]
+    held = [{(record["fold"], record["seed"]) for record in group} for *_, group in groups]
     tallies = []
-    for run, variants in runs.items():
-        for variant, group in variants.items():
-            alike = [
-                _held(other)
-                for near, others in runs.items()
-                if near._replace(corpus_hash=run.corpus_hash) == run
-                for other in others.values()
-                if _setting(other, "folds") == _setting(group, "folds")
-                and (near == run or _setting(other, "labels") != _setting(group, "labels"))
-            ]
-            lacking = sorted(set().union(*alike) - _held(group))
-            missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
-            settings = len({record["key"] for record in group})
-            tallies.append(Tally(*run, variant, len(group), settings, missing))
+    for (run, variant, group), protocol, own in zip(groups, protocols, held, strict=True):
+        alike = [
+            folds
+            for (near, *_), other, folds in zip(groups, protocols, held, strict=True)
+            if replace(near, corpus_hash=run.corpus_hash) == run
+            and other["folds"] == protocol["folds"]
+            and (near == run or other["labels"] != protocol["labels"])
+        ]
+        lacking = [f"fold {fold}, seed {seed}" for fold, seed in sorted(set().union(*alike) - own)]
+        keys = {record["key"] for record in group}
+        tallies.append(
+            Tally(
+                **vars(run), variant=variant, folds=len(group), settings=len(keys), missing=lacking
+            )
+        )
     return tallies
 
 
 def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
     """Say which studies hold folds that differ in a part of their provenance."""
-    held: dict[tuple[str, str, str], Counter[str]] = {}
+    held: dict[str, Counter[str]] = {}
     for record in records:
-        run = record["study"], record["preset"], record["corpus"]["name"]
+        run = "{study} ({preset}, {corpus[name]})".format(**record)
         held.setdefault(run, Counter())[results.provenance_of(record)[name]] += 1
     return [
-        f"{study} ({preset}, {corpus}): folds of different {what}, "
+        f"{run}: folds of different {what}, "
         + " and ".join(f"{number} in {value}" for value, number in counts.items())
-        for (study, preset, corpus), counts in held.items()
+        for run, counts in held.items()
         if len(counts) > 1
     ]
 
 
 def _name(record: dict[str, Any]) -> str:
     return "{study} {variant}, fold {fold}, seed {seed}".format(**record)
-
-
-def _held(group: list[dict[str, Any]]) -> set[tuple[str, int]]:
-    return {(record["fold"], record["seed"]) for record in group}
-
-
-def _setting(group: list[dict[str, Any]], name: str) -> str:
-    value: str = group[0]["experiment"]["protocol"][name]
-    return value

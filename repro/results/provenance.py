@@ -59,19 +59,15 @@ def _plan() -> str | None:
 @cache
 def _commit() -> str | None:
     """Return the commit of the source tree, with a + if it has changes; None outside of git."""
-    git = ["git", "-C", str(PACKAGE)]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     try:
-        top, head = subprocess.run(
-            [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
+        top, head = git("rev-parse", "--show-toplevel", "--short=12", "HEAD").splitlines()
         if Path(top) != PACKAGE.parent:
             return None  # installed into an environment that lies in somebody else's repository
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
-        ).stdout
+        return head + ("+" if git("status", "--porcelain", ".") else "")
     except (OSError, ValueError, subprocess.CalledProcessError):
         return None
-    return head + ("+" if changes else "")

@@ -66,19 +66,17 @@ def measure(
     Raises:
         AssertionError: the network pools in another way.
     """
-    predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1)
+    predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1).tolist()
     step = _frames_per_column(network)
     measures, examples = [], {}
-    for row, (of_utterance, waveform) in enumerate(zip(segments, waveforms, strict=True)):
-        seen = look(network, of_utterance, device)
-        measures.append(_measures(seen, waveform.cpu(), int(predicted[row]), step))
-        emotion = predictions["emotion"].iloc[row]
-        case = emotion, paper.EMOTIONS[predicted[row]] == emotion
+    rows = zip(predictions["utterance"], predictions["emotion"], predicted, strict=True)
+    for row, cut, waveform in zip(rows, segments, waveforms, strict=True):
+        utterance, emotion, taken = row
+        seen = look(network, cut, device)
+        measures.append(_measures(seen, waveform.cpu(), taken, step))
+        case = emotion, paper.EMOTIONS[taken] == emotion
         if case not in examples:  # the first utterance of each emotion, right and wrong
-            utterance = predictions["utterance"].iloc[row]
-            examples[case] = {"utterance": utterance} | _pictures(
-                seen, of_utterance, int(predicted[row])
-            )
+            examples[case] = {"utterance": utterance} | _pictures(seen, cut, taken)
     columns = {name: [_rounded(each[name]) for each in measures] for name in measures[0]}
     return columns | {"examples": list(examples.values())}
 

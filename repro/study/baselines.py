@@ -31,8 +31,15 @@ SPLIT_HZ = 1000  # between the low and the high band of the spectral tilt
 
 
 def measure(system: str, table: pd.DataFrame) -> np.ndarray | None:
-    """Return what a system knows of a corpus: `functionals`; nothing for the majority."""
-    return None if system == MAJORITY else functionals(table)
+    """Return what a system knows of a corpus: its `statistics`; nothing for the majority.
+
+    Returns:
+        [utterances, statistics], NaN where an utterance has none.
+    """
+    if system == MAJORITY:
+        return None
+    rows = [pd.Series(statistics(audio.load(path).numpy())) for path in table["path"]]
+    return pd.DataFrame(rows).to_numpy(float)
 
 
 def predict(
@@ -40,11 +47,7 @@ def predict(
 ) -> pd.DataFrame:
     """Return the scores of a fold's held-out utterances, by a system fitted to the others.
 
-    Args:
-        system: one of `SYSTEMS`.
-        table: the corpus.
-        features: what `measure` gives.
-        fold: rows to fit to and rows to score.
+    The system is one of `SYSTEMS`, the features are what `measure` gives for it and the table.
 
     Returns:
         A row per test utterance, with utterance, emotion (true) and a probability per class.
@@ -60,12 +63,6 @@ def predict(
         classifier.predict_proba(features[fold.test]), columns=list(classifier.classes_)
     )
     return test.join(scores.reindex(columns=list(EMOTIONS), fill_value=0.0))
-
-
-def functionals(table: pd.DataFrame) -> np.ndarray:
-    """Return the statistics of a corpus: [utterances, statistics], NaN where one has none."""
-    rows = [pd.Series(statistics(audio.load(path).numpy())) for path in table["path"]]
-    return pd.DataFrame(rows).to_numpy(float)
 
 
 def statistics(waveform: np.ndarray) -> dict[str, float]:

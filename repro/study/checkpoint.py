@@ -1,6 +1,7 @@
 """A fold half trained, kept on disk so that a killed run goes on and need not begin it anew.
 
-A killed run loses the epoch it is in and at most `INTERVAL` (5 s) of shorter ones before it.
+A killed run loses the epoch it is in and at most `INTERVAL` (5 s) of shorter ones before it; a fold
+that takes less writes nothing.
 
 A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
 the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
@@ -28,8 +29,7 @@ from repro import files
 from repro.errors import warn
 from repro.trainer import State
 
-# Writing and syncing takes milliseconds, which epochs of less than that would feel. A killed run
-# loses the epoch it is in and at most these seconds; a fold that takes less writes nothing.
+# Writing and syncing takes milliseconds, which epochs of less than that would feel.
 INTERVAL = 5.0  # seconds
 
 
@@ -162,7 +162,6 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def same_form(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
     """Return whether tensors have the names, shapes and types that are expected."""
     found, wanted = (
-        {name: (tensor.shape, tensor.dtype) for name, tensor in group.items()}
-        for group in (tensors, expected)
+        {n: (t.shape, t.dtype) for n, t in each.items()} for each in (tensors, expected)
     )
     return found == wanted

@@ -37,16 +37,14 @@ from repro.study.plan import Plan, Progress, Tables, Task
 PATIENCE = 20.0  # seconds that a cluster has to answer
 RETRIES = 10  # of a fold whose machine or process was lost
 GPU_SHARE = 0.25  # four folds keep one GPU busy
+SOFTWARE = f"repro {repro.__version__} and torch {torch.__version__}"
 
 # Reports home otherwise. Read by Ray when it is imported, and by what it starts.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 # Ray goes on trying to reach a cluster that is not there, and tells so on the screen: let a
 # process do that which can be stopped.
-KNOCK = (
-    "import logging, sys, ray; "
-    "ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)"
-)
+KNOCK = f"import sys, ray; ray.init(sys.argv[1], **{QUIET})"
 
 
 class Corpus(NamedTuple):
@@ -56,12 +54,7 @@ class Corpus(NamedTuple):
     waveforms: list[np.ndarray]
 
 
-class Inputs(NamedTuple):
-    """The tensors of `crossval.Features` as arrays, for the same reason."""
-
-    segments: np.ndarray
-    utterance: np.ndarray
-    labels: np.ndarray
+Inputs = tuple[np.ndarray, ...]  # segments, utterance and labels of `crossval.Features`, likewise
 
 
 class Worker(NamedTuple):
@@ -70,7 +63,7 @@ class Worker(NamedTuple):
     device: str
     precision: Precision
     threads: int
-    versions: dict[str, str]
+    software: str
 
     def prepare(self) -> torch.device:
         """Set the process up as one that trains alone would be; return the device.
@@ -78,10 +71,10 @@ class Worker(NamedTuple):
         Raises:
             ReproError: the software of this machine is not that of the command's, or it has no GPU.
         """
-        if (found := _versions()) != self.versions:
+        if self.software != SOFTWARE:
             raise ReproError(
-                f"{socket.gethostname()} has {_listed(found)}, but the command was given with "
-                f"{_listed(self.versions)}: install the same on every machine"
+                f"{socket.gethostname()} has {SOFTWARE}, but the command was given with "
+                f"{self.software}: install the same on every machine"
             )
         torch.set_num_threads(self.threads)
         return choose_device(self.device)
@@ -107,8 +100,7 @@ def train(
     held: Ledger,
     precision: Precision,
     progress: Progress,
-    failed: list[str],
-) -> None:
+) -> list[str]:
     """Train folds on a cluster and append each to the results file as it comes back.
 
     Args:
@@ -120,12 +112,14 @@ def train(
         precision: `fp32` or `bf16`.
         progress: called when a fold has come back, with its label, the epochs done and the epochs
             in all; once before that with the number of folds and machines for a label.
-        failed: what was wrong with folds that could not be trained is added here.
+
+    Returns:
+        What was wrong with each fold that could not be trained.
 
     Raises:
         ReproError: the cluster cannot be reached, or lacks what was asked for.
     """
-    asked = plan.run
+    asked, failed = plan.run, []
     assert asked.ray is not None and asked.results is not None
     with _connected(asked.ray):
         import ray
@@ -135,7 +129,7 @@ def train(
         threads = 1 if gpus else torch.get_num_threads()
         _require_cpus(threads)
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
-        worker = Worker(asked.device, precision, threads, _versions())
+        worker = Worker(asked.device, precision, threads, SOFTWARE)
         waiting = _submit(tasks, plan.tables, worker, **resources)
         done, total = 0, sum(task.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
@@ -151,6 +145,7 @@ def train(
                     held.add(record)
                 done += task.epochs
                 progress(task.label, done, total)
+    return failed
 
 
 def _submit(
@@ -183,7 +178,7 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
     ready_to_extract()
     features = crossval.extract(corpus.table, front_end, device, waveforms)
     tensors = features.segments, features.utterance, features.labels
-    return Inputs(*(tensor.cpu().numpy() for tensor in tensors))
+    return tuple(tensor.cpu().numpy() for tensor in tensors)
 
 
 def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
@@ -303,11 +298,3 @@ def _get(reference: Any, label: str) -> Any:
     except RayError as error:
         reason = str(error).strip().splitlines()[0]
         raise ReproError(f"{label}: lost by the cluster ({reason})") from error
-
-
-def _versions() -> dict[str, str]:
-    return {"repro": repro.__version__, "torch": str(torch.__version__)}
-
-
-def _listed(versions: dict[str, str]) -> str:
-    return " and ".join(f"{name} {version}" for name, version in versions.items())

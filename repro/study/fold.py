@@ -43,16 +43,9 @@ def run_task(
 ) -> dict[str, Any]:
     """Return the line of a fold in the results file, once it is trained and tested.
 
-    With a path for its checkpoint, `partial`, a fold that was interrupted goes on from there.
-
-    Args:
-        task: the fold.
-        table: its corpus.
-        shared: from `inputs`.
-        device: where to train.
-        precision: in which to train.
-        on_epoch: called with the number of each finished epoch, from 1.
-        partial: path of the checkpoint.
+    What its folds share comes from `inputs`. `on_epoch` is called with the number of each finished
+    epoch, from 1. With the path of its checkpoint, `partial`, a fold that was interrupted goes on
+    from there.
 
     Raises:
         ReproError: training diverged, or memory is short; the fold is named.

@@ -149,12 +149,6 @@ SWEEPS = {
     "paper": (paper.SWEEP_HEIGHTS, paper.SWEEP_WIDTHS),
 }
 
-DEMO_SWEEP: dict[str, Any] = {
-    "epochs": 12,
-    "learning_rate": 0.2,
-    "milestones": scaled_milestones(12),
-}
-
 
 def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
     """Return the sweep of Fig. 2: heights at width 2, then widths at height 2.
@@ -164,34 +158,32 @@ def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
     Under `demo` one layer needs more and larger steps than the whole network to learn something.
     """
     heights, widths = SWEEPS[preset]
-    stride = base.network.stride
+    down, along = base.network.stride
     if preset not in config.SHOWCASES:
-        stride = min(stride[0], paper.SWEEP_FIXED), min(stride[1], paper.SWEEP_FIXED)
+        down, along = min(down, paper.SWEEP_FIXED), min(along, paper.SWEEP_FIXED)
     if base.training == config.preset("demo").training:
-        base = replace(base, training=replace(base.training, **DEMO_SWEEP))
+        more = scaled_milestones(12)
+        training = replace(base.training, epochs=12, learning_rate=0.2, milestones=more)
+        base = replace(base, training=training)
     shapes = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
     return [
-        Variant(_name(shape), replace(base, network=one_layer(base.network, shape, stride)))
+        Variant(_name(shape), one_layer(base, shape, (down, along)))
         for shape in dict.fromkeys(shapes)
     ]
 
 
-def one_layer(network: Network, shape: Shape, stride: Shape) -> Network:
-    """Return the network of Section 3.2: one stem of 16 channels, no trunk, GAP."""
-    return replace(
-        network,
-        pooling="gap",
-        stems=(shape,),
-        stem_channels=paper.SWEEP_CHANNELS,
-        trunk=(),
-        stride=stride,
+def one_layer(base: Experiment, shape: Shape, stride: Shape) -> Experiment:
+    """Return an experiment with the network of Section 3.2: one stem of 16 channels, GAP."""
+    wide = paper.SWEEP_CHANNELS
+    network = replace(
+        base.network, pooling="gap", stems=(shape,), stem_channels=wide, trunk=(), stride=stride
     )
+    return replace(base, network=network)
 
 
 def _name(shape: Shape) -> str:
-    height, width = shape
-    return f"{height}x{width}"
+    return "{}x{}".format(*shape)
 
 
 # Fig. 2 over planted signals ---------------------------------------------------------------------
@@ -246,7 +238,7 @@ def recovery(preset: str, base: Experiment) -> list[Variant]:
         stride = (extent.skip, 1) if in_time else (1, extent.skip)
         for size in extent.widths if in_time else extent.heights:
             shape = (paper.SWEEP_FIXED, size) if in_time else (size, paper.SWEEP_FIXED)
-            experiment = replace(base, network=one_layer(base.network, shape, stride))
+            experiment = one_layer(base, shape, stride)
             found.append(Variant(f"{scale.text}, {_name(shape)}", experiment, scale.corpus))
     return found
 
@@ -282,17 +274,16 @@ FEW_TRAPS = ("protocol.folds=random", "protocol.epoch=best-on-test", "front_end.
 
 def poolings(preset: str, base: Experiment) -> list[Variant]:
     """Return the same network under each pooling."""
-    return [
-        Variant(name, base.with_field("network.pooling", name), attends=_attends(name, base))
-        for name in POOLINGS
-    ]
+    return [_seen(name, base.with_field("network.pooling", name)) for name in POOLINGS]
 
 
-def _attends(pooling: str, base: Experiment) -> bool:
+def _seen(name: str, experiment: Experiment) -> Variant:
+    """Return a variant of which it is measured where its network looks, if that can be."""
     # Scores of the best epoch are not those of the network that is left in the end, and a map
     # without a softmax is no share of attention.
-    last, softmax = base.protocol.epoch == "last", base.network.attention_softmax
-    return pooling == "attention" and last and softmax
+    of, last = experiment.network, experiment.protocol.epoch == "last"
+    attends = of.pooling == "attention" and of.attention_softmax and last
+    return Variant(name, experiment, attends=attends)
 
 
 def changes(base: Experiment) -> dict[str, Change]:
@@ -316,18 +307,15 @@ def changes(base: Experiment) -> dict[str, Change]:
 def readings(preset: str, base: Experiment) -> list[Variant]:
     """Return the three poolings by the default readings, then one change at a time.
 
-    Args:
-        preset: name of the preset; those of `config.SHOWCASES` make a few of the changes only.
-        base: the preset's experiment.
+    Presets of `config.SHOWCASES` make a few of the changes only.
     """
     letter = {name: base.with_field("network.pooling", p) for name, p in TO_THE_LETTER.items()}
-    default = Variant(DEFAULT, letter.pop(DEFAULT), attends=_attends("attention", base))
-    grid = [default, *(Variant(*of_pooling) for of_pooling in letter.items())]
-    for name, change in changes(default.experiment).items():
+    grid = [_seen(name, letter[name]) for name in (DEFAULT, "gap", "bilinear")]
+    for name, change in changes(letter[DEFAULT]).items():
         if preset not in config.SHOWCASES or name in FEW_READINGS:
             field = change.reading.field
             against = "bilinear" if field == "network.bilinear_norm" else DEFAULT
-            experiment = letter.get(against, default.experiment).with_field(field, change.value)
+            experiment = letter[against].with_field(field, change.value)
             grid.append(Variant(name, experiment, against=against, change=change))
     return grid
 
@@ -335,9 +323,7 @@ def readings(preset: str, base: Experiment) -> list[Variant]:
 def best_readings(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Variant]:
     """Return each pooling under the readings that train best, put together.
 
-    Args:
-        grid: what `readings` gave.
-        losses: the loss of the last epoch, averaged over folds, by variant.
+    The losses are those of the last epoch, averaged over folds, by variant.
     """
     best = next(v.experiment for v in grid if v.name == DEFAULT)
     for change in chosen(grid, losses):
@@ -365,16 +351,11 @@ def protocol(preset: str, base: Experiment) -> list[Variant]:
     """Return the default and each trap that is not the default already.
 
     A trap is a way with speakers, epochs or utterances that may make numbers better without a
-    better network: one of `TRAPS`.
-
-    Args:
-        preset: name of the preset; those of `config.SHOWCASES` set a few of the traps only.
-        base: the preset's experiment.
+    better network: one of `TRAPS`. Presets of `config.SHOWCASES` set a few of them only.
     """
-    default = Variant(DEFAULT, base, attends=_attends(base.network.pooling, base))
     traps = FEW_TRAPS if preset in config.SHOWCASES else TRAPS
     changed = [Variant(name, base.override(name), against=DEFAULT) for name in traps]
-    return [default, *(variant for variant in changed if variant.experiment != base)]
+    return [_seen(DEFAULT, base), *(each for each in changed if each.experiment != base)]
 
 
 def without_networks(preset: str, base: Experiment) -> list[Variant]:

@@ -40,20 +40,18 @@ class Ledger:
             alike = training(record, experiment, record["variant"])
             self._alike.setdefault(alike, []).append((record, experiment))
 
-    def trained(self, heading: Record, variant: Variant) -> list[Record]:
+    def trained(self, heading: Record, variant: Variant) -> list[tuple[Record, Experiment]]:
         """Return the folds of which the network is that of a variant's fold, however scored."""
-        return [record for record, _ in self._trained_as(heading, variant)]
+        return self._alike.get(training(heading, variant.experiment, variant.name), [])
 
     def find(self, heading: Record, variant: Variant) -> Record | None:
         """Return a fold's line as a variant counts it; None if it has to be trained.
 
-        Args:
-            heading: of the line: study, preset, corpus, fold and seed.
-            variant: how it is trained and counted.
+        The heading says study, preset, corpus, fold and seed.
         """
         names = {"study": heading["study"], "variant": variant.name, "preset": heading["preset"]}
         own, others = [], []
-        for record, experiment in self._trained_as(heading, variant):
+        for record, experiment in self.trained(heading, variant):
             if all(record[name] == names[name] for name in ("study", "variant")):
                 own.append((record, experiment))
             elif "attention" in record or not variant.attends:
@@ -69,14 +67,10 @@ class Ledger:
         corpora: Collection[str],
         seeds: Collection[int],
     ) -> list[Record]:
-        """Return the folds of a variant as it counts them: on some corpora, of some seeds.
+        """Return the folds of a variant of a study as it counts them.
 
-        Args:
-            study: its study.
-            setting: the preset with its overrides.
-            variant: how it is trained and counted.
-            corpora: hashes.
-            seeds: further ones may be there, as another study was trained with more.
+        The setting is the preset with its overrides. Corpora, by their hashes, and seeds are those
+        that count: more may be there, as another study was trained with more.
         """
         names = {"study": study, "preset": setting}
         what = what_is_trained(variant.experiment, variant.name)
@@ -88,9 +82,6 @@ class Ledger:
         ]
         found = (self.find(heading, variant) for heading in headings)
         return [record for record in found if record]
-
-    def _trained_as(self, heading: Record, variant: Variant) -> list[tuple[Record, Experiment]]:
-        return self._alike.get(training(heading, variant.experiment, variant.name), [])
 
 
 def open_ledger(path: str | Path, study: str | None = None) -> Ledger:

@@ -156,11 +156,7 @@ class Plan(NamedTuple):
     refused: dict[str, str]
 
     def tasks(self, grid: Iterable[Variant] | None = None) -> list[Task]:
-        """Return every fold of every variant and seed, seed by seed.
-
-        Args:
-            grid: the variants; by default all of the first stage.
-        """
+        """Return every fold of some variants (by default the first stage's), seed by seed."""
         folds = [self.folds(each) for each in (self.grid.values() if grid is None else grid)]
         return [
             task._replace(heading=task.heading | {"seed": seed})
@@ -186,11 +182,7 @@ class Plan(NamedTuple):
     def second_stage(self, first: Sequence[Task], held: Ledger) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
 
-        There are none before the first seed of all others has been trained.
-
-        Args:
-            first: the tasks of these others.
-            held: what has been trained.
+        There are none before the first seed of all others, whose tasks are given, has been trained.
         """
         second = STUDIES[self.run.study].second
         if second is None or self.run.only:
@@ -213,10 +205,6 @@ class Plan(NamedTuple):
 
         Folds are compared with each other, so all have that of the first: `auto` takes it.
 
-        Args:
-            tasks: the folds.
-            held: what has been trained.
-
         Raises:
             ReproError: another one is asked for, or one that is unknown.
         """
@@ -225,7 +213,7 @@ class Plan(NamedTuple):
             record["provenance"]["precision"]
             for task in tasks
             if not task.variant.system
-            for record in held.trained(task.heading, task.variant)
+            for record, _ in held.trained(task.heading, task.variant)
         }
         if len(theirs) != 1 or chosen in theirs:
             return chosen
@@ -282,38 +270,15 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
 # Progress ----------------------------------------------------------------------------------------
 
 
-class Epochs:
-    """Count epochs over all tasks, so that a study has one progress and one time left."""
+def line_per_fold() -> Progress:
+    """Return what prints a line on standard error when a fold begins, with the time left."""
+    begun, shown = time.perf_counter(), ""
 
-    def __init__(self, tasks: Sequence[Task], progress: Progress):
-        self.total = sum(task.epochs for task in tasks)
-        self.done = 0
-        self.progress = progress
+    def report(label: str, done: int, total: int) -> None:
+        nonlocal shown
+        if label != shown:
+            shown, elapsed = label, time.perf_counter() - begun
+            left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
+            print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
 
-    def start(self, label: str) -> Callable[[int], None]:
-        """Announce a task; return what to call with the number of each epoch that is done."""
-        before = self.done
-        self.progress(label, before, self.total)
-
-        def on_epoch(epoch: int) -> None:
-            self.done = before + epoch  # a fold that goes on does not begin with its first
-            self.progress(label, self.done, self.total)
-
-        return on_epoch
-
-
-class LinePerFold:
-    """Progress as plain text: a line on standard error when a fold begins, with the time left."""
-
-    def __init__(self) -> None:
-        self.begun = time.perf_counter()
-        self.label = ""
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Print a line if a new fold begins."""
-        if label == self.label:
-            return
-        self.label = label
-        elapsed = time.perf_counter() - self.begun
-        left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
-        print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
+    return report

@@ -42,7 +42,7 @@ def held(asked: Run) -> Results:
 
     A file may also hold other studies, other settings, and earlier states of the corpus. What was
     trained alike for another study or preset counts: here it has the names that are asked for.
-    Where the corpus is at hand, `folds.attrs["planned"]` has the number of folds by variant.
+    Where the corpus is at hand, `planned` has the number of folds by variant.
 
     Raises:
         NoResultsError: the file holds no fold of the study.
@@ -67,8 +67,7 @@ def held(asked: Run) -> Results:
         raise _nothing(asked)
     begun = int(found.folds["seed"].max()) + 1
     planned = {variant.name: begun * len(plan.folds(variant)) for variant in grid}
-    found.folds.attrs["planned"] = planned
-    return found
+    return found._replace(planned=planned)
 
 
 def _nothing(asked: Run) -> NoResultsError:
@@ -100,9 +99,11 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
         raise _nothing(asked)
     labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
-    for what, of in (("corpus_hash", ["corpus", "labels"]), ("key", ["corpus", "variant"])):
+    for what, of, mixed in (
+        ("corpus_hash", ["corpus", "labels"], "states of the corpus"),
+        ("key", ["corpus", "variant"], "settings of one variant"),
+    ):
         if (folds.groupby(of)[what].nunique() > 1).any():
-            mixed = "states of the corpus" if what == "corpus_hash" else "settings of one variant"
             raise ReproError(
                 f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
@@ -114,12 +115,7 @@ def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
     """Return the lines of a study and preset, with what only counts their scores differently.
 
     Variants that are trained as others are have no line of their own: here they have one for each
-    fold of the others.
-
-    Args:
-        ledger: all lines of the file.
-        study: its name.
-        setting: the preset with its overrides, as lines name it.
+    fold of the others. The setting is the preset with its overrides, as lines name it.
     """
     lines = [r for r in ledger.records if (r["study"], r["preset"]) == (study, setting)]
     hashes, seeds = {r["corpus"]["hash"] for r in lines}, {r["seed"] for r in lines}

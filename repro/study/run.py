@@ -18,9 +18,9 @@ from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import Epochs, LinePerFold, Plan, Progress, Run, Task, missing, prepare
+from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
 
-Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress, list[str]], None]
+Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], list[str]]
 
 
 def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) -> int:
@@ -68,7 +68,7 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
                 for remark in remarks(plan.tables):
                     warn(remark)
                 told = True
-            train(plan, tasks, held, precision, progress or LinePerFold(), failed)
+            failed += train(plan, tasks, held, precision, progress or line_per_fold())
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
@@ -82,31 +82,38 @@ def _train_here(
     held: Ledger,
     precision: Precision,
     progress: Progress,
-    failed: list[str],
-) -> None:
+) -> list[str]:
     """Train folds one after another in this process, and append each to the results file.
 
     A fold that cannot be trained, as when its loss diverges, would fail again, and the others do
-    not wait for it: what was wrong is added to `failed`.
+    not wait for it: what was wrong with each such fold is returned.
     """
-    assert plan.run.results is not None
-    epochs = Epochs(tasks, progress)
+    path, failed = plan.run.results, []
+    assert path is not None
+    done, total = 0, sum(task.epochs for task in tasks)
+
+    def report(label: str, before: int, epoch: int) -> None:
+        nonlocal done
+        done = before + epoch  # a fold that goes on does not begin with its first
+        progress(label, done, total)
+
     for (source, _), group in groupby(tasks, lambda task: task.inputs):
-        first, *others = group
-        table = plan.tables[source]
-        shared = fold.inputs(first, table, device)
-        for task in (first, *others):
-            partial = checkpoint.path_of(plan.run.results, results.identity(task.heading))
-            on_epoch = epochs.start(task.label)
+        alike, table = list(group), plan.tables[source]
+        shared = fold.inputs(alike[0], table, device)
+        for task in alike:
+            on_epoch = partial(report, task.label, done)
+            on_epoch(0)
+            kept = checkpoint.path_of(path, results.identity(task.heading))
             try:
-                record = fold.run_task(task, table, shared, device, precision, on_epoch, partial)
+                record = fold.run_task(task, table, shared, device, precision, on_epoch, kept)
             except ReproError as error:
                 failed.append(str(error))
                 continue
-            results.append(plan.run.results, record)
+            results.append(path, record)
             held.add(record)
-            checkpoint.discard(partial)
+            checkpoint.discard(kept)
         del shared  # the next ones need the room
+    return failed
 
 
 def _discard_finished(path: Path, held: Ledger) -> None:

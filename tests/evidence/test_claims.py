@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,9 @@ def run(
             predicted = np.array(EMOTIONS)[np.where(right, emotion, (emotion + 1) % 4)]
             part = pd.DataFrame(truth | {"predicted": predicted})
             parts.append(part.assign(variant=variant, key=f"key of {variant}", seed=number))
-    return pd.concat(parts, ignore_index=True).assign(
-        study=study,
-        corpus=corpus,
-        corpus_hash=corpus,
-        preset="paper",
-        average="pooled",
-        held_out="speaker",
-    )
+    one = {"study": study, "corpus": corpus, "corpus_hash": corpus, "preset": "paper"}
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(**one, average="pooled", held_out="speaker")
 
 
 def poolings(
@@ -508,32 +504,29 @@ def test_holms_correction_agrees_with_statsmodels(chances: list[float]) -> None:
 # How often verdicts are wrong --------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_nothing_is_rarely_taken_for_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "RESAMPLES", 1000)
-    runs = 300
-    definite = dict.fromkeys(("attention-above-gap", "bilinear-below-gap"), 0)
-    for seed in range(runs):
-        found = verdicts(poolings(per_emotion=6, seed=seed))
-        for claim in definite:
-            definite[claim] += found[claim].verdict != "undecided"
-    assert max(definite.values()) / runs <= 0.07
-    assert max(definite.values()) > 0  # nor is it never
+EQUAL_SHAPES = partial(sweep, heights=(2, 6, 10), widths=(2, 8, 80))
+OF_SHAPES = ("height-rises", "width-peaks", "angry-falls", "happy-worst", "best-shapes")
 
 
 @pytest.mark.slow
-def test_equal_shapes_are_rarely_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("make", "ids", "runs", "most"),
+    [
+        (poolings, ("attention-above-gap", "bilinear-below-gap"), 300, 0.07),
+        (EQUAL_SHAPES, OF_SHAPES, 100, 0.1),
+    ],
+)
+def test_nothing_is_rarely_taken_for_something(
+    make: Callable[..., pd.DataFrame],
+    ids: Sequence[str],
+    runs: int,
+    most: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(metrics, "RESAMPLES", 1000)
-    runs = 100
-    definite = dict.fromkeys(
-        ("height-rises", "width-peaks", "angry-falls", "happy-worst", "best-shapes"), 0
-    )
-    for seed in range(runs):
-        equal = sweep(heights=(2, 6, 10), widths=(2, 8, 80), per_emotion=6, seed=seed)
-        found = verdicts(equal)
-        for claim in definite:
-            definite[claim] += found[claim].verdict != "undecided"
-    assert max(definite.values()) / runs <= 0.1
+    found = [verdicts(make(per_emotion=6, seed=seed)) for seed in range(runs)]
+    definite = [sum(each[claim].verdict != "undecided" for each in found) for claim in ids]
+    assert 0 < max(definite) <= most * runs  # nor is it never
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
         **run, emotion="sad", seed=0, average="pooled", held_out="speaker"
     )
     [row] = metrics.summary(table).to_dict("records")
-    [(low, high)] = simulation._intervals(right[:, None], 20)
+    [[low], [high]] = simulation._intervals(right[:, None], 20)
     assert (low, high) == pytest.approx((row["WA low"], row["WA high"]))
 
 

@@ -243,7 +243,7 @@ def test_measuring_changes_no_prediction(features: crossval.Features) -> None:
 @pytest.mark.parametrize("study", ["pooling", "readings", "protocol"])
 def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(study: str) -> None:
     for epoch in ("last", "best-on-test"):
-        grid = grids.variants(study, "paper", [f"protocol.epoch={epoch}"]).values()
+        grid = grids.variants(study, f"paper, protocol.epoch={epoch}").values()
         attend = [variant.name for variant in grid if variant.attends]
         assert attend == (["attention" if study == "pooling" else "default"])[: epoch == "last"]
 

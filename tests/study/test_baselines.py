@@ -154,7 +154,7 @@ def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
 
 def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None:
     assert run(corpus, tmp_path / "r.jsonl", preset="smoke") == 4
-    grid = grids.variants("baselines", "smoke", ["front_end.short=drop"])
+    grid = grids.variants("baselines", "smoke, front_end.short=drop")
     assert {v.experiment.front_end.short for v in grid.values()} == {"drop"}
     assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import pickle
 import shutil
@@ -362,18 +361,6 @@ def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(tmp_path: Path) 
     left.touch()
     _discard_finished(file, held)
     assert list(done.parent.iterdir()) == [left]
-
-
-def test_the_checksum_covers_names_shapes_numbers_and_text() -> None:
-    tensors = {"a": torch.zeros(2, 3), "b": torch.ones(2)}
-    changed = [
-        ({"c": tensors["a"], "b": tensors["b"]}, "x"),
-        ({"a": tensors["a"].reshape(3, 2), "b": tensors["b"]}, "x"),
-        ({"a": tensors["a"] + 1e-30, "b": tensors["b"]}, "x"),
-        (tensors, "y"),
-    ]
-    sums = {checkpoint.checksum(*each) for each in [(tensors, "x"), *changed]}
-    assert len(sums) == 5 and all(len(each) == hashlib.sha256().digest_size * 2 for each in sums)
 
 
 @pytest.mark.cuda

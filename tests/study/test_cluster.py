@@ -190,7 +190,7 @@ def test_a_client_address_is_refused(failing: Fail) -> None:
 
 
 def test_a_machine_with_other_software_is_refused() -> None:
-    worker = cluster.Worker("cpu", "fp32", 1, {"repro": "0.0", "torch": "2"})
+    worker = cluster.Worker("cpu", "fp32", 1, "repro 0.0 and torch 2")
     with pytest.raises(ReproError, match=r"given with repro 0\.0 and torch 2: install"):
         worker.prepare()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import tiny_corpus
 import torch
+from results_line import file_of, record
 from tiny_corpus import SMALL
 
 import repro
@@ -20,7 +20,7 @@ from repro.errors import NoResultsError, ReproError
 from repro.evidence import metrics
 from repro.report.pages import common
 from repro.study import grids
-from repro.study.plan import LinePerFold, Progress, Run
+from repro.study.plan import Progress, Run, line_per_fold
 from repro.study.read import collect, held
 from repro.study.run import run as train
 
@@ -37,10 +37,6 @@ def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
     assert run(corpus, path) == 6  # three poolings, two folds
     return results.read_lines(path)
-
-
-def without_provenance(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in record.items() if k != "provenance"} for record in records]
 
 
 # Grids -------------------------------------------------------------------------------------------
@@ -92,7 +88,7 @@ def test_pooling_varies_the_pooling_alone(preset: str) -> None:
 
 @pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol"])
 def test_overrides_reach_every_variant(name: str) -> None:
-    grid = grids.variants(name, "quick", ["training.epochs=3", "front_end.magnitude=power"])
+    grid = grids.variants(name, "quick, training.epochs=3, front_end.magnitude=power")
     for variant in grid.values():
         assert variant.experiment.training.epochs == 3
         assert variant.experiment.front_end.magnitude == "power"
@@ -105,7 +101,7 @@ def test_unknown_studies_presets_and_fields_are_faults() -> None:
     with pytest.raises(ReproError, match="no preset"):
         grids.variants("pooling", "fast")
     with pytest.raises(ReproError, match="no such field"):
-        grids.variants("pooling", "smoke", ["training.epoch=1"])
+        grids.variants("pooling", "smoke, training.epoch=1")
 
 
 # What a run leaves -------------------------------------------------------------------------------
@@ -115,23 +111,23 @@ def test_each_fold_is_a_line_that_says_all_of_itself(
     corpus: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
     table = load_corpus("emodb", corpus)
-    grid = grids.variants("pooling", "smoke", SMALL)
+    grid = grids.variants("pooling", ", ".join(["smoke", *SMALL]))
     assert [(r["variant"], r["fold"]) for r in uninterrupted] == [
         (variant, fold) for variant in grid for fold in ("03", "08")
     ]
-    for record in uninterrupted:
-        experiment = config.from_dict(record["experiment"])
-        assert experiment == grid[record["variant"]].experiment
-        assert record["key"] == experiment.key
-        assert record["study"] == "pooling" and record["seed"] == 0
-        assert record["preset"] == ", ".join(["smoke", *SMALL])
-        assert record["corpus"] == {"name": "emodb", "hash": corpus_hash(table)}
-        assert len(record["history"]) == experiment.training.epochs == 2
-        tested = table[table["speaker"] == record["fold"]]
-        assert record["predictions"]["utterance"] == tested["utterance"].to_list()
-        assert record["predictions"]["emotion"] == tested["emotion"].to_list()
-        assert all(len(record["predictions"][emotion]) == 8 for emotion in paper.EMOTIONS)
-        provenance = record["provenance"]
+    for line in uninterrupted:
+        experiment = config.from_dict(line["experiment"])
+        assert experiment == grid[line["variant"]].experiment
+        assert line["key"] == experiment.key
+        assert line["study"] == "pooling" and line["seed"] == 0
+        assert line["preset"] == ", ".join(["smoke", *SMALL])
+        assert line["corpus"] == {"name": "emodb", "hash": corpus_hash(table)}
+        assert len(line["history"]) == experiment.training.epochs == 2
+        tested = table[table["speaker"] == line["fold"]]
+        assert line["predictions"]["utterance"] == tested["utterance"].to_list()
+        assert line["predictions"]["emotion"] == tested["emotion"].to_list()
+        assert all(len(line["predictions"][emotion]) == 8 for emotion in paper.EMOTIONS)
+        provenance = line["provenance"]
         assert provenance["precision"] == "fp32" and provenance["device"].startswith("cpu")
         assert provenance["seconds"] > 0 and provenance["threads"] >= 1
         assert {"version", "commit", "torch", "date"} <= set(provenance)
@@ -159,27 +155,13 @@ def test_a_second_run_trains_nothing(
 def test_more_seeds_add_their_folds_alone(
     corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
-    path = tmp_path / "r.jsonl"
-    for record in uninterrupted:
-        results.append(path, record)
+    path = file_of(tmp_path / "r.jsonl", *uninterrupted)
     assert run(corpus, path, seeds=2) == 6
     records = results.read_lines(path)
     assert records[:6] == uninterrupted
     assert [record["seed"] for record in records[6:]] == [1] * 6
     first = results.read(path).predictions.groupby("seed")["neutral"].sum()
     assert first[0] != first[1]
-
-
-def test_another_corpus_or_setting_is_trained_anew(
-    corpus: Path, tmp_path: Path, uninterrupted: list[dict[str, Any]]
-) -> None:
-    path = tmp_path / "r.jsonl"
-    for record in uninterrupted:
-        results.append(path, record)
-    shorter = tiny_corpus.write(tmp_path / "other", seconds=(1.0, 2.5))
-    assert run(shorter, path) == 6
-    assert run(corpus, path, overrides=[*SMALL, "training.epochs=1"]) == 6
-    assert len(results.read_lines(path)) == 18
 
 
 def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None:
@@ -191,40 +173,13 @@ def test_progress_counts_epochs_to_the_end(corpus: Path, tmp_path: Path) -> None
 
 
 def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    report = LinePerFold()
+    report = line_per_fold()
     for done, label in enumerate(["a", "a", "b", "b"]):
         report(label, done, 4)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[0] == "  0% a"
     assert lines[1].startswith(" 50% b, ") and lines[1].endswith(" s left")
-
-
-# Killed and continued ----------------------------------------------------------------------------
-
-
-def test_an_exception_keeps_the_finished_folds(
-    corpus: Path,
-    tmp_path: Path,
-    uninterrupted: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = tmp_path / "r.jsonl"
-    run_fold, calls = crossval.run_fold, []
-
-    def third_fails(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return run_fold(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(crossval, "run_fold", third_fails)
-        with pytest.raises(KeyboardInterrupt):
-            run(corpus, path)
-    assert without_provenance(results.read_lines(path)) == without_provenance(uninterrupted[:2])
-    assert run(corpus, path) == 4
-    assert without_provenance(results.read_lines(path)) == without_provenance(uninterrupted)
 
 
 # Faults ------------------------------------------------------------------------------------------
@@ -308,29 +263,16 @@ def test_the_smoke_study_of_emodb(
 
 
 def test_read_takes_what_run_trains_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
     experiment = grids.variants("pooling", "smoke")["gap"].experiment
-    scores = {emotion: [0.25] for emotion in paper.EMOTIONS}
-    record = {
-        "key": experiment.key,
-        "study": "pooling",
-        "variant": "gap",
-        "preset": "the same settings under another label",
-        "experiment": asdict(experiment),
-        "corpus": {"name": "emodb", "hash": corpus_hash(load_corpus("emodb", corpus))},
-        "fold": "03",
-        "seed": 0,
-        "history": [1.0],
-        "predictions": {"utterance": ["03a01Fa"], "emotion": ["happy"]} | scores,
-        "provenance": {"precision": "fp32"},
-    }
-    results.append(path, record)
-    results.append(path, record | {"key": "0" * 12})
-    results.append(path, record | {"corpus": {"name": "emodb", "hash": "0" * 12}})
-    results.append(path, record | {"study": "filter-shapes"})
+    corpus_of = {"name": "emodb", "hash": corpus_hash(load_corpus("emodb", corpus))}
+    ours = {"key": experiment.key, "experiment": asdict(experiment), "corpus": corpus_of}
+    ours["preset"] = "the same settings under another label"
+    others = ({"key": "0" * 12}, {"corpus": corpus_of | {"hash": "0" * 12}})
+    changes = ({}, *others, {"study": "filter-shapes"})
+    path = file_of(tmp_path / "r.jsonl", *(record(**ours | each) for each in changes))
     table = held(Run("pooling", "emodb", corpus, results=path))
     assert table.folds["preset"].to_list() == ["smoke"]
-    assert table.predictions["preset"].to_list() == ["smoke"]
+    assert table.predictions["preset"].to_list() == ["smoke"] * 2  # utterances
 
 
 @pytest.mark.parametrize("preset", [name for name in grids.SWEEPS if name not in config.SHOWCASES])

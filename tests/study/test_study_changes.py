@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_corpus
 
-from repro import config, crossval, paper, results
+from repro import config, paper, results
 from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.evidence import effects
@@ -20,20 +21,8 @@ from repro.study.plan import Plan, Progress, Run, Task, missing, prepare
 from repro.study.read import counted, held
 from repro.study.run import run as train
 
-SMALL = [
-    "network.stem_channels=2",
-    "network.trunk=(4, 4, 4, 4)",
-    "network.stride=(8, 8)",
-    "training.epochs=1",
-    "training.max_segments=8",
-    "protocol.max_folds=2",
-]
+SMALL = [*tiny_corpus.SMALL, "training.epochs=1", "protocol.max_folds=2"]
 IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.folds=session"}
-
-
-@pytest.fixture(scope="module")
-def emodb(corpus: Path) -> Path:
-    return corpus
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +55,9 @@ def run(root: Path, path: Path, name: str, progress: Progress | None = None, **h
 
 
 @pytest.fixture(scope="module")
-def readings(emodb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def readings(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
-    run(emodb, path, "readings")
+    run(corpus, path, "readings")
     return path
 
 
@@ -84,7 +73,7 @@ def variants_in(path: Path, name: str, overrides: list[str] = SMALL) -> list[str
 
 
 def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> None:
-    grid = grids.variants("readings", "coarse", SMALL)
+    grid = grids.variants("readings", ", ".join(["coarse", *SMALL]))
     wanted = [variant for variant in grid if variant not in IEMOCAP_ONLY]
     found = variants_in(readings, "readings")
     assert set(found) == {*wanted, *grids.AT_ITS_BEST}
@@ -96,16 +85,16 @@ def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> N
 
 
 def test_rows_that_a_corpus_refuses_are_left_out_in_one_line(
-    emodb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "r.jsonl"
-    run(emodb, path, "protocol", progress=lambda *_: None)
+    run(corpus, path, "protocol", progress=lambda *_: None)
     [line, counts] = capsys.readouterr().err.splitlines()
     assert "the counts differ from the published release" in counts
     assert all(variant in line for variant in IEMOCAP_ONLY)
     assert "no excited utterances" in line and "IEMOCAP's utterance names" in line
     assert set(variants_in(path, "protocol")) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
-    run(emodb, path, "pooling", progress=lambda *_: None)
+    run(corpus, path, "pooling", progress=lambda *_: None)
     assert capsys.readouterr().err.splitlines() == [counts]
 
 
@@ -138,20 +127,11 @@ def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
     assert "more than the default" in notes["protocol.labels=hap+exc"]
 
 
-def test_short_utterances_can_be_left_out_of_the_test_alone(emodb: Path) -> None:
-    table = load_corpus("emodb", emodb)
-    base = config.preset("paper")
-    [fold, _] = crossval.make_folds(table, base.override("front_end.short=drop-test"))
-    [whole, _] = crossval.make_folds(table, base)
-    assert (fold.train == whole.train).all()
-    assert (table["samples"].iloc[fold.test] >= 32_000).all() and len(fold.test) == 4
-
-
 # The second stage --------------------------------------------------------------------------------
 
 
-def stage(path: Path, emodb: Path) -> dict[str, Experiment]:
-    plan = prepare(asked(emodb, path, "readings"))
+def stage(path: Path, corpus: Path) -> dict[str, Experiment]:
+    plan = prepare(asked(corpus, path, "readings"))
     second = plan.second_stage(plan.tasks(), open_ledger(path))
     return {variant.name: variant.experiment for variant in second}
 
@@ -165,18 +145,18 @@ def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any])
 
 
 def test_what_is_best_follows_the_training_losses(
-    readings: Path, emodb: Path, tmp_path: Path
+    readings: Path, corpus: Path, tmp_path: Path
 ) -> None:
     def low_for_power(line: dict[str, Any]) -> None:
         line["history"] = [0.5 if line["variant"] == "front_end.magnitude=power" else 1.0]
 
-    best = stage(rewrite(readings, tmp_path / "a.jsonl", low_for_power), emodb)
-    base = grids.variants("readings", "coarse", SMALL)["default"].experiment
+    best = stage(rewrite(readings, tmp_path / "a.jsonl", low_for_power), corpus)
+    base = grids.variants("readings", ", ".join(["coarse", *SMALL]))["default"].experiment
     assert best["best readings, attention"] == base.override("front_end.magnitude=power")
 
 
 def test_what_is_best_never_depends_on_predictions(
-    readings: Path, emodb: Path, tmp_path: Path
+    readings: Path, corpus: Path, tmp_path: Path
 ) -> None:
     def all_wrong_or_right(line: dict[str, Any]) -> None:
         predictions = line["predictions"]
@@ -187,52 +167,54 @@ def test_what_is_best_never_depends_on_predictions(
             ]
 
     changed = rewrite(readings, tmp_path / "a.jsonl", all_wrong_or_right)
-    assert stage(changed, emodb) == stage(readings, emodb)
+    assert stage(changed, corpus) == stage(readings, corpus)
 
 
 def test_nothing_is_best_before_every_fold_of_the_first_seed_is_there(
-    readings: Path, emodb: Path, tmp_path: Path
+    readings: Path, corpus: Path, tmp_path: Path
 ) -> None:
     lines = len(results.read_lines(readings))
     gone = iter(range(lines))
     first_lost = rewrite(readings, tmp_path / "a.jsonl", lambda line: next(gone) != 10)
     assert len(results.read_lines(first_lost)) == lines - 1
-    assert stage(first_lost, emodb) == {}
-    assert stage(tmp_path / "none.jsonl", emodb) == {}
+    assert stage(first_lost, corpus) == {}
+    assert stage(tmp_path / "none.jsonl", corpus) == {}
 
 
-def test_more_seeds_do_not_change_what_is_best(readings: Path, emodb: Path, tmp_path: Path) -> None:
-    chosen = stage(readings, emodb)
+def test_more_seeds_do_not_change_what_is_best(
+    readings: Path, corpus: Path, tmp_path: Path
+) -> None:
+    chosen = stage(readings, corpus)
     other = rewrite(readings, tmp_path / "b.jsonl", lambda line: line.update(seed=1, history=[0.0]))
     both = tmp_path / "a.jsonl"
     both.write_bytes(readings.read_bytes() + other.read_bytes())
-    assert stage(both, emodb) == chosen
+    assert stage(both, corpus) == chosen
 
 
 def test_an_interrupted_study_goes_on_to_the_same_end(
-    readings: Path, emodb: Path, tmp_path: Path
+    readings: Path, corpus: Path, tmp_path: Path
 ) -> None:
     lost = {"front_end.bins=1-400", "best readings, gap", "best readings, bilinear"}
     part = rewrite(readings, tmp_path / "a.jsonl", lambda line: line["variant"] not in lost)
-    run(emodb, part, "readings")
+    run(corpus, part, "readings")
 
     def content(path: Path) -> list[Any]:
         records = sorted(results.read_lines(path), key=results.identity)
         return [(results.identity(r), r["history"], r["predictions"]) for r in records]
 
     assert content(part) == content(readings)
-    assert run(emodb, part, "readings") == 0
+    assert run(corpus, part, "readings") == 0
 
 
 def test_reading_takes_the_second_stage_with_the_first(
-    readings: Path, emodb: Path, monkeypatch: pytest.MonkeyPatch
+    readings: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smallest = config.preset("coarse")
     for assignment in SMALL:
         smallest = smallest.override(assignment)
     monkeypatch.setitem(config.PRESETS, "coarse", smallest)
     for seeds in (0, 1):
-        found = held(Run("readings", "emodb", emodb, "coarse", readings, seeds=seeds))
+        found = held(Run("readings", "emodb", corpus, "coarse", readings, seeds=seeds))
         assert list(dict.fromkeys(found.folds["variant"])) == variants_in(readings, "readings")
         assert set(grids.AT_ITS_BEST) <= set(found.folds["variant"])
 
@@ -255,23 +237,23 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_fold_that_another_study_has_trained_is_not_trained_again(
-    readings: Path, emodb: Path, tmp_path: Path, trained: list[str]
+    readings: Path, corpus: Path, tmp_path: Path, trained: list[str]
 ) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(readings.read_bytes())
     for name in ("protocol", "pooling"):
-        assert run(emodb, path, name) == 0 and not trained
+        assert run(corpus, path, name) == 0 and not trained
     before = {line["variant"]: line for line in as_counted(readings, "readings")}
-    shared = held(asked(emodb, path, "protocol"))
+    shared = held(asked(corpus, path, "protocol"))
     assert set(shared.folds["variant"]) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
     for name in ("default", "protocol.folds=random", "front_end.short=drop"):
         [key] = shared.folds.loc[shared.folds["variant"] == name, "key"].unique()
         assert key == before[name]["key"] == config.from_dict(before[name]["experiment"]).key
-    pooled = held(asked(emodb, path, "pooling"))
+    pooled = held(asked(corpus, path, "pooling"))
     assert set(pooled.attention["variant"]) == {"attention"}
     # A line without maps, as an earlier version wrote it for this study, is not enough for them.
     without = rewrite(path, tmp_path / "old.jsonl", lambda line: line.pop("attention", None) and 0)
-    run(emodb, without, "pooling")
+    run(corpus, without, "pooling")
     assert trained == ["attention"] * 2
 
 
@@ -284,18 +266,20 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
     ],
 )
 def test_what_only_counts_scores_differently_is_trained_once(
-    study: str, name: str, emodb: Path, tmp_path: Path, trained: list[str]
+    study: str, name: str, corpus: Path, tmp_path: Path, trained: list[str]
 ) -> None:
     shared, alone = tmp_path / "shared.jsonl", tmp_path / "alone.jsonl"
-    run(emodb, shared, study, only="default")
-    assert run(emodb, shared, study, only=name) == 0
-    assert run(emodb, alone, study, only=name) == 2
-    assert run(emodb, alone, study, only="default") == 2  # for its attention maps
+    run(corpus, shared, study, only="default")
+    assert run(corpus, shared, study, only=name) == 0
+    assert run(corpus, alone, study, only=name) == 2
+    assert run(corpus, alone, study, only="default") == 2  # for its attention maps
     assert trained == [each for each in ("default", name, "default") for _ in range(2)]
-    default = held(asked(emodb, shared, study, only="default")).predictions
+    default = held(asked(corpus, shared, study, only="default")).predictions
     for path in (shared, alone):
-        found = held(asked(emodb, path, study, only=name)).predictions
-        assert set(found["key"]) == {grids.variants(study, "coarse", SMALL)[name].experiment.key}
+        found = held(asked(corpus, path, study, only=name)).predictions
+        assert set(found["key"]) == {
+            grids.variants(study, ", ".join(["coarse", *SMALL]))[name].experiment.key
+        }
         assert set(found["variant"]) == {name}
         emotions = list(paper.EMOTIONS)
         if name == "protocol.score=logits":
@@ -308,32 +292,34 @@ def test_what_only_counts_scores_differently_is_trained_once(
 
 
 def test_where_the_test_chooses_the_epoch_another_test_is_trained_anew(
-    emodb: Path, tmp_path: Path, trained: list[str]
+    corpus: Path, tmp_path: Path, trained: list[str]
 ) -> None:
     best = [*SMALL, "protocol.epoch=best-on-test"]
     for name in ("default", "front_end.short=drop-test"):
-        run(emodb, tmp_path / "r.jsonl", "protocol", overrides=best, only=name)
+        run(corpus, tmp_path / "r.jsonl", "protocol", overrides=best, only=name)
     assert trained == ["default"] * 2 + ["front_end.short=drop-test"] * 2
 
 
-def test_one_reading_alone_brings_no_second_stage(emodb: Path, tmp_path: Path) -> None:
+def test_one_reading_alone_brings_no_second_stage(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    assert run(emodb, path, "readings", only="front_end.scale=segment-log") == 2
-    assert run(emodb, path, "readings", only="default") == 2
+    assert run(corpus, path, "readings", only="front_end.scale=segment-log") == 2
+    assert run(corpus, path, "readings", only="default") == 2
     lines = [line["variant"] for line in results.read_lines(path)]
     assert lines == ["front_end.scale=segment-log"] * 2 + ["default"] * 2
 
 
-def test_another_seed_or_corpus_is_another_training(readings: Path, emodb: Path) -> None:
+def test_another_seed_corpus_or_setting_is_another_training(readings: Path, corpus: Path) -> None:
     held = open_ledger(readings)
-    plan = prepare(asked(emodb, readings, "pooling", only="gap", seeds=2))
+    plan = prepare(asked(corpus, readings, "pooling", only="gap", seeds=2))
     assert [task.heading["seed"] for task in missing(plan.tasks(), held)] == [1, 1]
     moved = Ledger(line | {"corpus": {"name": "emodb", "hash": "0"}} for line in held.records)
     assert len(missing(plan.tasks(), moved)) == 4
+    other = prepare(asked(corpus, readings, "pooling", overrides=[*SMALL, "training.epochs=2"]))
+    assert len(missing(other.tasks(), held)) == 6
 
 
 def test_on_a_cluster_the_second_stage_follows_too(
-    readings: Path, emodb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    readings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
     lost = ("best readings", "network.padding")
@@ -341,15 +327,16 @@ def test_on_a_cluster_the_second_stage_follows_too(
     whole = {results.identity(record): record for record in results.read_lines(readings)}
     sent: list[list[str]] = []
 
-    def on_cluster(plan: Plan, tasks: list[Task], held: Ledger, *how: Any) -> None:
+    def on_cluster(plan: Plan, tasks: list[Task], held: Ledger, *how: Any) -> list[str]:
         sent.append([task.variant.name for task in tasks])
         for task in tasks:
             record = whole[results.identity(task.heading)]
             results.append(part, record)
             held.add(record)
+        return []
 
     monkeypatch.setattr(cluster, "train", on_cluster)
-    run(emodb, part, "readings", ray="local")
+    run(corpus, part, "readings", ray="local")
     assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
     assert set(sent[1]) <= set(grids.AT_ITS_BEST)
     assert set(variants_in(part, "readings")) == set(variants_in(readings, "readings"))

@@ -164,7 +164,7 @@ def test_lines_of_a_results_file_are_about_as_long_as_promised(
 
 
 def test_a_network_is_measured(corpus: Path) -> None:
-    experiment = grids.variants("pooling", "smoke", TINY)["attention"].experiment
+    experiment = grids.variants("pooling", ", ".join(["smoke", *TINY]))["attention"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
     assert 0 < speed.predict < 1 and 0 < speed.train < 1
     assert 10**8 < speed.memory < 10**11
@@ -180,7 +180,7 @@ def test_steps_that_fetch_memory_are_not_measured(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(estimate.trainer, "fit", fit)
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
-    experiment = grids.variants("pooling", "smoke", TINY)["gap"].experiment
+    experiment = grids.variants("pooling", ", ".join(["smoke", *TINY]))["gap"].experiment
     assert estimate.measure(experiment, 8, torch.device("cpu"), "fp32").train == 2.0 / 8
 
 

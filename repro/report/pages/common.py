@@ -82,7 +82,7 @@ def so_far(
 
     With `only`, speak of this variant and no other.
     """
-    first, plan = data.folds.iloc[0], data.folds.attrs.get("planned")
+    first, plan = data.folds.iloc[0], data.planned
     if plan is None:
         if at_hand(corpus, root):
             return None
