@@ -82,7 +82,8 @@ for data in found.values():
 # accuracy, is its mean over the four emotions. A claim is *supported* when every interval that it rests
 # on lies where the claim puts it, *contradicted* when one effect lies significantly elsewhere, and
 # *undecided* otherwise. A definite verdict is *a close call* where an exact test, which exchanges two
-# networks speaker by speaker, gives a p-value of 0.05 or more. A claim that compares the paper with
+# networks speaker by speaker, gives a p-value of 0.05 or more. *Inexact* are networks trained in
+# bfloat16 or with torch's batch statistics ({doc}`11_how_fast`). A claim that compares the paper with
 # earlier systems is about the published numbers, and needs IEMOCAP.
 
 # %% tags=["remove-input"]

@@ -44,7 +44,8 @@ class Results(NamedTuple):
     """A results file as tidy tables; each row says which fold of which study it belongs to.
 
     All have the columns study, variant, preset, corpus, key, fold, seed, corpus_hash, average and
-    held_out (`protocol.average` and `protocol.folds`). What nothing was read for has none.
+    held_out (`protocol.average` and `protocol.folds`), precision and statistics (as
+    `provenance.made_by` says). What nothing was read for has none.
 
     Args:
         folds: a row per finished fold, with its experiment and what `provenance.made_by` says.
@@ -64,13 +65,6 @@ class Results(NamedTuple):
     attention: pd.DataFrame
     examples: pd.DataFrame
     planned: dict[str, int] | None = None
-
-    def where(self, **only: str) -> Results:
-        """Return the rows with these values, such as `variant="attention"`."""
-        tables: list[pd.DataFrame] = [*self[:-1]]
-        kept = (t if t.empty else t[t[[*only]].eq(pd.Series(only)).all(axis=1)] for t in tables)
-        rows = Results(*(table.reset_index(drop=True) for table in kept))
-        return rows._replace(planned=self.planned)
 
 
 def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
@@ -212,9 +206,11 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": corpus["name"], "corpus_hash": corpus["hash"]}
         where |= {"average": protocol["average"], "held_out": protocol["folds"]}
+        made_by = provenance_of(record)
+        where |= {name: made_by[name] for name in ("precision", "statistics")}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
-        folds.append(where | {"experiment": record["experiment"]} | provenance_of(record) | where)
+        folds.append(where | {"experiment": record["experiment"]} | made_by | where)
         epochs = range(1, len(record["history"]) + 1)
         histories.append(pd.DataFrame({"epoch": epochs, "loss": record["history"]}).assign(**where))
         table = pd.DataFrame({name: record["predictions"][name] for name in PREDICTION_COLUMNS})

@@ -17,7 +17,7 @@ MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
 
 
 @dataclass(frozen=True)
-class Run:
+class Group:
     """What is compared with each other: the variants of one study, preset and corpus."""
 
     study: str
@@ -27,7 +27,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Tally(Run):
+class Tally(Group):
     """How much of a run one variant has, and what it lacks of what other variants have."""
 
     variant: str
@@ -37,7 +37,7 @@ class Tally(Run):
 
 
 @dataclass(frozen=True)
-class Holding(Run):
+class Holding(Group):
     """What a results file holds of a run."""
 
     variants: int
@@ -158,12 +158,12 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
     return len(content)
 
 
-def _runs(records: Iterable[dict[str, Any]]) -> dict[Run, dict[str, list[dict[str, Any]]]]:
+def _runs(records: Iterable[dict[str, Any]]) -> dict[Group, dict[str, list[dict[str, Any]]]]:
     """Sort folds by run and variant, in the order of the file."""
-    runs: dict[Run, dict[str, list[dict[str, Any]]]] = {}
+    runs: dict[Group, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
         corpus = record["corpus"]
-        run = Run(record["study"], record["preset"], corpus["name"], corpus["hash"])
+        run = Group(record["study"], record["preset"], corpus["name"], corpus["hash"])
         runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
     return runs
 

@@ -226,8 +226,7 @@ def test_a_line_of_the_attention_network_holds_maps_and_others_none(
     assert read.attention["spread"].between(0, 1).all()
     assert set(read.examples["utterance"]) <= set(attended["utterance"])
     assert isinstance(read.examples["segment"].iloc[0], np.ndarray)
-    alone = read.where(variant="gap")
-    assert alone.attention.empty and set(alone.predictions["variant"]) == {"gap"}
+    assert set(read.attention["variant"]) == {"attention"}
 
 
 def test_measuring_changes_no_prediction(features: crossval.Features) -> None:

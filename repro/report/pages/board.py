@@ -34,10 +34,14 @@ WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
 
 class Evidence(NamedTuple):
-    """What results that were made alike say of every claim."""
+    """What results that were made alike say of every claim.
+
+    They are inexact if networks were trained in bfloat16, or with torch's batch statistics.
+    """
 
     corpus: str
     preset: str
+    inexact: bool
     runs: dict[str, str]  # by study, on how many speakers and with how many seeds
     judged: Sequence[claims.Verdict]
 
@@ -71,7 +75,8 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in predictions.groupby(states, sort=False):
         judged = claims.judge(rows)
-        of = Evidence(corpus, preset, wording.runs(rows), judged)
+        inexact = (rows["precision"] == "bf16") | (rows["statistics"] == "torch")
+        of = Evidence(corpus, preset, bool(inexact.any()), wording.runs(rows), judged)
         if any(_tested(of, claim) for claim in paper.CLAIMS):
             found.append(of)
     return found
@@ -109,7 +114,7 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
                 "claim": verdict.claim.text,
                 "section": verdict.claim.section,
                 "corpus": wording.title(of.corpus),
-                "preset": of.preset,
+                "preset": _label(of),
                 "run": of.runs[claims.TESTS[claim.id].study],
                 "verdict": _called(verdict),
                 "effect": part.what,
@@ -187,9 +192,13 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
-            f"<small>{of.preset}</small>{_picture(verdict.parts, limits)}</a>"
+            f"<small>{_label(of)}</small>{_picture(verdict.parts, limits)}</a>"
         )
     return "".join(shown)
+
+
+def _label(of: Evidence) -> str:
+    return of.preset + ", inexact" * of.inexact
 
 
 def _called(verdict: claims.Verdict) -> str:

@@ -19,7 +19,6 @@ from repro.study.grids import short_name
 from repro.tools import bench
 
 IEMOCAP_SEGMENTS = 7_039  # to train on, in all
-FOLD = ["preset", "variant", "fold", "seed"]
 # By column of the folds: two ways to compute the same training, the newer one first.
 NUMERICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
 IN_WORDS = {
@@ -150,10 +149,7 @@ def gain(by: str, *files: Path) -> Markdown | None:
 
 
 def _runs(files: Sequence[Path]) -> pd.DataFrame:
-    """Return what results files hold of the poolings, with the precision of each training."""
-    columns = [*FOLD, *NUMERICS]
-    found = [results.read(path, study={"pooling"}) for path in files if path.is_file()]
-    runs = [
-        data.predictions.merge(data.folds[columns], on=FOLD) for data in found if len(data.folds)
-    ]
-    return pd.concat([pd.DataFrame(columns=columns), *runs])
+    """Return what results files hold of the poolings."""
+    found = (results.read(path, study={"pooling"}) for path in files if path.is_file())
+    columns = ["preset", "variant", *NUMERICS]
+    return pd.concat([pd.DataFrame(columns=columns), *(data.predictions for data in found)])
