@@ -87,7 +87,7 @@ for data in found.values():
 # earlier systems is about the published numbers, and needs IEMOCAP.
 
 # %% tags=["remove-input"]
-common.notice(corpus, preset, sweep=True)
+common.notice(corpus, preset, sweep="filter-shapes" in found)
 
 # %% tags=["remove-input"]
 for data in found.values():
