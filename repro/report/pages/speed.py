@@ -150,6 +150,6 @@ def gain(by: str, *files: Path) -> Markdown | None:
 
 def _runs(files: Sequence[Path]) -> pd.DataFrame:
     """Return what results files hold of the poolings."""
-    found = (results.read(path, study={"pooling"}) for path in files if path.is_file())
-    columns = ["preset", "variant", *NUMERICS]
-    return pd.concat([pd.DataFrame(columns=columns), *(data.predictions for data in found)])
+    read = (results.read(path, study={"pooling"}) for path in files if path.is_file())
+    found = [data.predictions for data in read if len(data.predictions)]
+    return pd.concat(found) if found else pd.DataFrame(columns=["preset", "variant", *NUMERICS])
