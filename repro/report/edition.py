@@ -49,7 +49,11 @@ class PageSource(NamedTuple):
 EDITION_CORPUS = "emodb"
 SPEECH = PageSource("results/emodb/pooling.jsonl", "coarse")
 POOLINGS = SPEECH._replace(besides=("results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl"))
-SHAPES = PageSource("results/emodb/shapes.jsonl", "paper", besides=("results/nemo/shapes*.jsonl",))
+SHAPES = PageSource(
+    "results/emodb/shapes-torch.jsonl",
+    "coarse",
+    besides=("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl"),
+)
 CLAIMS = SPEECH._replace(besides=(*POOLINGS.besides, SHAPES.results, *SHAPES.besides))
 OTHER_SOURCES = {
     "00_does_it_replicate": CLAIMS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,14 +34,11 @@ WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
 
 class Evidence(NamedTuple):
-    """What results that were made alike say of every claim.
-
-    They are inexact if networks were trained in bfloat16, or with torch's batch statistics.
-    """
+    """What results that were made alike say of every claim."""
 
     corpus: str
     preset: str
-    inexact: bool
+    inexact: Collection[str]  # studies with trainings in bfloat16 or with torch's batch statistics
     runs: dict[str, str]  # by study, on how many speakers and with how many seeds
     judged: Sequence[claims.Verdict]
 
@@ -75,8 +72,8 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in predictions.groupby(states, sort=False):
         judged = claims.judge(rows)
-        inexact = (rows["precision"] == "bf16") | (rows["statistics"] == "torch")
-        of = Evidence(corpus, preset, bool(inexact.any()), wording.runs(rows), judged)
+        inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
+        of = Evidence(corpus, preset, inexact, wording.runs(rows), judged)
         if any(_tested(of, claim) for claim in paper.CLAIMS):
             found.append(of)
     return found
@@ -114,7 +111,7 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
                 "claim": verdict.claim.text,
                 "section": verdict.claim.section,
                 "corpus": wording.title(of.corpus),
-                "preset": _label(of),
+                "preset": _label(of, claims.TESTS[claim.id].study),
                 "run": of.runs[claims.TESTS[claim.id].study],
                 "verdict": _called(verdict),
                 "effect": part.what,
@@ -192,13 +189,13 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
-            f"<small>{_label(of)}</small>{_picture(verdict.parts, limits)}</a>"
+            f"<small>{_label(of, study)}</small>{_picture(verdict.parts, limits)}</a>"
         )
     return "".join(shown)
 
 
-def _label(of: Evidence) -> str:
-    return of.preset + ", inexact" * of.inexact
+def _label(of: Evidence, study: str) -> str:
+    return of.preset + ", inexact" * (study in of.inexact)
 
 
 def _called(verdict: claims.Verdict) -> str:
