@@ -137,20 +137,19 @@ def build_report(
 
     again = [(n, of) for n in found for of in elsewhere(n, results, name_of(corpus), preset)]
     with own_settings():
-        at_once(make_page, [*((n, None) for n in found), *again], console)
+        at_once(make_page, found, again, console)
         enclose(book, f"results/{results.name}", results)
         list_pages(book)
         return build_book(book, out / "jupyter-book.log", console)
 
 
 def notebooks(project: Path) -> list[Path]:
-    """Return the notebooks in the order to run them: the first page sums the others up."""
-    found = (project / "notebooks").glob("[0-9][0-9]_*.ipynb")
-    return sorted(found, key=lambda path: (path.name.startswith("00_"), path.name))
+    """Return the notebooks in the order of their numbers."""
+    return sorted((project / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
 def chosen(found: Sequence[Path], pages: Collection[str]) -> list[str]:
-    """Return the numbers of some pages, in the order in which they are run; of all if none are.
+    """Return the numbers of the pages that are chosen, in their order; of all if none is.
 
     Raises:
         ReproError: there is no such page.
@@ -181,11 +180,19 @@ def elsewhere(notebook: Path, results: Path, corpus: str, setting: str) -> list[
 
 def at_once(
     make_page: Callable[[Path, Elsewhere | None], None],
-    pages: Sequence[tuple[Path, Elsewhere | None]],
+    found: Sequence[Path],
+    again: Sequence[tuple[Path, Elsewhere]],
     console: Console,
 ) -> None:
-    """Make pages that train nothing: none waits for another, and each has a kernel to itself."""
-    with running("pages", console), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    """Make a page of each notebook, and once more where that is asked for.
+
+    They train nothing, so that none waits for another, and each has a kernel to itself.
+    """
+    from papermill.iorw import local_file_io_cwd
+
+    pages = [*((notebook, None) for notebook in found), *again]
+    # papermill's current folder is one for all threads: each would restore what another had set.
+    with local_file_io_cwd(), running("pages", console), ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(make_page, *zip(*pages, strict=True)))
 
 

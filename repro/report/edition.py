@@ -111,7 +111,7 @@ def build_edition(console: Console | None = None) -> Path:
         for of in elsewhere(notebook, results, EDITION_CORPUS, page_source(notebook).preset)
     ]
     with own_settings():
-        at_once(make_page, [*((n, None) for n in found), *again], console)
+        at_once(make_page, found, again, console)
         for name in {name for notebook in found for name in files_of(notebook)}:
             enclose(book, name, project / name)
         list_pages(book)

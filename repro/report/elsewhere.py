@@ -63,15 +63,13 @@ def held(path: Path, study: str, variant: str | None, corpus: str, setting: str)
     """
     if not path.is_file():
         return []
-    folds = results.read(path, study={study}).folds
-    if folds.empty:
-        return []
-    if variant:
-        folds = folds[folds["variant"] == variant]
     known = ({corpus} | CORPORA.keys()) - {*BUILT_IN}
-    pairs = folds[["corpus", "preset"]].drop_duplicates().itertuples(index=False, name=None)
-    found = (Elsewhere(*pair) for pair in pairs if pair != (corpus, setting))
-    return [each for each in found if each.corpus in known]
+    found = dict.fromkeys(
+        Elsewhere(record["corpus"]["name"], record["preset"])
+        for record in results.read_lines(path)
+        if record["study"] == study and variant in (None, record["variant"])
+    )
+    return [of for of in found if of != (corpus, setting) and of.corpus in known]
 
 
 def _write(source: Path, target: Path, where: Elsewhere) -> None:
