@@ -179,23 +179,22 @@ class Plan(NamedTuple):
         folds = crossval.make_folds(table, trained)
         return [Task(heading | {"fold": fold.held_out}, variant, fold) for fold in folds]
 
-    def second_stage(self, first: Sequence[Task], held: Ledger) -> list[Variant]:
+    def second_stage(self, held: Ledger) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
 
-        There are none before the first seed of all others, whose tasks are given, has been trained.
+        There are none before the first seed of all others has been trained.
         """
         second = STUDIES[self.run.study].second
         if second is None or self.run.only:
             return []
-        losses: dict[str, list[float]] = {}
-        for task in first:
-            if task.heading["seed"] > 0:
-                continue
-            record = held.find(task.heading, task.variant)
-            if record is None:
+        losses: dict[str, float] = {}
+        for variant in self.grid.values():
+            folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
+            trained = [record for record in folds if record]
+            if len(trained) < len(folds):
                 return []
-            losses.setdefault(task.variant.name, []).append(record["history"][-1])
-        found = second([*self.grid.values()], {name: fmean(of) for name, of in losses.items()})
+            losses[variant.name] = fmean(record["history"][-1] for record in trained)
+        found = second([*self.grid.values()], losses)
         for variant in found:
             check_network(variant.experiment.network)
         return found

@@ -49,13 +49,12 @@ def held(asked: Run) -> Results:
         ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
             holds the study on two states of it or with two settings.
     """
-    asked = replace(asked, seeds=max(asked.seeds, 1))  # the first decides on a second stage
     assert asked.results is not None
     ledger = open_ledger(asked.results)
     if not asked.at_hand:
         return _held_alone(asked, ledger)
     plan = prepare(asked)
-    grid = [*plan.grid.values(), *plan.second_stage(plan.tasks(), ledger)]
+    grid = [*plan.grid.values(), *plan.second_stage(ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
     seeds = {*range(asked.seeds), *(r["seed"] for r in ledger.records if r["study"] == asked.study)}
     found = results.tables(

@@ -59,7 +59,7 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
         precision = plan.precision(first, held)
         failed: list[str] = []
         told = False
-        for stage in (lambda: first, lambda: plan.tasks(plan.second_stage(first, held))):
+        for stage in (lambda: first, lambda: plan.tasks(plan.second_stage(held))):
             tasks = missing(stage(), held)
             if not tasks:  # no cluster need be reached for nothing
                 continue

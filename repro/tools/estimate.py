@@ -109,7 +109,7 @@ def survey(
         tasks = plan.tasks()
         how = plan.precision(tasks, held)
         meter = meters.setdefault(how, Meter(where, how, say))
-        tasks += plan.tasks(plan.second_stage(tasks, held))  # if it can be known yet
+        tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
         left = missing(tasks, planned)
         networks = [task for task in left if not task.variant.system]
         folds, variants = len(tasks), len({task.variant.name for task in tasks})

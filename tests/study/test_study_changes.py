@@ -132,7 +132,7 @@ def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
 
 def stage(path: Path, corpus: Path) -> dict[str, Experiment]:
     plan = prepare(asked(corpus, path, "readings"))
-    second = plan.second_stage(plan.tasks(), open_ledger(path))
+    second = plan.second_stage(open_ledger(path))
     return {variant.name: variant.experiment for variant in second}
 
 
