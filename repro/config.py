@@ -310,7 +310,7 @@ PRESETS = {
     "demo": Experiment(
         network=Network(stride=(8, 8)),
         training=Training(
-            epochs=8, batch_size=8, milestones=scaled_milestones(8), max_segments=240
+            epochs=6, batch_size=8, milestones=scaled_milestones(6), max_segments=240
         ),
         protocol=Protocol(max_folds=3),
     ),

@@ -510,7 +510,7 @@ def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: 
 def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
     said = common.notice("emodb", preset, sweep=True).data
     assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset == "coarse")
-    assert ("`training.epochs` is 12 instead of 8" in said) == (preset == "demo")
+    assert ("`training.epochs` is 12 instead of 6" in said) == (preset == "demo")
 
 
 def test_a_training_that_several_variants_share_is_counted_once() -> None:
