@@ -53,7 +53,7 @@ MATRIX = 2048  # rows and columns
 
 COLUMNS = ["what", "way", "unit", "value", "low", "high", "ratio", "error", "share"]
 ATTENTION, ALONE = "training, attention network", "training, {} alone"
-TEXTBOOK, TRAINER = "textbook loop", "trainer"
+TEXTBOOK, TRAINER, LIMIT = "textbook loop", "trainer", "limit"
 # Loops, each with its batch, and whether it has our layers and keeps memory.
 LOOPS = {
     TEXTBOOK: (paper.BATCH_SIZE, False, False),
@@ -62,6 +62,7 @@ LOOPS = {
     "+ memory kept": (32, True, True),
 }
 Row = dict[str, Any]
+Rate = Callable[[], float]  # measures one
 Pools = tuple[ProcessPoolExecutor, ProcessPoolExecutor]
 
 
@@ -85,10 +86,12 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         ReproError: there is no such device or precision, librosa is missing, or memory is short.
     """
     where = Where(choose_device(device), choose_precision(precision))
-    rows = [*matrices(where), *front_end(), *prediction(where)]
+    limit = matrices(where)
+    rows = compare("product of matrices", "GFLOP/s", {"torch": limit})
+    rows += [*front_end(), prediction(where, limit)]
     alone = variants("filter-shapes", "paper")
     with processes() as pools:
-        train = partial(training, where, rows[0]["value"], pools)
+        train = partial(training, where, limit, pools)
         rows += train(ATTENTION, config.Network(), [*LOOPS, TRAINER])
         for shape in SWEEP:
             title = ALONE.format(short_name(shape))
@@ -143,9 +146,9 @@ class TextbookNetwork(nn.Module):
 
 
 def training(
-    where: Where, limit: float, pools: Pools, title: str, network: config.Network, ways: list[str]
+    where: Where, limit: Rate, pools: Pools, title: str, network: config.Network, ways: list[str]
 ) -> list[Row]:
-    """Return the rows of ways to train a network, given the machine's rate of matrix products.
+    """Return the rows of ways to train a network; the limit is the rate of matrix products.
 
     Memory that one way keeps would change how another gets its own: the second process is for those
     that keep it.
@@ -155,10 +158,11 @@ def training(
         keeps = way == TRAINER or LOOPS[way][2]
         return pools[keeps].submit(_segments_per_second, way, network, where).result()
 
-    rows = compare(title, "segments/s", {way: partial(measure, way) for way in ways})
+    rates = {way: partial(measure, way) for way in ways} | {LIMIT: limit}
+    *rows, most = compare(title, "segments/s", rates)
     for row, error in zip(rows, errors(ways, network, where), strict=True):
         row["error"] = error
-    rows[-1]["share"] = rows[-1]["value"] * operations(network) / 1e9 / limit
+    rows[-1]["share"] = rows[-1]["value"] * operations(network) / most["value"]
     return rows
 
 
@@ -250,24 +254,28 @@ def errors(ways: Sequence[str], network: config.Network, where: Where) -> list[f
     return [max(float((of[n] - g).norm() / g.norm()) for n, g in true.items()) for of in found]
 
 
-def operations(network: config.Network) -> int:
-    """Return the number of multiplications and additions of a training step on one segment."""
+def operations(network: config.Network, *, training: bool = True) -> float:
+    """Return the billions of multiplications and additions on one segment, to train or predict."""
+    segments, labels = noise(2)
     with FlopCounterMode(display=False) as counter:
-        scores = TextbookNetwork(build_network(network))(noise(2)[0])
-        F.cross_entropy(scores, noise(2)[1]).backward()
-    return counter.get_total_flops() // 2
+        scores = TextbookNetwork(build_network(network))(segments)
+        if training:
+            F.cross_entropy(scores, labels).backward()
+    return counter.get_total_flops() / len(segments) / 1e9
 
 
 # Everything else ---------------------------------------------------------------------------------
 
 
-def matrices(where: Where) -> list[Row]:
-    """Return the machine's rate of matrix products, in the precision of the network."""
+def matrices(where: Where) -> Rate:
+    """Return what measures the rate of matrix products, in the precision of the network.
+
+    A processor slows down as it warms up, so the limit is measured beside what is set against it.
+    """
     size = MATRIX * (4 if where.device.type == "cuda" else 1)
     dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=where.device, dtype=dtype) for _ in range(2))
-    multiply = partial(rate, partial(torch.mm, a, b), 2 * size**3 / 1e9)
-    return compare("product of matrices", "GFLOP/s", {"torch": multiply})
+    return partial(rate, partial(torch.mm, a, b), 2 * size**3 / 1e9)
 
 
 def front_end() -> list[Row]:
@@ -307,7 +315,7 @@ def with_librosa(samples: np.ndarray, hop: float) -> None:
         librosa.mu_compress(x, mu=paper.MU, quantize=False)
 
 
-def prediction(where: Where) -> list[Row]:
+def prediction(where: Where, limit: Rate) -> Row:
     """Return the utterances of 5 s per second at test overlap, from waveform to scores."""
     network, samples = build_network(config.Network()), round(SPEECH_SECONDS * paper.SAMPLE_RATE)
     waveforms = torch.randn(PREDICTED, samples, device=where.device) / 10
@@ -317,10 +325,14 @@ def prediction(where: Where) -> list[Row]:
         segments = torch.cat([cut(waveform, config.FrontEnd()) for waveform in waveforms])
         trainer.predict(network, segments, **where._asdict())
 
-    return compare("prediction", "utterances/s", {"repro": partial(rate, utterances, PREDICTED)})
+    rates: dict[str, Rate] = {"repro": partial(rate, utterances, PREDICTED), LIMIT: limit}
+    row, most = compare("prediction", "utterances/s", rates)
+    work = operations(config.Network(), training=False)
+    work *= spectrogram.segment_count(samples, paper.TEST_HOP_SECONDS)
+    return row | {"share": row["value"] * work / most["value"]}
 
 
-def compare(what: str, unit: str, ways: Mapping[str, Callable[[], float]]) -> list[Row]:
+def compare(what: str, unit: str, ways: Mapping[str, Rate]) -> list[Row]:
     """Return the rows of ways of doing the same, whose rates are measured in turns."""
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for way in [*ways] * ROUNDS:
