@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -54,12 +54,9 @@ def use_style() -> None:
     """
     matplotlib.rcdefaults()
     sns.set_theme(
-        context="notebook",
         style="ticks",
         palette="colorblind",
         rc={
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
             "font.size": 11,
             "axes.titlesize": 11,
             "axes.labelsize": 11,
@@ -98,17 +95,17 @@ def svg(figure: Drawing) -> str:
     return drawn
 
 
-def tip(ax: Axes, x: float, y: float, text: str) -> None:
-    """Let the mouse find a text at a point of a figure: an unseen disc with a title."""
-    ax.plot([x], [y], "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
+def tips(ax: Axes, x: Iterable[float], y: Iterable[float], texts: Iterable[str]) -> None:
+    """Let the mouse find texts at points of a figure: unseen discs with titles."""
+    for at, text in zip(zip(x, y, strict=True), texts, strict=True):
+        if np.isfinite(at).all():
+            ax.plot(*at, "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
 
 
-def _row_tips(ax: Axes, x: Any, y: Any, rows: pd.DataFrame, score: str, of: Any) -> None:
+def _score_tips(ax: Axes, x: Any, y: Any, rows: pd.DataFrame, score: str, names: Any) -> None:
     """Give each point a tip with a score of its row, and the interval if there is one."""
-    columns = [c for c in (score, f"{score} low", f"{score} high") if c in rows]
-    for at_x, at_y, name, numbers in zip(x, y, of, rows[columns].to_numpy(float), strict=True):
-        if np.isfinite([at_x, at_y]).all():
-            tip(ax, float(at_x), float(at_y), f"{name}: {score} {metrics.format_interval(numbers)}")
+    numbers = zip(names, metrics.format_intervals(rows, score), strict=True)
+    tips(ax, x, y, [f"{name}: {score} {number}" for name, number in numbers])
 
 
 def _subplots(
@@ -141,14 +138,10 @@ def segments(waveform: np.ndarray, starts: dict[str, list[float]]) -> Figure:
     top.plot(seconds, waveform, lw=0.4, color="0.25", rasterized=True)
     top.set_ylabel("amplitude")
     row = 0
-    for number, (name, of_name) in enumerate(starts.items()):
-        for start in of_name:
-            label = f"{name} ({len(of_name)})" if start == of_name[0] else None
-            left, color = start, f"C{number}"
-            bottom.barh(
-                -row, paper.SEGMENT_SECONDS, left=left, height=0.7, color=color, label=label
-            )
-            row += 1
+    for name, of_name in starts.items():
+        rows = -np.arange(row, row := row + len(of_name))
+        label = f"{name} ({len(of_name)})"
+        bottom.barh(rows, paper.SEGMENT_SECONDS, 0.7, of_name, label=label)
     bottom.set(yticks=[], xlabel="time (s)", ylabel="segments")
     bottom.spines["left"].set_visible(False)
     fig.legend(loc="outside upper right", ncols=2, frameon=False)
@@ -237,7 +230,7 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
                 lw=2.2 if name == "WA" else 1.2,
                 label=name,
             )
-            _row_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
+            _score_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
         ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
         _sizes_axis(ax, {n: f"{n}\n{n * per_step}" for n in sizes})
@@ -296,7 +289,6 @@ def board(rows: pd.DataFrame) -> Figure:
         fontsize=SMALL,
         color="0.35",
     )
-    fig.data = rows
     return fig
 
 
@@ -314,7 +306,7 @@ def _board_cell(ax: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> No
             ax.hlines(y, part.low, part.high, color=colour, lw=2)
             ax.plot(part.value, y, "o", color=colour, ms=5)
             ax.plot(part.paper, y, "D", color="0.45", ms=4)
-            tip(ax, part.value, y, f"{part.effect}: {part.value:.1f}")
+            tips(ax, [part.value], [y], [f"{part.effect}: {part.value:.1f}"])
             y += 0.7
         y += 0.3
     ax.axvline(0, color="0.6", lw=1)
@@ -322,14 +314,13 @@ def _board_cell(ax: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> No
 
 
 def poolings(rows: pd.DataFrame, here: str) -> Figure:
-    """Draw WA and UA of each pooling as points with intervals: here, if known, and in the paper.
+    """Draw WA and UA of each pooling as points with intervals: here and in the paper.
 
     Dotted lines in the colours of the two show what always naming the commonest emotion reaches in
     WA on either corpus, and what guessing reaches in UA.
 
     Args:
-        rows: a row per pooling, from `pages.poolings.here_and_in_paper`, or with the paper's
-            columns only.
+        rows: a row per pooling, from `pages.poolings.here_and_in_paper`.
         here: what was run here, for the legend.
     """
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.6))
@@ -340,11 +331,10 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
             ("paper ", 0.12, "0.45", "D", "the paper: IEMOCAP"),
         ):
             name = f"{prefix}{score}"
-            if name in rows:
-                ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
-                guess = "guessing" if prefix else None
-                ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
-                _row_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
+            ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
+            guess = "guessing" if prefix else None
+            ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
+            _score_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
             if f"{name} low" in rows:
                 ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
         ax.set(title={"WA": "weighted accuracy", "UA": "unweighted accuracy"}[score])
@@ -410,7 +400,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             ax.fill_between(
                 reach, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0
             )
-            _row_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
+            _score_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
             ax.axhline(scale.chance, color="0.6", ls=":")
             ax.axvline(scale.planted, color="C1", lw=2, label="planted")
             halfway = (scale.chance + wa.max()) / 2
@@ -467,8 +457,7 @@ def attention(seen: Attention, *, power: bool = False) -> Figure:
     }
     fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3.0))
     for (title, (values, colours)), ax in zip(panels.items(), axes, strict=True):
-        if values is not decibels:
-            spectrogram_image(ax, decibels, cmap="gray")
+        spectrogram_image(ax, decibels, cmap="gray")
         alpha = 1 if values is decibels else 0.6
         image = spectrogram_image(ax, values, cmap=colours, alpha=alpha)
         ax.set_title(title, fontsize=SMALL)
@@ -537,9 +526,9 @@ def agreement(averages: pd.DataFrame) -> Figure:
             colour, marker = ("C0", "o") if sound == "energy" else ("C1", "s")
             ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
             ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")
-            for place, row in zip(y, rows.itertuples(), strict=True):
-                number = metrics.format_interval((row.value, row.low, row.high), 2)
-                tip(ax, row.value, place, f"{row.group}, {sound} {number}")
+            numbers = rows[["value", "low", "high"]].to_numpy()
+            texts = [f", {sound} {metrics.format_interval(row, 2)}" for row in numbers]
+            tips(ax, rows["value"], y, rows["group"] + texts)
         ax.axvline(0, color="0.6", ls=":")
         ax.set(title=title, xlabel="rank correlation over time")
         ax.set_yticks(range(len(groups)), groups)
@@ -567,7 +556,7 @@ def forest(effects: pd.DataFrame) -> Figure:
             shown = significant == filled
             face = "C0" if filled else "white"
             ax.plot(effects[name][shown], y[shown], "o", ms=5, color="C0", mfc=face, label=label)
-        _row_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
+        _score_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
@@ -632,8 +621,9 @@ def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
     fig, ax = _subplots(figsize=(WIDTH, 2.8))
     for number, (name, rows) in enumerate(found.groupby("experiment", sort=False)):
         ax.plot(rows["gain"], rows["found"], color=f"C{number}", marker="os^D"[number], label=name)
-        for row in rows.itertuples():
-            tip(ax, row.gain, row.found, f"{name}: {row.gain:g} points found in {row.found:.0f}%")
+        points = zip(rows["gain"], rows["found"], strict=True)
+        texts = [f"{name}: {gain:g} points found in {share:.0f}%" for gain, share in points]
+        tips(ax, rows["gain"], rows["found"], texts)
     ax.axvline(marked, color="0.4", ls=":")
     ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=SMALL, color="0.3")
     ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))

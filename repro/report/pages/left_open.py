@@ -16,11 +16,8 @@ NO_READING = "protocol.folds"  # varied with the readings, though the paper says
 
 
 def readings(*fields: str) -> pd.DataFrame:
-    """Return the sentences that can be read in more than one way, for fields with these starts.
-
-    Without any start it lists them all.
-    """
-    chosen = [r for r in READINGS if r.field.startswith(fields or "")]
+    """Return the sentences that can be read in more than one way, for fields with these starts."""
+    chosen = [r for r in READINGS if r.field.startswith(fields)]
     return pd.DataFrame(
         {
             "field": [r.field for r in chosen],

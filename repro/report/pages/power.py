@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import config, results
+from repro import config
 from repro.corpora import BUILT_IN, emodb, iemocap
 from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
@@ -22,7 +20,7 @@ def differing(
     results_file: str | None, corpus: str, root: str | None, preset: str
 ) -> Disagreement | None:
     """Return how attention and GAP differ in a results file; None if it does not hold both."""
-    if results_file is None or not os.path.exists(results_file):
+    if results_file is None:
         return None
     try:
         found = held(Run("pooling", corpus, root, preset, results_file))
@@ -74,29 +72,27 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
         results_file: its path; None if there is none.
         preset: that of the page, whatever settings were changed.
     """
-    if results_file is None or not os.path.exists(results_file) or common.is_showcase(preset):
+    found = board.predictions({}, results_file)
+    if found.empty or common.is_showcase(preset):
         return None
-    predictions = results.read(results_file, study={"pooling"}).predictions
+    found = found[(found["study"] == "pooling") & ~found["corpus"].isin(BUILT_IN)]
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    for (corpus, setting), rows in (
-        predictions.groupby(["corpus", "preset"]) if len(predictions) else ()
-    ):
-        if corpus not in BUILT_IN and config.parted(setting)[0] == preset:
-            found = simulation.outlook(rows, utterances)
+    for (corpus, setting), rows in found.groupby(["corpus", "preset"]):
+        if config.parted(setting)[0] == preset:
+            outlook = simulation.outlook(rows, utterances)
             there = setting.replace(preset, wording.title(corpus), 1)
-            tables += [] if found.empty else [_outlook(found, there)]
+            tables += [] if outlook.empty else [_outlook(outlook, there)]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
     """Lay out what `simulation.outlook` found."""
-    numbers = found[["here", "here low", "here high"]].itertuples(index=False)
     shown = {
         "seen on": there,
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
-        "there": [metrics.format_interval(row, sign="+") for row in numbers],
-        "in the paper": [metrics.format_interval([x], 2, "+") for x in found["paper"]],
+        "there": metrics.format_intervals(found, "here", sign="+"),
+        "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
         "needed": [f"±{x:.1f}" for x in found["needed"]],
     }
     for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):

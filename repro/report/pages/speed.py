@@ -103,17 +103,15 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
         if both["variant"].nunique() < 2:
             continue
         columns = {
-            f"{name}, seed {seed}": metrics.summary(of).iloc[0]
+            f"{name}, seed {seed}": metrics.summary(of)
             for (name, seed), of in predictions.groupby([by, "seed"], sort=False)
         }
         for score in metrics.ACCURACIES:
-            shown = {
-                name: metrics.format_interval(of[[score, f"{score} low", f"{score} high"]])
-                for name, of in columns.items()
-            }
+            row = {"model": model, "score": score}
+            row |= {name: metrics.format_intervals(of, score)[0] for name, of in columns.items()}
             moved = metrics.difference(both, new, old, score)
-            makes = metrics.format_interval(moved, sign="+")
-            rows.append({"model": model, "score": score} | shown | {f"{new} − {old}": makes})
+            row[f"{new} − {old}"] = metrics.format_interval(moved, sign="+")
+            rows.append(row)
     return pd.DataFrame(rows) if rows else None
 
 
