@@ -93,18 +93,10 @@ def build_report(
     _train(planned(pages, **parameters), progress_bar)
     paths = {name: str(path) for name in ("root", "results") if (path := parameters[name])}
     told = parameters | paths | {"seeds": 0}  # whatever can be trained has been
-    enclosed = f"results/{results.name}"
-    return make_book(
-        out,
-        [
-            Page(
-                path, told, {"results": [enclosed]}, not parameters["seeds"] or number not in pages
-            )
-            for path in found
-            for number in [path.name[:2]]
-        ],
-        {enclosed: results},
-    )
+    trained = pages if parameters["seeds"] else ()
+    name = f"results/{results.name}"
+    made = [Page(n, told, {"results": [name]}, n.name[:2] not in trained) for n in found]
+    return make_book(out, made, {name: results})
 
 
 def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> Path:

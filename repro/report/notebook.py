@@ -80,12 +80,7 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
 
     The kernel works in the current folder, so that relative paths mean what the caller meant.
     When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
-    the page may be unfinished, the page ends there and says so.
-
-    Args:
-        page: What to run.
-        target: Where to write it.
-        private: See `clean`.
+    the page may be unfinished, the page ends there and says so. What is private, see `clean`.
 
     Raises:
         ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.

@@ -207,7 +207,8 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
     history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
     data = results.Results(*[history] * len(results.Results._fields))
-    assert variations.chosen_readings(data) == ["window=periodic", "scale=segment-max"]
+    chosen = variations.training_losses(data).query("chosen == 'alternative'")
+    assert list(chosen["best alternative"]) == ["segment-max", "periodic"]
     assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
     alone = history[history["variant"] != "protocol.score=logits"]
     shared = history.replace({"loss": {0.36: 0.30}})  # one training, counted in two ways
@@ -515,7 +516,7 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
     folds = pd.DataFrame(
         [("default", "03", 0, 60.0), ("twin", "03", 0, 60.0), ("default", "08", 0, 30.0)],
         columns=["variant", "fold", "seed", "seconds"],
-    )
+    ).assign(study="readings")
     assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
 
 

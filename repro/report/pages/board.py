@@ -45,9 +45,8 @@ class Evidence(NamedTuple):
 def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.DataFrame:
     """Return the predictions that claims are judged by, of all corpora and presets at hand.
 
-    Args:
-        found: the studies of a page, by name.
-        results_file: may hold the same studies on other corpora and with other presets.
+    Those are of the studies that a page has found, by name, and of a results file, if there is one,
+    which may hold the same studies on other corpora and with other presets.
     """
     shown = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
     if results_file is None or not Path(results_file).is_file():
@@ -60,11 +59,7 @@ def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.Da
 
 
 def evidence(predictions: pd.DataFrame) -> list[Evidence]:
-    """Return the verdicts of each corpus and preset that can test a claim at all.
-
-    Args:
-        predictions: of the studies that claims are judged by, on any corpora with any presets.
-    """
+    """Return the verdicts of each corpus and preset that can test a claim at all."""
     if predictions.empty:
         return []
     found = []

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 import pandas as pd
 import torch
@@ -33,11 +34,8 @@ def notice(
 ) -> Markdown | None:
     """Return what the numbers of a page may be taken for, to stand at its top.
 
-    Args:
-        corpus: its name.
-        preset: its name.
-        of: the study that the page shows, if it departs from the preset.
-        sweep: the page is about the sweep of filter shapes as well, which may depart from it.
+    A page may show one study, `of`, which departs from the preset, or be about the sweep of filter
+    shapes as well, which may depart from it.
     """
     experiment = config.preset(preset)
     own = _as_run(of, preset) if of else experiment
@@ -130,19 +128,17 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
     """Return what made a page: study, corpus, preset, version, device, date."""
     facts = {"corpus": name_of(corpus), "preset": preset}
     if folds is None:
-        # Not the commit or the day: a page of which nothing was trained is the same on both.
-        here = {"version": repro.__version__, "torch": torch.__version__, "seconds": 0.0}
-        folds = pd.DataFrame([here])
         facts["seeds"] = "none, as nothing is trained"
+        # Not the commit or the day: a page of which nothing was trained is the same on both.
+        facts |= {"version": repro.__version__, "torch": torch.__version__}
     else:
         facts = {"study": folds["study"].iloc[0]} | facts
         facts["seeds"] = str(folds["seed"].nunique())
-    for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
-        if name in folds:
-            facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
-    # Folds that differ in their test alone share one training, and its time.
-    trainings = folds.drop_duplicates([c for c in ("fold", "seed", "seconds") if c in folds])
-    if spent := trainings["seconds"].sum():
+        for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+            if name in folds:
+                facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+        # Folds that differ in their test alone share one training, and its time.
+        spent = folds.drop_duplicates(["fold", "seed", "seconds"])["seconds"].sum()
         facts["training time"] = f"{spent / 60:.1f} min"
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
@@ -199,8 +195,8 @@ def _mark(verdict: str) -> str:
 
 def tests(predictions: pd.DataFrame) -> Markdown:
     """Return how each claim that a study bears on is tested."""
-    judged = _judged(predictions)
-    return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
+    tested = (f"- *{v.claim.text}*: {v.test}" for v in _judged(predictions))
+    return Markdown("\n".join(tested))
 
 
 def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
@@ -222,7 +218,8 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
     if iemocap_only and corpus not in IEMOCAP_SHAPED:
         return 0
-    speakers = _speakers(corpus)
+    published = CORPORA[corpus].published if corpus in CORPORA else {}
+    speakers = len(published) or paper.FOLDS  # of a corpus that is not known here, the paper's ten
     groups = {
         "speaker": speakers,
         "speaker-groups": min(speakers, paper.FOLDS),
@@ -231,12 +228,6 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     }
     folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
     return min(folds, protocol.max_folds or folds)
-
-
-def _speakers(corpus: str) -> int:
-    """Return how many speakers a release has; for one that is not known here, the paper's ten."""
-    published = CORPORA[corpus].published if corpus in CORPORA else {}
-    return len(published) or paper.FOLDS
 
 
 def _as_run(of: str, preset: str) -> Experiment:
@@ -251,8 +242,7 @@ def _changes(experiment: Experiment, reference: Experiment) -> list[str]:
     """Return in words each field in which an experiment differs from another."""
     changes = []
     for name in config.FIELDS:
-        section, leaf = name.split(".")
-        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        value, theirs = map(attrgetter(name), (experiment, reference))
         if value != theirs:
             changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
     return changes

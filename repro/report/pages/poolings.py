@@ -92,8 +92,7 @@ def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
 def gain_needed(differing: Disagreement | None = None) -> Markdown:
     """Return what the paper's gain of attention over GAP amounts to on its own corpus.
 
-    Args:
-        differing: how the two differ, where it has been measured.
+    How the two differ is assumed where it has not been measured.
     """
     points = attention_gain()
     gain = round(points / 100 * IEMOCAP_UTTERANCES)

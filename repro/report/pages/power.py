@@ -32,13 +32,12 @@ def differing(
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
     """Return how much the two systems of the simulated experiments differ, and why."""
     share, spread = measured or simulation.ASSUMED
-    if measured is None:
-        why = "Both numbers are assumed, as no results are at hand to measure them in."
-    else:
-        why = (
-            f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
-            "includes what the initial weights of each fold do."
-        )
+    why = (
+        f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
+        "includes what the initial weights of each fold do."
+        if measured
+        else "Both numbers are assumed, as no results are at hand to measure them in."
+    )
     return Markdown(
         f"One of the two systems alone recognises {100 * share:.0f}% of the utterances. The gain "
         f"of one over the other has a standard deviation of {spread:.0f} points between speakers. "
@@ -57,20 +56,15 @@ def simulated() -> Markdown:
 
 def corpus_sizes() -> dict[str, tuple[int, int]]:
     """Return the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
-    found = {
-        c.title: [sum(of) for of in c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)
-    }
-    return {title: (len(of), round(sum(of) / len(of))) for title, of in found.items()}
+    counts = {c.title: [*c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)}
+    return {title: (len(of), round(np.sum(of) / len(of))) for title, of in counts.items()}
 
 
 def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
 
-    None where it holds none that are evidence, on enough speakers.
-
-    Args:
-        results_file: its path; None if there is none.
-        preset: that of the page, whatever settings were changed.
+    Under the preset of the page, whatever settings were changed. None where there is no file, or
+    it holds none that are evidence, on enough speakers.
     """
     found = board.predictions({}, results_file)
     if found.empty or common.is_showcase(preset):
@@ -106,11 +100,8 @@ def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
 def together(results_file: str | None, preset: str) -> HTML | None:
     """Return what the claims rest on over all corpora of a results file at once.
 
-    None where it holds fewer than two with real speech.
-
-    Args:
-        results_file: its path; None if there is none.
-        preset: under which they were trained.
+    None where there is no file, or it holds fewer than two with real speech, trained under the
+    preset.
     """
     found = board.predictions({}, results_file)
     if found.empty or common.is_showcase(preset):
@@ -134,9 +125,7 @@ def changed_later() -> Markdown:
 def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     """Return how often intervals hold the truth, and what gain is found four times out of five.
 
-    Args:
-        held: from `simulation.coverage`.
-        found: from `simulation.power`.
+    The first is from `simulation.coverage`, the second from `simulation.power`.
     """
     enough = 100 * metrics.POWER
     ours = held.filter(like="bootstrap")

@@ -78,11 +78,10 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
 
 def trained_with(*files: Path) -> Markdown | None:
     """Return how batch statistics were added up in the trainings of results files."""
-    found = _runs(files)["statistics"].unique()
-    if not len(found):
-        return None
+    found = [*_runs(files)["statistics"].unique()]
     past = ", which were this library's before it had its own" * ("torch" in found)
-    return Markdown(f"These were trained {' and '.join(IN_WORDS[name] for name in found)}{past}.")
+    ways = " and ".join(IN_WORDS[name] for name in found)
+    return Markdown(f"These were trained {ways}{past}.") if found else None
 
 
 def compared(by: str, *files: Path) -> pd.DataFrame | None:
