@@ -95,7 +95,7 @@ def svg(figure: Drawing) -> str:
     return drawn
 
 
-def tips(ax: Axes, x: Iterable[float], y: Iterable[float], texts: Iterable[str]) -> None:
+def tips(ax: Axes, x: Any, y: Any, texts: Iterable[str]) -> None:
     """Let the mouse find texts at points of a figure: unseen discs with titles."""
     for at, text in zip(zip(x, y, strict=True), texts, strict=True):
         if np.isfinite(at).all():

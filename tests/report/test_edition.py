@@ -34,6 +34,7 @@ from repro.report.pages import (
     first,
     poolings,
     power,
+    speech,
     variations,
     wording,
 )
@@ -606,6 +607,12 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
         listed.append(toc_files(yaml.safe_load((book / "_toc.yml").read_text())))
     assert listed[0] == listed[2] and not any("03_pooling_" in page for page in listed[0])
     assert set(listed[1]) - set(listed[0]) == {f"report/{target.stem}"}
+
+
+def test_a_corpus_is_counted_from_results_only_where_they_hold_it(tmp_path: Path) -> None:
+    path = str(write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2))
+    assert "<td" in speech.held_in(path, "emodb", None).data
+    assert speech.held_in(path, "nemo", None) is None
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
