@@ -183,7 +183,7 @@ with suppress(NoResultsError):  # where they have not been run the rest of the p
     plain = collect(Run("baselines", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
-common.table(poolings.baselines(plain.predictions)) if plain else Markdown("Not run yet.")
+common.table(poolings.accuracies(plain.predictions)) if plain else Markdown("Not run yet.")
 
 # %% tags=["remove-input"]
 poolings.listeners(corpus)

@@ -7,7 +7,6 @@ Elsewhere the edition is built from `book/` as it stands, so that no old build i
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import re
@@ -19,7 +18,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
-from rich.console import Console
 
 from repro import config
 from repro.cli import app
@@ -130,7 +128,7 @@ def html(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     book = tmp_path_factory.mktemp("book") / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build"))
     shutil.copytree(ROOT / "results", book / "results")
-    return build_book(book, book.parent / "log", Console(file=io.StringIO())).parent
+    return build_book(book, book.parent / "log").parent
 
 
 @pytest.fixture(scope="module")

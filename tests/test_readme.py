@@ -13,7 +13,7 @@ import tiny_corpus
 import yaml
 from tiny_notebook import write_notebook
 
-from repro import cli
+from repro import cli, results
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
 from repro.report import edition
@@ -117,9 +117,13 @@ def test_every_notebook_has_its_papermill_command() -> None:
 
 def update(project: Path, *, published: bool = True) -> None:
     """Write the README of `project` from the published results, or without any."""
-    if published and not (project / "results").exists():
-        (project / "results").symlink_to(ROOT / "results")
-    edition.update_readme(project)
+    edition.update_readme(project, published_results(project) if published else project / "none")
+
+
+def published_results(folder: Path) -> Path:
+    """The results that the first page is made from, put together in a folder."""
+    page = edition.page_of(ROOT / "notebooks" / "00_does_it_replicate.ipynb", folder)
+    return Path(page.parameters["results"])
 
 
 def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
 
 
 def test_the_picture_has_the_same_bytes_for_the_same_results(tmp_path: Path) -> None:
-    found = board.evidence(edition.published(ROOT))
+    found = board.evidence(results.read(published_results(tmp_path)).predictions)
     pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
     for picture in pictures:
         edition.readme_picture(found, picture)

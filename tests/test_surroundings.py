@@ -128,19 +128,17 @@ from pathlib import Path
 
 import nbformat
 from matplotlib.figure import Figure
-from rich.console import Console
-
 from repro.report import build as report
-from repro.report import plots
+from repro.report import notebook, plots
 from repro.report.pages import prediction
 
 project = Path(sys.argv[1])
 out = Path("out")
 report.begin_book(project, out)
 book = report.begin_book(project, out)  # in its place
-page = (project / "page.ipynb", book / "page.ipynb")
+page = notebook.Page(project / "page.ipynb", {"root": 2024}, {}, unfinished=False)
 with report.own_settings():
-    report.run_notebook(*page, {"root": 2024}, {}, Console(stderr=True))
+    notebook.run(page, book / "page.ipynb", {})
 cell = nbformat.read(book / "page.ipynb", as_version=4).cells[-1]
 print(cell.outputs[0].text)
 

@@ -397,6 +397,14 @@ def format_interval(numbers: Iterable[float], decimals: int = 1, sign: str = "-"
     return text(value) + (f" [{', '.join(map(text, limits))}]" if shown else "")
 
 
+def format_intervals(
+    table: pd.DataFrame, column: str, decimals: int = 1, sign: str = "-"
+) -> list[str]:
+    """Return `format_interval` of each number in a column, with its `low` and `high`, if any."""
+    names = [name for name in (column, f"{column} low", f"{column} high") if name in table]
+    return [format_interval(row, decimals, sign) for row in table[names].to_numpy(float)]
+
+
 def standard_error(draws: np.ndarray, speakers: int) -> np.ndarray:
     """Return the standard errors [numbers] of draws [draws, numbers] from so many speakers."""
     return np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))

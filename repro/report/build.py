@@ -1,21 +1,20 @@
 """The report: notebooks run by papermill into a copy of the book, and the book built to HTML.
 
 Nothing here knows what the pages show. The notebooks follow the paper's sections one by one; this
-module trains what they need, gives them their parameters, runs them, takes this machine's paths and
-times out of what they wrote, and hands the result to Jupyter Book.
+module trains what they need, gives them their parameters, has them run and hands what they wrote to
+Jupyter Book.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -28,10 +27,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import repro
 from repro import config
-from repro.corpora import name_of, own
+from repro.corpora import BUILT_IN, CORPORA, name_of
 from repro.device import give_back_memory
-from repro.errors import NoResultsError, ReproError
-from repro.report.elsewhere import Elsewhere, held
+from repro.errors import ReproError
+from repro.report import notebook
+from repro.report.notebook import Page
+from repro.results import read_lines
 from repro.study.plan import Progress as OnEpoch
 from repro.study.plan import Run
 from repro.study.run import run
@@ -52,28 +53,16 @@ TRAINS = (
 
 MARK = ".made-by-repro-report"  # an empty file in a book that a later report may replace
 
-NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
-
-START = 300  # seconds that a kernel has to start: on a busy machine imports take long
-
 ProgressBar = Callable[[], AbstractContextManager[OnEpoch | None]]
 
-_HIDDEN_TAGS = ("parameters", "injected-parameters")
+CONSOLE = Console()  # where it is said what is done
 
 
 def build_report(
-    *,
-    corpus: str,
-    root: Path | None,
-    preset: str,
-    results: Path | None,
     out: Path,
-    device: str,
-    precision: str,
-    seeds: int,
     pages: Collection[str] = (),
-    console: Console | None = None,
     progress_bar: ProgressBar = nullcontext,
+    **parameters: Any,
 ) -> Path:
     """Train what the pages need, run every notebook, build the book and return its first page.
 
@@ -82,65 +71,71 @@ def build_report(
     say what is missing.
 
     Args:
-        corpus: Name of the corpus, or its table.
-        root: Its folder; None for the built-in corpus.
-        preset: How much is trained, with what is changed of it, see `config.preset`.
-        results: The results file; None means `results.jsonl` under `out`.
         out: Folder of the report.
-        device: Where to train.
-        precision: `fp32`, `bf16` or `auto`, as in `study.run`.
-        seeds: How many seeds each variant is trained with.
         pages: Numbers of the pages to train for, such as `02`; the others show what is there. By
             default all.
-        console: Where it is said what is done.
         progress_bar: Makes what shows the progress of a study while it is trained.
-
-    Returns:
-        The report's `index.html`.
+        parameters: What is trained and where it is kept, as every notebook is told it: corpus,
+            root, preset, results, device, precision and seeds, see `study.plan.Run`.
 
     Raises:
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
-    console = console or Console()
-    config.preset(preset)  # refused before anything is made, if it does not fit
-    project = find_project()
-    results = results or out / "results.jsonl"
-    parameters = {
-        "corpus": corpus,
-        "root": None if root is None else str(root),
-        "preset": preset,
-        "results": str(results),
-        "device": device,
-        "precision": precision,
-        "seeds": seeds,
-    }
+    config.preset(parameters["preset"])  # refused before anything is made, if it does not fit
+    project, results = find_project(), parameters["results"]
     found = notebooks(project)
     pages = chosen(found, pages)
-    book = begin_book(project, out)
+    begin_book(project, out)
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
-    private = private_paths(root, results, out)
-    if table := own.file_of(corpus):
-        private = {str(table): table.name} | private
-    facts = {"results": [f"results/{results.name}"]}
-    _train(planned(pages, **parameters), console, progress_bar)
+    _train(planned(pages, **parameters), progress_bar)
+    paths = {name: str(path) for name in ("root", "results") if (path := parameters[name])}
+    told = parameters | paths | {"seeds": 0}  # whatever can be trained has been
+    trained = pages if parameters["seeds"] else ()
+    name = f"results/{results.name}"
+    made = [Page(n, told, {"results": [name]}, n.name[:2] not in trained) for n in found]
+    return make_book(out, made, {name: results})
 
-    def make_page(notebook: Path, where: Elsewhere | None = None) -> None:
-        unfinished = not seeds or notebook.name[:2] not in pages
-        how = parameters | {"seeds": 0}  # whatever can be trained has been
-        if where:
-            notebook, how = where.run(notebook, out / "notebooks", how)
-        page = book / "report" / notebook.name
-        run_notebook(notebook, page, how, private, console, facts, unfinished=unfinished)
 
-    again = [(n, of) for n in found for of in elsewhere(n, results, name_of(corpus), preset)]
+def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> Path:
+    """Run the notebooks of pages, build the book that was begun under `out`, return its first page.
+
+    What a page shows is shown again for each further corpus and setting that its results hold.
+
+    Args:
+        out: Folder of the report.
+        pages: They train nothing, so that none waits for another.
+        results: The results files that pages link to, by their names in the book; those that are
+            there are put into it.
+
+    Raises:
+        ReproError: A notebook failed, or the book did not build.
+    """
+    from papermill.iorw import local_file_io_cwd
+
+    book = out / "book"
+
+    def make_page(page: Page) -> None:
+        with _timed(page.notebook.stem):
+            private = notebook.private_paths(page.parameters, out)
+            notebook.run(page, book / "report" / page.notebook.name, private)
+
+    every = [
+        *pages,
+        *(notebook.again(page, *of, out / "notebooks") for page in pages for of in elsewhere(page)),
+    ]
     with own_settings():
-        at_once(make_page, found, again, console)
-        enclose(book, f"results/{results.name}", results)
+        # papermill's current folder is one for all threads: each would restore what another set.
+        with local_file_io_cwd(), running("pages"), ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(make_page, every))
+        for name, path in results.items():
+            if path.is_file():
+                (book / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, book / name)
         list_pages(book)
-        return build_book(book, out / "jupyter-book.log", console)
+        return build_book(book, out / "jupyter-book.log")
 
 
 def notebooks(project: Path) -> list[Path]:
@@ -169,31 +164,27 @@ def studies(pages: Collection[str]) -> dict[str, str | None]:
     return found
 
 
-def elsewhere(notebook: Path, results: Path, corpus: str, setting: str) -> list[Elsewhere]:
-    """Return for which further corpora and settings a results file holds what a page shows."""
-    shown = studies([notebook.name[:2]])
-    if not shown or notebook.name.startswith("00"):  # which sums up all of them itself
+def elsewhere(page: Page) -> list[tuple[str, str]]:
+    """Return for which further corpora and settings a page's results file holds what it shows.
+
+    Synthetic sound is not among them, nor is a corpus that is known by a table of one's own alone.
+
+    Raises:
+        ReproError: the results file cannot be read.
+    """
+    number, results = page.notebook.name[:2], Path(page.parameters["results"])
+    shown = studies([number])
+    if number == "00" or not shown or not results.is_file():  # 00 sums up all of them itself
         return []
     study, variant = next(iter(shown.items()))
-    return held(results, study, variant, corpus, setting)
-
-
-def at_once(
-    make_page: Callable[[Path, Elsewhere | None], None],
-    found: Sequence[Path],
-    again: Sequence[tuple[Path, Elsewhere]],
-    console: Console,
-) -> None:
-    """Make a page of each notebook, and once more where that is asked for.
-
-    They train nothing, so that none waits for another, and each has a kernel to itself.
-    """
-    from papermill.iorw import local_file_io_cwd
-
-    pages = [*((notebook, None) for notebook in found), *again]
-    # papermill's current folder is one for all threads: each would restore what another had set.
-    with local_file_io_cwd(), running("pages", console), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(make_page, *zip(*pages, strict=True)))
+    here = name_of(page.parameters["corpus"]), page.parameters["preset"]
+    known = ({here[0]} | CORPORA.keys()) - {*BUILT_IN}
+    found = dict.fromkeys(
+        (record["corpus"]["name"], record["preset"])
+        for record in read_lines(results)
+        if record["study"] == study and variant in (None, record["variant"])
+    )
+    return [of for of in found if of != here and of[0] in known]
 
 
 def planned(pages: Collection[str], **parameters: Any) -> list[Run]:
@@ -201,7 +192,7 @@ def planned(pages: Collection[str], **parameters: Any) -> list[Run]:
     return [Run(study, only=only, **parameters) for study, only in studies(pages).items()]
 
 
-def _train(runs: Sequence[Run], console: Console, progress_bar: ProgressBar) -> None:
+def _train(runs: Sequence[Run], progress_bar: ProgressBar) -> None:
     """Train what the results file lacks of some studies, if their corpus is at hand.
 
     Raises:
@@ -209,15 +200,15 @@ def _train(runs: Sequence[Run], console: Console, progress_bar: ProgressBar) -> 
     """
     if not runs or not runs[0].at_hand or not runs[0].seeds:
         return
-    with running("estimate", console):
+    with running("estimate"):
         left = {row.study: row.seconds for row in survey(runs).rows}
     for asked in runs:
         seconds = left.pop(asked.study, 0.0)
         if seconds:
             after = duration(seconds + sum(left.values()))
             line = f"{asked.study:<24}  trains for about {duration(seconds)}, {after} in all"
-            console.print(line, highlight=False)
-        with _timed(asked.study, console), progress_bar() as progress:
+            CONSOLE.print(line, highlight=False)
+        with _timed(asked.study), progress_bar() as progress:
             run(asked, progress)
     give_back_memory()  # the kernels need the room
     torch.cuda.empty_cache()
@@ -234,120 +225,6 @@ def find_project() -> Path:
     )
 
 
-def run_notebook(
-    source: Path,
-    target: Path,
-    parameters: dict[str, Any],
-    private: dict[str, str],
-    console: Console,
-    facts: dict[str, Any] | None = None,
-    *,
-    unfinished: bool = False,
-) -> None:
-    """Run one notebook with `parameters` and write it, cleaned, to `target`.
-
-    The kernel works in the current folder, so that relative paths mean what the caller meant.
-    When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
-    the page may be `unfinished`, the page ends there and says so.
-
-    Args:
-        source: The notebook.
-        target: Where to write it.
-        parameters: What its cell of parameters is replaced by.
-        private: See `clean_notebook`.
-        console: Where progress goes.
-        facts: See `clean_notebook`.
-        unfinished: Whether results may be missing.
-
-    Raises:
-        ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
-    """
-    import papermill
-    from nbclient.exceptions import CellControlSignal
-    from papermill.exceptions import PapermillException, PapermillExecutionError
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fault = missing = ""
-    with _timed(source.stem, console):
-        try:
-            papermill.execute_notebook(
-                source,
-                target,
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                start_timeout=START,
-                cwd=os.getcwd(),
-                extra_arguments=["--log-level=CRITICAL"],  # the kernel's notes are not the reader's
-                coalesce_streams=True,  # where a stream is cut depends on the moment
-            )
-        except PapermillExecutionError as error:
-            reason = _first_line(error.evalue)
-            if unfinished and error.ename == NoResultsError.__name__:
-                missing = reason
-            else:
-                fault = f"cell {error.exec_count} failed: {error.ename}: {reason}"
-        except (RuntimeError, CellControlSignal) as error:
-            fault = f"the kernel died: {_first_line(str(error))}"
-        except PapermillException as error:
-            fault = f"not run: {_first_line(str(error))}"
-        if fault:
-            raise ReproError(
-                f"notebook {source.stem}, {fault}; the notebook as far as it ran: {target}"
-            )
-        clean_notebook(target, private, facts, missing)
-
-
-def clean_notebook(
-    path: Path, private: dict[str, str], facts: dict[str, Any] | None = None, missing: str = ""
-) -> None:
-    """Take times, papermill's notes and this machine's paths out of an executed notebook.
-
-    Cells that hold parameters are hidden from the page: the page states what it was made from.
-
-    Args:
-        path: The notebook, rewritten in place.
-        private: What each path of this machine is replaced by.
-        facts: What the page was made from, kept in its metadata.
-        missing: Which results a cell failed for want of; the page ends before that cell.
-    """
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {
-        key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
-    } | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
-    if facts:
-        notebook.metadata["repro"] = facts
-    if missing:
-        failed = [
-            any(o.output_type == "error" for o in c.get("outputs", [])) for c in notebook.cells
-        ]
-        notebook.cells = [
-            cell
-            for cell in notebook.cells[: failed.index(True)]
-            if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-        ]
-        note = nbformat.v4.new_markdown_cell(
-            f"> **Not run yet.** {_neutral(missing, private)}.", id=NOT_RUN
-        )
-        notebook.cells.append(note)
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        tags = cell.metadata.get("tags", [])
-        if any(tag in tags for tag in _HIDDEN_TAGS):
-            cell.metadata["tags"] = sorted({*tags, "remove-cell"})
-        if "injected-parameters" in tags:
-            cell["id"] = "injected-parameters"  # papermill draws a new one in every run
-            cell.source = _neutral(cell.source, private)
-        if "remove-output" in tags:
-            cell.outputs = []  # progress, with its times
-        for output in cell.get("outputs", []):
-            _clean_output(output, private)
-    nbformat.write(notebook, path)
-
-
 def list_pages(book: Path) -> None:
     """Put the pages made for further corpora and settings into the table of contents of a book."""
     toc = yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))
@@ -360,7 +237,7 @@ def list_pages(book: Path) -> None:
     (book / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 
-def build_book(book: Path, log: Path, console: Console) -> Path:
+def build_book(book: Path, log: Path) -> Path:
     """Return the first page of `book` built to HTML; a warning is an error.
 
     What the builder said goes to `log`.
@@ -373,13 +250,13 @@ def build_book(book: Path, log: Path, console: Console) -> Path:
         *("build", str(book), "-W", "--keep-going"),
     ]
     index = book / "_build" / "html" / "index.html"
-    with _timed("book", console), running("book", console):
+    with _timed("book"), running("book"):
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         log.write_text(done.stdout, encoding="utf-8")
         if done.returncode != 0 or not index.is_file():
-            console.print(done.stdout, markup=False, highlight=False)
+            CONSOLE.print(done.stdout, markup=False, highlight=False)
             raise ReproError(f"the book did not build; what Jupyter Book said is in {log}")
     return index
 
@@ -407,17 +284,17 @@ def own_settings() -> Iterator[None]:
             os.environ.update(before)
 
 
-def running(name: str, console: Console) -> Progress:
+def running(name: str) -> Progress:
     """Return a spinner with the time gone by, on a terminal; nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    hidden = not console.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
-    progress = Progress(*columns, console=console, transient=True, disable=hidden)
+    hidden = not CONSOLE.file.isatty()  # FORCE_COLOR makes rich take anything for a terminal
+    progress = Progress(*columns, console=CONSOLE, transient=True, disable=hidden)
     progress.add_task(f"{name}  running", total=None)
     return progress
 
 
 @contextmanager
-def _timed(name: str, console: Console) -> Iterator[None]:
+def _timed(name: str) -> Iterator[None]:
     """Context manager: print whether something was done or failed, and how long it took."""
     started, state = time.monotonic(), "failed"
     try:
@@ -425,7 +302,7 @@ def _timed(name: str, console: Console) -> Iterator[None]:
         state = "done"
     finally:
         seconds = time.monotonic() - started
-        console.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
+        CONSOLE.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
 
 
 def begin_book(project: Path, out: Path) -> Path:
@@ -448,50 +325,3 @@ def begin_book(project: Path, out: Path) -> Path:
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     return target
-
-
-def enclose(book: Path, name: str, results: Path) -> None:
-    """Put the results file, if there is one, into the book, whose pages link to it."""
-    if results.is_file():
-        (book / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(results, book / name)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def private_paths(root: Path | None, results: Path, out: Path) -> dict[str, str]:
-    """Return what must not stand on a page, with what stands there instead; the longest first."""
-    paths = {
-        str(results.resolve().parent): ".",
-        str(out.resolve()): ".",
-        str(Path.cwd()): ".",
-        sys.prefix: "<python>",
-        sys.base_prefix: "<python>",
-        tempfile.gettempdir(): "<tmp>",
-        str(Path.home()): "~",
-    }
-    if root is not None:
-        paths[str(root)] = paths[str(root.resolve())] = "<corpus>"
-    longest_first = sorted(paths, key=len, reverse=True)
-    return {path: paths[path] for path in longest_first if os.path.isabs(path) and path != "/"}
-
-
-def _neutral(text: str, private: dict[str, str]) -> str:
-    """Replace the paths where they stand as paths, never inside encoded audio or pictures."""
-    for path, word in private.items():
-        text = re.sub(rf"(?<![\w+/.]){re.escape(path)}(?![\w+-])", word, text)
-    return text
-
-
-def _clean_output(output: dict[str, Any], private: dict[str, str]) -> None:
-    """Replace private paths in an output's texts."""
-    if "text" in output:
-        output["text"] = _neutral(output["text"], private)
-    if "traceback" in output:
-        output["traceback"] = [_neutral(line, private) for line in output["traceback"]]
-    data = output.get("data", {})
-    for kind, text in data.items():
-        if kind.startswith("text/") and isinstance(text, str):
-            data[kind] = _neutral(text, private)

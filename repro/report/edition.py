@@ -12,67 +12,44 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
-import pandas as pd
-from rich.console import Console
 
 from repro.errors import ReproError
 from repro.report import plots
-from repro.report.build import (
-    at_once,
-    begin_book,
-    build_book,
-    elsewhere,
-    enclose,
-    find_project,
-    list_pages,
-    notebooks,
-    own_settings,
-    private_paths,
-    run_notebook,
-)
-from repro.report.elsewhere import Elsewhere
+from repro.report.build import begin_book, find_project, make_book, notebooks
+from repro.report.notebook import Page
 from repro.report.pages import board
 from repro.results.audit import merge
 
-
-class PageSource(NamedTuple):
-    """What a page of the published edition is made from."""
-
-    results: str  # the file, below the project; or a pattern for several
-    preset: str
-    besides: tuple[str, ...] = ()  # further files or patterns, read as one with the first
-
-
-EDITION_CORPUS = "emodb"
-SPEECH = PageSource("results/emodb/pooling.jsonl", "coarse")
-POOLINGS = SPEECH._replace(besides=("results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl"))
-SHAPES = PageSource(
+CORPUS = "emodb"
+SPEECH = "results/emodb/pooling.jsonl"
+POOLINGS = (SPEECH, "results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl")
+SHAPES = (
     "results/emodb/shapes-torch.jsonl",
-    "coarse",
-    besides=("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl"),
+    "results/emodb/shapes.jsonl",
+    "results/nemo/shapes*.jsonl",
 )
-CLAIMS = SPEECH._replace(besides=(*POOLINGS.besides, SHAPES.results, *SHAPES.besides))
-OTHER_SOURCES = {
-    "00_does_it_replicate": CLAIMS,
-    "09_how_sure": CLAIMS,
+# What pages are made from, if not from `SPEECH`: files below the project, or patterns of several.
+SOURCES = {
+    "00_does_it_replicate": (*POOLINGS, *SHAPES),
+    "09_how_sure": (*POOLINGS, *SHAPES),
     "02_filter_shapes": SHAPES,
     "03_pooling": POOLINGS,
     "04_attention_maps": POOLINGS,
-    "05_readings": SPEECH._replace(results="results/emodb/readings.jsonl"),
-    "06_protocol": SPEECH._replace(results="results/emodb/protocol.jsonl"),
-    "07_recovery": PageSource("results/planted/quick.jsonl", "quick"),
-    "11_how_fast": PageSource(
+    "05_readings": ("results/emodb/readings.jsonl",),
+    "06_protocol": ("results/emodb/protocol.jsonl",),
+    "07_recovery": ("results/planted/quick.jsonl",),
+    "11_how_fast": (
         "results/bench/*.json",
-        "paper",
-        besides=tuple(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
+        *(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
     ),
 }
+PRESETS = {"07_recovery": "quick", "11_how_fast": "paper"}  # of the others `coarse`
 
 
-def build_edition(console: Console | None = None) -> Path:
+def build_edition() -> Path:
     """Make the published edition from the published results and put it into `book/report/`.
 
     Nothing is trained, and EmoDB need not be at hand. Where a study has no results yet its page
@@ -81,83 +58,47 @@ def build_edition(console: Console | None = None) -> Path:
     Raises:
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
-    console = console or Console()
     project, out = find_project(), Path("build") / "edition"
     book = begin_book(project, out)
-
-    found = notebooks(project)
-    results_of = {notebook: joined(notebook, out / notebook.stem) for notebook in found}
-
-    def make_page(notebook: Path, where: Elsewhere | None = None) -> None:
-        source, results = page_source(notebook), results_of[notebook]
-        parameters = {
-            "corpus": EDITION_CORPUS,
-            "root": None,
-            "preset": source.preset,
-            "results": str(results),
-            "device": "cpu",
-            "precision": "auto",
-            "seeds": 1,
-        }
-        private, facts = private_paths(None, results, out), made_from(notebook, project)
-        if where:
-            notebook, parameters = where.run(notebook, out / "notebooks", parameters)
-        page = book / "report" / notebook.name
-        run_notebook(notebook, page, parameters, private, console, facts, unfinished=True)
-
-    again = [
-        (notebook, of)
-        for notebook, results in results_of.items()
-        for of in elsewhere(notebook, results, EDITION_CORPUS, page_source(notebook).preset)
-    ]
-    with own_settings():
-        at_once(make_page, found, again, console)
-        for name in {name for notebook in found for name in files_of(notebook)}:
-            enclose(book, name, project / name)
-        list_pages(book)
-        index = build_book(book, out / "jupyter-book.log", console)
+    pages = [page_of(notebook, out) for notebook in notebooks(project)]
+    results = {name: project / name for page in pages for name in page.facts["results"]}
+    index = make_book(out, pages, results)
     published = project / "book" / "report"
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(book / "report", published)
     shutil.copyfile(book / "_toc.yml", project / "book" / "_toc.yml")
-    update_readme(project)
+    update_readme(project, Path(pages[0].parameters["results"]))
     return index
 
 
-def page_source(notebook: Path) -> PageSource:
-    """Return what the published edition's page of a notebook is made from."""
-    return OTHER_SOURCES.get(notebook.stem, SPEECH)
-
-
-def files_of(notebook: Path) -> list[str]:
-    """Return the results files of the published edition's page of a notebook."""
-    source, project = page_source(notebook), notebook.parent.parent
-    found: list[str] = []
-    for name in (source.results, *source.besides):
-        several = sorted(path.relative_to(project).as_posix() for path in project.glob(name))
-        found += several if "*" in name else [name]
-    return found
-
-
-def joined(notebook: Path, folder: Path) -> Path:
-    """Return the results file of a page; of several that are there, one that holds them all."""
-    source, project = page_source(notebook), notebook.parent.parent
-    main = project / source.results
-    files = [path for name in files_of(notebook) if (path := project / name).is_file()]
-    if main.suffix != ".jsonl" or len(files) < 2:
-        return Path(os.path.relpath(main))
-    target = folder / main.name
-    target.unlink(missing_ok=True)
-    merge(files, target)
-    return target
-
-
-def made_from(notebook: Path, project: Path) -> dict[str, Any]:
-    """Return checksums of what a published page is made from: its notebook and its results.
+def page_of(notebook: Path, out: Path) -> Page:
+    """Return a page of the published edition, which reads several results files as one.
 
     Args:
-        notebook: As under version control, without outputs.
-        project: The folder above `results/`.
+        notebook: As under version control.
+        out: Where to put them together.
+    """
+    project, facts = notebook.parent.parent, made_from(notebook)
+    results = project / SOURCES.get(notebook.stem, (SPEECH,))[0]
+    files = [path for name in facts["results"] if (path := project / name).is_file()]
+    if results.suffix == ".jsonl" and len(files) > 1:
+        results = out / notebook.stem / results.name
+        results.unlink(missing_ok=True)
+        merge(files, results)
+    parameters = {
+        "corpus": CORPUS,
+        "root": None,
+        "preset": PRESETS.get(notebook.stem, "coarse"),
+        "results": os.path.relpath(results),
+        "device": "cpu",
+        "precision": "auto",
+        "seeds": 1,
+    }
+    return Page(notebook, parameters, facts, unfinished=True)
+
+
+def made_from(notebook: Path) -> dict[str, Any]:
+    """Return checksums of what a published page is made from: its notebook and its results.
 
     Returns:
         `notebook`, SHA-256 over the cells' kinds, sources and metadata; `results`, the names of the
@@ -167,7 +108,10 @@ def made_from(notebook: Path, project: Path) -> dict[str, Any]:
 
     read = nbformat.read(notebook, as_version=4)
     cells = json.dumps([(c.cell_type, c.source, c.metadata) for c in read.cells], sort_keys=True)
-    files = files_of(notebook)
+    project, files = notebook.parent.parent, []
+    for name in SOURCES.get(notebook.stem, (SPEECH,)):
+        several = sorted(path.relative_to(project).as_posix() for path in project.glob(name))
+        files += several if "*" in name else [name]
     sums = [_sha256(path.read_bytes()) if (path := project / n).is_file() else None for n in files]
     return {"notebook": _sha256(cells.encode()), "results": files, "results sha256": sums}
 
@@ -184,11 +128,12 @@ PICTURE = Path("book") / "_static" / "readme.svg"
 NOTHING = "Not known yet: no result on real speech has been published here."
 
 
-def update_readme(project: Path) -> None:
+def update_readme(project: Path, results: Path) -> None:
     """Draw the verdict board and write the verdicts on poolings into a project's README, if any.
 
     Args:
-        project: its folder; the results that the first page is made from may be missing.
+        project: its folder.
+        results: the file that the first page is made from, which may be missing.
 
     Raises:
         ReproError: the README has lost its markers.
@@ -200,19 +145,11 @@ def update_readme(project: Path) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    found = board.evidence(published(project))
+    found = board.evidence(board.predictions({}, str(results)))
     if found:
         readme_picture(found, project / PICTURE)
     shown = readme_verdicts(found) if found else NOTHING
     readme.write_text(f"{before}{begin}\n{shown}\n{end}{after}", encoding="utf-8")
-
-
-def published(project: Path) -> pd.DataFrame:
-    """Return the predictions that the claims are judged by; an empty table if there are none."""
-    files = files_of(project / "notebooks" / "00_does_it_replicate.ipynb")
-    return pd.concat(
-        [pd.DataFrame(), *(board.predictions({}, str(project / name)) for name in files)]
-    )
 
 
 def readme_picture(found: Sequence[board.Evidence], path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -54,12 +54,9 @@ def use_style() -> None:
     """
     matplotlib.rcdefaults()
     sns.set_theme(
-        context="notebook",
         style="ticks",
         palette="colorblind",
         rc={
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
             "font.size": 11,
             "axes.titlesize": 11,
             "axes.labelsize": 11,
@@ -98,17 +95,17 @@ def svg(figure: Drawing) -> str:
     return drawn
 
 
-def tip(ax: Axes, x: float, y: float, text: str) -> None:
-    """Let the mouse find a text at a point of a figure: an unseen disc with a title."""
-    ax.plot([x], [y], "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
+def tips(ax: Axes, x: Any, y: Any, texts: Iterable[str]) -> None:
+    """Let the mouse find texts at points of a figure: unseen discs with titles."""
+    for at, text in zip(zip(x, y, strict=True), texts, strict=True):
+        if np.isfinite(at).all():
+            ax.plot(*at, "o", ms=13, mew=0, alpha=0, gid=f"tip: {text}", zorder=10)
 
 
-def _row_tips(ax: Axes, x: Any, y: Any, rows: pd.DataFrame, score: str, of: Any) -> None:
+def _score_tips(ax: Axes, x: Any, y: Any, rows: pd.DataFrame, score: str, names: Any) -> None:
     """Give each point a tip with a score of its row, and the interval if there is one."""
-    columns = [c for c in (score, f"{score} low", f"{score} high") if c in rows]
-    for at_x, at_y, name, numbers in zip(x, y, of, rows[columns].to_numpy(float), strict=True):
-        if np.isfinite([at_x, at_y]).all():
-            tip(ax, float(at_x), float(at_y), f"{name}: {score} {metrics.format_interval(numbers)}")
+    numbers = zip(names, metrics.format_intervals(rows, score), strict=True)
+    tips(ax, x, y, [f"{name}: {score} {number}" for name, number in numbers])
 
 
 def _subplots(
@@ -141,14 +138,10 @@ def segments(waveform: np.ndarray, starts: dict[str, list[float]]) -> Figure:
     top.plot(seconds, waveform, lw=0.4, color="0.25", rasterized=True)
     top.set_ylabel("amplitude")
     row = 0
-    for number, (name, of_name) in enumerate(starts.items()):
-        for start in of_name:
-            label = f"{name} ({len(of_name)})" if start == of_name[0] else None
-            left, color = start, f"C{number}"
-            bottom.barh(
-                -row, paper.SEGMENT_SECONDS, left=left, height=0.7, color=color, label=label
-            )
-            row += 1
+    for name, of_name in starts.items():
+        rows = -np.arange(row, row := row + len(of_name))
+        label = f"{name} ({len(of_name)})"
+        bottom.barh(rows, paper.SEGMENT_SECONDS, 0.7, of_name, label=label)
     bottom.set(yticks=[], xlabel="time (s)", ylabel="segments")
     bottom.spines["left"].set_visible(False)
     fig.legend(loc="outside upper right", ncols=2, frameon=False)
@@ -220,24 +213,17 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     """Draw Fig. 2: accuracy against filter height and width, with the 95% interval of WA."""
     fig, axes = _subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
     table = summary.set_index("variant")
-    sides: tuple[tuple[claims.Side, str, int], ...] = (
-        ("height", "Hz", paper.BIN_HZ),
-        ("width", "ms", round(1000 * paper.SHIFT_SECONDS)),
-    )
-    for ax, (varied, unit, per_step) in zip(axes, sides, strict=True):
+    milliseconds = round(1000 * paper.SHIFT_SECONDS)
+    sides: dict[claims.Side, tuple[int, str]]
+    sides = {"height": (paper.BIN_HZ, "Hz"), "width": (milliseconds, "ms")}
+    for ax, (varied, (per_step, unit)) in zip(axes, sides.items(), strict=True):
         names = claims.sweep(table.index, varied)
         sizes, sweep = list(names), table.loc[list(names.values())]
         for size, (name, colour) in zip((8, 7, 6, 5, 5), COLOURS.items(), strict=True):
-            ax.plot(
-                sizes,
-                sweep[name],
-                color=colour,
-                marker=MARKERS[name],
-                ms=size,  # a larger marker below a smaller one is still seen
-                lw=2.2 if name == "WA" else 1.2,
-                label=name,
-            )
-            _row_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
+            # A larger marker below a smaller one is still seen.
+            looks = {"marker": MARKERS[name], "ms": size, "lw": 2.2 if name == "WA" else 1.2}
+            ax.plot(sizes, sweep[name], color=colour, label=name, **looks)
+            _score_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
         ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
         _sizes_axis(ax, {n: f"{n}\n{n * per_step}" for n in sizes})
@@ -258,25 +244,17 @@ def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
 
 
 def board(rows: pd.DataFrame) -> Figure:
-    """Draw the verdict board: a row for each claim, a column for each corpus.
+    """Draw the verdict board of `pages.board.rows`: a row for each claim, a column for each corpus.
 
     Under each verdict lie the effects with their intervals; the upright line is zero, a diamond the
     paper's own difference.
-
-    Args:
-        rows: from `repro.report.pages.board.rows`.
     """
     of_claims, corpora = list(rows.groupby("claim", sort=False)), rows["corpus"].unique()
     heights = [1.2 * of["preset"].nunique() + 0.7 * len(of) for _, of in of_claims]
     size = (WIDTH + 1.2 * len(corpora), 0.7 + 0.2 * sum(heights))
-    fig = Drawing(figsize=size, layout="constrained")
-    axes = fig.subplots(
-        len(of_claims),
-        1 + len(corpora),
-        squeeze=False,
-        height_ratios=heights,
-        width_ratios=[1.1, *[1] * len(corpora)],
-    )
+    widths = [1.1, *[1] * len(corpora)]
+    ratios = {"height_ratios": heights, "width_ratios": widths}
+    fig, axes = _subplots(len(heights), len(widths), size, squeeze=False, **ratios)
     for (name, of_claim), (beside, *columns) in zip(of_claims, axes, strict=True):
         beside.text(0, 1, textwrap.fill(name, 32), va="top", fontsize=SMALL)
         ends = of_claim[["low", "high", "paper"]].to_numpy(float)
@@ -296,7 +274,6 @@ def board(rows: pd.DataFrame) -> Figure:
         fontsize=SMALL,
         color="0.35",
     )
-    fig.data = rows
     return fig
 
 
@@ -314,7 +291,7 @@ def _board_cell(ax: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> No
             ax.hlines(y, part.low, part.high, color=colour, lw=2)
             ax.plot(part.value, y, "o", color=colour, ms=5)
             ax.plot(part.paper, y, "D", color="0.45", ms=4)
-            tip(ax, part.value, y, f"{part.effect}: {part.value:.1f}")
+            tips(ax, [part.value], [y], [f"{part.effect}: {part.value:.1f}"])
             y += 0.7
         y += 0.3
     ax.axvline(0, color="0.6", lw=1)
@@ -322,15 +299,10 @@ def _board_cell(ax: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> No
 
 
 def poolings(rows: pd.DataFrame, here: str) -> Figure:
-    """Draw WA and UA of each pooling as points with intervals: here, if known, and in the paper.
+    """Draw `pages.poolings.here_and_in_paper`: WA and UA of each pooling with their intervals.
 
     Dotted lines in the colours of the two show what always naming the commonest emotion reaches in
-    WA on either corpus, and what guessing reaches in UA.
-
-    Args:
-        rows: a row per pooling, from `pages.poolings.here_and_in_paper`, or with the paper's
-            columns only.
-        here: what was run here, for the legend.
+    WA on either corpus, and what guessing reaches in UA. The legend says what was run `here`.
     """
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 2.6))
     y = np.arange(len(rows))
@@ -340,11 +312,10 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
             ("paper ", 0.12, "0.45", "D", "the paper: IEMOCAP"),
         ):
             name = f"{prefix}{score}"
-            if name in rows:
-                ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
-                guess = "guessing" if prefix else None
-                ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
-                _row_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
+            ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
+            guess = "guessing" if prefix else None
+            ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
+            _score_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
             if f"{name} low" in rows:
                 ax.hlines(y + shift, rows[f"{name} low"], rows[f"{name} high"], color=colour, lw=2)
         ax.set(title={"WA": "weighted accuracy", "UA": "unweighted accuracy"}[score])
@@ -386,14 +357,10 @@ def confusions(counts: dict[str, pd.DataFrame]) -> Figure:
 
 
 def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
-    """Draw WA by filter size, a panel for each planted scale, with the planted and recovered one.
+    """Draw `recovery.sweeps`, a panel for each planted scale, with what `recovery.recovered` found.
 
-    The upright line is the planted scale, the cross where accuracy is halfway up, with its 95%
-    interval, the dotted line chance.
-
-    Args:
-        table: from `repro.evidence.recovery.sweeps`.
-        found: from `repro.evidence.recovery.recovered`.
+    The upright line is the planted scale, the cross where WA is halfway up, with its 95% interval,
+    the dotted line chance.
     """
     units = list(dict.fromkeys(found["unit"]))
     shape = len(units), int(found["unit"].value_counts().max())
@@ -410,7 +377,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             ax.fill_between(
                 reach, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0
             )
-            _row_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
+            _score_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
             ax.axhline(scale.chance, color="0.6", ls=":")
             ax.axvline(scale.planted, color="C1", lw=2, label="planted")
             halfway = (scale.chance + wa.max()) / 2
@@ -450,11 +417,8 @@ def histories(history: pd.DataFrame) -> Figure:
 def attention(seen: Attention, *, power: bool = False) -> Figure:
     """Draw the segment that a network is most decided on, and where it looks in it.
 
-    The maps lie on the spectrogram in decibels: of what the network reads, an eye sees little.
-
-    Args:
-        seen: from `repro.tools.recogniser.attention_maps`.
-        power: whether its magnitudes are squared.
+    The maps lie on the spectrogram in decibels: of what the network reads, an eye sees little. With
+    `power` its magnitudes are squared.
     """
     best = int(seen.scores.argmax())
     magnitude = seen.magnitude.numpy()
@@ -467,8 +431,7 @@ def attention(seen: Attention, *, power: bool = False) -> Figure:
     }
     fig, axes = _subplots(1, len(panels), sharey=True, figsize=(WIDTH, 3.0))
     for (title, (values, colours)), ax in zip(panels.items(), axes, strict=True):
-        if values is not decibels:
-            spectrogram_image(ax, decibels, cmap="gray")
+        spectrogram_image(ax, decibels, cmap="gray")
         alpha = 1 if values is decibels else 0.6
         image = spectrogram_image(ax, values, cmap=colours, alpha=alpha)
         ax.set_title(title, fontsize=SMALL)
@@ -484,16 +447,10 @@ def attention(seen: Attention, *, power: bool = False) -> Figure:
 def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
     """Draw an utterance of each emotion: what the network saw, and where its maps lie on that.
 
-    Args:
-        examples: of `repro.results.Results`.
-        right: whether to draw utterances that were recognised, or those that were mistaken.
+    The examples are those of `repro.results.Results` that were recognised, or that were mistaken.
     """
     chosen = examples[(examples["predicted"] == examples["emotion"]) == right]
-    shown = {
-        emotion: group.iloc[0]
-        for emotion in paper.EMOTIONS
-        if len(group := chosen[chosen["emotion"] == emotion])
-    }
+    shown = {emotion: group.iloc[0] for emotion, group in chosen.groupby("emotion")}
     fig, axes = _subplots(3, len(paper.EMOTIONS), sharex=True, sharey=True, figsize=(WIDTH, 5.2))
     for emotion, column in zip(paper.EMOTIONS, axes.T, strict=True):
         if emotion not in shown:
@@ -521,26 +478,23 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
 
 
 def agreement(averages: pd.DataFrame) -> Figure:
-    """Draw how far each map agrees with energy and with pitch, for all utterances and for groups.
-
-    Args:
-        averages: from `repro.report.pages.attention.averages`.
-    """
+    """Draw `pages.attention.averages`: how far each map agrees with energy and with pitch."""
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 3.2))
     groups = averages["group"].drop_duplicates().to_list()
-    for ax, name, title in zip(
-        axes, ("bottom_up", "top_down"), ("bottom-up map", "top-down map"), strict=True
-    ):
-        for shift, sound in ((-0.15, "energy"), (0.15, "pitch")):
+    for ax, name in zip(axes, ("bottom_up", "top_down"), strict=True):
+        for sound, shift, colour, marker in (
+            ("energy", -0.15, "C0", "o"),
+            ("pitch", 0.15, "C1", "s"),
+        ):
             rows = averages[averages["measure"] == f"{name}_{sound}"]
             y = np.arange(len(rows)) + shift
-            colour, marker = ("C0", "o") if sound == "energy" else ("C1", "s")
             ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
             ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")
-            for place, row in zip(y, rows.itertuples(), strict=True):
-                number = metrics.format_interval((row.value, row.low, row.high), 2)
-                tip(ax, row.value, place, f"{row.group}, {sound} {number}")
+            numbers = rows[["value", "low", "high"]].to_numpy()
+            texts = [f", {sound} {metrics.format_interval(row, 2)}" for row in numbers]
+            tips(ax, rows["value"], y, rows["group"] + texts)
         ax.axvline(0, color="0.6", ls=":")
+        title = f"{name.replace('_', '-')} map"
         ax.set(title=title, xlabel="rank correlation over time")
         ax.set_yticks(range(len(groups)), groups)
     axes[0].invert_yaxis()
@@ -550,11 +504,7 @@ def agreement(averages: pd.DataFrame) -> Figure:
 
 
 def forest(effects: pd.DataFrame) -> Figure:
-    """Draw the effect of each change on WA and UA with its 95% interval, in the order given.
-
-    Args:
-        effects: from `repro.evidence.effects.table`.
-    """
+    """Draw `evidence.effects.table`: each change's effect on WA and UA with its 95% interval."""
     size = (WIDTH, 1.4 + 0.28 * max(len(effects), 1))
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
     y = np.arange(len(effects), dtype=float)
@@ -567,7 +517,7 @@ def forest(effects: pd.DataFrame) -> Figure:
             shown = significant == filled
             face = "C0" if filled else "white"
             ax.plot(effects[name][shown], y[shown], "o", ms=5, color="C0", mfc=face, label=label)
-        _row_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
+        _score_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
@@ -577,29 +527,23 @@ def forest(effects: pd.DataFrame) -> Figure:
 
 
 def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
-    """Draw filter shapes to scale on one corner of the time-frequency plane.
+    """Draw filters to scale on a corner of the time-frequency plane.
 
-    Args:
-        shapes: (height, width) of each, in bins of 10 Hz and frames of 10 ms.
+    Their shapes are (height, width), in bins of 10 Hz and frames of 10 ms.
     """
     fig, ax = _subplots(figsize=(WIDTH, 2.4))
     palette = sns.color_palette("colorblind", len(shapes))
     for colour, (height, width) in zip(palette, shapes, strict=True):
         size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
-        ax.add_patch(
-            Rectangle((0, 0), *size, fill=False, lw=2, ec=colour, label=f"{height}×{width}")
-        )
+        label = f"{height}×{width}"
+        ax.add_patch(Rectangle((0, 0), *size, fill=False, lw=2, ec=colour, label=label))
     ax.set(xlabel="time (ms)", ylabel="frequency (Hz)", xlim=(-5, 110), ylim=(-5, 130))
     ax.legend(frameon=False)
     return fig
 
 
 def network(layers: pd.DataFrame) -> Figure:
-    """Draw a network: the higher a map, the more rows it has.
-
-    Args:
-        layers: a row per layer, from `pages.in_brief.layers`.
-    """
+    """Draw a network from `pages.in_brief.layers`: the higher a map, the more rows it has."""
     fig, ax = _subplots(figsize=(WIDTH, 3.2))
     for column, layer in enumerate(layers.itertuples()):
         height = 0.15 + 0.85 * layer.rows / layers["rows"].max()
@@ -609,8 +553,7 @@ def network(layers: pd.DataFrame) -> Figure:
         ax.add_patch(box)
         ax.text(column, 0.85, layer.layer, ha="center", va="bottom", fontsize=SMALL, weight="bold")
         ax.text(column, 0.83, layer.filters, ha="center", va="top", fontsize=SMALL)
-        one = layer.rows == 1
-        size = str(layer.maps) if one else f"{layer.maps}×\n{layer.rows}×{layer.frames}"
+        size = f"{layer.maps}" + f"×\n{layer.rows}×{layer.frames}" * (layer.rows > 1)
         ax.text(column, -0.55, size, ha="center", va="top", fontsize=SMALL)
         if column:
             arrow = {"arrowstyle": "->", "color": "0.3"}
@@ -622,18 +565,16 @@ def network(layers: pd.DataFrame) -> Figure:
 
 
 def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
-    """Draw how often a gain is found against its size, a line for each experiment.
+    """Draw `simulation.power`: how often a gain is found against its size.
 
-    Args:
-        found: from `repro.evidence.simulation.power`.
-        marked: a gain to mark, in points.
-        mark: what it is.
+    Each experiment has a line. The marked gain, in points, bears the words of the mark.
     """
     fig, ax = _subplots(figsize=(WIDTH, 2.8))
     for number, (name, rows) in enumerate(found.groupby("experiment", sort=False)):
         ax.plot(rows["gain"], rows["found"], color=f"C{number}", marker="os^D"[number], label=name)
-        for row in rows.itertuples():
-            tip(ax, row.gain, row.found, f"{name}: {row.gain:g} points found in {row.found:.0f}%")
+        points = zip(rows["gain"], rows["found"], strict=True)
+        texts = [f"{name}: {gain:g} points found in {share:.0f}%" for gain, share in points]
+        tips(ax, rows["gain"], rows["found"], texts)
     ax.axvline(marked, color="0.4", ls=":")
     ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=SMALL, color="0.3")
     ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))

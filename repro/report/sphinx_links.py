@@ -3,7 +3,7 @@
 A notebook's cell that shows a figure or a table names and captions it in its metadata, and Jupyter
 Book makes a numbered figure of either. Here tables get numbers of their own, and below each figure
 and table come links: to the figure as SVG, to its data as CSV, to the notebook that made it and to
-the results file behind it. Figures with tips (`plots.tip`) are put into the page itself, where the
+the results file behind it. Figures with tips (`plots.tips`) are put into the page itself, where the
 mouse finds them.
 """
 
@@ -43,23 +43,29 @@ class Links(SphinxTransform):
         page = Path(self.env.doc2path(self.env.docname))
         if page.suffix != ".ipynb":
             return
-        sources: dict[str, Path | None] = {"notebook": page, **self._results(page)}
+        sources = {"notebook": page} | self._results(page)
         for figure in list(self.document.findall(nodes.figure)):
-            cells = next((raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()), 0)
-            image = next(
-                (i for i in figure.findall(nodes.image) if i["uri"].endswith(".svg")), None
-            )
+            cells = [raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()]
+            images = [i for i in figure.findall(nodes.image) if i["uri"].endswith(".svg")]
             if cells:
                 figure = self._as_table(figure)
-                files = {"CSV": self._take_table(figure, cells)}
-            elif image:
-                files = self._take_figure(figure, image)
+                files = self._take_table(figure, cells[0])
+            elif images:
+                files = self._take_figure(figure, images[0])
             else:  # words stand in a table's place, such as that it was not run
                 figure.replace_self([n for n in figure if not isinstance(n, nodes.caption)])
                 continue
-            figure.append(self._links(files | sources))
+            line = nodes.paragraph(classes=["downloads"])
+            for label, path in (files | sources).items():
+                target = "/" + Path(os.path.relpath(path, self.env.srcdir)).as_posix()
+                text = nodes.inline("", label)
+                line += [
+                    addnodes.download_reference("", "", text, reftarget=target),
+                    nodes.Text(" "),
+                ]
+            figure.append(nodes.legend("", line))
 
-    def _results(self, page: Path) -> dict[str, Path | None]:
+    def _results(self, page: Path) -> dict[str, Path]:
         """Find the results files that a page was made from: in the book, or in the project."""
         notebook = json.loads(page.read_text(encoding="utf-8"))
         names = notebook["metadata"].get("repro", {}).get("results", [])
@@ -74,56 +80,39 @@ class Links(SphinxTransform):
 
     def _as_table(self, figure: nodes.figure) -> Table:
         """Put a `Table` in a figure's place, its caption first."""
-        table = Table("", *figure.children, **figure.attributes)
+        children = sorted(figure, key=lambda node: not isinstance(node, nodes.caption))
+        table = Table("", *children, **figure.attributes)
         figure.replace_self(table)
         for identifier in table["ids"]:
             self.document.ids[identifier] = table
-        for caption in table.findall(nodes.caption):
-            table.remove(caption)
-            table.insert(0, caption)
-            break
         return table
 
-    def _take_table(self, table: Table, cells: nodes.raw) -> Path | None:
+    def _take_table(self, table: Table, cells: nodes.raw) -> dict[str, Path]:
         """Move the data of a table from its cells into a file."""
-        found = TABLE_DATA.search(cells.astext())
-        if not found:
-            return None
-        kept = nodes.raw("", TABLE_DATA.sub("", cells.astext()), format="html")
-        kept["classes"] = cells["classes"]
+        before, data, after = TABLE_DATA.split(cells.astext())
+        kept = nodes.raw("", before + after, format="html", classes=cells["classes"])
         cells.replace_self(kept)
-        return self._write(table, ".csv", base64.b64decode(found[1]).decode())
+        return {"CSV": self._write(table, ".csv", base64.b64decode(data).decode())}
 
-    def _take_figure(self, figure: nodes.figure, image: nodes.image) -> dict[str, Path | None]:
+    def _take_figure(self, figure: nodes.figure, image: nodes.image) -> dict[str, Path]:
         """Move the data of a figure into a file, and a figure with tips into the page."""
         _, path = self.env.relfn2path(image["uri"], self.env.docname)
-        svg = Path(path).read_text(encoding="utf-8")
-        data = FIGURE_DATA.search(svg)
-        bare = FIGURE_DATA.sub("", svg)
-        files: dict[str, Path | None] = {"SVG": self._write(figure, ".svg", bare)}
+        before, *data = FIGURE_DATA.split(Path(path).read_text(encoding="utf-8"))
+        bare = before + "".join(data[1:])
+        files = {"SVG": self._write(figure, ".svg", bare)}
         if data:
-            files["CSV"] = self._write(figure, ".csv", html.unescape(data[1]))
+            files["CSV"] = self._write(figure, ".csv", html.unescape(data[0]))
         if "<title>" in bare:
-            drawn = inline(bare, prefix=_name(figure), alt=image.get("alt", ""))
+            drawn = inline(bare, prefix=figure["ids"][0], alt=image.get("alt", ""))
             image.replace_self(nodes.raw("", drawn, format="html"))
         return files
 
     def _write(self, figure: nodes.figure, suffix: str, text: str) -> Path:
         folder = Path(self.app.doctreedir).parent / "downloads" / self.env.docname
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / (_name(figure) + suffix)
+        path = folder / (figure["ids"][0] + suffix)
         path.write_text(text, encoding="utf-8")
         return path
-
-    def _links(self, files: dict[str, Path | None]) -> nodes.legend:
-        line = nodes.paragraph(classes=["downloads"])
-        for label, path in files.items():
-            if path:
-                target = "/" + Path(os.path.relpath(path, self.env.srcdir)).as_posix()
-                text = nodes.inline("", label)
-                line += addnodes.download_reference("", "", text, reftarget=target)
-                line += nodes.Text(" ")
-        return nodes.legend("", line)
 
 
 def inline(svg: str, prefix: str, alt: str) -> str:
@@ -145,10 +134,6 @@ def _reads_results(cell: dict[str, Any]) -> bool:
     """Tell whether a cell does anything with the results file that a notebook is given."""
     given = {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))
     return cell["cell_type"] == "code" and not given and "results" in "".join(cell["source"])
-
-
-def _name(figure: nodes.figure) -> str:
-    return str(figure["ids"][0])
 
 
 def _without_thebe(app: Sphinx, page: str, template: str, context: dict, tree: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
@@ -17,7 +16,6 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from rich.console import Console
 from sphinx.application import Sphinx
 from tiny_notebook import KERNEL
 
@@ -35,7 +33,7 @@ FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]
 def drawing() -> plots.Drawing:
     fig, ax = plots._subplots()
     ax.plot([0, 1], [0, 1])
-    plots.tip(ax, 0.5, 0.5, 'WA 65.0 [58.1, 71.9], "quoted" & <odd>')
+    plots.tips(ax, [0.5], [0.5], ['WA 65.0 [58.1, 71.9], "quoted" & <odd>'])
     fig.data = FRAME
     return fig
 
@@ -65,7 +63,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     metadata = {"kernelspec": KERNEL, "repro": {"results": RESULTS}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
-    built = report.build_book(folder, folder.parent / "log", Console(file=io.StringIO()))
+    built = report.build_book(folder, folder.parent / "log")
     return built.parent / "page.html"
 
 

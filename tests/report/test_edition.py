@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -20,20 +19,22 @@ import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from results_line import RECORD
-from rich.console import Console
+from tiny_notebook import write_notebook
 
 import repro
 from repro import config, paper, results
 from repro.errors import NoResultsError, ReproError
 from repro.evidence import metrics, simulation
 from repro.report import build as report
-from repro.report import edition, plots
+from repro.report import edition, notebook, plots
+from repro.report.notebook import Page
 from repro.report.pages import (
     board,
     common,
     first,
     poolings,
     power,
+    speech,
     variations,
     wording,
 )
@@ -77,14 +78,9 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
     listed = {page.removeprefix("report/") for page in toc_files(toc) if "report/" in page}
     assert toc["root"] == "report/00_does_it_replicate"
     further = {
-        where.name(name)
+        wording.further(name, *where)
         for name, path in notebooks.items()
-        for where in report.elsewhere(
-            path,
-            edition.joined(path, tmp_path),
-            edition.EDITION_CORPUS,
-            edition.page_source(path).preset,
-        )
+        for where in report.elsewhere(edition.page_of(path, tmp_path))
     }
     assert listed == {path.stem for path in PUBLISHED} == notebooks.keys() | further
 
@@ -93,7 +89,7 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
 def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None:
     facts = nbformat.read(page, as_version=4).metadata.get("repro")
     [source] = (path for path in report.notebooks(ROOT) if page.stem.startswith(path.stem))
-    assert facts == edition.made_from(source, ROOT), "run `make edition`"
+    assert facts == edition.made_from(source), "run `make edition`"
 
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
@@ -110,18 +106,18 @@ def test_a_page_was_run_and_names_no_path_of_a_machine(page: Path) -> None:
 
 def test_table_1_shows_the_wa_that_the_results_give() -> None:
     page = nbformat.read(ROOT / "book" / "report" / "03_pooling.ipynb", as_version=4)
-    file = ROOT / edition.SPEECH.results
+    file = ROOT / edition.SPEECH
     right: dict[str, list[bool]] = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         record = json.loads(line)
-        if (record["study"], record["preset"]) == ("pooling", edition.SPEECH.preset):
+        if (record["study"], record["preset"]) == ("pooling", "coarse"):
             table = record["predictions"]
             for number, emotion in enumerate(table["emotion"]):
                 scores = {name: table[name][number] for name in EMOTIONS}
                 best = max(scores, key=scores.__getitem__)
                 right.setdefault(record["variant"], []).append(best == emotion)
     if not right:
-        assert page.cells[-1].id == report.NOT_RUN
+        assert page.cells[-1].id == notebook.NOT_RUN
         return
     (table_1,) = [
         output.data["text/html"]
@@ -212,7 +208,8 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
     history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
     data = results.Results(*[history] * len(results.Results._fields))
-    assert variations.chosen_readings(data) == ["window=periodic", "scale=segment-max"]
+    chosen = variations.training_losses(data).query("chosen == 'alternative'")
+    assert list(chosen["best alternative"]) == ["periodic", "segment-max"]
     assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
     alone = history[history["variant"] != "protocol.score=logits"]
     shared = history.replace({"loss": {0.36: 0.30}})  # one training, counted in two ways
@@ -258,25 +255,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_edition_is_made_without_corpus_or_training_and_published(project: Path) -> None:
-    said = io.StringIO()
-    index = edition.build_edition(console=Console(file=said, width=200))
-    assert index.is_file()
-    assert all(
-        re.search(rf"^{page} +done", said.getvalue(), re.M) for page in ("00_first", "01_page")
-    )
+def test_the_edition_is_made_without_corpus_or_training_and_published(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edition.build_edition().is_file()
+    said = capsys.readouterr().out
+    assert all(re.search(rf"^{page} +done", said, re.M) for page in ("00_first", "01_page"))
     published = project / "book" / "report"
     assert {path.name for path in published.iterdir()} == {"00_first.ipynb", "01_page.ipynb"}
 
     first = nbformat.read(published / "00_first.ipynb", as_version=4)
     assert "emodb None coarse results/emodb/pooling.jsonl" in shown(first)
     assert "the end" in shown(first)
-    made_from = edition.made_from(project / "notebooks" / "00_first.ipynb", project)
+    made_from = edition.made_from(project / "notebooks" / "00_first.ipynb")
     assert first.metadata["repro"] == made_from
     assert made_from["results sha256"] == [None]
 
     second = nbformat.read(published / "01_page.ipynb", as_version=4)
-    assert second.cells[-1].id == report.NOT_RUN
+    assert second.cells[-1].id == notebook.NOT_RUN
     assert (
         "The study `pooling` has not been run on emodb with the preset `coarse`"
         in second.cells[-1].source
@@ -286,30 +282,35 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(project: P
 
     # The same again: the same pages.
     pages_before = {path.name: path.read_bytes() for path in published.iterdir()}
-    edition.build_edition(console=Console(file=said, width=200))
+    edition.build_edition()
     assert {path.name: path.read_bytes() for path in published.iterdir()} == pages_before
 
     # Other results, or another notebook, and the pages no longer agree.
     (project / "results" / "emodb").mkdir(parents=True)
-    (project / edition.SPEECH.results).write_text("", encoding="utf-8")
-    assert edition.made_from(project / "notebooks" / "00_first.ipynb", project) != made_from
+    (project / edition.SPEECH).write_text("", encoding="utf-8")
+    assert edition.made_from(project / "notebooks" / "00_first.ipynb") != made_from
     shutil.rmtree(project / "results")
     source = project / "notebooks" / "00_first.ipynb"
     source.write_text(source.read_text().replace("It cites", "It names"))
-    assert edition.made_from(source, project) != made_from
+    assert edition.made_from(source) != made_from
 
 
 def test_a_page_reads_several_results_files_as_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = edition.PageSource("coarse.jsonl", "coarse", besides=("p*.jsonl", "none.jsonl"))
-    monkeypatch.setitem(edition.OTHER_SOURCES, "01_page", source)
-    page = tmp_path / "notebooks" / "01_page.ipynb"
+    names = ("coarse.jsonl", "p*.jsonl", "none.jsonl")
+    monkeypatch.setitem(edition.SOURCES, "01_page", names)
+    path = tmp_path / "notebooks" / "01_page.ipynb"
+    write_notebook(path)
+
+    def joined() -> Path:
+        return Path(edition.page_of(path, tmp_path / "out").parameters["results"])
+
     write_poolings(tmp_path / "coarse.jsonl", "coarse", gap=6)
-    assert edition.joined(page, tmp_path / "out").resolve() == tmp_path / "coarse.jsonl"
+    assert joined().resolve() == tmp_path / "coarse.jsonl"
     write_poolings(tmp_path / "paper.jsonl", "paper", gap=5, attention=6)
     for _ in range(2):  # an earlier one is replaced
-        folds = results.read(edition.joined(page, tmp_path / "out")).folds
+        folds = results.read(joined()).folds
         assert folds.groupby(["preset", "variant"]).size().to_dict() == {
             ("coarse", "gap"): 6,
             ("paper", "attention"): 6,
@@ -320,15 +321,14 @@ def test_a_page_reads_several_results_files_as_one(
 def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:
     with pytest.raises(ReproError, match="notebook 01_page, cell 3 failed: NoResultsError"):
         report.build_report(
+            out=Path("build/report"),
             corpus="emodb",
             root=None,
             preset="coarse",
-            results=None,
-            out=Path("build/report"),
+            results=Path("results.jsonl"),
             device="cpu",
             precision="auto",
             seeds=1,
-            console=Console(file=io.StringIO()),
         )
 
 
@@ -517,7 +517,7 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
     folds = pd.DataFrame(
         [("default", "03", 0, 60.0), ("twin", "03", 0, 60.0), ("default", "08", 0, 30.0)],
         columns=["variant", "fold", "seed", "seconds"],
-    )
+    ).assign(study="readings")
     assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
 
 
@@ -567,19 +567,20 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
     write_results(path, {"gap": 0.6}, preset="paper")
     for setting in ("coarse", "coarse, front_end.scale=segment-max"):
         write_results(path, {"gap": 0.6}, corpus=("nemo", "1" * 12), preset=setting)
-    pages = {page.stem: page for page in report.notebooks(ROOT)}
-    found = {name: report.elsewhere(page, path, "emodb", "coarse") for name, page in pages.items()}
-    there = found.pop("03_pooling")
+    given = {"corpus": "emodb", "root": "/emodb", "preset": "coarse", "seeds": 1}
+    given |= {"results": str(path)}
+    pages = {page.stem: Page(page, given, {}, False) for page in report.notebooks(ROOT)}
+    found = {name: report.elsewhere(page) for name, page in pages.items()}
+    there, page = found.pop("03_pooling"), pages["03_pooling"]
     assert not any(found.values()), "no other page has results there"
-    assert [where.name("03_pooling") for where in there] == [
+    assert [wording.further("03_pooling", *where) for where in there] == [
         "03_pooling_emodb-paper",
         "03_pooling_nemo-coarse",
         "03_pooling_nemo-coarse-front_end-scale-segment-max",
     ]
-    given = {"corpus": "emodb", "root": "/emodb", "preset": "coarse", "seeds": 1, "device": "cpu"}
-    _, parameters = there[0].run(pages["03_pooling"], tmp_path, given)
-    assert parameters == given | {"preset": "paper", "seeds": 0}
-    target, parameters = there[2].run(pages["03_pooling"], tmp_path, given)
+    again = notebook.again(page, *there[0], tmp_path)
+    assert again.parameters == given | {"preset": "paper", "seeds": 0}
+    target, parameters, *_ = notebook.again(page, *there[2], tmp_path)
     setting = "coarse, front_end.scale=segment-max"
     assert parameters == given | {"corpus": "nemo", "root": None, "preset": setting, "seeds": 0}
     cells = nbformat.read(target, as_version=4).cells
@@ -606,6 +607,12 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
         listed.append(toc_files(yaml.safe_load((book / "_toc.yml").read_text())))
     assert listed[0] == listed[2] and not any("03_pooling_" in page for page in listed[0])
     assert set(listed[1]) - set(listed[0]) == {f"report/{target.stem}"}
+
+
+def test_a_corpus_is_counted_from_results_only_where_they_hold_it(tmp_path: Path) -> None:
+    path = str(write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2))
+    assert "<td" in speech.held_in(path, "emodb", None).data
+    assert speech.held_in(path, "nemo", None) is None
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])

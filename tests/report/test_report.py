@@ -20,6 +20,8 @@ from tiny_notebook import KERNEL, write_notebook
 import repro
 from repro.errors import ReproError
 from repro.report import build as report
+from repro.report import notebook
+from repro.report.notebook import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,28 +45,31 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def said(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is said of what is done."""
+    said = io.StringIO()
+    monkeypatch.setattr(report, "CONSOLE", Console(file=said, width=200))
+    return said
+
+
 def build(
-    console: Console | None = None,
-    *,
-    out: Path = Path("build/report"),
-    pages: Collection[str] = (),
-    corpus: str = "emodb",
+    *, out: Path = Path("build/report"), pages: Collection[str] = (), corpus: str = "emodb"
 ) -> Path:
     return report.build_report(
+        out=out,
+        pages=pages,
         corpus=corpus,
         root=Path("emodb").resolve(),
         preset="quick",
-        results=None,
-        out=out,
+        results=out / "results.jsonl",
         device="cpu",
         precision="fp32",
         seeds=2,
-        pages=pages,
-        console=console or Console(file=io.StringIO(), width=200),
     )
 
 
-def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
+def test_report_runs_the_notebooks_and_builds_the_book(project: Path, said: io.StringIO) -> None:
     write_notebook(
         project / "notebooks" / "01_page.ipynb",
         "import os\nfrom pathlib import Path",
@@ -72,8 +77,7 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
         "print('nothing' if Path(results).exists() else 'something', 'to train')\n"
         "Path(results).write_text('a fold')",
     )
-    said = io.StringIO()
-    index = build(Console(file=said, width=200))
+    index = build()
 
     assert index == Path("build/report/book/_build/html/index.html")
     assert re.search(r"^01_page +done +\d+\.\d s$", said.getvalue(), re.MULTILINE)
@@ -101,7 +105,9 @@ def test_report_runs_the_notebooks_and_builds_the_book(project: Path) -> None:
     assert Path("build/report/results.jsonl").read_text() == "a fold"
 
 
-def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_some_pages_are_trained_for(
+    project: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lacks = "from repro.errors import NoResultsError\nraise NoResultsError(corpus)"
     for number, says in {"00": lacks, "02": "print('shown')", "04": "print('shown')"}.items():
         write_notebook(project / "notebooks" / f"{number}_page.ipynb", says)
@@ -114,8 +120,7 @@ def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.Monk
     there = {"variant": "attention", "corpus": {"name": "nemo", "hash": "1" * 12}}
     Path("build/report").mkdir(parents=True)
     file_of(Path("build/report/results.jsonl"), record(**there))
-    said = io.StringIO()
-    book = build(Console(file=said, width=200), pages=["04", "02"], corpus=corpus)
+    book = build(pages=["04", "02"], corpus=corpus)
     assert trained == [("filter-shapes", None), ("pooling", "attention")]
     lines = [line for line in said.getvalue().splitlines() if "trains" in line]
     assert [" ".join(line.split()) for line in lines] == [
@@ -144,12 +149,11 @@ def test_only_some_pages_are_trained_for(project: Path, monkeypatch: pytest.Monk
         build(pages=["13"])
 
 
-def test_failing_cell_is_named_and_its_notebook_kept(project: Path) -> None:
+def test_failing_cell_is_named_and_its_notebook_kept(project: Path, said: io.StringIO) -> None:
     says = "import time\nfor word in ('so', 'far'):\n    print(word, flush=True); time.sleep(0.3)"
     write_notebook(project / "notebooks" / "01_page.ipynb", says, "undefined_name + 1")
-    said = io.StringIO()
     with pytest.raises(ReproError) as caught:
-        build(Console(file=said, width=200))
+        build()
     # Parameters and what papermill injects are cells 1 and 2.
     assert str(caught.value) == (
         "notebook 01_page, cell 4 failed: NameError: name 'undefined_name' is not defined; "
@@ -177,13 +181,12 @@ def test_pages_run_in_this_interpreter_and_import_this_package(
     monkeypatch.setenv("JUPYTER_PATH", str(project))
     (project / "repro").mkdir()
     (project / "repro" / "__init__.py").write_text("another = True", encoding="utf-8")
-    page = project / "notebooks" / "01_page.ipynb"
-    write_notebook(page, "import sys, repro\nprint(sys.executable, repro.__file__)")
-    console = Console(file=io.StringIO())
+    page = Page(project / "notebooks" / "01_page.ipynb", {}, {}, unfinished=False)
+    write_notebook(page.notebook, "import sys, repro\nprint(sys.executable, repro.__file__)")
     with pytest.raises(ReproError, match="notebook 01_page, the kernel died"):
-        report.run_notebook(page, project / "page.ipynb", {}, {}, console)
+        notebook.run(page, project / "page.ipynb", {})
     with report.own_settings():
-        report.run_notebook(page, project / "page.ipynb", {}, {}, console)
+        notebook.run(page, project / "page.ipynb", {})
     [*_, cell] = nbformat.read(project / "page.ipynb", as_version=4).cells
     assert cell.outputs[0].text == f"{sys.executable} {repro.__file__}\n"
 
@@ -207,13 +210,12 @@ def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
         build(out=Path("file"))
 
 
-def test_a_warning_of_the_builder_is_an_error(project: Path) -> None:
+def test_a_warning_of_the_builder_is_an_error(project: Path, said: io.StringIO) -> None:
     (project / "book" / "index.md").write_text("# A book\n\n{doc}`nowhere`\n", encoding="utf-8")
     shutil.rmtree(project / "book" / "report")
     write_notebook(project / "notebooks" / "01_page.ipynb")
-    said = io.StringIO()
     with pytest.raises(ReproError, match=r"the book did not build.*jupyter-book\.log"):
-        build(Console(file=said, width=200))
+        build()
     assert "nowhere" in said.getvalue()
     assert "nowhere" in Path("build/report/jupyter-book.log").read_text(encoding="utf-8")
 
@@ -237,11 +239,11 @@ def test_cleaning_replaces_paths_but_not_encoded_data(tmp_path: Path) -> None:
         new_output("execute_result", data={"text/plain": "'/home/adam'"}),
     ]
     cell = new_code_cell("1", outputs=outputs, metadata={"execution": {}, "papermill": {}})
-    notebook = new_notebook(cells=[cell], metadata={"papermill": {}, "kernelspec": KERNEL})
+    page = new_notebook(cells=[cell], metadata={"papermill": {}, "kernelspec": KERNEL})
     path = tmp_path / "page.ipynb"
-    nbformat.write(notebook, path)
+    nbformat.write(page, path)
 
-    report.clean_notebook(path, {"/home/ada/venv": "<python>", "/home/ada": "~"})
+    notebook.clean(path, {"/home/ada/venv": "<python>", "/home/ada": "~"}, {})
 
     cleaned = nbformat.read(path, as_version=4)
     (cell,) = cleaned.cells
@@ -250,7 +252,7 @@ def test_cleaning_replaces_paths_but_not_encoded_data(tmp_path: Path) -> None:
     assert audio.data["text/html"] == f"<audio src='{sound}'> in ~"
     assert picture.data["image/png"] == "/home/ada"
     assert other.data["text/plain"] == "'/home/adam'"
-    assert set(cleaned.metadata) == {"kernelspec", "language_info"}
+    assert set(cleaned.metadata) == {"kernelspec", "language_info", "repro"}
     assert "version" not in cleaned.metadata["language_info"]
     assert not cell.metadata
 

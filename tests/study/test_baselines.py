@@ -169,7 +169,7 @@ def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     predictions = results.read(fitted).predictions
-    table = poolings.baselines(predictions)
+    table = poolings.accuracies(predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
     assert table["source"].unique() == ["here: EmoDB, quick, 1 seed"]

@@ -88,8 +88,8 @@ def answer(averages: pd.DataFrame) -> Markdown:
     """Return whether attention follows energy or pitch, over all utterances."""
     every = averages[averages["group"] == "all"].set_index("measure")
     if every["low"].isna().all():
-        few = f"With fewer than {metrics.FEWEST_SPEAKERS} speakers nothing can be said for sure."
-        return Markdown(few)
+        few = metrics.FEWEST_SPEAKERS
+        return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
     said = []
     for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down")):
         energy, pitch, more = (_sign(every.loc[f"{look}_{w}"]) for w in ("energy", "pitch", "more"))

@@ -13,7 +13,6 @@ from IPython.display import HTML
 from repro import paper, results
 from repro.evidence import claims, effects, metrics
 from repro.report import plots
-from repro.report.elsewhere import Elsewhere
 from repro.report.pages import common, wording
 from repro.results import Results
 
@@ -40,15 +39,14 @@ class Evidence(NamedTuple):
     preset: str
     inexact: Collection[str]  # studies with trainings in bfloat16 or with torch's batch statistics
     runs: dict[str, str]  # by study, on how many speakers and with how many seeds
-    judged: Sequence[claims.Verdict]
+    verdicts: dict[str, claims.Verdict]  # by the claim's identifier
 
 
 def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.DataFrame:
     """Return the predictions that claims are judged by, of all corpora and presets at hand.
 
-    Args:
-        found: the studies of a page, by name.
-        results_file: may hold the same studies on other corpora and with other presets.
+    Those are of the studies that a page has found, by name, and of a results file, if there is one,
+    which may hold the same studies on other corpora and with other presets.
     """
     shown = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
     if results_file is None or not Path(results_file).is_file():
@@ -61,30 +59,25 @@ def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.Da
 
 
 def evidence(predictions: pd.DataFrame) -> list[Evidence]:
-    """Return the verdicts of each corpus and preset that can test a claim at all.
-
-    Args:
-        predictions: of the studies that claims are judged by, on any corpora with any presets.
-    """
+    """Return the verdicts of each corpus and preset that can test a claim at all."""
     if predictions.empty:
         return []
     found = []
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in predictions.groupby(states, sort=False):
-        judged = claims.judge(rows)
+        verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
-        of = Evidence(corpus, preset, inexact, wording.runs(rows), judged)
-        if any(_tested(of, claim) for claim in paper.CLAIMS):
+        of = Evidence(corpus, preset, inexact, wording.runs(rows), verdicts)
+        if any(_tested(of, claim.id) for claim in paper.CLAIMS):
             found.append(of)
     return found
 
 
 def answer(found: Sequence[Evidence]) -> str:
     """Return in one sentence, without numbers, what becomes of the paper's main claim."""
-    main = next(claim for claim in paper.CLAIMS if claim.id == MAIN)
     verdicts: dict[str, dict[str, str]] = {}
     for of in found:
-        if judged := _tested(of, main):
+        if judged := _tested(of, MAIN):
             verdicts.setdefault(wording.title(of.corpus), {})[of.preset] = judged.verdict
     places: dict[str, list[str]] = {}
     for corpus, by_preset in verdicts.items():
@@ -125,7 +118,7 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
             }
             for claim in order(found)
             for of in found
-            if (verdict := _tested(of, claim))
+            if (verdict := _tested(of, claim.id))
             for part in verdict.parts
         ]
     )
@@ -135,7 +128,7 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     """Return the paper's claims: the main one first, and last those without evidence."""
 
     def place(claim: paper.Claim) -> tuple[bool, bool]:
-        if not any(_tested(of, claim) for of in found):
+        if not any(_tested(of, claim.id) for of in found):
             return True, True
         return claim.id != MAIN, claims.TESTS[claim.id].study != "pooling"
 
@@ -170,22 +163,23 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
 
 
 def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
-    tested = [(of, verdict) for of in found if (verdict := _tested(of, claim))]
+    tested = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
     if not tested:
         ran = [of for of in found if claims.TESTS[claim.id].study in of.runs] or found
-        notes = dict.fromkeys(_verdict(of, claim).note for of in ran)
+        notes = dict.fromkeys(of.verdicts[claim.id].note for of in ran)
         return f'<span class="untested">– {html.escape("; ".join(notes))}</span>'
     study = claims.TESTS[claim.id].study
     limits = _limits([part for _, verdict in tested for part in verdict.parts])
     corpus, preset = here
     presets = [of.preset for of in found if study in of.runs]
-    own = Elsewhere(corpus, preset if preset in presets else presets[0])  # what its page shows
+    own = corpus, preset if preset in presets else presets[0]  # what its page shows
     shown = []
     for of, verdict in tested:
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
-        where = Elsewhere(of.corpus, of.preset)
-        page = PAGES[study] if where == own else where.name(PAGES[study])
+        where, page = (of.corpus, of.preset), PAGES[study]
+        if where != own:
+            page = wording.further(page, *where)
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
@@ -237,11 +231,7 @@ def _picture(parts: Sequence[claims.Part], limits: tuple[float, float]) -> str:
     )
 
 
-def _tested(of: Evidence, claim: paper.Claim) -> claims.Verdict | None:
+def _tested(of: Evidence, claim: str) -> claims.Verdict | None:
     """Return the verdict on a claim, or None where it is not testable."""
-    verdict = _verdict(of, claim)
+    verdict = of.verdicts[claim]
     return None if verdict.verdict == "not testable here" else verdict
-
-
-def _verdict(of: Evidence, claim: paper.Claim) -> claims.Verdict:
-    return next(v for v in of.judged if v.claim == claim)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import pandas as pd
 import torch
@@ -34,40 +34,29 @@ def notice(
 ) -> Markdown | None:
     """Return what the numbers of a page may be taken for, to stand at its top.
 
-    Args:
-        corpus: its name.
-        preset: its name.
-        of: the study that the page shows, if it departs from the preset.
-        sweep: the page is about the sweep of filter shapes as well, which may depart from it.
-    """
-    lines = [about_preset(preset, of, sweep=sweep)]
-    if corpus == "synthetic":
-        lines.insert(
-            0,
-            "**Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
-            "Its numbers show that the machinery works and say nothing about emotion.",
-        )
-    said = "\n>\n".join(f"> {line}" for line in lines if line)
-    return Markdown(said) if said else None
-
-
-def about_preset(preset: str, of: str | None = None, *, sweep: bool = False) -> str:
-    """Return what a preset changes against the paper's protocol; empty if nothing.
-
-    Args:
-        preset: its name, with overrides after a comma, if any.
-        of: see `notice`.
-        sweep: see `notice`.
+    A page may show one study, `of`, which departs from the preset, or be about the sweep of filter
+    shapes as well, which may depart from it.
     """
     experiment = config.preset(preset)
-    changed = departures(_as_run(of, preset) if of else experiment)
-    if sweep and (own := _changes(_as_run("filter-shapes", preset), experiment)):
-        changed += f" In the sweep of filter shapes {'; '.join(own)}."
+    own = _as_run(of, preset) if of else experiment
+    changes, skipped = _changes(own, config.preset("paper")), math.prod(own.network.stride)
+    lines, said = [], [f"Changed: {'; '.join(changes)}."] if changes else []
+    if skipped > 1:
+        said.append(
+            f"The first layer computes one position in {skipped}: it is another, coarser network."
+        )
+    if sweep and (own_changes := _changes(_as_run("filter-shapes", preset), experiment)):
+        said.append(f"In the sweep of filter shapes {'; '.join(own_changes)}.")
     if is_showcase(preset):
-        changed += " It is made to show the machinery: its numbers are no evidence."
-    if not changed:
-        return ""
-    return f"**Preset `{preset}`, not the paper's protocol.** {changed}".rstrip()
+        said.append("It is made to show the machinery: its numbers are no evidence.")
+    if corpus == "synthetic":
+        lines.append(
+            "> **Built-in synthetic corpus.** The speech on this page was made by a synthesiser. "
+            "Its numbers show that the machinery works and say nothing about emotion."
+        )
+    if said:
+        lines.append(f"> **Preset `{preset}`, not the paper's protocol.** {' '.join(said)}")
+    return Markdown("\n>\n".join(lines)) if lines else None
 
 
 def is_showcase(preset: str) -> bool:
@@ -96,18 +85,16 @@ def so_far(
             for variant, of in grid.items()
         }
     begun, missing = [], []
-    for variant, planned in plan.items():
-        if only not in (None, variant):
-            continue
+    for variant in [only] if only else plan:
         done = data.folds[data.folds["variant"] == variant].groupby("corpus").size()
-        begun += [f"`{short_name(variant)}` {n} of {planned}" for n in done if n < planned]
-        if planned and done.empty:
+        begun += [
+            f"`{short_name(variant)}` {n} of {plan[variant]}" for n in done if n < plan[variant]
+        ]
+        if plan[variant] and done.empty:
             missing.append(f"`{short_name(variant)}`")
-    if not begun + missing:
-        return None
-    said = [f"Folds so far: {', '.join(begun)}."] if begun else []
-    said += [f"Not run yet: {', '.join(missing)}."] if missing else []
-    return Markdown(f"> **Unfinished.** {' '.join(said)}")
+    said = [f" Folds so far: {', '.join(begun)}."] if begun else []
+    said += [f" Not run yet: {', '.join(missing)}."] if missing else []
+    return Markdown(f"> **Unfinished.**{''.join(said)}") if said else None
 
 
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
@@ -117,21 +104,18 @@ def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
         for variant, each in grids.variants(of, preset).items()
         if not _planned_folds(corpus, each.experiment.protocol)
     ]
-    if not names:
-        return None
-    return Markdown(f"{wording.title(corpus)} has no names or labels for {', '.join(names)}.")
+    said = f"{wording.title(corpus)} has no names or labels for {', '.join(names)}."
+    return Markdown(said) if names else None
 
 
 def outcome(data: Results) -> pd.DataFrame:
     """Return how far the networks of a study got in training and in test, see `learning`."""
     found = learning(data)
-    shown = {"network": found["variant"].map(short_name)}
-    for score, name in (("WA", "WA"), ("above", "above the commonest emotion")):
-        limits = found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
-        shown[name] = [metrics.format_interval(row) for row in limits]
     return pd.DataFrame(
-        shown
-        | {
+        {
+            "network": found["variant"].map(short_name),
+            "WA": metrics.format_intervals(found, "WA"),
+            "above the commonest emotion": metrics.format_intervals(found, "above"),
             "training loss": found["loss"].round(2),
             "of guessing": found["loss of guessing"].round(2),
             "steps": found["steps"].astype("Int64"),
@@ -142,22 +126,19 @@ def outcome(data: Results) -> pd.DataFrame:
 
 def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
     """Return what made a page: study, corpus, preset, version, device, date."""
-    corpus = name_of(corpus)
-    facts = {"corpus": corpus, "preset": preset}
+    facts = {"corpus": name_of(corpus), "preset": preset}
     if folds is None:
-        # Not the commit or the day: a page of which nothing was trained is the same on both.
-        here = {"version": repro.__version__, "torch": torch.__version__, "seconds": 0.0}
-        folds = pd.DataFrame([here])
         facts["seeds"] = "none, as nothing is trained"
+        # Not the commit or the day: a page of which nothing was trained is the same on both.
+        facts |= {"version": repro.__version__, "torch": torch.__version__}
     else:
-        facts = {"study": folds["study"].iloc[0]} if "study" in folds else {}
-        facts |= {"corpus": corpus, "preset": preset, "seeds": str(folds["seed"].nunique())}
-    for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
-        if name in folds:
-            facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
-    # Folds that differ in their test alone share one training, and its time.
-    trainings = folds.drop_duplicates([c for c in ("fold", "seed", "seconds") if c in folds])
-    if spent := trainings["seconds"].sum():
+        facts = {"study": folds["study"].iloc[0]} | facts
+        facts["seeds"] = str(folds["seed"].nunique())
+        for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+            if name in folds:
+                facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+        # Folds that differ in their test alone share one training, and its time.
+        spent = folds.drop_duplicates(["fold", "seed", "seconds"])["seconds"].sum()
         facts["training time"] = f"{spent / 60:.1f} min"
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
@@ -185,42 +166,17 @@ def download(frame: pd.DataFrame) -> str:
     return f'<p class="csv">{link}</p>'
 
 
-def with_intervals(summary: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
-    """Return scores and their bounds as text such as `65.0 [58.1, 71.9]`."""
-    table = summary["variant"].map(short_name).to_frame()
-    for score in scores:
-        columns = summary[[score, f"{score} low", f"{score} high"]]
-        table[score] = [metrics.format_interval(row) for row in columns.itertuples(index=False)]
-    return table
-
-
 def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
-    """Return the verdicts on the claims that a study of real speech bears on."""
+    """Return the verdicts on the claims that a study bears on, with their effects."""
     if predictions["corpus"].iloc[0] in BUILT_IN:
         return Markdown("No claim of the paper is judged on synthetic sound.")
-    judged = _judged(predictions)
-    rows = verdict_rows(judged)
-    for name in ("speakers", "seeds"):
-        rows[name] = [getattr(v, name) for v in judged]
-    return table(rows)
-
-
-def verdict_rows(judged: Sequence[claims.Verdict]) -> pd.DataFrame:
-    """Return a row per claim: a coloured mark for its verdict, and the effects that it rests on."""
-    return pd.DataFrame(
-        {
-            "verdict": [_mark(v.verdict) for v in judged],
-            "claim": [v.claim.text for v in judged],
-            "effect [95% interval]": [
-                "<br>".join([*map(_unbroken, v.parts), *reason(v)]) or v.note for v in judged
-            ],
-        }
-    )
-
-
-def reason(judged: claims.Verdict) -> list[str]:
-    """Return why a claim is undecided, where its effects do not tell."""
-    return [judged.note] if judged.verdict == "undecided" and judged.note else []
+    rows = []
+    for v in _judged(predictions):
+        effects = [*map(_unbroken, v.parts), *([v.note] if v.verdict == "undecided" else [])]
+        shown = "<br>".join(filter(None, effects)) or v.note
+        rows.append((_mark(v.verdict), v.claim.text, shown, v.speakers, v.seeds))
+    columns = ["verdict", "claim", "effect [95% interval]", "speakers", "seeds"]
+    return table(pd.DataFrame(rows, columns=columns))
 
 
 def _unbroken(part: claims.Part) -> str:
@@ -239,8 +195,8 @@ def _mark(verdict: str) -> str:
 
 def tests(predictions: pd.DataFrame) -> Markdown:
     """Return how each claim that a study bears on is tested."""
-    judged = _judged(predictions)
-    return Markdown("\n".join(f"- *{v.claim.text}*: {v.test}" for v in judged))
+    tested = (f"- *{v.claim.text}*: {v.test}" for v in _judged(predictions))
+    return Markdown("\n".join(tested))
 
 
 def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
@@ -262,7 +218,8 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
     if iemocap_only and corpus not in IEMOCAP_SHAPED:
         return 0
-    speakers = _speakers(corpus)
+    published = CORPORA[corpus].published if corpus in CORPORA else {}
+    speakers = len(published) or paper.FOLDS  # of a corpus that is not known here, the paper's ten
     groups = {
         "speaker": speakers,
         "speaker-groups": min(speakers, paper.FOLDS),
@@ -273,12 +230,6 @@ def _planned_folds(corpus: str, protocol: Protocol) -> int:
     return min(folds, protocol.max_folds or folds)
 
 
-def _speakers(corpus: str) -> int:
-    """Return how many speakers a release has; for one that is not known here, the paper's ten."""
-    published = CORPORA[corpus].published if corpus in CORPORA else {}
-    return len(published) or paper.FOLDS
-
-
 def _as_run(of: str, preset: str) -> Experiment:
     """Return a preset with the stride and the training that a study gives it."""
     first = next(iter(grids.variants(of, preset).values())).experiment
@@ -287,26 +238,11 @@ def _as_run(of: str, preset: str) -> Experiment:
     return replace(experiment, network=network, training=first.training)
 
 
-def departures(experiment: Experiment) -> str:
-    """Return what an experiment changes against the paper's protocol; empty if it is that."""
-    changes = _changes(experiment, config.preset("paper"))
-    if not changes:
-        return ""
-    said = f"Changed: {'; '.join(changes)}."
-    skipped = math.prod(experiment.network.stride)
-    if skipped > 1:
-        said += (
-            f" The first layer computes one position in {skipped}: it is another, coarser network."
-        )
-    return said
-
-
 def _changes(experiment: Experiment, reference: Experiment) -> list[str]:
     """Return in words each field in which an experiment differs from another."""
     changes = []
     for name in config.FIELDS:
-        section, leaf = name.split(".")
-        value, theirs = (getattr(getattr(e, section), leaf) for e in (experiment, reference))
+        value, theirs = map(attrgetter(name), (experiment, reference))
         if value != theirs:
             changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
     return changes

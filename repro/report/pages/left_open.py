@@ -16,20 +16,14 @@ NO_READING = "protocol.folds"  # varied with the readings, though the paper says
 
 
 def readings(*fields: str) -> pd.DataFrame:
-    """Return the sentences that can be read in more than one way, for fields with these starts.
-
-    Without any start it lists them all.
-    """
-    chosen = [r for r in READINGS if r.field.startswith(fields or "")]
-    return pd.DataFrame(
-        {
-            "field": [r.field for r in chosen],
-            "section": [r.section for r in chosen],
-            "the paper says": [r.says for r in chosen],
-            "here": [r.default for r in chosen],
-            "could also be": ["; ".join(text for _, text in r.alternatives) for r in chosen],
-        }
-    )
+    """Return the sentences that can be read in more than one way, for fields with these starts."""
+    rows = [
+        (r.field, r.section, r.says, r.default, "; ".join(text for _, text in r.alternatives))
+        for r in READINGS
+        if r.field.startswith(fields)
+    ]
+    columns = ["field", "section", "the paper says", "here", "could also be"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def choices() -> Markdown:

@@ -9,7 +9,8 @@ from repro import paper
 from repro.corpora import emodb, iemocap
 from repro.evidence import metrics
 from repro.evidence.simulation import ASSUMED, Disagreement
-from repro.report.pages import common, wording
+from repro.report.pages import wording
+from repro.study.grids import short_name
 
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
@@ -31,27 +32,32 @@ def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
     for row in paper.TABLE_1.values():
         wa = metrics.format_interval(metrics.proportion_interval(row.wa, IEMOCAP_UTTERANCES), 2)
         rows.append(("the paper, IEMOCAP", row.name, wa, f"{row.ua:.2f}"))
-    ours = common.with_intervals(metrics.summary(predictions), metrics.ACCURACIES)
-    for variant, wa, ua in ours.itertuples(index=False):
-        name = paper.TABLE_1[variant].name if variant in paper.TABLE_1 else variant
-        rows.append((f"here: {wording.run(predictions)}", name, wa, ua))
-    return pd.DataFrame(rows, columns=["source", "model", *metrics.ACCURACIES])
+    ours = accuracies(predictions)
+    published = pd.DataFrame(rows, columns=ours.columns)
+    return pd.concat([published, ours], ignore_index=True)
+
+
+def accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return what each variant reaches here, in the columns of Table 1."""
+    found = metrics.summary(predictions)
+    scores = {score: metrics.format_intervals(found, score) for score in metrics.ACCURACIES}
+    names = {variant: row.name for variant, row in paper.TABLE_1.items()}
+    models = found["variant"].map(short_name).replace(names)
+    return pd.DataFrame({"source": f"here: {wording.run(predictions)}", "model": models} | scores)
 
 
 def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 here and in the paper, with what `with_paper_interval` adds.
+    """Return `metrics.beside_paper` with the interval of the paper's WA, and what guessing reaches.
 
-    And `WA guess` and `UA guess`: what naming the commonest emotion and guessing would reach here.
+    That is naming the commonest emotion in WA, and guessing in UA: `WA guess` and `UA guess` here,
+    `paper WA guess` and `paper UA guess` on IEMOCAP.
     """
-    guesses = {"WA guess": metrics.majority(predictions), "UA guess": CHANCE}
-    return with_paper_interval(metrics.beside_paper(predictions).assign(**guesses))
-
-
-def with_paper_interval(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with the interval of the paper's WA and what guessing reaches on IEMOCAP."""
+    rows = metrics.beside_paper(predictions)
     bounds = [metrics.proportion_interval(wa, IEMOCAP_UTTERANCES) for wa in rows["paper WA"]]
     return rows.assign(
         **{
+            "WA guess": metrics.majority(predictions),
+            "UA guess": CHANCE,
             "paper WA low": [b.low for b in bounds],
             "paper WA high": [b.high for b in bounds],
             "paper WA guess": IEMOCAP_MAJORITY,
@@ -79,18 +85,14 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
     """Return what `metrics.compare_pairs` found of each pair as text: pair, WA, UA."""
-    shown = pd.DataFrame({"pair": found["one"] + " − " + found["other"]})
-    for score in metrics.ACCURACIES:
-        points = found[[score, f"{score} low", f"{score} high"]].itertuples(index=False)
-        shown[score] = [metrics.format_interval(row, sign="+") for row in points]
-    return shown
+    scores = {s: metrics.format_intervals(found, s, sign="+") for s in metrics.ACCURACIES}
+    return pd.DataFrame({"pair": found["one"] + " − " + found["other"]} | scores)
 
 
 def gain_needed(differing: Disagreement | None = None) -> Markdown:
     """Return what the paper's gain of attention over GAP amounts to on its own corpus.
 
-    Args:
-        differing: how the two differ, where it has been measured.
+    How the two differ is assumed where it has not been measured.
     """
     points = attention_gain()
     gain = round(points / 100 * IEMOCAP_UTTERANCES)
@@ -106,13 +108,6 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
         f"utterances, {example}, it takes about {needed:,.0f} of them to see such a gain four "
         "times out of five."
     )
-
-
-def baselines(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return what systems without a network reach, in the columns of Table 1."""
-    rows = common.with_intervals(metrics.summary(predictions), metrics.ACCURACIES)
-    rows.insert(0, "source", f"here: {wording.run(predictions)}")
-    return rows.rename(columns={"variant": "model"})
 
 
 def listeners(corpus: str) -> Markdown | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import config, results
+from repro import config
 from repro.corpora import BUILT_IN, emodb, iemocap
 from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, simulation
@@ -22,7 +20,7 @@ def differing(
     results_file: str | None, corpus: str, root: str | None, preset: str
 ) -> Disagreement | None:
     """Return how attention and GAP differ in a results file; None if it does not hold both."""
-    if results_file is None or not os.path.exists(results_file):
+    if results_file is None:
         return None
     try:
         found = held(Run("pooling", corpus, root, preset, results_file))
@@ -34,13 +32,12 @@ def differing(
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
     """Return how much the two systems of the simulated experiments differ, and why."""
     share, spread = measured or simulation.ASSUMED
-    if measured is None:
-        why = "Both numbers are assumed, as no results are at hand to measure them in."
-    else:
-        why = (
-            f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
-            "includes what the initial weights of each fold do."
-        )
+    why = (
+        f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
+        "includes what the initial weights of each fold do."
+        if measured
+        else "Both numbers are assumed, as no results are at hand to measure them in."
+    )
     return Markdown(
         f"One of the two systems alone recognises {100 * share:.0f}% of the utterances. The gain "
         f"of one over the other has a standard deviation of {spread:.0f} points between speakers. "
@@ -59,44 +56,37 @@ def simulated() -> Markdown:
 
 def corpus_sizes() -> dict[str, tuple[int, int]]:
     """Return the speakers of EmoDB and IEMOCAP, and how many utterances each has on average."""
-    found = {
-        c.title: [sum(of) for of in c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)
-    }
-    return {title: (len(of), round(sum(of) / len(of))) for title, of in found.items()}
+    counts = {c.title: [*c.published.values()] for c in (emodb.CORPUS, iemocap.CORPUS)}
+    return {title: (len(of), round(np.sum(of) / len(of))) for title, of in counts.items()}
 
 
 def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
 
-    None where it holds none that are evidence, on enough speakers.
-
-    Args:
-        results_file: its path; None if there is none.
-        preset: that of the page, whatever settings were changed.
+    Under the preset of the page, whatever settings were changed. None where there is no file, or
+    it holds none that are evidence, on enough speakers.
     """
-    if results_file is None or not os.path.exists(results_file) or common.is_showcase(preset):
+    found = board.predictions({}, results_file)
+    if found.empty or common.is_showcase(preset):
         return None
-    predictions = results.read(results_file, study={"pooling"}).predictions
+    found = found[(found["study"] == "pooling") & ~found["corpus"].isin(BUILT_IN)]
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    for (corpus, setting), rows in (
-        predictions.groupby(["corpus", "preset"]) if len(predictions) else ()
-    ):
-        if corpus not in BUILT_IN and config.parted(setting)[0] == preset:
-            found = simulation.outlook(rows, utterances)
+    for (corpus, setting), rows in found.groupby(["corpus", "preset"]):
+        if config.parted(setting)[0] == preset:
+            outlook = simulation.outlook(rows, utterances)
             there = setting.replace(preset, wording.title(corpus), 1)
-            tables += [] if found.empty else [_outlook(found, there)]
+            tables += [] if outlook.empty else [_outlook(outlook, there)]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
     """Lay out what `simulation.outlook` found."""
-    numbers = found[["here", "here low", "here high"]].itertuples(index=False)
     shown = {
         "seen on": there,
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
-        "there": [metrics.format_interval(row, sign="+") for row in numbers],
-        "in the paper": [metrics.format_interval([x], 2, "+") for x in found["paper"]],
+        "there": metrics.format_intervals(found, "here", sign="+"),
+        "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
         "needed": [f"±{x:.1f}" for x in found["needed"]],
     }
     for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):
@@ -110,11 +100,8 @@ def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
 def together(results_file: str | None, preset: str) -> HTML | None:
     """Return what the claims rest on over all corpora of a results file at once.
 
-    None where it holds fewer than two with real speech.
-
-    Args:
-        results_file: its path; None if there is none.
-        preset: under which they were trained.
+    None where there is no file, or it holds fewer than two with real speech, trained under the
+    preset.
     """
     found = board.predictions({}, results_file)
     if found.empty or common.is_showcase(preset):
@@ -138,9 +125,7 @@ def changed_later() -> Markdown:
 def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     """Return how often intervals hold the truth, and what gain is found four times out of five.
 
-    Args:
-        held: from `simulation.coverage`.
-        found: from `simulation.power`.
+    The first is from `simulation.coverage`, the second from `simulation.power`.
     """
     enough = 100 * metrics.POWER
     ours = held.filter(like="bootstrap")

@@ -53,9 +53,9 @@ def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     if at_hand(corpus, root) or results is None or not os.path.exists(results):
         return None
     held = read(results, corpus={name_of(corpus)}).predictions
-    held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
-    if held.empty:
+    if held.empty or "speaker" not in set(held["held_out"]):
         return None
+    held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
     counts = _by_emotion(held["fold"], held["emotion"])
     counts.loc["all"] = counts.sum()
     counts["all"] = counts.sum(axis=1)

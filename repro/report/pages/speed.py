@@ -78,11 +78,10 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
 
 def trained_with(*files: Path) -> Markdown | None:
     """Return how batch statistics were added up in the trainings of results files."""
-    found = _runs(files)["statistics"].unique()
-    if not len(found):
-        return None
+    found = [*_runs(files)["statistics"].unique()]
     past = ", which were this library's before it had its own" * ("torch" in found)
-    return Markdown(f"These were trained {' and '.join(IN_WORDS[name] for name in found)}{past}.")
+    ways = " and ".join(IN_WORDS[name] for name in found)
+    return Markdown(f"These were trained {ways}{past}.") if found else None
 
 
 def compared(by: str, *files: Path) -> pd.DataFrame | None:
@@ -103,17 +102,15 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
         if both["variant"].nunique() < 2:
             continue
         columns = {
-            f"{name}, seed {seed}": metrics.summary(of).iloc[0]
+            f"{name}, seed {seed}": metrics.summary(of)
             for (name, seed), of in predictions.groupby([by, "seed"], sort=False)
         }
         for score in metrics.ACCURACIES:
-            shown = {
-                name: metrics.format_interval(of[[score, f"{score} low", f"{score} high"]])
-                for name, of in columns.items()
-            }
+            row = {"model": model, "score": score}
+            row |= {name: metrics.format_intervals(of, score)[0] for name, of in columns.items()}
             moved = metrics.difference(both, new, old, score)
-            makes = metrics.format_interval(moved, sign="+")
-            rows.append({"model": model, "score": score} | shown | {f"{new} − {old}": makes})
+            row[f"{new} − {old}"] = metrics.format_interval(moved, sign="+")
+            rows.append(row)
     return pd.DataFrame(rows) if rows else None
 
 

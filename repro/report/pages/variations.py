@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -21,10 +22,7 @@ def change_effects(found: pd.DataFrame) -> pd.DataFrame:
         {
             "change": [grids.short_name(name) for name in found["variant"]],
             "meaning": found["variant"].map(meanings),
-            **{
-                score: [_starred(row, score) for _, row in found.iterrows()]
-                for score in metrics.ACCURACIES
-            },
+            **{score: _effects(found, score) for score in metrics.ACCURACIES},
             "note": found["note"],
         }
     )
@@ -39,7 +37,8 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
             ],
             **{
                 f"… would report as {score}": [
-                    f"{row[score]:.1f}%: {_starred(row, score)}" for _, row in found.iterrows()
+                    f"{here:.1f}%: {effect}"
+                    for here, effect in zip(found[score], _effects(found, score), strict=True)
                 ]
                 for score in metrics.ACCURACIES
             },
@@ -61,9 +60,7 @@ def training_losses(data: Results) -> pd.DataFrame:
     for variant, of in grids.known("readings").items():
         if not of.change or not of.change.eligible:
             continue
-        if not {variant, of.against} <= set(losses.index):
-            continue
-        if folds[variant] < folds[of.against]:  # not finished yet
+        if folds.get(variant, 0) < folds.get(of.against, math.inf):  # not finished yet
             continue
         default = losses[of.against]
         field, _, value = variant.partition("=")
@@ -79,21 +76,12 @@ def training_losses(data: Results) -> pd.DataFrame:
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 with the defaults, and under the readings that train best."""
     again = poolings.table_1(_poolings(predictions, grids.TO_THE_LETTER))
-    best = under_best_readings(predictions)
+    best = _poolings(predictions, grids.AT_ITS_BEST)
     if best.empty:
         return again
-    more = poolings.table_1(best).query("source.str.startswith('here')")
+    more = poolings.accuracies(best)
     more["source"] += f", {grids.BEST}"
     return pd.concat([again, more], ignore_index=True)
-
-
-def chosen_readings(data: Results) -> list[str]:
-    """Return the readings that end training with a lower loss than the default, and were chosen."""
-    found = _chosen(data)
-    return [
-        grids.short_name(f"{field}={value}")
-        for field, value in zip(found["field"], found["best alternative"], strict=True)
-    ]
 
 
 def luck(data: Results) -> str:
@@ -102,12 +90,11 @@ def luck(data: Results) -> str:
     Empty where what is trained as the default is has not been trained apart from it.
     """
     losses, _ = _last_losses(data)
-    if not {grids.DEFAULT, grids.TRAINED_AS_DEFAULT} <= set(losses.index):
+    default, twin = (losses.get(of, math.nan) for of in (grids.DEFAULT, grids.TRAINED_AS_DEFAULT))
+    again = abs(twin - default)
+    if not again > 0:  # not trained again, or one training, counted in two ways
         return ""
-    again = abs(losses[grids.TRAINED_AS_DEFAULT] - losses[grids.DEFAULT])
-    if not again:  # one training, counted in two ways
-        return ""
-    found = _chosen(data)
+    found = training_losses(data).query("chosen == 'alternative'")
     small = int((found["default"] - found["its loss"] < again).sum())
     return (
         f"When the default was trained again, the loss changed by {again:.3f}: {small} of these "
@@ -117,22 +104,13 @@ def luck(data: Results) -> str:
 
 def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the poolings in pairs with the defaults, and under the readings that train best."""
-    tables = {
-        "defaults": _poolings(predictions, grids.TO_THE_LETTER),
-        grids.BEST: under_best_readings(predictions),
-    }
     found = []
-    for name, each in tables.items():
-        pairs = metrics.compare_pairs(each)
+    for name, names in (("defaults", grids.TO_THE_LETTER), (grids.BEST, grids.AT_ITS_BEST)):
+        pairs = metrics.compare_pairs(_poolings(predictions, names))
         rows = poolings.in_pairs(pairs).assign(speakers=pairs["speakers"])
         rows.insert(0, "readings", name)
         found.append(rows)
     return pd.concat(found, ignore_index=True)
-
-
-def under_best_readings(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return what the poolings predict under the readings that train best."""
-    return _poolings(predictions, grids.AT_ITS_BEST)
 
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -167,12 +145,6 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     )
 
 
-def _chosen(data: Results) -> pd.DataFrame:
-    """Return the rows of `training_losses` of which the alternative is chosen."""
-    found = training_losses(data)
-    return found[found["chosen"] == "alternative"]
-
-
 def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
     """Return the loss of the last epoch by variant, averaged over the folds of seed 0; how many."""
     first = data.history[data.history["seed"] == 0]
@@ -181,15 +153,11 @@ def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
     return losses, folds
 
 
-def _starred(row: pd.Series, score: str) -> str:
-    """Return an effect with its interval, and a star where it is significant."""
-    star = "\N{NO-BREAK SPACE}*" if row[f"{score} p"] < effects.SIGNIFICANT else ""
-    return _effect(row, score) + star
-
-
-def _effect(row: pd.Series, score: str) -> str:
-    columns = (f"{score} {what}" for what in ("effect", "effect low", "effect high"))
-    return metrics.format_interval(row[[*columns]], sign="+")
+def _effects(found: pd.DataFrame, score: str) -> list[str]:
+    """Return effects with their intervals, and a star where they are significant."""
+    texts = metrics.format_intervals(found, f"{score} effect", sign="+")
+    stars = found[f"{score} p"] < effects.SIGNIFICANT
+    return [text + "\N{NO-BREAK SPACE}*" * star for text, star in zip(texts, stars, strict=True)]
 
 
 def _significant(found: pd.DataFrame) -> str:
@@ -200,11 +168,14 @@ def _significant(found: pd.DataFrame) -> str:
         return (
             f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers. "
         )
+    texts = {
+        s: metrics.format_intervals(found, f"{s} effect", sign="+") for s in metrics.ACCURACIES
+    }
     listed = [
-        f"{grids.short_name(row['variant'])} ({score} {_effect(row, score)})"
-        for _, row in found.iterrows()
+        f"{grids.short_name(found['variant'][row])} ({score} {texts[score][row]})"
+        for row in found.index
         for score in metrics.ACCURACIES
-        if row[f"{score} p"] < effects.SIGNIFICANT
+        if found[f"{score} p"][row] < effects.SIGNIFICANT
     ]
     return (
         f"Of {tested} effects, on WA and on UA, {len(listed) or 'none'} "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -9,22 +11,20 @@ from repro.corpora import CORPORA, name_of
 from repro.evidence import effects, metrics
 from repro.study.grids import short_name
 
-PRECISION_NAMES = {"fp32": "float32", "bf16": "bfloat16"}
-
 
 def title(corpus: str) -> str:
     """Return the name of a corpus in prose."""
     return CORPORA[corpus].title if corpus in CORPORA else name_of(corpus)
 
 
+def further(name: str, corpus: str, setting: str) -> str:
+    """Return what a page, figure or table is called on a further corpus or under other settings."""
+    return f"{name}_" + re.sub(r"\W+", "-", f"{corpus}, {setting}")
+
+
 def many(number: int, noun: str) -> str:
     """Return a number of things, such as `1 seed` or `10 speakers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def precision(folds: pd.DataFrame) -> str:
-    """Return the precision in which the folds of `repro.results.read(...).folds` were trained."""
-    return " and ".join(PRECISION_NAMES[name] for name in folds["precision"].unique())
 
 
 def ranking(scores: pd.Series) -> str:
