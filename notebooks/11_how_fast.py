@@ -56,8 +56,8 @@ machines = speed.benchmarks(published / "bench")
 # numbers. All segments of the benchmark are noise, most of it as near to −1 as most of a
 # spectrogram.
 #
-# The **share** is how close the trainer's convolutions come to the rate at which this machine
-# multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.
+# The **share** is how close the convolutions of the trainer, and of prediction, come to the rate at
+# which this machine multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.
 
 # %% tags=["remove-input"]
 speed.measured(machines)

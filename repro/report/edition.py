@@ -26,11 +26,7 @@ from repro.results.audit import merge
 CORPUS = "emodb"
 SPEECH = "results/emodb/pooling.jsonl"
 POOLINGS = (SPEECH, "results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl")
-SHAPES = (
-    "results/emodb/shapes-torch.jsonl",
-    "results/emodb/shapes.jsonl",
-    "results/nemo/shapes*.jsonl",
-)
+SHAPES = ("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl")
 # What pages are made from, if not from `SPEECH`: files below the project, or patterns of several.
 SOURCES = {
     "00_does_it_replicate": (*POOLINGS, *SHAPES),
@@ -46,7 +42,8 @@ SOURCES = {
         *(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
     ),
 }
-PRESETS = {"07_recovery": "quick", "11_how_fast": "paper"}  # of the others `coarse`
+# Of the others `coarse`.
+PRESETS = {"02_filter_shapes": "paper", "07_recovery": "quick", "11_how_fast": "paper"}
 
 
 def build_edition() -> Path:

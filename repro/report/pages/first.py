@@ -14,9 +14,9 @@ ONWARDS = """
 **From here:**
 
 - *The answer of this book.* `make book` builds the published pages, made from real speech.
-- *Real speech in an hour or two.* `repro corpus fetch emodb data/emodb` gets EmoDB, which is free;
-  `repro report --preset coarse --corpus emodb --root data/emodb --out build/emodb` makes this
-  report from it.
+- *Real speech in a few hours.* `repro corpus fetch emodb data/emodb` gets EmoDB, which is free;
+  `repro report --pages 03 --preset coarse --corpus emodb --root data/emodb --out build/emodb`
+  compares the poolings on it. Without `--pages 03` every page is about EmoDB, in a day or more.
 - *Speech of your own.* A table of files, speakers and emotions stands wherever a corpus is named,
   as in `repro corpus check my.csv`; the page on corpora says how.
 """

@@ -117,11 +117,6 @@ def together(results_file: str | None, preset: str) -> HTML | None:
     return common.table(pd.DataFrame(shown).assign(corpora=rows["corpora"]))
 
 
-def changed_later() -> Markdown:
-    """Return what was changed in the tests of claims after results on real speech had been seen."""
-    return Markdown("\n".join(f"- {change}" for change in claims.CHANGED_LATER))
-
-
 def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     """Return how often intervals hold the truth, and what gain is found four times out of five.
 
