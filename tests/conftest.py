@@ -1,7 +1,5 @@
 """What several tests share: where the recorded corpora are, a sound file, programs."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Predictions of made-up networks, as `results.read` gives them."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

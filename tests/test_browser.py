@@ -5,8 +5,6 @@ the tests and both are opened: the report that `make report` makes, and the publ
 Elsewhere the edition is built from `book/` as it stands, so that no old build is tested.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import os

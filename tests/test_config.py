@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from ast import literal_eval
 from dataclasses import FrozenInstanceError, asdict, replace

@@ -1,7 +1,5 @@
 """The examples of the page on extending: run as they stand there, in programs of their own."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

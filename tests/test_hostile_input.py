@@ -3,8 +3,6 @@
 The makers of such files take a `random.Random`, so that each can be made again.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """The notebooks under version control: in step with their scripts, free of outputs, runnable."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

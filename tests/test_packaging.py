@@ -1,7 +1,5 @@
 """pyproject.toml, requirements.lock and environment.yml agree; what is built of them is whole."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

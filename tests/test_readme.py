@@ -1,7 +1,5 @@
 """The README: its commands run, its links lead somewhere, its numbers are those of the results."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

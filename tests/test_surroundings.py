@@ -1,7 +1,5 @@
 """What a run takes for granted: each thing taken away or spoilt, and the command run in earnest."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

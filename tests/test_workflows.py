@@ -1,7 +1,5 @@
 """The hosted checks: the README's commands, pinned actions, no secrets."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """IEMOCAP's folders with the turns that a test makes up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

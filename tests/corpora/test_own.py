@@ -1,7 +1,5 @@
 """A corpus of one's own: a table in place of a reader."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import astuple
 from pathlib import Path

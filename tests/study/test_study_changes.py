@@ -1,7 +1,5 @@
 """The studies `readings` and `protocol` as they run: rows, second stage, what is shared."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from itertools import product

@@ -1,7 +1,5 @@
 """The benchmark counts and compares rightly; how fast anything is, no test says."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
