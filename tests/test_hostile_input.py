@@ -622,7 +622,7 @@ def mangled(rng: random.Random, value: Any) -> Any:
 
 
 def hostile_model(rng: random.Random) -> bytes:
-    kind = rng.choice(["bytes", "said", "said", "weights", "other"])
+    kind = rng.choice(["bytes", "bytes", "said", "said", "said", "weights", "header", "other"])
     weights, said = pieces()
     if kind == "bytes":
         return damaged(rng, packed_model(weights, said))
@@ -650,6 +650,14 @@ def hostile_model(rng: random.Random) -> bytes:
         if rng.random() < 0.2:
             weights[rng.choice(["", "x", "stems", "é"])] = weights.pop(name)
         return packed_model(weights, said)
+    if kind == "header":
+        shape = rng.choice([[2**40], [2**62, 4], [0], [-1], [2**64], [1] * 10_000, "x", [1.5]])
+        end = rng.choice([0, 4, 2**40, 2**63, 2**64 - 1, -1])
+        entry = {"dtype": rng.choice(["F32", "I64", "F4", "X"]), "shape": shape}
+        text = json.dumps({"w": entry | {"data_offsets": [0, end]}} | rng.choice([{}, {"w": 1}]))
+        text = rng.choice([text, "[" * 50_000, "{" + '"":' * 50_000, "null", "\xff", ""])
+        size = rng.choice([len(text), 0, 1, 10**8, 2**63, 2**64 - 1])
+        return struct.pack("<Q", size) + text.encode("latin-1") + bytes(4)
     pickled = io.BytesIO()
     torch.save({"model": torch.zeros(3)}, pickled)
     return rng.choice([pickle.dumps(Evil()), pickled.getvalue(), b"", b"\0" * 8, rng.randbytes(99)])
