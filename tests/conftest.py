@@ -1,10 +1,11 @@
-"""What several tests share: where the recorded corpus is, and how to write a sound file."""
-
-from __future__ import annotations
+"""What several tests share: where the recorded corpora are, a sound file, programs."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,12 +18,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def missing(what: object) -> None:
+    """Skip a test that cannot run here; where CI promises to have all it needs, fail."""
+    stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    stop(f"{what} is needed")
+
+
 def _shared(name: str) -> Path:
     path = SHARED / name
     if not path.exists():
-        # Where the material is promised, a skipped test would pass for a passed one.
-        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        stop(f"{path} is needed")
+        missing(path)
     return path
 
 
@@ -66,6 +71,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a results file may be written."""
+    return tmp_path / "r.jsonl"
+
+
+@pytest.fixture
 def own_corpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that enters a corpus of some utterances under the name `mine`."""
     from repro.corpora import CORPORA, Corpus
@@ -77,3 +88,48 @@ def own_corpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setitem(CORPORA, "mine", mine)
 
     return enter
+
+
+class Outcome(NamedTuple):
+    """What a command leaves: its exit status, and the lines of both streams."""
+
+    status: int
+    out: list[str]
+    err: list[str]
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The `repro` command in this process, which saves the seconds that importing torch takes."""
+
+    def run(*arguments: object) -> Outcome:
+        from repro import cli
+
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        capsys.readouterr()
+        status: object = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        if isinstance(status, str):  # what the interpreter makes of sys.exit("text")
+            captured = captured._replace(err=captured.err + status + "\n")
+            status = 1
+        assert status is None or isinstance(status, int)
+        return Outcome(status or 0, captured.out.splitlines(), captured.err.splitlines())
+
+    return run
+
+
+def python(
+    *arguments: object, env: dict[str, str] | None = None, prefix: Sequence[str] = (), **how: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter; with `env`, of its environment nothing is left but what is given."""
+    if env is not None:
+        how["env"] = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"} | env
+    command = [*prefix, sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **how)

@@ -5,8 +5,6 @@ child for each command: it runs no thread that a fork could leave half way, unli
 that runs the tests.
 """
 
-from __future__ import annotations
-
 import hashlib
 import multiprocessing
 import os

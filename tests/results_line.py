@@ -1,7 +1,5 @@
 """A finished fold, as a line of a results file holds it."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any

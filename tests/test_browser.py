@@ -5,8 +5,6 @@ the tests and both are opened: the report that `make report` makes, and the publ
 Elsewhere the edition is built from `book/` as it stands, so that no old build is tested.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import re
@@ -17,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from conftest import missing
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from repro import config
@@ -110,12 +109,6 @@ class Visit:
     elsewhere: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-
-
-def missing(what: str) -> None:
-    """Skip a test that cannot run here; where CI promises to have all it needs, fail."""
-    stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-    stop(f"{what} is needed")
 
 
 @pytest.fixture(scope="module", params=list(BUILT))
@@ -306,9 +299,7 @@ def test_a_point_of_a_figure_tells_its_value(page: Page, html: Path) -> None:
     assert re.match(r"\w+: [\d.]+ points found in \d+%$", text or ""), text
 
 
-def test_the_page_of_a_prediction_can_be_read_and_heard(
-    browser: Browser, corpus: Path, tmp_path: Path
-) -> None:
+def test_a_prediction_can_be_read_and_heard(browser: Browser, corpus: Path, tmp_path: Path) -> None:
     settings = config.preset("smoke")
     model = recogniser.Recogniser(build_network(settings.network), settings, None, {"speakers": 10})
     recogniser.save(model, tmp_path / "m.safetensors")

@@ -1,15 +1,10 @@
-from __future__ import annotations
-
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, get_args, get_type_hints
+from typing import get_args, get_type_hints
 from unittest.mock import Mock
 
 import numpy as np
@@ -18,6 +13,7 @@ import soundfile
 import test_sound_files
 import tiny_corpus
 import typer
+from conftest import Command, Outcome, python
 
 from repro import cli, config, results
 from repro.corpora import CORPORA
@@ -31,39 +27,6 @@ from repro.tools import recogniser
 
 OVERRIDES = [*tiny_corpus.SMALL, "training.epochs=1"]
 FAST = ["--device=cpu", "--precision=fp32", *(f"--set={override}" for override in OVERRIDES)]
-
-
-class Outcome(NamedTuple):
-    """What a command leaves: its exit status, and the lines of both streams."""
-
-    status: int
-    out: list[str]
-    err: list[str]
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The `repro` command in this process, which saves the seconds that importing torch takes."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
-        capsys.readouterr()
-        status: object = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code
-        captured = capsys.readouterr()
-        if isinstance(status, str):  # what the interpreter makes of sys.exit("text")
-            captured = captured._replace(err=captured.err + status + "\n")
-            status = 1
-        assert status is None or isinstance(status, int)
-        return Outcome(status or 0, captured.out.splitlines(), captured.err.splitlines())
-
-    return run
 
 
 @pytest.fixture
@@ -121,9 +84,7 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
 
 
-def test_a_report_is_made_as_is_asked_for(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[object]] = []
     names = ("precision", "seeds", "pages")
     monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
@@ -215,7 +176,7 @@ def test_help(arguments: tuple[str, ...], command: Command) -> None:
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys; from repro.cli import app; app(['--help'], standalone_mode=False)"
     code += "; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+    assert python("-c", code).returncode == 0
 
 
 # Wrong usage: status 2 ---------------------------------------------------------------------------
@@ -330,8 +291,7 @@ def test_a_model_is_no_folder(name: str, tmp_path: Path, command: Command) -> No
     assert_one_line(command("train", "--out", tmp_path / name), "is a folder; name a file in it")
 
 
-def test_settings_that_no_table_can_mix(pooled: Path, tmp_path: Path, command: Command) -> None:
-    path = tmp_path / "r.jsonl"
+def test_settings_that_no_table_can_mix(pooled: Path, path: Path, command: Command) -> None:
     [first, *_] = results.read_lines(pooled)
     for key in ("one", "other"):
         results.append(path, first | {"study": "readings", "variant": "default", "key": key})
@@ -357,19 +317,16 @@ def test_a_results_file_of_another_study(corpus: Path, pooled: Path, command: Co
     assert pooled.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"Dear diary,\nno more", b"Dear diary,\n", b"Dear diary"])
 def test_a_results_file_that_is_some_text_is_left_alone(
-    content: bytes, corpus: Path, tmp_path: Path, command: Command, run_on: Command
+    corpus: Path, path: Path, command: Command, run_on: Command
 ) -> None:
-    path = tmp_path / "diary.txt"
-    path.write_bytes(content)
-    assert_one_line(run_on(corpus, f"--results={path}"), "diary.txt")
-    assert_one_line(command("table", "pooling", "--results", path), "diary.txt")
-    assert path.read_bytes() == content
+    path.write_bytes(b"Dear diary")
+    assert_one_line(run_on(corpus), f"{path}: not a results file")
+    assert_one_line(command("table", "pooling", "--results", path), f"{path}: not a results file")
+    assert path.read_bytes() == b"Dear diary"
 
 
-def test_a_results_file_that_is_missing_or_empty(tmp_path: Path, command: Command) -> None:
-    path = tmp_path / "r.jsonl"
+def test_a_results_file_that_is_missing_or_empty(path: Path, command: Command) -> None:
     assert_one_line(command("table", "pooling", "--results", path), "no such results file")
     path.write_bytes(b"")
     assert_one_line(command("table", "pooling", "--results", path), "no finished fold")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from ast import literal_eval
 from dataclasses import FrozenInstanceError, asdict, replace
@@ -247,17 +245,13 @@ def test_quick_is_the_paper_with_fewer_epochs() -> None:
     assert quick.training.epochs == 12
 
 
-def test_smoke_keeps_to_its_limits() -> None:
-    smoke = config.preset("smoke")
-    limits = (smoke.protocol.max_folds, smoke.training.epochs, smoke.training.max_segments)
-    assert limits == (2, 2, 48)
-
-
-def test_presets_have_keys_of_their_own() -> None:
+def test_presets_have_keys_of_their_own_and_small_ones_keep_to_their_limits() -> None:
     assert set(PRESETS) == {"smoke", "demo", "coarse", "quick", "paper"}
     assert len({experiment.key for experiment in PRESETS.values()}) == len(PRESETS)
     assert all(config.preset(name) is PRESETS[name] for name in PRESETS)
-    assert config.preset("demo").protocol.max_folds == 3
+    smoke, demo = PRESETS["smoke"], PRESETS["demo"]
+    limits = (smoke.protocol.max_folds, smoke.training.epochs, smoke.training.max_segments)
+    assert limits == (2, 2, 48) and demo.protocol.max_folds == 3
 
 
 def test_a_preset_takes_changes_behind_its_name() -> None:
@@ -266,9 +260,6 @@ def test_a_preset_takes_changes_behind_its_name() -> None:
     assert changed == by_hand.override("front_end.scale=segment-max")
     with pytest.raises(ReproError, match="no such field"):
         config.preset("coarse, network.strides=1,1")
-
-
-def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(ReproError, match="smoke, demo, coarse, quick, paper"):
         config.preset("fast")
 

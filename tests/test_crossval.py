@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -203,9 +202,7 @@ def test_features_are_the_training_segments_in_the_order_of_the_table(
         assert torch.equal(features.segments[features.utterance == row], expected)
 
 
-def test_each_file_is_read_once_beyond_the_first(
-    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_file_is_read_once_more(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     load = audio.load
     monkeypatch.setattr(audio, "load", lambda path: read.append(path) or load(path))
@@ -230,40 +227,25 @@ def test_a_file_that_changed_since_the_corpus_was_listed_is_a_fault(
 # One fold ----------------------------------------------------------------------------------------
 
 
-class Spy:
-    """Stands before `trainer.fit` and `trainer.predict` and keeps what they are given."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.fit, self.predict = trainer.fit, trainer.predict
-        self.trained_on: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.networks: list[torch.nn.Module] = []
-        monkeypatch.setattr(trainer, "fit", self._fit)
-        monkeypatch.setattr(trainer, "predict", self._predict)
-        self.scored: list[torch.Tensor] = []
-        self.logits: list[torch.Tensor] = []
-
-    def _fit(self, network: torch.nn.Module, segments: Any, labels: Any, *a: Any, **k: Any) -> Any:
-        self.networks.append(network)
-        self.trained_on.append((segments[k["rows"]], labels[k["rows"]]))
-        return self.fit(network, segments, labels, *a, **k)
-
-    def _predict(self, network: torch.nn.Module, segments: Any, **k: Any) -> Any:
-        self.scored.append(segments)
-        self.logits.append(self.predict(network, segments, **k))
-        return self.logits[-1]
-
-
 @pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
-    return Spy(monkeypatch)
+def fit(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Stands before `trainer.fit` and knows what it was given."""
+    monkeypatch.setattr(trainer, "fit", fit := Mock(wraps=trainer.fit))
+    return fit
+
+
+def trained_on(fit: Mock) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The segments and labels of each training."""
+    given = ((call.args, call.kwargs["rows"]) for call in fit.call_args_list)
+    return [(segments[rows], labels[rows]) for (_, segments, labels, *_), rows in given]
 
 
 @pytest.mark.parametrize("score", ["softmax", "logits"])
-def test_a_score_is_the_mean_of_segments(features: crossval.Features, score: str, spy: Spy) -> None:
+def test_scores_are_means_of_segments(features: crossval.Features, score: str, fit: Mock) -> None:
     experiment = with_protocol(score=score)
     fold = crossval.make_folds(features.table, experiment)[1]
     history, predictions = crossval.run_fold(features, fold, experiment, seed=0)
-    [network] = spy.networks
+    network = fit.call_args.args[0]
     assert len(history) == 2
     assert list(predictions)[:6] == ["utterance", "emotion", *EMOTIONS]
     assert list(predictions)[6:] == results.COUNTED
@@ -284,32 +266,35 @@ def test_a_score_is_the_mean_of_segments(features: crossval.Features, score: str
         np.testing.assert_allclose(predictions[EMOTIONS].sum(axis=1), 1, atol=1e-5)
 
 
-def test_no_network_trains_on_the_held_out_speaker(features: crossval.Features, spy: Spy) -> None:
+def test_no_network_trains_on_the_held_out_speaker(features: crossval.Features, fit: Mock) -> None:
     fold = crossval.make_folds(features.table, TINY)[0]
     crossval.run_fold(features, fold, TINY, seed=0)
-    [(segments, labels)] = spy.trained_on
+    [(segments, labels)] = trained_on(fit)
     held_out = features.table["speaker"].to_numpy()[features.utterance.numpy()] == "03"
     assert torch.equal(segments, features.segments[torch.from_numpy(~held_out)])
     assert torch.equal(labels, features.labels[torch.from_numpy(~held_out)])
 
 
-def test_max_segments_takes_a_part_of_the_training(features: crossval.Features, spy: Spy) -> None:
+def test_max_segments_takes_a_part_of_the_training(features: crossval.Features, fit: Mock) -> None:
     fold = crossval.make_folds(features.table, TINY)[0]
     experiment = replace(TINY, training=replace(TRAINING, max_segments=5, epochs=1))
     for seed in (0, 0, 1):
         crossval.run_fold(features, fold, experiment, seed=seed)
-    first, again, other = (segments for segments, _ in spy.trained_on)
+    (first, labels), (again, _), (other, _) = trained_on(fit)
     assert len(first) == len(other) == 5
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     rows = [torch.isin(features.utterance, torch.from_numpy(fold.train))]
     allowed = features.segments[rows[0]]
-    for segment, label in zip(*spy.trained_on[0], strict=True):
+    for segment, label in zip(first, labels, strict=True):
         [match] = (allowed == segment).flatten(1).all(1).nonzero()
         assert features.labels[rows[0]][match] == label
 
 
-def test_one_scale_for_all_never_sees_the_test_speaker(table: pd.DataFrame, spy: Spy) -> None:
+def test_one_scale_for_all_never_sees_the_test_speaker(
+    table: pd.DataFrame, fit: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "predict", predict := Mock(wraps=trainer.predict))
     experiment = replace(TINY, front_end=FrontEnd(scale="training-set"))
     waveforms = [audio.load(path) for path in table["path"]]
     fold = crossval.make_folds(table, experiment)[0]
@@ -317,7 +302,7 @@ def test_one_scale_for_all_never_sees_the_test_speaker(table: pd.DataFrame, spy:
     features = crossval.extract(table, experiment.front_end, waveforms=waveforms)
     crossval.run_fold(features, fold, experiment, seed=0)
 
-    [(segments, _)] = spy.trained_on
+    [(segments, _)] = trained_on(fit)
     raw = [spectrogram.magnitudes(waveforms[row], FrontEnd(), 1.0) for row in fold.train]
     limits = (min(r.min().item() for r in raw), max(r.max().item() for r in raw))
     assert max(features.segments.max().item(), 0) > 2 * limits[1]  # the test speaker is louder
@@ -326,36 +311,33 @@ def test_one_scale_for_all_never_sees_the_test_speaker(table: pd.DataFrame, spy:
     assert segments.min() == -1 and segments.max() == 1
     how = (experiment.front_end, 0.4, limits)
     tests = [spectrogram.segments(waveforms[row], *how) for row in fold.test]
-    assert torch.equal(torch.cat(spy.scored), torch.cat(tests))
+    scored = [call.args[1] for call in predict.call_args_list]
+    assert torch.equal(torch.cat(scored), torch.cat(tests))
 
 
-# Which epoch counts ------------------------------------------------------------------------------
-
-
-def accuracy(predictions: pd.DataFrame) -> float:
-    return (predictions[EMOTIONS].idxmax(axis=1) == predictions["emotion"]).mean()
-
-
-def test_the_best_epoch_on_the_test_is_no_worse(features: crossval.Features, spy: Spy) -> None:
-    training = replace(TRAINING, epochs=6, learning_rate=0.1)
-    fold = crossval.make_folds(features.table, TINY)[2]
-    last_only = replace(TINY, training=training)
+def test_the_best_epoch_on_the_test_is_no_worse(
+    features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_only = replace(TINY, training=replace(TRAINING, epochs=6, learning_rate=0.1))
     best_only = replace(last_only, protocol=Protocol(epoch="best-on-test"))
+    fold = crossval.make_folds(features.table, TINY)[2]
     history, last = crossval.run_fold(features, fold, last_only, seed=3)
-    spy.logits.clear()
+    logits: list[torch.Tensor] = []
+    predict = trainer.predict
+    monkeypatch.setattr(
+        trainer, "predict", lambda *a, **k: logits.append(predict(*a, **k)) or logits[-1]
+    )
     finished: list[int] = []
     again, best = crossval.run_fold(
         features, fold, best_only, seed=3, on_epoch=lambda s: finished.append(len(s.history))
     )
     assert history == again  # to look does not disturb
     assert finished == [1, 2, 3, 4, 5, 6]
-    means = torch.stack([logits.softmax(1).mean(0) for logits in spy.logits])
-    epochs = means.reshape(6, len(fold.test), 4)
-    emotions = features.table["emotion"].iloc[fold.test]
-    truth = torch.tensor([EMOTIONS.index(emotion) for emotion in emotions])
+    epochs = torch.stack([each.softmax(1).mean(0) for each in logits]).reshape(6, len(fold.test), 4)
+    truth = torch.tensor([EMOTIONS.index(emotion) for emotion in best["emotion"]])
     right = (epochs.argmax(2) == truth).double().mean(1).tolist()
-    assert (accuracy(best), accuracy(last)) == (max(right), right[-1])
-    assert accuracy(best) >= accuracy(last)
+    found = [(p[EMOTIONS].idxmax(axis=1) == p["emotion"]).mean() for p in (best, last)]
+    assert found == [max(right), right[-1]]
     first_best = epochs[right.index(max(right))]
     np.testing.assert_allclose(best[EMOTIONS].to_numpy(), first_best, atol=1e-6)
 
@@ -363,27 +345,19 @@ def test_the_best_epoch_on_the_test_is_no_worse(features: crossval.Features, spy
 # Seeds -------------------------------------------------------------------------------------------
 
 
-def test_folds_give_the_same_in_any_order(features: crossval.Features) -> None:
-    folds = crossval.make_folds(features.table, TINY)
+def test_a_fold_depends_on_its_seed_alone(features: crossval.Features) -> None:
+    folds = crossval.make_folds(features.table, TINY)[:2]
     torch.manual_seed(1)
-    forwards = {f.held_out: crossval.run_fold(features, f, TINY, seed=0) for f in folds[:2]}
-    torch.manual_seed(2)
-    backwards = {f.held_out: crossval.run_fold(features, f, TINY, seed=0) for f in folds[1::-1]}
-    for name, (history, predictions) in forwards.items():
-        assert history == backwards[name][0]
-        pd.testing.assert_frame_equal(predictions, backwards[name][1], check_exact=True)
-
-
-def test_a_fold_leaves_the_global_random_state_alone(features: crossval.Features) -> None:
     before = torch.get_rng_state()
-    crossval.run_fold(features, crossval.make_folds(features.table, TINY)[0], TINY, seed=0)
+    forwards = [crossval.run_fold(features, fold, TINY, seed=0) for fold in folds]
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_another_seed_gives_other_scores(features: crossval.Features) -> None:
-    fold = crossval.make_folds(features.table, TINY)[0]
-    one, other = (crossval.run_fold(features, fold, TINY, seed=seed)[1] for seed in (0, 1))
-    assert not np.allclose(one[EMOTIONS], other[EMOTIONS])
+    torch.manual_seed(2)
+    backwards = [crossval.run_fold(features, fold, TINY, seed=0) for fold in folds[::-1]]
+    for (history, predictions), again in zip(forwards, backwards[::-1], strict=True):
+        assert history == again[0]
+        pd.testing.assert_frame_equal(predictions, again[1], check_exact=True)
+    _, other = crossval.run_fold(features, folds[0], TINY, seed=1)
+    assert not np.allclose(forwards[0][1][EMOTIONS], other[EMOTIONS])
 
 
 def test_the_seed_of_a_fold_depends_on_seed_and_name_alone() -> None:

@@ -1,16 +1,13 @@
 """The examples of the page on extending: run as they stand there, in programs of their own."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import python
 
 import repro
 from repro.paper import EMOTIONS
@@ -31,10 +28,8 @@ def folder(tmp_path: Path, write_wav: Callable[..., Path]) -> Path:
     return tmp_path
 
 
-def python(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
-    )
+def said(folder: Path, *words: str) -> str:
+    done = python(*words, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -49,9 +44,9 @@ def test_an_example_takes_about_ten_lines(example: str) -> None:
 def test_a_corpus_of_ones_own_is_checked_and_trained_on(folder: Path) -> None:
     (folder / "mine.py").write_text(CORPUS + ENDING, encoding="utf-8")
     check, run = (shlex.split(command)[1:] for command in COMMANDS)
-    said = python(folder, *check)
-    assert all(speaker in said for speaker in SPEAKERS)
-    python(folder, *(word.replace("quick", "smoke") for word in run), *SMALL)
+    found = said(folder, *check)
+    assert all(speaker in found for speaker in SPEAKERS)
+    said(folder, *(word.replace("quick", "smoke") for word in run), *SMALL)
     assert (folder / "mine.jsonl").read_text(encoding="utf-8").count('"name": "mine"') == 3
 
 
@@ -67,9 +62,9 @@ def test_in_the_package_a_corpus_is_a_module_and_a_line(folder: Path) -> None:
     last = '    "cremad",\n'
     assert last in text
     names.write_text(text.replace(last, f'{last}    "mine",\n'), encoding="utf-8")
-    assert "mine" in python(folder, "-m", "repro", "corpus", "list")
-    said = python(folder, "-m", "repro", "corpus", "check", "mine", "recordings")
-    assert all(speaker in said for speaker in SPEAKERS)
+    assert "mine" in said(folder, "-m", "repro", "corpus", "list")
+    found = said(folder, "-m", "repro", "corpus", "check", "mine", "recordings")
+    assert all(speaker in found for speaker in SPEAKERS)
 
 
 @pytest.mark.slow
@@ -77,7 +72,7 @@ def test_a_pooling_and_a_study_of_ones_own(folder: Path) -> None:
     (folder / "mine.py").write_text(
         "\n".join((CORPUS, POOLING, STUDY, RUN.replace("quick", "smoke"))), encoding="utf-8"
     )
-    last = python(folder, "mine.py").splitlines()[-3:]
+    last = said(folder, "mine.py").splitlines()[-3:]
     assert [line.split()[1] for line in last] == ["gap", "max", "attention"]
 
 
@@ -89,4 +84,4 @@ scores = network.pooling.classify(features.flatten(2).max(2).values)
 assert scores.shape == (2, 4) and torch.allclose(network.pooling(features), scores)
 """
     imports = "from dataclasses import replace\nfrom repro import config, model\n"
-    python(Path.cwd(), "-c", POOLING + imports + program)
+    said(Path.cwd(), "-c", POOLING + imports + program)

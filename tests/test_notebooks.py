@@ -1,7 +1,5 @@
 """The notebooks under version control: in step with their scripts, free of outputs, runnable."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 
@@ -29,22 +27,19 @@ def test_every_section_has_its_notebook() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_notebook_is_in_step_with_its_script(script: Path) -> None:
-    source = jupytext.read(script)
-    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
-    assert cells(notebook) == cells(source), "run `make sync`"
+@pytest.fixture(params=SCRIPTS, ids=lambda path: path.stem)
+def script(request: pytest.FixtureRequest) -> Path:
+    return request.param
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_notebook_has_no_output_and_says_its_language(script: Path) -> None:
+def test_notebook_is_in_step_with_its_script_and_has_no_output(script: Path) -> None:
     notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    assert cells(notebook) == cells(jupytext.read(script)), "run `make sync`"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
     assert notebook.metadata.kernelspec.language == "python"  # papermill stops without it
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_one_cell_holds_the_parameters(script: Path) -> None:
     cells = jupytext.read(script).cells
     [tagged] = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
@@ -84,7 +79,6 @@ def test_a_report_knows_what_its_pages_train() -> None:
     assert trained == set(build.TRAINS)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_figure_has_a_caption_and_an_alternative_text(script: Path) -> None:
     for cell in jupytext.read(script).cells:
         if cell.cell_type == "code" and cell.source.splitlines()[-1].startswith("plots."):

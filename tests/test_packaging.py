@@ -1,11 +1,8 @@
 """pyproject.toml, requirements.lock and environment.yml agree; what is built of them is whole."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import python
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -42,17 +40,14 @@ def pins(lock: str) -> list[tuple[Requirement, list[str]]]:
     return found
 
 
-def test_every_pin_is_exact_and_has_hashes(lock: str) -> None:
+def test_every_pin_is_exact_and_has_hashes_and_no_address(lock: str) -> None:
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ?file", lock)
     found = pins(lock)
     assert len(found) > 100
     for requirement, hashes in found:
         assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
         assert hashes, requirement
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in hashes), requirement
-
-
-def test_lock_names_no_address(lock: str) -> None:
-    assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ?file", lock)
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
@@ -106,8 +101,7 @@ def test_wheel_and_source_archive_are_whole(tmp_path: Path, project: dict) -> No
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     program = "from setuptools.build_meta import *; print(build_sdist('dist'), build_wheel('dist'))"
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = python("-c", program, cwd=tmp_path)
     archive, wheel = done.stdout.splitlines()[-1].split()
     with zipfile.ZipFile(tmp_path / "dist" / wheel) as built:
         inside = {name for name in built.namelist() if ".dist-info/" not in name}
@@ -132,6 +126,5 @@ for name in ("IPython", "beartype", "jupyter_book", "jupytext", "librosa",
 import repro.cli, repro.study.cluster, repro.study.grids
 assert repro.study.grids.variants("pooling", "smoke")
 """
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python("-c", program, cwd=ROOT)
     assert done.returncode == 0, done.stderr

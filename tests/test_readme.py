@@ -1,23 +1,19 @@
 """The README: its commands run, its links lead somewhere, its numbers are those of the results."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import tiny_corpus
 import yaml
+from conftest import Command
 from tiny_notebook import write_notebook
 
-from repro import cli, results
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
 from repro.report import edition
-from repro.report.pages import board
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,11 +30,6 @@ def commands(text: str) -> list[str]:
     return [shlex.join(words) for words in split if words]
 
 
-def test_commands_are_found() -> None:
-    text = "Text\n```bash\nmake a   # why\n  b c \\\n     --d\n```\n```python\nnot this\n```\n"
-    assert commands(text) == ["make a", "b c --d"]
-
-
 def test_every_target_of_make_is_run_by_ci() -> None:
     of_make = [line for line in commands(README) if line.startswith("make ")]
     assert of_make[:2] == ["make report", "make test"]
@@ -47,7 +38,7 @@ def test_every_target_of_make_is_run_by_ci() -> None:
 
 @pytest.mark.slow
 def test_every_other_command_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order in which they stand, on a small corpus and a book of one page."""
     folder = tmp_path / "project"
@@ -74,18 +65,16 @@ def test_every_other_command_runs(
             shutil.copy(next(Path("data/emodb").rglob("*.wav")), "some.wav")
         iemocap = str(tmp_path / "iemocap")
         words = [SMALL.get(word, word.replace(IEMOCAP, iemocap)) for word in words]
-        monkeypatch.setattr(sys, "argv", ["repro", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
+        outcome = command(*words)
         # The corpus is not the published one, which `check` says.
         expected = 1 if words[:2] == ["corpus", "check"] else 0
-        assert (stop.value.code or 0) == expected, line
+        assert outcome.status == expected, (line, outcome.err)
         ran.append(words[0])
     assert ran == ["corpus", "report", "report", "corpus", "run", "table", "train", "predict"]
     assert Path("build/iemocap/book/_build/html/index.html").is_file()
     assert Path("pooling.jsonl").is_file() and Path("emodb.safetensors").is_file()
     assert Path("maps/some.png").is_file()
-    assert "some.wav  " in capsys.readouterr().out
+    assert "some.wav  " in "\n".join(outcome.out)
 
 
 def test_links_lead_somewhere() -> None:
@@ -141,14 +130,6 @@ def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     assert f"{edition.BEGIN}\n{edition.NOTHING}\n{edition.END}" in text
     update(tmp_path, published=False)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
-
-
-def test_the_picture_has_the_same_bytes_for_the_same_results(tmp_path: Path) -> None:
-    found = board.evidence(results.read(published_results(tmp_path)).predictions)
-    pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
-    for picture in pictures:
-        edition.readme_picture(found, picture)
-    assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 
 def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:

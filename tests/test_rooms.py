@@ -1,7 +1,5 @@
 """Imports go down only: on which floor of the library each module stands."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from graphlib import TopologicalSorter

@@ -4,8 +4,6 @@ Each is read as it was, or its fault is told in one line: by `repro predict` and
 check`, and before a run trains.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 import time

@@ -1,7 +1,5 @@
 """A study that is killed, stopped, run twice at once or out of disk ends as if nothing had been."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,15 +1,13 @@
 """What a run takes for granted: each thing taken away or spoilt, and the command run in earnest."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 import tiny_corpus
+from conftest import python
 from nbformat.v4 import new_code_cell, new_notebook
 from tiny_notebook import KERNEL
 
@@ -30,19 +28,6 @@ pwd.getpwuid = getpwuid
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_corpus.write(tmp_path_factory.mktemp("corpus") / "emodb", seconds=[1.5])
-
-
-def python(
-    *arguments: object, cwd: Path, env: dict[str, str], prefix: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run this interpreter with nothing in its environment but what is given."""
-    return subprocess.run(
-        [*prefix, sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"} | env,
-        capture_output=True,
-        text=True,
-    )
 
 
 def run_arguments(corpus: Path, results: Path) -> list[object]:

@@ -1,6 +1,3 @@
-from __future__ import annotations
-
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import python
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,21 +38,16 @@ def linear() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(24 * 16, 4))
 
 
-# Rates -------------------------------------------------------------------------------------------
-
-
 def test_the_rate_is_cut_tenfold_from_the_21st_31st_and_41st_epoch() -> None:
     rates = {1: 0.05, 20: 0.05, 21: 0.005, 30: 0.005, 31: 5e-4, 40: 5e-4, 41: 5e-5, 50: 5e-5}
     found = {epoch: trainer.learning_rate(epoch, Training()) for epoch in rates}
     assert found == pytest.approx(rates, rel=1e-9)
 
 
-# One step ----------------------------------------------------------------------------------------
-
-
-def test_two_steps_are_nesterovs_with_weight_decay() -> None:
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_two_steps_are_nesterovs_with_weight_decay(momentum: float) -> None:
     """v ← µ v + g, w ← w − η (g + µ v), with g the gradient plus the decay of w."""
-    rule = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.01}
+    rule = {"learning_rate": 0.05, "momentum": momentum, "weight_decay": 0.01}
     training = Training(epochs=2, batch_size=12, milestones=(2,), **rule)
     segments, labels = data()
     trained = linear()
@@ -69,8 +62,8 @@ def test_two_steps_are_nesterovs_with_weight_decay() -> None:
         with torch.no_grad():
             for w, v, g in zip(parameters, velocities, gradients, strict=True):
                 g = g + 0.01 * w
-                v.mul_(0.9).add_(g)
-                w.sub_(rate * (g + 0.9 * v))
+                v.mul_(momentum).add_(g)
+                w.sub_(rate * (g + momentum * v))
     torch.testing.assert_close([*trained.parameters()], parameters, atol=1e-6, rtol=1e-5)
     assert history == pytest.approx(losses, rel=1e-5)
 
@@ -96,20 +89,6 @@ def test_the_history_is_the_mean_loss_over_segments_not_over_batches() -> None:
     assert loss == pytest.approx(F.cross_entropy(model(segments), labels).item(), rel=1e-5)
 
 
-def test_momentum_0_is_plain_gradient_descent() -> None:
-    rule = {"learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
-    training = Training(epochs=1, batch_size=12, milestones=(), **rule)
-    segments, labels = data()
-    model = linear()
-    before = model[1].bias.detach().clone()
-    gradient = torch.autograd.grad(F.cross_entropy(model(segments), labels), model[1].bias)[0]
-    trainer.fit(model, segments, labels, training, seed=0)
-    torch.testing.assert_close(model[1].bias.detach(), before - 0.1 * gradient)
-
-
-# Class weights -----------------------------------------------------------------------------------
-
-
 def test_class_weights_are_the_inverse_frequencies() -> None:
     segments, _ = data(8)
     labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])  # and no 3
@@ -120,9 +99,6 @@ def test_class_weights_are_the_inverse_frequencies() -> None:
     losses = F.cross_entropy(model(segments), labels, reduction="none")
     per_class = torch.stack([losses[labels == k].mean() for k in range(3)])
     assert loss == pytest.approx(per_class.mean().item(), rel=1e-5)  # each class counts alike
-
-
-# Repeatability -----------------------------------------------------------------------------------
 
 
 def trained_with(seed: int) -> tuple[list[float], Tensor]:
@@ -139,9 +115,6 @@ def test_the_seed_decides_history_and_predictions() -> None:
     other, other_scores = trained_with(seed=6)
     assert history == again != other
     assert torch.equal(scores, scores_again) and not torch.equal(scores, other_scores)
-
-
-# Learning ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pooling", ["gap", "bilinear", "attention"])
@@ -251,7 +224,9 @@ def test_auto_takes_a_gpu_that_torch_has_code_for(monkeypatch: pytest.MonkeyPatc
         choose_device("cuda")
 
 
-def test_unknown_names_are_faults() -> None:
+def test_precision_is_float32_unless_said_and_unknown_names_are_faults() -> None:
+    found = [choose_precision(name) for name in ("auto", "fp32", "bf16")]
+    assert found == ["fp32", "fp32", "bf16"]
     with pytest.raises(ReproError, match="auto, cpu or cuda"):
         choose_device("tpu")
     with pytest.raises(ReproError, match="auto, fp32 or bf16"):
@@ -264,11 +239,6 @@ def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do() -> None:
         enough_memory("cuda", "a fold"),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory and a long story")
-
-
-def test_auto_is_float32_on_every_device() -> None:
-    assert choose_precision("auto") == choose_precision("fp32") == "fp32"
-    assert choose_precision("bf16") == "bf16"
 
 
 @pytest.mark.cuda
@@ -308,7 +278,5 @@ print(held - kept, held - resident())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is told nothing elsewhere")
 def test_memory_is_kept_until_it_is_given_back() -> None:
-    run = [sys.executable, "-c", LEFT_BY_A_NETWORK]
-    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    at_first, then = map(int, found.split())
+    at_first, then = map(int, python("-c", LEFT_BY_A_NETWORK).stdout.split())
     assert at_first < 8 * 2**20 and then > 100 * 2**20

@@ -3,8 +3,6 @@
 Speakers and emotions differ in level and colour, so that there is something to learn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

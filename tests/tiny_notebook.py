@@ -1,7 +1,5 @@
 """A notebook of a title, parameters and a few cells."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

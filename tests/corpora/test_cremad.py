@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from repro.corpora import cremad
 from repro.corpora.check import check
 

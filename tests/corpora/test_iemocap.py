@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 import csv
 import struct
 from pathlib import Path
 
 import pytest
+import tiny_iemocap
 
 from repro.corpora import load_corpus
 from repro.corpora.check import check
@@ -16,26 +15,6 @@ Ses01F 119 18 43 37    Ses01M 104 15 61 25    Ses02F 90 25 63 7      Ses02M 127 
 Ses03F 95 39 108 22    Ses03M 103 21 82 68    Ses04F 51 10 41 47     Ses04M 123 21 40 37
 Ses05F 151 56 73 18    Ses05M 136 50 60 13
 """
-
-
-def write_tree(root: Path, turns: list[tuple[str, str]]) -> None:
-    """The evaluation files of (utterance, label) turns, as the release has them."""
-    dialogues: dict[str, list[str]] = {}
-    for utterance, label in turns:
-        line = f"[6.2901 - 8.2357]\t{utterance}\t{label}\t[2.5000, 2.5000, 2.5000]"
-        dialogues.setdefault(utterance.rsplit("_", 1)[0], []).append(
-            f"{line}\nC-E2:\tNeutral;\t()\nA-E3:\tval 3; act 2; dom  2;\t()\n"
-        )
-    for dialogue, lines in dialogues.items():
-        folder = root / f"Session{dialogue[4]}" / "dialog" / "EmoEvaluation"
-        folder.mkdir(parents=True, exist_ok=True)
-        head = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
-        (folder / f"{dialogue}.txt").write_text(head + "\n".join(lines))
-
-
-def wav_path(root: Path, utterance: str) -> Path:
-    dialogue = utterance.rsplit("_", 1)[0]
-    return root / f"Session{dialogue[4]}" / "sentences" / "wav" / dialogue / f"{utterance}.wav"
 
 
 def write_sparse_wav(path: Path, samples: int) -> None:
@@ -55,9 +34,9 @@ def release(tmp_path_factory, iemocap_manifest) -> Path:
     root = tmp_path_factory.mktemp("release") / "IEMOCAP_full_release"
     with iemocap_manifest.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    write_tree(root, [(row["utterance"], row["label"]) for row in rows])
-    for row in rows:
-        write_sparse_wav(wav_path(root, row["utterance"]), int(row["samples"]))
+    wavs = tiny_iemocap.write(root, [(row["utterance"], row["label"]) for row in rows])
+    for path, row in zip(wavs, rows, strict=True):
+        write_sparse_wav(path, int(row["samples"]))
     return root
 
 
@@ -97,10 +76,9 @@ def tree(tmp_path, write_wav) -> Path:
     words = """Ses01F_impro04_M003 neu Ses01F_impro04_F001 ang Ses01M_impro01_F000 sad
     Ses01M_impro01_M000 hap Ses03M_impro08a_M012 neu Ses01F_impro04_F002 fru
     Ses01F_impro04_F003 xxx Ses01F_impro04_F004 exc Ses01F_script01_1_M003 neu"""
-    turns = list(zip(*[iter(words.split())] * 2, strict=True))
-    write_tree(root, turns)
-    for i, (utterance, _) in enumerate(turns):
-        write_wav(wav_path(root, utterance), 1 + i / 10)
+    turns = zip(*[iter(words.split())] * 2, strict=True)
+    for i, path in enumerate(tiny_iemocap.write(root, turns)):
+        write_wav(path, 1 + i / 10)
     evaluations = root / "Session1" / "dialog" / "EmoEvaluation"
     for name in ("._Ses01F_impro04.txt", "._Ses01F_impro99.txt"):
         (evaluations / name).write_bytes(b"\x00\x05\x16\x07\xff\xfe\x80")
@@ -132,15 +110,16 @@ def test_the_root_may_be_one_folder_too_high_or_too_low(tree):
 
 
 def test_a_missing_or_damaged_wav_is_named(tree):
-    wav_path(tree, "Ses01M_impro01_F000").write_bytes(b"not a wav")
+    [path] = tree.rglob("Ses01M_impro01_F000.wav")
+    path.write_bytes(b"not a wav")
     with pytest.raises(ReproError, match=r"Ses01M_impro01_F000\.wav: not a readable"):
         load_corpus("iemocap", tree)
-    wav_path(tree, "Ses01M_impro01_F000").unlink()
+    path.unlink()
     with pytest.raises(ReproError, match=r"Ses01M_impro01_F000\.wav: .*missing"):
         load_corpus("iemocap", tree)
 
 
 def test_a_release_without_improvised_utterances_is_refused(tmp_path):
-    write_tree(tmp_path, [("Ses01F_script01_1_M003", "neu")])
+    tiny_iemocap.write(tmp_path, [("Ses01F_script01_1_M003", "neu")])
     with pytest.raises(ReproError, match="no improvised utterance"):
         load_corpus("iemocap", tmp_path)

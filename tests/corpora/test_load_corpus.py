@@ -1,9 +1,8 @@
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
 import pytest
+import tiny_iemocap
 
 from repro import corpora
 from repro.corpora import corpus_hash, load_corpus, planted
@@ -23,6 +22,7 @@ from repro.errors import ReproError
         ({"name": "emodb", "root": ".", "labels": "hap+exc"}, "no excited utterances"),
         ({"name": "iemocap", "root": ".", "labels": "all"}, "choose from hap, hap\\+exc"),
         ({"name": "synthetic", "root": "/no/such/folder"}, "/no/such/folder: no such folder"),
+        ({"name": "planted-40ms", "root": "/no/such/folder"}, "/no/such/folder: no such folder"),
     ],
 )
 def test_wrong_arguments_are_explained_in_one_line(arguments, reason):
@@ -126,6 +126,7 @@ def test_only_names_and_emotions_of_the_corpus_count(tmp_path, write_wav, words)
         ("nemo", "03a01Fa", "not nEMO"),
         ("ravdess", "speech", "no spoken utterance of RAVDESS"),
         ("iemocap", "speech", "not IEMOCAP"),
+        ("planted-40ms", "speech", "no planted signals"),
     ],
 )
 def test_another_folder_is_refused(tmp_path, write_wav, name, stray, reason):
@@ -150,10 +151,7 @@ IEMOCAP = [f"Session1/sentences/wav/Ses01F_impro04/Ses01F_impro04_{t}.wav" for t
 def test_file_names_in_capitals_are_read(tmp_path, write_wav, name, files, which, rename):
     paths = [write_wav(tmp_path / file, rate=48_000) for file in files]
     if name == "iemocap":
-        labels = tmp_path / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro04.txt"
-        labels.parent.mkdir(parents=True)
-        turns = [f"[6.2901 - 8.2357]\t{path.stem}\tneu\t[2.5, 2.5, 2.5]\n" for path in paths]
-        labels.write_text("".join(turns))
+        tiny_iemocap.write(tmp_path, [(path.stem, "neu") for path in paths])
     before = load_corpus(name, tmp_path)
     assert len(before) == len(files)
     for path in paths[which]:

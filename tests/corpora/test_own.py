@@ -1,7 +1,5 @@
 """A corpus of one's own: a table in place of a reader."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -149,9 +147,7 @@ GOOD = HEAD + "ada/001.wav,Ada,sad\n"
         (GOOD.replace("sad", "Sad"), r"no line is labelled neutral, happy, .* but Sad \(1\)"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_one_line(
-    folder: Path, content: bytes | str, fault: str
-) -> None:
+def test_a_fault_of_a_table_is_one_line(folder: Path, content: bytes | str, fault: str) -> None:
     (folder / "my.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     for use in (load_corpus, lambda name: check(name, None)):
         with pytest.raises(ReproError, match=rf"^my\.csv: .*{fault}|^{fault}") as caught:
@@ -159,12 +155,10 @@ def test_what_is_wrong_with_a_table_is_one_line(
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("line", "fault"), [("[1]", "line 2: not a JSON object"), ("{", "line 2: not a JSON object")]
-)
-def test_a_line_that_is_no_object_is_named(folder: Path, line: str, fault: str) -> None:
+@pytest.mark.parametrize("line", ["[1]", "{"])
+def test_a_line_that_is_no_object_is_named(folder: Path, line: str) -> None:
     (folder / "my.jsonl").write_text(f"{AS_JSON.splitlines()[0]}\n{line}\n", encoding="utf-8")
-    with pytest.raises(ReproError, match=fault):
+    with pytest.raises(ReproError, match="line 2: not a JSON object"):
         load_corpus("my.jsonl")
 
 
@@ -178,9 +172,7 @@ def test_a_line_that_is_no_object_is_named(folder: Path, line: str, fault: str) 
         ("my.xls", r"unknown corpus 'my\.xls'; .* such as my\.csv"),
     ],
 )
-def test_what_names_no_table_or_no_emotion_is_refused(
-    folder: Path, corpus: str, fault: str
-) -> None:
+def test_what_names_no_table_or_emotion_is_refused(folder: Path, corpus: str, fault: str) -> None:
     (folder / "ada.csv").mkdir()
     with pytest.raises(ReproError, match=fault):
         load_corpus(corpus)

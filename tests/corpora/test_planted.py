@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import resource
 import shutil
 from collections.abc import Callable
@@ -208,10 +206,3 @@ def test_no_sample_is_clipped(tmp_path: Path) -> None:
     for scale, name in product(planted.SCALES, planted.ARRANGEMENTS):
         sound = planted.signal(scale, name, np.random.default_rng(1))
         assert np.abs(sound).max() < 1
-
-
-def test_wrong_folders_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(ReproError, match="no such folder"):
-        load_corpus("planted-40ms", tmp_path / "none")
-    with pytest.raises(ReproError, match="no planted signals"):
-        load_corpus("planted-40ms", tmp_path)

@@ -1,12 +1,9 @@
-from __future__ import annotations
-
-import subprocess
-import sys
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import soundfile
+from conftest import python
 
 from repro.corpora import load_corpus, synthetic
 from repro.corpora.check import check
@@ -65,8 +62,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path):
     first = synthetic.make(tmp_path / "first", speakers=3, per_emotion=1, seed=7)
     again = synthetic.make(tmp_path / "again", speakers=3, per_emotion=1, seed=7)
     code = f"synthetic.make({str(tmp_path / 'elsewhere')!r}, speakers=3, per_emotion=1, seed=7)"
-    command = [sys.executable, "-c", f"from repro.corpora import synthetic; {code}"]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    python("-c", f"from repro.corpora import synthetic; {code}", cwd=Path(__file__).parents[2])
     other = synthetic.make(tmp_path / "other", speakers=3, per_emotion=1, seed=8)
     assert contents(first) == contents(again) == contents(tmp_path / "elsewhere")
     assert contents(first) != contents(other)

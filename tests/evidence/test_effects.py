@@ -1,11 +1,10 @@
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import OTHER, answers, utterances
 from scipy import stats
 
 from repro import paper
@@ -15,32 +14,15 @@ from repro.report import plots
 from repro.report.pages import variations
 from repro.study import grids
 
-EMOTIONS = list(paper.EMOTIONS)
-
-
-def speech(speakers: int = 10, per_emotion: int = 20) -> pd.DataFrame:
-    """Utterances with their speakers: a corpus that made-up networks are tested on."""
-    rows = [
-        {"utterance": f"s{s}{emotion}{n}", "fold": f"{s:02d}", "emotion": emotion}
-        for s in range(speakers)
-        for emotion in EMOTIONS
-        for n in range(per_emotion)
-    ]
-    return pd.DataFrame(rows)
-
 
 def outcome(
     table: pd.DataFrame, variant: str, chance: float, seed: int = 0, **columns: Any
 ) -> pd.DataFrame:
     """Predictions that are right with a chance; what is drawn depends on the utterance's rank."""
-    rng = np.random.default_rng([seed, len(table)])
-    right = rng.random(len(table)) < chance
-    wrong = {emotion: EMOTIONS[(n + 1) % 4] for n, emotion in enumerate(EMOTIONS)}
-    predicted = table["emotion"].where(right, table["emotion"].map(wrong))
-    run = {"variant": variant, "key": f"key of {variant}", "seed": seed, "average": "pooled"}
+    right = np.random.default_rng([seed, len(table)]).random(len(table)) < chance
+    run = {"study": "readings", "preset": "coarse", "key": f"key of {variant}"}
     run["held_out"] = variant.partition("protocol.folds=")[2] or "speaker"
-    run |= {"study": "readings", "corpus": "emodb", "corpus_hash": "0", "preset": "coarse"}
-    return table.assign(predicted=predicted, **(run | columns))
+    return answers(table, right, variant=variant, seed=seed, **(run | columns))
 
 
 SCALES = [f"front_end.scale={name}" for name in ("segment-max", "segment-log", "training-set")]
@@ -52,7 +34,7 @@ CHANGES = [
 
 
 def study(chances: Mapping[str, float], **how: Any) -> pd.DataFrame:
-    table = speech(**how)
+    table = utterances(**how)
     return pd.concat([outcome(table, name, chance) for name, chance in chances.items()])
 
 
@@ -99,7 +81,7 @@ def test_only_changes_have_effects_and_the_bilinear_norm_its_own_default() -> No
 
 @pytest.mark.parametrize("parts", [10, 5])
 def test_other_folds_of_the_same_utterances_are_paired_by_who_speaks(parts: int) -> None:
-    table = speech()
+    table = utterances()
     default = outcome(table, "default", 0.5)
     order = np.random.default_rng(1).permutation(len(table)) % parts
     dealt = outcome(table, "protocol.folds=random", 0.5).assign(fold=[f"part{n}" for n in order])
@@ -115,7 +97,7 @@ def test_other_folds_of_the_same_utterances_are_paired_by_who_speaks(parts: int)
 
 
 def test_wrong_names_of_speakers_are_not_taken_for_them() -> None:
-    table = speech()
+    table = utterances()
     default = outcome(table, "default", 0.5)
     swapped = table.assign(fold=np.roll(table["fold"], 40))  # the same names, half of each moved
     letter = outcome(swapped, "protocol.folds=letter", 0.5)
@@ -124,7 +106,7 @@ def test_wrong_names_of_speakers_are_not_taken_for_them() -> None:
 
 
 def test_fewer_or_more_utterances_are_compared_on_the_same_speakers_and_said() -> None:
-    table = speech()
+    table = utterances()
     long = table[~table["utterance"].str.endswith("0")]
     more = pd.concat([table, table[:60].assign(utterance=[f"exc{n}" for n in range(60)])])
     default = outcome(table, "default", 0.5)
@@ -144,7 +126,7 @@ def test_fewer_or_more_utterances_are_compared_on_the_same_speakers_and_said() -
 
 
 def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
-    table = speech()
+    table = utterances()
     default = outcome(table[table["fold"] < "06"], "default", 0.5)
     other = outcome(table[table["fold"] > "02"], "protocol.folds=random", 0.5)
     other = other.assign(fold="part1")
@@ -154,16 +136,14 @@ def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
 
 
 def test_an_unfinished_change_is_compared_on_the_speakers_that_it_has() -> None:
-    default = outcome(speech(), "default", 0.5)
+    default = outcome(utterances(), "default", 0.5)
     hard = default["fold"] < "04"
-    default.loc[hard, "predicted"] = default.loc[hard, "emotion"].map(
-        dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
-    )
+    default.loc[hard, "predicted"] = default.loc[hard, "emotion"].map(OTHER)
     unfinished = default[~hard].assign(variant="network.padding=none", key="k")
     of = row(effects.table(pd.concat([default, unfinished])), "network.padding=none")
     assert (of["WA effect"], of["WA effect low"], of["WA effect high"]) == (0, 0, 0)
     assert (of["speakers"], of["note"]) == (6, "unfinished: on 6 of 10 speakers")
-    other_speakers = outcome(speech(), "network.padding=none", 0.5)[~hard]
+    other_speakers = outcome(utterances(), "network.padding=none", 0.5)[~hard]
     assert effects.table(pd.concat([default[hard], other_speakers])).empty
 
 
@@ -183,7 +163,7 @@ def test_few_speakers_leave_no_interval() -> None:
 
 
 def test_averaging_the_folds_is_measured_as_it_is_reported() -> None:
-    table = speech()
+    table = utterances()
     table = table[(table["fold"] != "00") | table["utterance"].str.endswith("1")]  # a small fold
     default = outcome(table, "default", 0.5)
     hard = (default["fold"] == "00") & (default["emotion"] != "sad")
@@ -198,7 +178,7 @@ def test_averaging_the_folds_is_measured_as_it_is_reported() -> None:
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
-    table = speech()
+    table = utterances()
     both = pd.concat(
         [
             outcome(table, "default", 0.5),
@@ -234,7 +214,7 @@ def test_p_values_are_corrected_over_all_of_them() -> None:
 def test_no_effect_is_called_one_about_as_often_as_allowed() -> None:
     false_alarms = 0
     for trial in range(200):
-        table = speech(per_emotion=10)
+        table = utterances(per_emotion=10)
         default = outcome(table, "default", 0.5, seed=2 * trial).assign(seed=0)
         other = outcome(table, "network.padding=none", 0.5, seed=2 * trial + 1).assign(seed=0)
         found = effects.table(pd.concat([default, other]))

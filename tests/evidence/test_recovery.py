@@ -1,6 +1,3 @@
-from __future__ import annotations
-
-import itertools
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -10,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import answers, utterances
 from matplotlib.figure import Figure
 
 from repro import config, paper, results
@@ -33,21 +31,15 @@ def predictions(
     per_class: int = 20,
 ) -> pd.DataFrame:
     """Made-up results: of each class and speaker, a share of the utterances is right."""
-    of = itertools.product(range(speakers), range(4), range(per_class))
-    fold, emotion, number = np.array(list(of)).T
-    wrong = (emotion + 1 + number % 3) % 4
-    table = pd.DataFrame({"fold": [f"p{n:02d}" for n in fold]})
-    table["utterance"] = [f"{n}_{e}_{i}" for n, e, i in zip(fold, emotion, number, strict=True)]
-    table["emotion"] = np.array(paper.EMOTIONS)[emotion]
+    table = utterances(speakers, per_class)
     parts = []
     for variant, each in grids.variants("recovery", preset).items():
         scale = recovery.scale_of(variant)
-        right = number < round(accuracy(scale, recovery.reach_of(variant)) * per_class)
-        predicted = np.array(paper.EMOTIONS)[np.where(right, emotion, wrong)]
-        run = {"variant": variant, "key": each.experiment.key, "corpus": scale.corpus}
-        parts.append(table.assign(predicted=predicted, corpus_hash=scale.corpus, **run))
-    how = {"study": "recovery", "preset": preset, "average": "pooled", "held_out": "speaker"}
-    return pd.concat(parts, ignore_index=True).assign(seed=0, **how)
+        right = table["number"] < round(accuracy(scale, recovery.reach_of(variant)) * per_class)
+        run = {"study": "recovery", "preset": preset, "variant": variant}
+        run |= {"key": each.experiment.key, "corpus": scale.corpus, "corpus_hash": scale.corpus}
+        parts.append(answers(table, right, **run))
+    return pd.concat(parts, ignore_index=True)
 
 
 def sharp(scale: planted.Scale, reach: int) -> float:
@@ -125,7 +117,7 @@ def test_few_speakers_give_no_interval() -> None:
 def test_an_interval_covers_speakers_that_differ() -> None:
     data = predictions(sharp)
     # For one of the five every filter of 80 ms planted is as good as any other.
-    late = (data["fold"] == "p00") & (data["corpus"] == "planted-80ms")
+    late = (data["fold"] == "00") & (data["corpus"] == "planted-80ms")
     kept = data[~late]
     others = data[late].assign(predicted=data.loc[late, "emotion"])
     row = recovery.recovered(pd.concat([kept, others])).set_index("scale").loc["80 ms"]
@@ -182,9 +174,7 @@ def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
 # Running it --------------------------------------------------------------------------------------
 
 
-def test_every_variant_is_trained_on_its_own_signals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_variant_has_its_own_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "r.jsonl"
     overrides = ["training.epochs=1", "training.max_segments=16", "protocol.max_folds=2"]

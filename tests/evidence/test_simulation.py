@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,9 +122,7 @@ def test_what_would_be_found_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])
-def test_the_disagreement_of_two_systems_is_measured_without_what_chance_adds(
-    spread: float,
-) -> None:
+def test_disagreement_is_measured_without_what_chance_adds(spread: float) -> None:
     truth = simulation.Disagreement(0.3, spread)
     found = simulation.disagreement(made_up(truth, 100, 40, seeds=2), "a", "b")
     assert found is not None

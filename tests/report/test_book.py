@@ -1,7 +1,5 @@
 """What stands under figures and tables of a built book, and what the pages about it are made of."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

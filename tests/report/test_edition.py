@@ -1,7 +1,5 @@
 """The published edition: pages that agree with their notebooks, with results, and with paper."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

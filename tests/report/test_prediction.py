@@ -1,7 +1,5 @@
 """The page of `repro predict --plot`: what stands on it, whatever the files and the model are."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace
@@ -214,12 +212,12 @@ def tasks(features: crossval.Features) -> list[Task]:
 
 
 def test_a_line_of_the_attention_network_holds_maps_and_others_none(
-    features: crossval.Features, tmp_path: Path
+    features: crossval.Features, path: Path
 ) -> None:
     records = [fold.run_task(t, features.table, features, CPU, "fp32") for t in tasks(features)]
     kept = {(each["variant"], "attention" in each) for each in records}
     assert kept == {("gap", False), ("attention", True)}
-    read = results.read(file_of(tmp_path / "r.jsonl", *records))
+    read = results.read(file_of(path, *records))
     attended = read.predictions[read.predictions["variant"] == "attention"]
     assert read.attention["utterance"].to_list() == attended["utterance"].to_list()
     assert read.attention["predicted"].to_list() == attended["predicted"].to_list()

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -126,18 +124,17 @@ def test_lines_are_those_of_a_study(fitted: Path, corpus: Path) -> None:
 
 
 def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
-    fitted: Path, corpus: Path, tmp_path: Path
+    fitted: Path, corpus: Path, path: Path
 ) -> None:
     assert run(corpus, fitted) == 0
     records = results.read_lines(fitted)
-    path = file_of(tmp_path / "r.jsonl", *records[:3])
+    file_of(path, *records[:3])
     assert run(corpus, path) == 3
     predictions = [record["predictions"] for record in results.read_lines(path)]
     assert predictions == [record["predictions"] for record in records]
 
 
-def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
+def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, path: Path) -> None:
     run(corpus, path, seeds=2)
     lines = {results.identity(r): r["predictions"] for r in results.read_lines(path)}
     assert len(lines) == 12
@@ -152,16 +149,16 @@ def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
         assert not ours & theirs
 
 
-def test_the_folds_are_those_of_the_preset(corpus: Path, tmp_path: Path) -> None:
-    assert run(corpus, tmp_path / "r.jsonl", preset="smoke") == 4
+def test_the_folds_are_those_of_the_preset(corpus: Path, path: Path) -> None:
+    assert run(corpus, path, preset="smoke") == 4
     grid = grids.variants("baselines", "smoke, front_end.short=drop")
     assert {v.experiment.front_end.short for v in grid.values()} == {"drop"}
     assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
 
 
-def test_a_cluster_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_a_cluster_is_refused(corpus: Path, path: Path) -> None:
     with pytest.raises(ReproError, match="omit --ray"):
-        run(corpus, tmp_path / "r.jsonl", ray="local")
+        run(corpus, path, ray="local")
 
 
 # Pages -------------------------------------------------------------------------------------------

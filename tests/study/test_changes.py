@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import pytest
@@ -34,9 +32,7 @@ def by_name(grid: list[Variant]) -> dict[str, Experiment]:
 
 
 @pytest.mark.parametrize("preset", FULL)
-def test_readings_has_every_alternative_of_every_reading_and_changes_nothing_else(
-    preset: str,
-) -> None:
+def test_readings_has_every_alternative_of_every_reading_alone(preset: str) -> None:
     base = config.preset(preset)
     variants = grids.readings(preset, base)
     against = {variant.name: variant.against for variant in variants}
@@ -114,21 +110,12 @@ def losses(**low: float) -> dict[str, float]:
 
 
 def test_each_field_takes_the_value_with_the_lowest_loss() -> None:
-    of = losses(
-        **{
-            "front_end.scale=segment-max": 0.9,
-            "front_end.scale=segment-log": 0.7,
-            "front_end.scale=training-set": 0.8,
-            "network.pools=(2, 3, 4)": 1.1,
-            "network.attention_bn=True": 0.99,
-            "training.milestones=+1": 0.5,
-        }
-    )
-    wanted = {
-        "front_end.scale": "segment-log",
-        "network.attention_bn": True,
-        "training.milestones": (22, 32, 42),
-    }
+    scales = {"segment-max": 0.9, "segment-log": 0.7, "training-set": 0.8}
+    low = {f"front_end.scale={name}": loss for name, loss in scales.items()}
+    low |= {"network.pools=(2, 3, 4)": 1.1, "network.attention_bn=True": 0.99}
+    of = losses(**low, **{"training.milestones=+1": 0.5})
+    wanted = {"front_end.scale": "segment-log", "network.attention_bn": True}
+    wanted |= {"training.milestones": (22, 32, 42)}
     assert chosen(of) == wanted
     best = by_name(grids.best_readings(GRID, of))
     assert set(best) == set(grids.AT_ITS_BEST)
@@ -149,19 +136,12 @@ def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
     assert chosen(losses(**{norm: 1.5, "bilinear": 2.0})) == {"network.bilinear_norm": "sqrt-l2"}
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [
-        "front_end.short=drop",
-        "front_end.short=drop-training",
-        "front_end.tail=pad",
-        "training.class_weights=inverse-frequency",
-        "protocol.labels=hap+exc",
-        "protocol.folds=random",
-        "protocol.epoch=best-on-test",
-        "protocol.score=logits",
-    ],
-)
+OTHER_DATA = """front_end.short=drop front_end.short=drop-training front_end.tail=pad
+training.class_weights=inverse-frequency protocol.labels=hap+exc protocol.folds=random
+protocol.epoch=best-on-test protocol.score=logits"""
+
+
+@pytest.mark.parametrize("variant", OTHER_DATA.split())
 def test_what_changes_the_data_or_the_measure_of_loss_cannot_be_chosen(variant: str) -> None:
     assert chosen(losses(**{variant: 0.0})) == {}
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,9 +82,8 @@ def pair() -> Iterator[Pair]:
 
 @pytest.mark.slow
 def test_a_machine_that_dies_costs_no_fold_and_changes_no_number(
-    corpus: Path, serial: Path, pair: Pair, tmp_path: Path
+    corpus: Path, serial: Path, pair: Pair, path: Path
 ) -> None:
-    path = tmp_path / "r.jsonl"
     seen: list[tuple[str, int, int]] = []
 
     def progress(label: str, done: int, total: int) -> None:
@@ -106,12 +103,11 @@ def test_a_machine_that_dies_costs_no_fold_and_changes_no_number(
 
 @pytest.mark.slow
 def test_faults_of_workers_and_of_the_cluster_are_one_line(
-    corpus: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, pair: Pair, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     monkeypatch.setattr(cluster, "_knock", lambda address: None)  # seconds, and seen to above
-    path = tmp_path / "r.jsonl"
     hot = [*tiny_corpus.SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
     with pytest.raises(ReproError, match=r"diverged.* more failed") as caught:
         run(corpus, path, ray=pair.address, overrides=hot)

@@ -1,15 +1,15 @@
 """The studies `readings` and `protocol` as they run: rows, second stage, what is shared."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_corpus
+import tiny_iemocap
 
 from repro import config, paper, results
 from repro.config import Experiment
@@ -17,11 +17,12 @@ from repro.corpora import load_corpus
 from repro.evidence import effects
 from repro.study import cluster, fold, grids
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import Plan, Progress, Run, Task, missing, prepare
+from repro.study.plan import Plan, Run, Task, missing, prepare
 from repro.study.read import counted, held
 from repro.study.run import run as train
 
 SMALL = [*tiny_corpus.SMALL, "training.epochs=1", "protocol.max_folds=2"]
+PRESET = ", ".join(["coarse", *SMALL])
 IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.folds=session"}
 
 
@@ -29,19 +30,13 @@ IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.fo
 def iemocap(tmp_path_factory: pytest.TempPathFactory, write_wav: Callable[..., Path]) -> Path:
     """Two sessions of noise; in each, either actor wears the markers once."""
     root = tmp_path_factory.mktemp("corpus") / "iemocap"
-    for session in (1, 2):
-        for letter in "FM":
-            dialogue = f"Ses0{session}{letter}_impro01"
-            lines = []
-            for sex in "FM":
-                for number, label in enumerate(["neu", "hap", "sad", "ang", "exc"]):
-                    name = f"{dialogue}_{sex}{number:03}"
-                    lines.append(f"[1.0 - 2.0]\t{name}\t{label}\t[2.5, 2.5, 2.5]")
-                    folder = root / f"Session{session}" / "sentences" / "wav" / dialogue
-                    write_wav(folder / f"{name}.wav", seconds=1.5 + 0.7 * (number % 2))
-            file = root / f"Session{session}" / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("\n".join(lines), encoding="utf-8")
+    labels = enumerate(["neu", "hap", "sad", "ang", "exc"])
+    turns = [
+        (f"Ses0{session}{letter}_impro01_{sex}{number:03}", label)
+        for (number, label), session, letter, sex in product(labels, (1, 2), "FM", "FM")
+    ]
+    for path in tiny_iemocap.write(root, turns):
+        write_wav(path, seconds=1.5 + 0.7 * (int(path.stem[-1]) % 2))
     return root
 
 
@@ -50,14 +45,23 @@ def asked(root: Path, path: Path, name: str, **how: Any) -> Run:
     return Run(name, root.name, root, "coarse", path, **settings)
 
 
-def run(root: Path, path: Path, name: str, progress: Progress | None = None, **how: Any) -> int:
-    return train(asked(root, path, name, **how), progress)
+def silent(*_: object) -> None:
+    """No line for each fold."""
+
+
+Train = Callable[..., int]
+
+
+@pytest.fixture
+def run(corpus: Path, path: Path) -> Train:
+    """A function that trains a study on the tiny corpus, with results in `path`."""
+    return lambda name, path=path, **how: train(asked(corpus, path, name, **how), silent)
 
 
 @pytest.fixture(scope="module")
 def readings(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
-    run(corpus, path, "readings")
+    train(asked(corpus, path, "readings"), silent)
     return path
 
 
@@ -73,7 +77,7 @@ def variants_in(path: Path, name: str, overrides: list[str] = SMALL) -> list[str
 
 
 def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> None:
-    grid = grids.variants("readings", ", ".join(["coarse", *SMALL]))
+    grid = grids.variants("readings", PRESET)
     wanted = [variant for variant in grid if variant not in IEMOCAP_ONLY]
     found = variants_in(readings, "readings")
     assert set(found) == {*wanted, *grids.AT_ITS_BEST}
@@ -85,25 +89,23 @@ def test_readings_runs_every_row_and_then_the_best_together(readings: Path) -> N
 
 
 def test_rows_that_a_corpus_refuses_are_left_out_in_one_line(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, run: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "r.jsonl"
-    run(corpus, path, "protocol", progress=lambda *_: None)
+    run("protocol")
     [line, counts] = capsys.readouterr().err.splitlines()
     assert "the counts differ from the published release" in counts
     assert all(variant in line for variant in IEMOCAP_ONLY)
     assert "no excited utterances" in line and "IEMOCAP's utterance names" in line
     assert set(variants_in(path, "protocol")) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
-    run(corpus, path, "pooling", progress=lambda *_: None)
+    run("pooling")
     assert capsys.readouterr().err.splitlines() == [counts]
 
 
 def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
-    iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    iemocap: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "r.jsonl"
     every = [*SMALL[:-1], "protocol.max_folds=None"]
-    run(iemocap, path, "protocol", overrides=every, progress=lambda *_: None)
+    train(asked(iemocap, path, "protocol", overrides=every), silent)
     [counts] = capsys.readouterr().err.splitlines()
     assert "the counts differ from the published release" in counts
     assert set(variants_in(path, "protocol", every)) == {"default", *grids.TRAPS}
@@ -130,88 +132,86 @@ def test_protocol_runs_every_trap_on_a_corpus_of_iemocaps_shape(
 # The second stage --------------------------------------------------------------------------------
 
 
-def stage(path: Path, corpus: Path) -> dict[str, Experiment]:
-    plan = prepare(asked(corpus, path, "readings"))
-    second = plan.second_stage(open_ledger(path))
-    return {variant.name: variant.experiment for variant in second}
+Change = Callable[[dict[str, Any]], Any]
 
 
-def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """Copy a results file with each line changed in place; lines for which it gives None stay."""
-    lines = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
-    kept = [line for line in lines if change(line) is not False]
-    target.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    return target
+@pytest.fixture
+def changed(readings: Path, tmp_path: Path) -> Callable[[Change], Path]:
+    """A function that copies the results with each line changed; False leaves a line out."""
+
+    def copy(change: Change, source: Path = readings) -> Path:
+        lines = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+        kept = [json.dumps(line) + "\n" for line in lines if change(line) is not False]
+        (tmp_path / "changed.jsonl").write_text("".join(kept), encoding="utf-8")
+        return tmp_path / "changed.jsonl"
+
+    return copy
 
 
-def test_what_is_best_follows_the_training_losses(
-    readings: Path, corpus: Path, tmp_path: Path
-) -> None:
+Stage = Callable[[Path], dict[str, Experiment]]
+
+
+@pytest.fixture
+def second_stage(corpus: Path) -> Stage:
+    """A function that gives what the second stage trains after the results of a file."""
+
+    def stage(path: Path) -> dict[str, Experiment]:
+        plan = prepare(asked(corpus, path, "readings"))
+        second = plan.second_stage(open_ledger(path))
+        return {variant.name: variant.experiment for variant in second}
+
+    return stage
+
+
+def test_what_is_best_follows_the_training_losses(changed: Any, second_stage: Stage) -> None:
     def low_for_power(line: dict[str, Any]) -> None:
         line["history"] = [0.5 if line["variant"] == "front_end.magnitude=power" else 1.0]
 
-    best = stage(rewrite(readings, tmp_path / "a.jsonl", low_for_power), corpus)
-    base = grids.variants("readings", ", ".join(["coarse", *SMALL]))["default"].experiment
-    assert best["best readings, attention"] == base.override("front_end.magnitude=power")
+    best = second_stage(changed(low_for_power))["best readings, attention"]
+    base = grids.variants("readings", PRESET)["default"].experiment
+    assert best == base.override("front_end.magnitude=power")
 
 
-def test_what_is_best_never_depends_on_predictions(
-    readings: Path, corpus: Path, tmp_path: Path
+def test_what_is_best_depends_on_no_prediction_and_on_no_later_seed(
+    readings: Path, changed: Any, second_stage: Stage
 ) -> None:
     def all_wrong_or_right(line: dict[str, Any]) -> None:
+        right = line["variant"] == "front_end.bins=1-400"
         predictions = line["predictions"]
-        for emotion in ("neutral", "happy", "sad", "angry"):
-            right = line["variant"] == "front_end.bins=1-400"
-            predictions[emotion] = [
-                float((true == emotion) == right) for true in predictions["emotion"]
-            ]
+        for emotion in paper.EMOTIONS:
+            predictions[emotion] = [float((e == emotion) == right) for e in predictions["emotion"]]
 
-    changed = rewrite(readings, tmp_path / "a.jsonl", all_wrong_or_right)
-    assert stage(changed, corpus) == stage(readings, corpus)
+    chosen = second_stage(readings)
+    assert second_stage(changed(all_wrong_or_right)) == chosen
+    both = changed(lambda line: line.update(seed=1, history=[0.0]))
+    both.write_bytes(readings.read_bytes() + both.read_bytes())
+    assert second_stage(both) == chosen
 
 
 def test_nothing_is_best_before_every_fold_of_the_first_seed_is_there(
-    readings: Path, corpus: Path, tmp_path: Path
+    tmp_path: Path, changed: Any, second_stage: Stage
 ) -> None:
-    lines = len(results.read_lines(readings))
-    gone = iter(range(lines))
-    first_lost = rewrite(readings, tmp_path / "a.jsonl", lambda line: next(gone) != 10)
-    assert len(results.read_lines(first_lost)) == lines - 1
-    assert stage(first_lost, corpus) == {}
-    assert stage(tmp_path / "none.jsonl", corpus) == {}
+    one_less = changed(lambda line: (line["variant"], line["fold"]) != ("gap", "08"))
+    assert second_stage(one_less) == second_stage(tmp_path / "none.jsonl") == {}
 
 
-def test_more_seeds_do_not_change_what_is_best(
-    readings: Path, corpus: Path, tmp_path: Path
-) -> None:
-    chosen = stage(readings, corpus)
-    other = rewrite(readings, tmp_path / "b.jsonl", lambda line: line.update(seed=1, history=[0.0]))
-    both = tmp_path / "a.jsonl"
-    both.write_bytes(readings.read_bytes() + other.read_bytes())
-    assert stage(both, corpus) == chosen
-
-
-def test_an_interrupted_study_goes_on_to_the_same_end(
-    readings: Path, corpus: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_study_ends_the_same(readings: Path, changed: Any, run: Train) -> None:
     lost = {"front_end.bins=1-400", "best readings, gap", "best readings, bilinear"}
-    part = rewrite(readings, tmp_path / "a.jsonl", lambda line: line["variant"] not in lost)
-    run(corpus, part, "readings")
+    part = changed(lambda line: line["variant"] not in lost)
+    run("readings", part)
 
     def content(path: Path) -> list[Any]:
         records = sorted(results.read_lines(path), key=results.identity)
         return [(results.identity(r), r["history"], r["predictions"]) for r in records]
 
     assert content(part) == content(readings)
-    assert run(corpus, part, "readings") == 0
+    assert run("readings", part) == 0
 
 
 def test_reading_takes_the_second_stage_with_the_first(
     readings: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    smallest = config.preset("coarse")
-    for assignment in SMALL:
-        smallest = smallest.override(assignment)
+    smallest = config.preset(PRESET)
     monkeypatch.setitem(config.PRESETS, "coarse", smallest)
     for seeds in (0, 1):
         found = held(Run("readings", "emodb", corpus, "coarse", readings, seeds=seeds))
@@ -237,12 +237,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_fold_that_another_study_has_trained_is_not_trained_again(
-    readings: Path, corpus: Path, tmp_path: Path, trained: list[str]
+    readings: Path, corpus: Path, path: Path, run: Train, trained: list[str], changed: Any
 ) -> None:
-    path = tmp_path / "r.jsonl"
     path.write_bytes(readings.read_bytes())
     for name in ("protocol", "pooling"):
-        assert run(corpus, path, name) == 0 and not trained
+        assert run(name) == 0 and not trained
     before = {line["variant"]: line for line in as_counted(readings, "readings")}
     shared = held(asked(corpus, path, "protocol"))
     assert set(shared.folds["variant"]) == {"default", *grids.TRAPS} - IEMOCAP_ONLY
@@ -252,8 +251,8 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
     pooled = held(asked(corpus, path, "pooling"))
     assert set(pooled.attention["variant"]) == {"attention"}
     # A line without maps, as an earlier version wrote it for this study, is not enough for them.
-    without = rewrite(path, tmp_path / "old.jsonl", lambda line: line.pop("attention", None) and 0)
-    run(corpus, without, "pooling")
+    without = changed(lambda line: line.pop("attention", None) and None, path)
+    run("pooling", without)
     assert trained == ["attention"] * 2
 
 
@@ -266,20 +265,19 @@ def test_a_fold_that_another_study_has_trained_is_not_trained_again(
     ],
 )
 def test_what_only_counts_scores_differently_is_trained_once(
-    study: str, name: str, corpus: Path, tmp_path: Path, trained: list[str]
+    study: str, name: str, corpus: Path, path: Path, run: Train, trained: list[str]
 ) -> None:
-    shared, alone = tmp_path / "shared.jsonl", tmp_path / "alone.jsonl"
-    run(corpus, shared, study, only="default")
-    assert run(corpus, shared, study, only=name) == 0
-    assert run(corpus, alone, study, only=name) == 2
-    assert run(corpus, alone, study, only="default") == 2  # for its attention maps
+    alone = path.with_name("alone.jsonl")
+    run(study, only="default")
+    assert run(study, only=name) == 0
+    assert run(study, alone, only=name) == 2
+    assert run(study, alone, only="default") == 2  # for its attention maps
     assert trained == [each for each in ("default", name, "default") for _ in range(2)]
-    default = held(asked(corpus, shared, study, only="default")).predictions
-    for path in (shared, alone):
-        found = held(asked(corpus, path, study, only=name)).predictions
-        assert set(found["key"]) == {
-            grids.variants(study, ", ".join(["coarse", *SMALL]))[name].experiment.key
-        }
+    default = held(asked(corpus, path, study, only="default")).predictions
+    grid = grids.variants(study, PRESET)
+    for each in (path, alone):
+        found = held(asked(corpus, each, study, only=name)).predictions
+        assert set(found["key"]) == {grid[name].experiment.key}
         assert set(found["variant"]) == {name}
         emotions = list(paper.EMOTIONS)
         if name == "protocol.score=logits":
@@ -291,19 +289,16 @@ def test_what_only_counts_scores_differently_is_trained_once(
         assert set(found["average"]) == {"folds" if "average" in name else "pooled"}
 
 
-def test_where_the_test_chooses_the_epoch_another_test_is_trained_anew(
-    corpus: Path, tmp_path: Path, trained: list[str]
-) -> None:
+def test_where_the_test_chooses_the_epoch_all_is_trained(run: Train, trained: list[str]) -> None:
     best = [*SMALL, "protocol.epoch=best-on-test"]
     for name in ("default", "front_end.short=drop-test"):
-        run(corpus, tmp_path / "r.jsonl", "protocol", overrides=best, only=name)
+        run("protocol", overrides=best, only=name)
     assert trained == ["default"] * 2 + ["front_end.short=drop-test"] * 2
 
 
-def test_one_reading_alone_brings_no_second_stage(corpus: Path, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
-    assert run(corpus, path, "readings", only="front_end.scale=segment-log") == 2
-    assert run(corpus, path, "readings", only="default") == 2
+def test_one_reading_alone_brings_no_second_stage(path: Path, run: Train) -> None:
+    assert run("readings", only="front_end.scale=segment-log") == 2
+    assert run("readings", only="default") == 2
     lines = [line["variant"] for line in results.read_lines(path)]
     assert lines == ["front_end.scale=segment-log"] * 2 + ["default"] * 2
 
@@ -319,11 +314,11 @@ def test_another_seed_corpus_or_setting_is_another_training(readings: Path, corp
 
 
 def test_on_a_cluster_the_second_stage_follows_too(
-    readings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    readings: Path, changed: Any, run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
     lost = ("best readings", "network.padding")
-    part = rewrite(readings, tmp_path / "a.jsonl", lambda r: not r["variant"].startswith(lost))
+    part = changed(lambda line: not line["variant"].startswith(lost))
     whole = {results.identity(record): record for record in results.read_lines(readings)}
     sent: list[list[str]] = []
 
@@ -336,7 +331,7 @@ def test_on_a_cluster_the_second_stage_follows_too(
         return []
 
     monkeypatch.setattr(cluster, "train", on_cluster)
-    run(corpus, part, "readings", ray="local")
+    run("readings", part, ray="local")
     assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
     assert set(sent[1]) <= set(grids.AT_ITS_BEST)
     assert set(variants_in(part, "readings")) == set(variants_in(readings, "readings"))

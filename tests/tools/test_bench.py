@@ -1,7 +1,5 @@
 """The benchmark counts and compares rightly; how fast anything is, no test says."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
@@ -74,9 +72,7 @@ def test_the_textbook_network_is_the_same_network(pooling: str) -> None:
 
 
 @pytest.mark.parametrize(("precision", "low", "high"), [("fp32", 0, 2e-4), ("bf16", 5e-3, 0.2)])
-def test_the_error_of_each_way_to_train_is_found(
-    precision: Precision, low: float, high: float
-) -> None:
+def test_the_error_of_each_way_is_found(precision: Precision, low: float, high: float) -> None:
     ways = [*bench.LOOPS, bench.TRAINER]
     found = dict(zip(ways, bench.errors(ways, ALONE, Where(CPU, precision)), strict=True))
     assert low < found[bench.TRAINER] < high
@@ -121,7 +117,7 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("by", "new", "old"), [("precision", "bf16", "fp32"), ("statistics", "exact", "torch")]
 )
-def test_arithmetics_are_compared_where_both_were_run(
+def test_arithmetics_are_compared_where_both_ran(
     tmp_path: Path, by: str, new: str, old: str
 ) -> None:
     first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=2, attention=1)
@@ -162,9 +158,7 @@ def test_a_page_without_measurements_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_everything_is_measured_under_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_is_measured_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = config.Network(stride=(8, 8))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "RESOLVED", 0.01)

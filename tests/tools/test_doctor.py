@@ -1,13 +1,9 @@
-from __future__ import annotations
-
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from conftest import Command, python
 
-from repro import cli
 from repro.tools import doctor
 
 BROKEN = """
@@ -20,14 +16,10 @@ main()
 """
 
 
-def test_a_screen_of_text_and_json_with_every_fact(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["repro", "doctor", "--json"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    found = json.loads(capsys.readouterr().out)
+def test_a_screen_of_text_and_json_with_every_fact(command: Command) -> None:
+    outcome = command("doctor", "--json")
+    assert outcome.status == 0
+    found = json.loads("\n".join(outcome.out))
     assert list(found) == list(doctor.LOOKS)
     assert "unknown" not in str(found) and "MISSING" not in str(found)
     assert found["precision"] in ("fp32", "bf16")
@@ -41,8 +33,7 @@ def test_a_screen_of_text_and_json_with_every_fact(
 def test_what_is_missing_is_told_and_the_rest_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     env = {"PATH": "", "XDG_CACHE_HOME": str(tmp_path / "file")}
-    how = {"env": env, "cwd": tmp_path, "capture_output": True, "text": True}
-    done = subprocess.run([sys.executable, "-c", BROKEN], **how)
+    done = python("-c", BROKEN, cwd=tmp_path, env=env)
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert list(lines) == list(doctor.LOOKS)

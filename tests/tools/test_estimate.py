@@ -1,16 +1,15 @@
-from __future__ import annotations
-
 import json
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_corpus
 import torch
+from conftest import Command
 
-from repro import cli, config, crossval
+from repro import config, crossval
 from repro.errors import ReproError
 from repro.study import grids
 from repro.study.plan import Run, prepare
@@ -18,12 +17,9 @@ from repro.study.run import run
 from repro.tools import estimate
 from repro.tools.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
 
-TINY = [
-    "network.stem_channels=2",
-    "network.trunk=(4,4,4,4)",
-    "training.max_segments=8",
-    "training.epochs=1",
-]
+TINY = ["network.stem_channels=2", "network.trunk=(4,4,4,4)"]
+TINY += ["training.max_segments=8", "training.epochs=1"]
+Survey = Callable[..., Estimate]
 SPEED = Speed(train=0.25, predict=0.5, memory=10**6, known=10)
 
 
@@ -48,23 +44,25 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def asked(corpus: Path, path: Path, study: str, **changes: Any) -> Run:
-    settings = {"device": "cpu", "precision": "fp32", "overrides": TINY} | changes
-    return Run(study, "emodb", corpus, "smoke", path, **settings)
+    settings = {"root": corpus, "device": "cpu", "precision": "fp32", "overrides": TINY} | changes
+    return Run(study, "emodb", preset="smoke", results=path, **settings)
 
 
-def survey(corpus: Path, path: Path, *studies: str, **changes: Any) -> Estimate:
-    return estimate.survey([asked(corpus, path, study, **changes) for study in studies])
+@pytest.fixture
+def survey(corpus: Path, path: Path, fixed: list[str]) -> Survey:
+    """A function that surveys studies on the corpus, with results in `path`."""
+    return lambda *names, **how: estimate.survey([asked(corpus, path, n, **how) for n in names])
 
 
 @pytest.mark.parametrize("scale", ["segment", "training-set"])
 def test_time_and_memory_come_from_the_segments_that_are_really_there(
-    scale: str, corpus: Path, tmp_path: Path, fixed: list[str]
+    scale: str, corpus: Path, path: Path, survey: Survey, fixed: list[str]
 ) -> None:
     overrides = [*TINY[:2], "training.epochs=3", "protocol.max_folds=None"]
     overrides += [f"front_end.scale={scale}"]
-    found = survey(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides)
+    found = survey("pooling", overrides=overrides)
 
-    plan = prepare(asked(corpus, tmp_path / "r.jsonl", "pooling", overrides=overrides))
+    plan = prepare(asked(corpus, path, "pooling", overrides=overrides))
     [table] = plan.tables.values()
     seconds, memory = 0.0, 0
     for variant in plan.grid.values():
@@ -87,66 +85,52 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
     assert fixed == ["gap 16", "bilinear 16", "attention 16"]  # each network once
 
 
-def test_the_best_epoch_on_the_test_speaker_is_scored_after_each(
-    corpus: Path, tmp_path: Path, fixed: list[str]
-) -> None:
-    last, best = (
-        survey(
-            corpus,
-            tmp_path / "r.jsonl",
-            "filter-shapes",
-            overrides=["training.epochs=5", f"protocol.epoch={epoch}"],
-        ).rows[0]
-        for epoch in ("last", "best-on-test")
-    )
+def test_the_best_epoch_on_the_test_speaker_is_scored_after_each(survey: Survey) -> None:
+    epochs = ("protocol.epoch=last", "protocol.epoch=best-on-test")
+    each = [survey("filter-shapes", overrides=["training.epochs=5", epoch]) for epoch in epochs]
+    last, best = (found.rows[0] for found in each)
     # 12 utterances of 1, 2.5 and 4.5 s make 1, 2 and 7 test segments; two speakers, three shapes.
     assert best.seconds - last.seconds == pytest.approx(2 * 3 * 4 * SPEED.predict * 4 * (1 + 2 + 7))
 
 
 def test_what_the_results_file_holds_is_not_counted_again(
-    corpus: Path, tmp_path: Path, fixed: list[str]
+    corpus: Path, path: Path, survey: Survey, fixed: list[str]
 ) -> None:
-    path = tmp_path / "r.jsonl"
     run(asked(corpus, path, "pooling", only="gap"))
     before = path.read_bytes()
-    found = survey(corpus, path, "pooling", "pooling")
+    found = survey("pooling", "pooling")
     assert [(row.folds, row.done, row.left) for row in found.rows] == [(6, 2, 4), (6, 6, 0)]
     assert found.rows[1].seconds == 0
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
+    assert list(path.parent.iterdir()) == [path]
     assert "gap" not in " ".join(fixed)
 
 
 def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
-    corpus: Path, tmp_path: Path, fixed: list[str]
+    corpus: Path, path: Path, survey: Survey
 ) -> None:
-    path = tmp_path / "r.jsonl"
     run(asked(corpus, path, "pooling", precision="bf16", only="gap"))
-    assert survey(corpus, path, "pooling", precision="auto").device.endswith(", bf16")
-    both = survey(corpus, path, "pooling", "filter-shapes", precision="auto")
+    assert survey("pooling", precision="auto").device.endswith(", bf16")
+    both = survey("pooling", "filter-shapes", precision="auto")
     assert both.device.endswith(", bf16 and fp32")
 
     with pytest.raises(ReproError, match="go on with --precision bf16") as surveyed:
-        survey(corpus, path, "pooling", precision="fp32")
+        survey("pooling", precision="fp32")
     with pytest.raises(ReproError) as trained:
         run(asked(corpus, path, "pooling"))
     assert str(surveyed.value) == str(trained.value)
 
 
-def test_maps_are_counted_where_another_study_trained_the_same_network(
-    corpus: Path, tmp_path: Path, fixed: list[str]
-) -> None:
-    found = survey(corpus, tmp_path / "r.jsonl", "readings", "pooling")
+def test_maps_are_counted_where_another_study_trained_the_same_network(survey: Survey) -> None:
+    found = survey("readings", "pooling")
     assert found.rows[1].left == 0  # the default of `readings` has maps of its own
-    found = survey(corpus, tmp_path / "r.jsonl", "pooling", "readings")
+    found = survey("pooling", "readings")
     assert found.rows[1].done == found.rows[0].left
 
 
 @pytest.mark.parametrize("name", grids.STUDIES)
-def test_every_study_can_be_surveyed(
-    name: str, corpus: Path, tmp_path: Path, fixed: list[str]
-) -> None:
-    found = survey(corpus, tmp_path / "r.jsonl", name, overrides=())
+def test_every_study_is_surveyed(name: str, survey: Survey, tmp_path: Path) -> None:
+    found = survey(name, overrides=())
     [row] = found.rows
     assert row.study == name
     assert 0 < row.left <= row.folds == row.done + row.left
@@ -154,11 +138,8 @@ def test_every_study_can_be_surveyed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lines_of_a_results_file_are_about_as_long_as_promised(
-    corpus: Path, tmp_path: Path, fixed: list[str]
-) -> None:
-    path = tmp_path / "r.jsonl"
-    promised = survey(corpus, path, "filter-shapes").disk
+def test_lines_are_about_as_long_as_promised(corpus: Path, path: Path, survey: Survey) -> None:
+    promised = survey("filter-shapes").disk
     run(asked(corpus, path, "filter-shapes"))
     assert promised == pytest.approx(path.stat().st_size, rel=0.3)
 
@@ -205,36 +186,31 @@ def test_size() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("command", [["run", "pooling", "--results"], ["report", "--out"]])
+@pytest.mark.parametrize("words", [["run", "pooling", "--results"], ["report", "--out"]])
 def test_a_dry_run_says_what_and_writes_nothing(
-    command: list[str],
+    words: list[str],
     corpus: Path,
     tmp_path: Path,
     precision: str,
     fixed: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: Command,
 ) -> None:
-    place = str(tmp_path / "new" / "place")
-    arguments = [*command, place, "--corpus=emodb", f"--root={corpus}", "--preset=smoke"]
-    arguments += ["--device=cpu", f"--precision={precision}", "--dry-run"]
-    monkeypatch.setattr(sys, "argv", ["repro", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 0
-    shown = capsys.readouterr().out
+    how = ["--preset=smoke", "--device=cpu", f"--precision={precision}", "--dry-run"]
+    place = tmp_path / "new" / "place"
+    outcome = command(*words, place, "--corpus=emodb", f"--root={corpus}", *how)
+    assert outcome.status == 0
+    shown = "\n".join(outcome.out)
     assert re.search(r"pooling +3 +6 +0 +6 ", shown)
     assert re.search(
         rf", {precision}: [\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown
     )
-    assert ("recovery" in shown) == (command[0] == "report")
+    assert ("recovery" in shown) == (words[0] == "report")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_faults_are_told_as_when_training(corpus: Path, tmp_path: Path) -> None:
+def test_faults_are_told_as_when_training(path: Path, survey: Survey) -> None:
     with pytest.raises(ReproError, match="no-such-folder"):
-        survey(tmp_path / "no-such-folder", tmp_path / "r.jsonl", "pooling")
-    path = tmp_path / "diary.txt"
+        survey("pooling", root=path.parent / "no-such-folder")
     path.write_text(json.dumps("Dear diary") + "\n")
-    with pytest.raises(ReproError, match="diary"):
-        survey(corpus, path, "pooling")
+    with pytest.raises(ReproError, match=str(path)):
+        survey("pooling")
