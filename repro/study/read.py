@@ -56,7 +56,9 @@ def held(asked: Run) -> Results:
     plan = prepare(asked)
     grid = [*plan.grid.values(), *plan.second_stage(ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
-    seeds = {*range(asked.seeds), *(r["seed"] for r in ledger.records if r["study"] == asked.study)}
+    # Of the first, another study may have trained all folds.
+    seeds = {*range(max(asked.seeds, 1))}
+    seeds |= {record["seed"] for record in ledger.records if record["study"] == asked.study}
     found = results.tables(
         record
         for variant in grid
