@@ -101,7 +101,7 @@ def test_wheel_and_source_archive_are_whole(tmp_path: Path, project: dict) -> No
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     program = "from setuptools.build_meta import *; print(build_sdist('dist'), build_wheel('dist'))"
-    done = python("-c", program, cwd=tmp_path)
+    done = python("-c", program, cwd=tmp_path, check=True)
     archive, wheel = done.stdout.splitlines()[-1].split()
     with zipfile.ZipFile(tmp_path / "dist" / wheel) as built:
         inside = {name for name in built.namelist() if ".dist-info/" not in name}

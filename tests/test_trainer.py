@@ -278,5 +278,5 @@ print(held - kept, held - resident())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is told nothing elsewhere")
 def test_memory_is_kept_until_it_is_given_back() -> None:
-    at_first, then = map(int, python("-c", LEFT_BY_A_NETWORK).stdout.split())
+    at_first, then = map(int, python("-c", LEFT_BY_A_NETWORK, check=True).stdout.split())
     assert at_first < 8 * 2**20 and then > 100 * 2**20

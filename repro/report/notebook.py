@@ -105,7 +105,7 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
         )
     except PapermillExecutionError as error:
         if page.unfinished and error.ename == NoResultsError.__name__:
-            missing = error.evalue
+            missing = error.evalue.partition("\n")[0]
         else:
             fault, said = f"cell {error.exec_count} failed: {error.ename}", error.evalue
     except (RuntimeError, CellControlSignal) as error:

@@ -89,10 +89,12 @@ class Links(SphinxTransform):
 
     def _take_table(self, table: Table, cells: nodes.raw) -> dict[str, Path]:
         """Move the data of a table from its cells into a file."""
-        before, data, after = TABLE_DATA.split(cells.astext())
-        kept = nodes.raw("", before + after, format="html", classes=cells["classes"])
+        before, *data = TABLE_DATA.split(cells.astext(), maxsplit=1)
+        kept = nodes.raw("", before + "".join(data[1:]), format="html", classes=cells["classes"])
         cells.replace_self(kept)
-        return {"CSV": self._write(table, ".csv", base64.b64decode(data).decode())}
+        if not data:  # a table that `common.table` has not made
+            return {}
+        return {"CSV": self._write(table, ".csv", base64.b64decode(data[0]).decode())}
 
     def _take_figure(self, figure: nodes.figure, image: nodes.image) -> dict[str, Path]:
         """Move the data of a figure into a file, and a figure with tips into the page."""

@@ -62,7 +62,8 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path):
     first = synthetic.make(tmp_path / "first", speakers=3, per_emotion=1, seed=7)
     again = synthetic.make(tmp_path / "again", speakers=3, per_emotion=1, seed=7)
     code = f"synthetic.make({str(tmp_path / 'elsewhere')!r}, speakers=3, per_emotion=1, seed=7)"
-    python("-c", f"from repro.corpora import synthetic; {code}", cwd=Path(__file__).parents[2])
+    code = f"from repro.corpora import synthetic; {code}"
+    python("-c", code, cwd=Path(__file__).parents[2], check=True)
     other = synthetic.make(tmp_path / "other", speakers=3, per_emotion=1, seed=8)
     assert contents(first) == contents(again) == contents(tmp_path / "elsewhere")
     assert contents(first) != contents(other)

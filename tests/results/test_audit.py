@@ -165,11 +165,12 @@ def test_files_become_one_with_each_fold_once(tmp_path: Path) -> None:
     a = file_of(tmp_path / "a", record(), record(fold="08"))
     again = record(fold="08", history=[7.0], provenance={"precision": "fp32", "seconds": 9})
     b = file_of(tmp_path / "b", again, record(fold="09"))
-    b.write_bytes(b.read_bytes() + b'{"key": "torn')
+    whole = a.read_bytes()
+    a.write_bytes(whole + b'{"key": "torn')
     target = tmp_path / "new" / "c"
     assert audit.merge([a, b], target) == 3
     assert results.read_lines(target) == [record(), record(fold="08"), record(fold="09")]
-    assert target.read_bytes().startswith(a.read_bytes())  # to the byte
+    assert target.read_bytes().startswith(whole)  # to the byte
     assert [path.name for path in target.parent.iterdir()] == ["c"]
     assert audit.merge([target, target], tmp_path / "d") == 3
     assert (tmp_path / "d").read_bytes() == target.read_bytes()

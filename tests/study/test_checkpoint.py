@@ -329,18 +329,17 @@ def test_a_finished_fold_leaves_nothing(kept: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(path: Path) -> None:
-    file = path
     names = {"study": "pooling", "variant": "gap", "key": "k", "corpus": {"hash": "h"}, "seed": 0}
     record: dict[str, Any] = names | {"fold": "03", "experiment": None}
     held = Ledger([record])
-    _discard_finished(file, held)  # without a folder
+    _discard_finished(path, held)  # without a folder
     done, left = (
-        checkpoint.path_of(file, results.identity(record | {"fold": fold})) for fold in ("03", "08")
+        checkpoint.path_of(path, results.identity(record | {"fold": fold})) for fold in ("03", "08")
     )
     done.parent.mkdir()
     done.touch()
     left.touch()
-    _discard_finished(file, held)
+    _discard_finished(path, held)
     assert list(done.parent.iterdir()) == [left]
 
 

@@ -152,7 +152,7 @@ def test_recognising_does_not_wait_for_what_only_training_needs(
     code = """import sys; from repro.cli import app; app(sys.argv[1:], standalone_mode=False)
 print({'pandas', 'scipy', 'sklearn', 'sympy', 'matplotlib', 'IPython'} & set(sys.modules))"""
     wav = load_corpus("emodb", corpus)["path"][0]
-    done = python("-c", code, "predict", tmp_path / "m.safetensors", wav)
+    done = python("-c", code, "predict", tmp_path / "m.safetensors", wav, check=True)
     assert done.stdout.splitlines()[1:] == ["set()"]
 
 

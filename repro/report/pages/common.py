@@ -139,7 +139,7 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
                 facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
         # Folds that differ in their test alone share one training, and its time.
         spent = folds.drop_duplicates(["fold", "seed", "seconds"])["seconds"].sum()
-        facts["training time"] = f"{spent / 60:.1f} min"
+        facts["training time"] = f"{spent / 60:.1f} min" if spent else ""
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
 
