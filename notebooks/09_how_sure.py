@@ -142,12 +142,13 @@ power.together(results, preset)
 #   better, the six claims on shapes turned from not testable into undecided.
 # - Results under the second reading of the scale (`front_end.scale=segment-max`), and of the sweep
 #   at the paper's stride, are judged, as the plan says that they are. Changed settings had made
-#   every claim not testable. EmoDB has no such results: no verdict changed.
+#   every claim not testable. EmoDB had no such results then: no verdict changed.
 # - The poolings on EmoDB under `coarse` are judged by networks trained with exact batch
 #   statistics, and one seed. They had been judged by two seeds trained with torch's. The main
 #   claim turned from contradicted into undecided.
-# - The sweep on EmoDB is judged under the preset `paper`, trained with exact batch statistics. It
-#   had been judged under `coarse`, trained with torch's. All claims on shapes stay undecided.
+# - The sweep on EmoDB is judged under the preset `paper`, on seven of its shapes, trained with
+#   exact batch statistics. It had been judged under `coarse`, trained with torch's. All claims on
+#   shapes stay undecided.
 #
 # ## What the intervals leave out
 #
