@@ -13,7 +13,7 @@
 #
 # This book rests on many small training runs. `repro bench` measures how fast and how exactly a
 # machine does them, beside the usual way of public programs. This page shows what `repro bench
-# --json` wrote to `results/bench/`, one file for each processor.
+# --json` wrote to `results/bench/`, one file for each processor and precision.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -56,8 +56,9 @@ machines = speed.benchmarks(published / "bench")
 # numbers. All segments of the benchmark are noise, most of it as near to −1 as most of a
 # spectrogram.
 #
-# The **share** is how close the convolutions of the trainer, and of prediction, come to the rate at
-# which this machine multiplies matrices in the same precision. The networks of one layer are those of Fig. 2.
+# The **share** is how close the convolutions of the trainer come to the rate at which this machine
+# multiplies matrices in the same precision, measured in the same turns. That of prediction also
+# counts the time of the front end. The networks of one layer are those of Fig. 2.
 
 # %% tags=["remove-input"]
 speed.measured(machines)
@@ -74,8 +75,9 @@ speed.measured(machines)
 # - **Memory that is kept.** The maps of a batch take gigabytes. After each step the C library
 #   gives them back to the system, which hands them out again page by page, filled with zeros. The
 #   trainer asks the library to keep them, where there is room.
-# - **bfloat16** is used only with `--precision bf16`. It saves time on a machine that has units
-#   for it, and costs digits (see the errors). Most of a spectrogram lies so close to −1 that
+# - **bfloat16** is used only with `--precision bf16`. On a machine that has units for it, it can save
+#   time in the whole network; the networks of one layer may even take longer. It costs digits (see
+#   the errors). Most of a spectrogram lies so close to −1 that
 #   bfloat16 would make one number of it. The first layer therefore adds 1, as bfloat16 tells small
 #   numbers apart near 0, and its batch normalisation takes it off again. The pooling and the
 #   scores stay in float32. The reading `front_end.scale=segment-max` has its quiet parts at 0 from
