@@ -75,13 +75,13 @@ speed.measured(machines)
 # - **Memory that is kept.** The maps of a batch take gigabytes. After each step the C library
 #   gives them back to the system, which hands them out again page by page, filled with zeros. The
 #   trainer asks the library to keep them, where there is room.
-# - **bfloat16** is used only with `--precision bf16`. On a machine that has units for it, it can save
-#   time in the whole network; the networks of one layer may even take longer. It costs digits (see
-#   the errors). Most of a spectrogram lies so close to −1 that
+# - **bfloat16** is used only with `--precision bf16`. It saves time on a machine that has units
+#   for it, and costs digits (see the errors). Most of a spectrogram lies so close to −1 that
 #   bfloat16 would make one number of it. The first layer therefore adds 1, as bfloat16 tells small
 #   numbers apart near 0, and its batch normalisation takes it off again. The pooling and the
-#   scores stay in float32. The reading `front_end.scale=segment-max` has its quiet parts at 0 from
-#   the start, and is better trained in float32.
+#   scores stay in float32. So does one layer alone, whose small products take longer in bfloat16. The
+#   reading `front_end.scale=segment-max` has its quiet parts at 0 from the start, and is better
+#   trained in float32.
 # - **No loader.** All segments of a corpus are one tensor on the device, which folds share. A
 #   batch is a selection of rows. Nothing waits for the device within an epoch.
 # - **No maps at all** for one layer alone, as in Fig. 2. Its convolution is linear in a fixed

@@ -428,20 +428,16 @@ def mean_of_first_map(
     size = weight.shape[2], weight.shape[3]
     if size[0] < size[1]:  # as in `moments`
         return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], known)
-    # Under autocast products are computed in bfloat16, and everything else as without.
-    half = torch.is_autocast_enabled("cpu")
-    with torch.autocast("cpu", enabled=False):
-        filters = weight.flatten(1)  # [c, k]
-        inputs = x[:, 0].to(torch.bfloat16 if half else x.dtype)
-        read = (patches(segment, size, stride) for segment in inputs)
-        if norm.training:
-            first, second = known or moments(x, size, stride)
-            means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
-            count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
-            return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
-        scale, shift = (each[:, None] for each in _in_evaluation(norm))
-        maps = (_products(filters * scale, of_segment) + shift for of_segment in read)
-        return torch.stack([z.relu_().mean((0, 2)) for z in maps])
+    filters = weight.flatten(1)  # [c, k]
+    read = (patches(segment, size, stride) for segment in x[:, 0])
+    if norm.training:
+        first, second = known or moments(x, size, stride)
+        means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
+        count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
+        return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
+    scale, shift = (each[:, None] for each in _in_evaluation(norm))
+    maps = (_products(filters * scale, of_segment) + shift for of_segment in read)
+    return torch.stack([z.relu_().mean((0, 2)) for z in maps])
 
 
 class _MeanOfFirstMap(torch.autograd.Function):
@@ -471,8 +467,8 @@ class _MeanOfFirstMap(torch.autograd.Function):
             z = _products(scaled, of_segment)
             on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [h, c, w] of 0 and 1
             positions = of_segment[:, 0].numel()
-            shares.append(on.sum((0, 2), dtype=_wide(on)) / positions)
-            means.append(torch.bmm(on, of_segment.mT).sum(0, dtype=_wide(on)) / positions)
+            shares.append(on.sum((0, 2)) / positions)
+            means.append(torch.bmm(on, of_segment.mT).sum(0) / positions)
         share, passed = torch.stack(shares).double(), torch.stack(means).double()
         ctx.save_for_backward(filters, gamma, mean, second, rstd, share, passed)
         return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)

@@ -223,8 +223,8 @@ class FirstLayerNetwork(SpeechEmotionNetwork):
         [read], stems, stride = self.stems.padded(x), self.stems, self.settings.stride
         of_batch = Moments(*known) if known else None
         weight: Tensor = stems.convs[0].weight  # type: ignore[assignment]
-        means = mean_of_first_map(read, weight, stems.norm, stride, of_batch)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast("cpu", enabled=False):  # so small products take longer in bfloat16
+            means = mean_of_first_map(read, weight, stems.norm, stride, of_batch)
             return self.pooling.classify(means)  # type: ignore[operator]
 
 
