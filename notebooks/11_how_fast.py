@@ -57,7 +57,7 @@ machines = speed.benchmarks(published / "bench")
 # spectrogram.
 #
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
-# multiplies matrices in the same precision, measured in the same turns. That of prediction also
+# multiplies matrices in the precision asked for, measured in the same turns. That of prediction also
 # counts the time of the front end. The networks of one layer are those of Fig. 2.
 
 # %% tags=["remove-input"]
