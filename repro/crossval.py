@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from repro.errors import NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.trainer import State
 
-PART = 64  # segments that are brought to one scale at once
+PART = 64  # segments that are copied at once
 
 OnScored = Callable[[SpeechEmotionNetwork, Iterator[Tensor], pd.DataFrame], None]
 
@@ -184,7 +185,7 @@ def run_fold(
     """
     seed = fold_seed(seed, fold)
     network = initial_network(experiment.network, seed)
-    training = training_set(features, fold, network, experiment.training, seed)
+    training = training_set(features, fold, experiment.training, seed)
     where: dict[str, Any] = {"device": device, "precision": precision}
 
     def test_segments() -> Iterator[Tensor]:
@@ -221,47 +222,39 @@ class TrainingSet(NamedTuple):
     """What one network learns from.
 
     Args:
-        segments: [n, 1, 400, 200] network inputs.
-        labels: [n] indices into `paper.EMOTIONS`.
-        rows: which of the segments are trained on.
-        utterance: the row of the corpus that each of these is cut from.
-        limits: lowest and highest magnitude, where one scale serves the whole training set.
-        known: what the network can know of the segments beforehand.
+        features: of the corpus.
+        rows: which of its segments are trained on.
+        limits: their lowest and highest magnitude, where one scale serves the whole training set.
     """
 
-    segments: Float[Tensor, "n 1 bins frames"]
-    labels: Int[Tensor, " n"]
+    features: Features
     rows: Int[Tensor, " rows"]
-    utterance: Int[Tensor, " rows"]
     limits: tuple[float, float] | None
-    known: tuple[Tensor, ...]
 
     def fit(self, network: SpeechEmotionNetwork, training: Training, **how: Any) -> list[float]:
         """Return what `trainer.fit` does, which trains the network on this."""
-        return trainer.fit(
-            network, self.segments, self.labels, training, rows=self.rows, known=self.known, **how
-        )
+        of, how = self.features, how | {"rows": self.rows}
+        if self.limits:  # batch by batch, as a scaled copy would be as large as the corpus
+            how["scale"] = partial(
+                spectrogram.normalise, front_end=of.front_end, limits=self.limits
+            )
+        else:
+            how["known"] = of.known(network)
+        return trainer.fit(network, of.segments, of.labels, training, **how)
 
 
-def training_set(
-    features: Features, fold: Fold, network: SpeechEmotionNetwork, training: Training, seed: int
-) -> TrainingSet:
+def training_set(features: Features, fold: Fold, training: Training, seed: int) -> TrainingSet:
     """Return a fold's training segments, at random as many of them as the settings allow."""
     rows = torch.isin(features.utterance.cpu(), torch.from_numpy(fold.train)).nonzero()[:, 0]
     if training.max_segments is not None and len(rows) > training.max_segments:
         picked = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         rows = rows[picked[: training.max_segments].sort().values]
-    utterance = features.utterance.cpu()[rows]
     rows = rows.to(features.segments.device)
-    segments, labels = features.segments, features.labels
     if not features.front_end.one_scale:
-        return TrainingSet(segments, labels, rows, utterance, None, features.known(network))
-    segments = segments[rows]
-    limits = (segments.min().item(), segments.max().item())
-    for part in segments.split(PART):  # in place: a further copy is as large as the corpus
-        part[:] = spectrogram.normalise(part, features.front_end, limits)
-    renumbered, known = torch.arange(len(rows)), network.known(segments)
-    return TrainingSet(segments, labels[rows], renumbered, utterance, limits, known)
+        return TrainingSet(features, rows, None)
+    ends = [features.segments[part].aminmax() for part in rows.split(PART)]
+    low, high = min(end.min for end in ends).item(), max(end.max for end in ends).item()
+    return TrainingSet(features, rows, (low, high))
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:

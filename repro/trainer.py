@@ -48,6 +48,7 @@ def fit(
     seed: int,
     rows: Int[Tensor, " rows"] | None = None,
     known: tuple[Tensor, ...] = (),
+    scale: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
     resume: Callable[[State], None] | None = None,
@@ -63,6 +64,7 @@ def fit(
         seed: decides the order of the segments.
         rows: which of the segments to train on; by default all.
         known: what the network can know of all segments beforehand, which saves it time.
+        scale: brings a batch of segments to the scale that the network reads; by default they are.
         device: where to train.
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
             all weights, stay in float32. So does the network of Section 3.2 on a processor, where
@@ -103,8 +105,9 @@ def fit(
         total = torch.zeros((), device=device)
         shuffled = rows[torch.randperm(len(rows), generator=order).to(device)]
         for batch in shuffled.split(training.batch_size):
+            inputs = scale(segments[batch]) if scale else segments[batch]
             with _autocast(device, precision):
-                scores = network(segments[batch], *(part[batch] for part in known))
+                scores = network(inputs, *(part[batch] for part in known))
             loss = F.cross_entropy(scores.float(), labels[batch], weights)
             optimiser.zero_grad()
             loss.backward()

@@ -235,9 +235,13 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 
 def trained_on(fit: Mock) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The segments and labels of each training."""
-    given = ((call.args, call.kwargs["rows"]) for call in fit.call_args_list)
-    return [(segments[rows], labels[rows]) for (_, segments, labels, *_), rows in given]
+    """The segments, as the network reads them, and labels of each training."""
+    found = []
+    for call in fit.call_args_list:
+        (_, segments, labels, _), rows = call.args, call.kwargs["rows"]
+        scale = call.kwargs.get("scale", lambda x: x)
+        found.append((scale(segments[rows]), labels[rows]))
+    return found
 
 
 @pytest.mark.parametrize("score", ["softmax", "logits"])

@@ -2,6 +2,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -160,6 +161,14 @@ def test_only_the_rows_named_are_trained_on() -> None:
     alone = trainer.fit(network(), segments[rows], labels[rows], SHORT, seed=3)
     everything = trainer.fit(network(), segments, labels, SHORT, seed=3)
     assert some == alone != everything
+
+
+def test_what_is_scaled_batch_by_batch_is_trained_on_as_if_it_had_been_before() -> None:
+    segments, labels = data()
+    before = trainer.fit(network(), segments * 2 + 1, labels, SHORT, seed=3)
+    scale = Mock(side_effect=lambda x: x * 2 + 1)
+    assert trainer.fit(network(), segments, labels, SHORT, seed=3, scale=scale) == before
+    assert {len(call.args[0]) for call in scale.call_args_list} == {4}
 
 
 # Faults ------------------------------------------------------------------------------------------

@@ -161,15 +161,14 @@ class Meter:
     def memory(self, task: Task, tables: Tables) -> int:
         """Return the bytes that a task takes on the device.
 
-        The corpus lies there as segments, and a training set with a scale of its own as a copy. The
-        rest is what the network knows of the segments beforehand, and what it computes with.
+        The corpus lies there as segments. The rest is what the network knows of them beforehand,
+        and what it computes with.
         """
         source, front_end = source_of(task.variant), task.experiment.front_end
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
         train, _ = _segments(task, tables[source])
-        segments = corpus + (train if front_end.one_scale else 0)
         speed = self.speed(task, train)
-        return speed.memory + SEGMENT_BYTES * segments + speed.known * corpus
+        return speed.memory + (SEGMENT_BYTES + speed.known) * corpus
 
     def speed(self, task: Task, segments: int) -> Speed:
         """Return what a task's network takes, measured once with batches of its size."""

@@ -114,9 +114,9 @@ def train(
     ready_to_train(torch.device(device))
     network = crossval.initial_network(experiment.network, seed)
     with enough_memory(device, "training"):
-        training = crossval.training_set(features, everybody, network, experiment.training, seed)
+        training = crossval.training_set(features, everybody, experiment.training, seed)
         training.fit(network, experiment.training, seed=seed, device=device, **how)
-    learnt_from = table.iloc[np.unique(training.utterance)]
+    learnt_from = table.iloc[np.unique(features.utterance[training.rows].cpu())]
     card = {
         "corpus": {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)},
         "speakers": int(learnt_from["speaker"].nunique()),

@@ -69,13 +69,10 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
         experiment = variant.experiment
         features = crossval.extract(table, experiment.front_end)
         for fold in crossval.make_folds(table, experiment):
-            network = crossval.initial_network(experiment.network, seed=0)
-            train = crossval.training_set(features, fold, network, experiment.training, seed=0)
+            train = crossval.training_set(features, fold, experiment.training, seed=0)
             test = torch.cat(list(crossval._test_segments(features, fold, train.limits)))
             seconds += 3 * SPEED.train * len(train.rows) + SPEED.predict * len(test)
-            held = features.segments.nbytes
-            held += SPEED.known * len(features.segments)
-            held += train.segments.nbytes if train.segments is not features.segments else 0
+            held = features.segments.nbytes + SPEED.known * len(features.segments)
             memory = max(memory, SPEED.memory + held)
             assert test[0].nbytes == SEGMENT_BYTES
     [row] = found.rows
