@@ -40,14 +40,14 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ReproError(f"no device {name!r}: choose auto, cpu or cuda")
     if name == "cpu":
         return torch.device(name)
-    fault = _fault_of_gpu()
+    fault = fault_of_gpu()
     if name == "cuda" and fault:
         raise ReproError(f"--device cuda: {fault}; use --device cpu or auto")
     return torch.device("cpu" if fault else "cuda")
 
 
-def _fault_of_gpu() -> str:
-    """Say why torch cannot use a GPU here; empty if it can."""
+def fault_of_gpu() -> str:
+    """Return why torch cannot use a GPU here; empty if it can."""
     if not torch.cuda.is_available():
         need = f" (this torch needs a driver for CUDA {torch.version.cuda})"
         return f"torch sees no GPU here{need if torch.version.cuda else ''}"

@@ -29,7 +29,7 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
     on_gpu = device.type == "cuda"
     return {
         "version": repro.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "plan": _plan(),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
@@ -57,7 +57,7 @@ def _plan() -> str | None:
 
 
 @cache
-def _commit() -> str | None:
+def commit() -> str | None:
     """Return the commit of the source tree, with a + if it has changes; None outside of git."""
 
     def git(*arguments: str) -> str:

@@ -47,7 +47,7 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 KNOCK = f"import sys, ray; ray.init(sys.argv[1], **{QUIET})"
 
 
-class Corpus(NamedTuple):
+class Recordings(NamedTuple):
     """A corpus as it travels: arrays, which the workers of a machine share without a copy."""
 
     table: pd.DataFrame
@@ -162,7 +162,7 @@ def _submit(
         source, _ = task.inputs
         if source not in corpora:
             waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
-            corpora[source] = ray.put(Corpus(tables[source], waveforms))
+            corpora[source] = ray.put(Recordings(tables[source], waveforms))
         if task.inputs not in inputs:
             front_end = task.experiment.front_end
             # A result of a task, unlike what is put, is made again if it is lost with its machine.
@@ -171,7 +171,7 @@ def _submit(
     return waiting
 
 
-def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
+def _extract(corpus: Recordings, front_end: FrontEnd, worker: Worker) -> Inputs:
     """Compute the network inputs of a corpus, on a worker."""
     device = worker.prepare()
     waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
@@ -181,7 +181,7 @@ def _extract(corpus: Corpus, front_end: FrontEnd, worker: Worker) -> Inputs:
     return tuple(tensor.cpu().numpy() for tensor in tensors)
 
 
-def _train(task: Task, corpus: Corpus, inputs: Inputs, worker: Worker) -> dict[str, Any]:
+def _train(task: Task, corpus: Recordings, inputs: Inputs, worker: Worker) -> dict[str, Any]:
     """Train and test one fold on a worker and return its line of the results file."""
     device = worker.prepare()
     with enough_memory(device, "the segments of the corpus"):

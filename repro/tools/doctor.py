@@ -57,9 +57,9 @@ def _version(name: str) -> str:
 def _gpu() -> str:
     import torch
 
-    from repro.device import _fault_of_gpu
+    from repro.device import fault_of_gpu
 
-    if fault := _fault_of_gpu():
+    if fault := fault_of_gpu():
         driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() else "none"
         return f"not used: {fault}; NVIDIA driver: {driver}"
     total = torch.cuda.get_device_properties(0).total_memory
@@ -85,7 +85,7 @@ def _cache() -> str:
 # What a look needs is imported when it is taken, as it may be what is broken.
 LOOKS: dict[str, Callable[[], Any]] = {
     "repro": lambda: (
-        f"{repro.__version__}, commit {import_module('repro.results.provenance')._commit()}"
+        f"{repro.__version__}, commit {import_module('repro.results.provenance').commit()}"
     ),
     "python": lambda: f"{platform.python_version()}, {sys.executable}",
     "platform": platform.platform,

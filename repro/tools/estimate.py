@@ -38,7 +38,7 @@ ANY_SCORES: dict[str, list[Any]] = {n: [] for n in (*paper.EMOTIONS, *results.CO
 ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
 
 
-class Row(NamedTuple):
+class Cost(NamedTuple):
     """A study, and its folds of all variants and seeds.
 
     Done is what needs no training: the results file holds it, or another of these studies trains
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 class Estimate:
     """What some studies would train, and what it would take."""
 
-    rows: list[Row]  # one for each study
+    rows: list[Cost]  # one for each study
     memory: int  # bytes on the device, at the most
     disk: int  # bytes that the results file grows by
     refused: dict[str, str]  # variants that the corpus has no reading for, and why
@@ -114,7 +114,7 @@ def survey(
         networks = [task for task in left if not task.variant.system]
         folds, variants = len(tasks), len({task.variant.name for task in tasks})
         seconds = meter.seconds(networks, plan.tables)
-        rows.append(Row(run.study, variants, folds, folds - len(left), len(left), seconds))
+        rows.append(Cost(run.study, variants, folds, folds - len(left), len(left), seconds))
         memory = max([memory, *(meter.memory(task, plan.tables) for task in networks)])
         disk += sum(map(_line_bytes, left))
         for task in left:  # which a later study need not train again

@@ -448,6 +448,11 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     assert "| claim of the paper | EmoDB | nEMO |" in readme
     line = "| attention pooling beats GAP in WA and in UA | contradicted (`coarse`), contradicted"
     assert f"{line} (`paper, inexact`) | supported (`coarse`) |" in readme
+    write_results(path, LEVEL | {"attention": 0.8}, preset="quick")
+    better_or_worse = first_answer(board.predictions({}, str(path)))
+    assert (
+        "worse" in better_or_worse.partition("on EmoDB (`coarse`) and EmoDB (`paper, inexact`)")[2]
+    )
 
 
 @pytest.mark.parametrize(("p", "close"), [(0.04, False), (0.07, True)])
@@ -522,7 +527,7 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
 def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(provenance, "_commit", lambda: pytest.fail("asked git"))
+    monkeypatch.setattr(provenance, "commit", lambda: pytest.fail("asked git"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for a GPU"))
     assert common.provenance("none", "paper").data == (
         "*Made from:* corpus none; preset paper; seeds none, as nothing is trained; "

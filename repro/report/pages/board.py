@@ -78,12 +78,13 @@ def answer(found: Sequence[Evidence]) -> str:
     verdicts: dict[str, dict[str, str]] = {}
     for of in found:
         if judged := _tested(of, MAIN):
-            verdicts.setdefault(wording.title(of.corpus), {})[of.preset] = judged.verdict
+            of_corpus = verdicts.setdefault(wording.title(of.corpus), {})
+            of_corpus[_label(of, claims.TESTS[MAIN].study)] = judged.verdict
     places: dict[str, list[str]] = {}
-    for corpus, by_preset in verdicts.items():
-        alike = len(set(by_preset.values())) == 1
-        for preset, verdict in by_preset.items():
-            places.setdefault(verdict, []).append(corpus if alike else f"{corpus} (`{preset}`)")
+    for corpus, by_label in verdicts.items():
+        alike = len(set(by_label.values())) == 1
+        for label, verdict in by_label.items():
+            places.setdefault(verdict, []).append(corpus if alike else f"{corpus} (`{label}`)")
     if not places:
         return "Not known yet: no network has been tested on enough speakers of real speech."
     said = {
