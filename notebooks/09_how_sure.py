@@ -39,9 +39,9 @@ found = simulation.power(power.corpus_sizes(), measured or simulation.ASSUMED)
 # intervals of this book come from a bootstrap that draws whole speakers with replacement and, for each
 # time that a speaker is drawn, from the seeds with which the fold of that speaker was trained. (A seed
 # decides the initial weights and the order of the segments, for every fold anew; folds that share a
-# seed have no luck in common.) Two systems are compared on the same draws. With few speakers such an interval is too narrow; its
-# levels are widened as for a t-interval {cite:p}`hesterberg2015bootstrap`. With fewer than five
-# speakers there is none.
+# seed have no luck in common.) Two systems are compared on the same draws. With few speakers such an
+# interval is too narrow; its levels are widened as for a t-interval
+# {cite:p}`hesterberg2015bootstrap`. With fewer than five speakers there is none.
 #
 # Beside the difference of two poolings stands the p-value of another test. If the two were alike,
 # all their answers for any speaker could just as well be exchanged; of all such exchanges, how many
@@ -149,6 +149,9 @@ power.together(results, preset)
 # - The sweep on EmoDB is judged under the preset `paper`, on seven of its shapes, trained with
 #   exact batch statistics. It had been judged under `coarse`, trained with torch's. All claims on
 #   shapes stay undecided.
+# - A claim is judged on nEMO once every fold of the networks that it compares is trained. The plan
+#   had asked for all networks of the study. This was changed before any of its results was looked
+#   at: the order of training puts the main claim's two networks first.
 #
 # ## What the intervals leave out
 #
