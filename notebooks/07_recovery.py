@@ -109,6 +109,11 @@ plots.sweeps(recovery.sweeps(data.predictions), found)
 # single networks, before the sweep was run. The 95% intervals are from a bootstrap over the
 # held-out draws; with fewer than five there is none. They do not cover what the coarse steps
 # between sizes leave open.
+#
+# *Smallest as good* is the smallest filter that is not significantly worse than the best (95% interval
+# of the difference), in ms or Hz. The paper reads its scale there, where a curve flattens. A filter of
+# half the stretch or less should do no better than chance, unless the smear lets it touch all of the
+# pattern.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
 common.table(page.recovered(found))

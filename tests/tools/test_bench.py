@@ -104,14 +104,15 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
     write_poolings(single, 0.1, gap=1)
     write_poolings(single, 0.9, attention=2)
     write_poolings(half, 0.1, provenance=HALF, attention=1)
-    assert speed.gain("precision", single) is None
-    assert speed.gain("precision", single, half) is None
+    assert speed.compared("precision", single) is None
     write_poolings(half, 0.9, provenance=HALF, gap=1)
-    said = speed.gain("precision", single, half).data
-    assert "is +50.0 [+50.0, +50.0] points of WA" in said
-    assert "in float32, and −50.0 [−50.0, −50.0] points of WA" in said
-    assert "The second minus the first is −100.0 [−100.0, −100.0] points of WA" in said
-    assert "Trained both ways (preset coarse, 1 seed)" in said
+    found = speed.compared("precision", single, half).set_index(["model", "score"])
+    gain = found.loc[("attention − gap", "WA")]
+    assert gain["fp32, seed 0"] == "+50.0 [+50.0, +50.0]"
+    assert gain["bf16, seed 0"] == "−50.0 [−50.0, −50.0]"
+    assert gain["bf16 − fp32"] == "−100.0 [−100.0, −100.0]"
+    assert gain["fp32, seed 1"] == "–"  # of which there is no GAP
+    assert set(found.loc["gap", "fp32, seed 1"]) == {"–"}
 
 
 @pytest.mark.parametrize(

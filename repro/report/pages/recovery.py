@@ -51,64 +51,32 @@ def recovered(found: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["planted", "recovered", "recovered / planted"])
     best = zip(found["best WA"], found["best reach"], found["unit"], strict=True)
     table["best WA"] = [f"{wa:.1f} at {reach} {unit}" for wa, reach, unit in best]
-    names = {"half WA": "WA at half the stretch or less", "chance": "chance"}
-    return table.join(found[[*names]].rename(columns=names))
+    columns = {
+        "level reach": "smallest as good",
+        "half WA": "WA at half the stretch or less",
+        "chance": "chance",
+    }
+    return table.join(found[[*columns]].rename(columns=columns))
 
 
 def answer(found: pd.DataFrame) -> Markdown:
-    """Return what the sweeps show of the method, from `recovery.recovered`."""
-    sentences = [*_too_small(found), _held(found), _level(found)]
-    return Markdown(" ".join(filter(None, sentences)))
-
-
-def _too_small(found: pd.DataFrame) -> list[str]:
-    """Return where a filter does better than chance that counts as too small, and why."""
-    early = found[found["early"]]
-    if early.empty:
-        return [
-            "At no scale does a filter that reaches no further than half of what was planted do "
-            "better than chance."
-        ]
-    touched = early["half reach"] + early["unit"].map(recovery.BEYOND_SIZE)
-    whole = touched >= early["planted"]
-    seen, unseen = (", ".join(early.loc[there, "scale"]) for there in (whole, ~whole))
-    said = []
-    if seen:
-        said.append(
-            f"At {seen} even a filter that reaches no further than half of what was planted does "
-            "better than chance; as the spectrogram smears, it touches all of it."
-        )
-    if unseen:
-        said.append(
-            f"At {unseen} a filter that touches less than what was planted does better than "
-            "chance: there the method claims more than it can see."
-        )
-    return said
-
-
-def _held(found: pd.DataFrame) -> str:
-    """Return whether larger scales are recovered as larger, and which intervals hold them."""
+    """Return whether the sweeps give away what was planted, from `recovery.recovered`."""
+    touched = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE)
+    unseen = ", ".join(found.loc[found["early"] & (touched < found["planted"]), "scale"])
+    where = unseen or "no scale"
+    said = f"Filters that touch less than the pattern do better than chance at {where}. "
     steps = found.dropna(subset="recovered").groupby("unit")["recovered"].diff().dropna()
-    order = "always" if (steps > 0).all() else "do not always"
-    said = [f"larger planted scales {order} give larger recovered ones"] if len(steps) else []
+    if len(steps):
+        order = "always" if (steps > 0).all() else "do not always"
+        said += f"Larger planted scales {order} give larger recovered ones. "
     if found["low"].notna().any():
         held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
-        said.append(
-            f"the 95% interval holds the planted scale at {', '.join(held) or 'none of them'}"
+        said += f"The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}. "
+    times = found["level reach"] / found["planted"]
+    if times.notna().any():
+        said += (
+            "The smallest filter that is not significantly worse than the best, where the paper "
+            f"reads its scale, is {times.min():.1f} to {times.max():.1f} times as large as what "
+            "was planted."
         )
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-def _level(found: pd.DataFrame) -> str:
-    """Return which size is the first that is as good as the best: what the paper looks at."""
-    level = found.dropna(subset="level reach")
-    if level.empty:
-        return ""
-    times = level["level reach"] / level["planted"]
-    firsts = ", ".join(f"{n:.1f} ({scale})" for n, scale in zip(times, level["scale"], strict=True))
-    return (
-        "The paper reads its scale where the curve peaks or flattens, not halfway up: the smallest "
-        f"filter here that is not significantly worse than the best is {firsts} times as large as "
-        "what was planted."
-    )
+    return Markdown(said)

@@ -13,7 +13,7 @@ from IPython.display import HTML, Markdown
 
 from repro import paper, results
 from repro.evidence import metrics
-from repro.report.pages import common, wording
+from repro.report.pages import common
 from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
@@ -21,6 +21,10 @@ from repro.tools import bench
 IEMOCAP_SEGMENTS = 7_039  # to train on, in all
 # By column of the folds: two ways to compute the same training, the newer one first.
 NUMERICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
+# What is compared: the variants whose scores are added, and those whose are taken off.
+Sides = tuple[tuple[str, ...], tuple[str, ...]]
+MODELS: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
+MODELS["attention − gap"] = ("attention",), ("gap",)
 IN_WORDS = {
     "bf16": "in bfloat16",
     "fp32": "in float32",
@@ -85,64 +89,51 @@ def trained_with(*files: Path) -> Markdown | None:
 
 
 def compared(by: str, *files: Path) -> pd.DataFrame | None:
-    """Return a comparison of poolings that were trained in two precisions, on the same folds.
+    """Return a comparison of poolings that were trained in two ways, on the same folds.
 
     Args:
-        by: the column of the folds that tells them apart, one of `NUMERICS`.
+        by: the column of the folds that tells the ways apart, one of `NUMERICS`.
         files: of results; any may be missing.
 
     Returns:
-        A row per pooling and score, with a column for each precision and seed, and the difference
-        between the two on the folds that have both. None if no pooling has both.
+        A row per score of each pooling, and of what attention gains over GAP, with a column for
+        each way and seed, and the difference between the ways on the folds that have both. None if
+        nothing was trained in both.
     """
     new, old = NUMERICS[by]
     rows = []
-    for (_, model), predictions in _runs(files).groupby(["preset", "variant"]):
-        both = metrics.on_common_folds(predictions.assign(variant=predictions[by]), "variant")
-        if both["variant"].nunique() < 2:
-            continue
-        columns = {
-            f"{name}, seed {seed}": metrics.summary(of)
-            for (name, seed), of in predictions.groupby([by, "seed"], sort=False)
-        }
-        for score in metrics.ACCURACIES:
-            row = {"model": model, "score": score}
-            row |= {name: metrics.format_intervals(of, score)[0] for name, of in columns.items()}
-            moved = metrics.difference(both, new, old, score)
-            row[f"{new} − {old}"] = metrics.format_interval(moved, sign="+")
-            rows.append(row)
-    return pd.DataFrame(rows) if rows else None
+    for _, run in _runs(files).groupby("preset"):
+        for model, (plus, minus) in MODELS.items():
+            of_model, count = run[run["variant"].isin((*plus, *minus))], len((*plus, *minus))
+            both = _complete(of_model, 2 * count, "variant", by)
+            if both.empty:
+                continue
+            ways = {
+                f"{way}, seed {seed}": found
+                for (way, seed), of in of_model.groupby([by, "seed"], sort=False)
+                if len(found := _complete(of, count, "variant"))
+            }
+            one, other = (both[both[by] == way] for way in (new, old))
+            moved = _of(one, plus) + _of(other, minus), _of(one, minus) + _of(other, plus)
+            for score in metrics.ACCURACIES:
+                row = {"model": model, "score": score}
+                for name, of in ways.items():
+                    points = metrics.contrast(_of(of, plus), _of(of, minus), score)
+                    row[name] = metrics.format_interval(points, sign="+" if minus else "-")
+                points = metrics.contrast(*moved, score)
+                row[f"{new} − {old}"] = metrics.format_interval(points, sign="+")
+                rows.append(row)
+    return pd.DataFrame(rows).fillna("–") if rows else None
 
 
-def gain(by: str, *files: Path) -> Markdown | None:
-    """Return what attention gains over GAP in two kinds of training, on the folds that both have.
+def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
+    """Return `metrics.on_common_folds`; nothing if there are fewer groups by these columns."""
+    there = predictions.groupby(list(by)).ngroups == groups
+    return metrics.on_common_folds(predictions, *by) if there else predictions.iloc[:0]
 
-    None if the two poolings were not trained in both ways. The arguments are those of `compared`.
-    """
-    new, old = NUMERICS[by]
-    pairs = _runs(files)
-    pairs = pairs[pairs["variant"].isin(("attention", "gap"))]
-    pairs = metrics.on_common_folds(pairs, "variant", by)
-    of = {key: rows for key, rows in pairs.groupby([by, "variant"])}
-    if len(of) < 4:
-        return None
-    sides = {
-        new: ([of[new, "attention"]], [of[new, "gap"]]),
-        old: ([of[old, "attention"]], [of[old, "gap"]]),
-        "apart": ([of[new, "attention"], of[old, "gap"]], [of[new, "gap"], of[old, "attention"]]),
-    }
-    found = {}
-    for name, (plus, minus) in sides.items():
-        points = (metrics.contrast(plus, minus, score) for score in metrics.ACCURACIES)
-        shown = (metrics.format_interval(each, sign="+") for each in points)
-        found[name] = "{} points of WA and {} points of UA".format(*shown)
-    corpus, preset = pairs[["corpus", "preset"]].iloc[0]
-    seeds = wording.many(pairs["seed"].nunique(), "seed")
-    return Markdown(
-        f"Trained both ways (preset {preset}, {seeds}), attention − GAP on "
-        f"{wording.title(corpus)} is {found[old]} {IN_WORDS[old]}, and {found[new]} "
-        f"{IN_WORDS[new]}. The second minus the first is {found['apart']}."
-    )
+
+def _of(predictions: pd.DataFrame, variants: Sequence[str]) -> list[pd.DataFrame]:
+    return [predictions[predictions["variant"] == name] for name in variants]
 
 
 def _runs(files: Sequence[Path]) -> pd.DataFrame:
