@@ -336,7 +336,7 @@ def predict(
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""
     from repro import audio
-    from repro.device import choose_device
+    from repro.device import choose_device, enough_memory
     from repro.tools import recogniser
 
     loaded = recogniser.load(model)
@@ -349,17 +349,18 @@ def predict(
             for fault in sound.faults:
                 warn(f"{path}: {fault}")
             waveform = audio.resample(sound)
-            scores = recogniser.scores(loaded, waveform, device=where)
-            if plot:
-                from repro.report.pages import prediction
+            with enough_memory(where, path.name):
+                scores = recogniser.scores(loaded, waveform, device=where)
+                if plot:
+                    from repro.report.pages import prediction
 
-                # Sound files of one name, in several folders, have pictures with numbers.
-                ends = chain([""], (f"-{number}" for number in count(2)))
-                pictures = (plot / f"{path.stem}{end}.png" for end in ends)
-                picture = next(each for each in pictures if each not in shown)
-                shown[picture] = prediction.recording(
-                    loaded, path, waveform, scores, picture, device=where
-                )
+                    # Sound files of one name, in several folders, have pictures with numbers.
+                    ends = chain([""], (f"-{number}" for number in count(2)))
+                    pictures = (plot / f"{path.stem}{end}.png" for end in ends)
+                    picture = next(each for each in pictures if each not in shown)
+                    shown[picture] = prediction.recording(
+                        loaded, path, waveform, scores, picture, device=where
+                    )
         except ReproError as error:
             warn(error)
             failed = True

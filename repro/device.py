@@ -18,6 +18,10 @@ from repro.errors import ReproError
 
 Precision = Literal["fp32", "bf16"]
 ROOM = 8 * 2**30  # bytes of available memory
+# What a GPU's libraries say of it, where torch has no exception of its own.
+SHORT_OF_MEMORY = re.compile(
+    "out of memory|ALLOC_FAILED|ALLOCATION_FAILED|unable to find an engine"
+)
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
 
@@ -82,7 +86,9 @@ def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not SHORT_OF_MEMORY.search(str(error)):
+            raise
         raise ReproError(
             f"{device} has too little memory for {what}: end what else uses it, use --device cpu, "
             "or, with --ray, raise --gpus-per-fold"

@@ -115,7 +115,7 @@ def scale(
     if front_end.one_scale:
         if limits is None:
             raise ValueError("one scale for the training set needs the limits of that set")
-        low, high = (torch.tensor(v, device=x.device) for v in limits)
+        low, high = (x.new_full((), limit) for limit in limits)
         low = low if front_end.scale == "training-set" else torch.zeros_like(low)
         x = x.clamp(low, high)  # test segments may lie outside
     else:

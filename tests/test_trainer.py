@@ -242,12 +242,21 @@ def test_precision_is_float32_unless_said_and_unknown_names_are_faults() -> None
         choose_precision("fp16")
 
 
-def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do() -> None:
-    with (
-        pytest.raises(ReproError, match=r"^cuda has too little memory for a fold: .*--device cpu"),
-        enough_memory("cuda", "a fold"),
-    ):
-        raise torch.OutOfMemoryError("CUDA out of memory and a long story")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory and a long story"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
+)
+def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do(error: RuntimeError) -> None:
+    said = r"^cuda has too little memory for a fold: .*--device cpu"
+    with pytest.raises(ReproError, match=said), enough_memory("cuda", "a fold"):
+        raise error
+    with pytest.raises(RuntimeError, match="of another kind"), enough_memory("cuda", "a fold"):
+        raise RuntimeError("an error of another kind")
 
 
 @pytest.mark.cuda

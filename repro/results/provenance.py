@@ -22,9 +22,10 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
     """Return what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
     `statistics` says how batch normalisation and the gradient of Conv1 add up what the precision
-    gives: `exact`, see `repro.layers`, or `cudnn`. It is `torch` for what an earlier version made
-    on a processor, which did not say so. `plan` names the text of `book/plan.md`, which says
-    beforehand what is tested on nEMO. The date is the day in UTC, as YYYY-MM-DD.
+    gives: `exact`, see `repro.layers`, or `cudnn` for whatever torch does on a GPU. It is `torch`
+    for what an earlier version made on a processor, which did not say so. `plan` names the text of
+    `book/plan.md`, which says beforehand what is tested on nEMO. The date is the day in UTC, as
+    YYYY-MM-DD.
     """
     on_gpu = device.type == "cuda"
     return {

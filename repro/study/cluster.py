@@ -129,7 +129,8 @@ def train(
         threads = 1 if gpus else torch.get_num_threads()
         _require_cpus(threads)
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
-        worker = Worker(asked.device, precision, threads, SOFTWARE)
+        # Not `auto`: a worker would take what torch finds there, whatever Ray has booked for it.
+        worker = Worker("cuda" if gpus else "cpu", precision, threads, SOFTWARE)
         waiting = _submit(tasks, plan.tables, worker, **resources)
         done, total = 0, sum(task.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)

@@ -35,6 +35,7 @@ from repro.device import (
     Precision,
     choose_device,
     choose_precision,
+    enough_memory,
     keep_freed_memory,
     ready_to_extract,
     ready_to_train,
@@ -86,16 +87,17 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         ReproError: there is no such device or precision, librosa is missing, or memory is short.
     """
     where = Where(choose_device(device), choose_precision(precision))
-    limit = matrices(where)
-    rows = compare("product of matrices", "GFLOP/s", {"torch": limit})
-    rows += [*front_end(), prediction(where, limit)]
-    alone = variants("filter-shapes", "paper")
-    with processes() as pools:
-        train = partial(training, where, limit, pools)
-        rows += train(ATTENTION, config.Network(), [*LOOPS, TRAINER])
-        for shape in SWEEP:
-            title = ALONE.format(short_name(shape))
-            rows += train(title, alone[shape].experiment.network, [TEXTBOOK, TRAINER])
+    with enough_memory(where.device, "the benchmark"):
+        limit = matrices(where)
+        rows = compare("product of matrices", "GFLOP/s", {"torch": limit})
+        rows += [*front_end(), prediction(where, limit)]
+        alone = variants("filter-shapes", "paper")
+        with processes() as pools:
+            train = partial(training, where, limit, pools)
+            rows += train(ATTENTION, config.Network(), [*LOOPS, TRAINER])
+            for shape in SWEEP:
+                title = ALONE.format(short_name(shape))
+                rows += train(title, alone[shape].experiment.network, [TEXTBOOK, TRAINER])
     machine = {
         "device": torch.cuda.get_device_name() if where.device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),

@@ -150,12 +150,12 @@ class Meter:
             for number, task in enumerate(group):
                 read, cut = self.reading(tables[source], task.experiment.front_end)
                 total += 0 if number else read * samples.sum()
-                training, scored_at = task.experiment.training, task.experiment.protocol.epoch
+                epochs, scored = task.experiment.training.epochs, task.experiment.protocol.epoch
                 train, test = _segments(task, tables[source])
                 speed = self.speed(task, train)
-                total += speed.train * train * training.epochs
-                total += speed.predict * test * (1 if scored_at == "last" else training.epochs)
-                total += cut * samples.iloc[task.fold.test].sum()
+                total += speed.train * train * epochs
+                tested = speed.predict * test + cut * samples.iloc[task.fold.test].sum()
+                total += tested * (1 if scored == "last" else epochs)
         return total
 
     def memory(self, task: Task, tables: Tables) -> int:
@@ -182,29 +182,26 @@ class Meter:
         return self.speeds[key]
 
     def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:
-        """Return seconds per sample: to read utterances for training, and to cut them for a test.
+        """Return seconds per sample: to read and cut utterances for training, and for a test.
 
-        The first utterance is read twice: what happens only once in a run is left out.
+        The first utterance is read once more: what happens only once in a run is left out.
         """
         if front_end not in self.readings:
             few = table.iloc[:: -(-len(table) // UTTERANCES)]
             samples = few["samples"].sum()
 
-            def load(paths: pd.Series) -> list[torch.Tensor]:
-                return [audio.load(path).to(self.device) for path in paths]
-
-            def cut(waveforms: list[torch.Tensor], hop: float) -> None:
-                for waveform in waveforms:
+            def seconds(paths: pd.Series, hop: float) -> float:
+                start = time.perf_counter()
+                for path in paths:
+                    waveform = audio.load(path).to(self.device)
                     spectrogram.magnitudes(waveform, front_end, hop).sum().item()  # waits for CUDA
+                return time.perf_counter() - start
 
-            cut(load(few["path"][:1]), paper.TRAIN_HOP_SECONDS)
-            start = time.perf_counter()
-            waveforms = load(few["path"])
-            cut(waveforms, paper.TRAIN_HOP_SECONDS)
-            read = time.perf_counter() - start
-            cut(waveforms, paper.TEST_HOP_SECONDS)
-            tested = time.perf_counter() - start - read
-            self.readings[front_end] = read / samples, tested / samples
+            with enough_memory(self.device, "the front end"):
+                seconds(few["path"][:1], paper.TRAIN_HOP_SECONDS)
+                hops = paper.TRAIN_HOP_SECONDS, paper.TEST_HOP_SECONDS
+                train, test = (seconds(few["path"], hop) / samples for hop in hops)
+            self.readings[front_end] = train, test
         return self.readings[front_end]
 
 
@@ -242,7 +239,7 @@ def measure(
     if step < ENOUGH:
         number = int(ENOUGH / step) + 1
         step = steps(number) / number
-    predict(noise[:1])
+    predict(noise[: trainer.PREDICT_BATCH[device.type]])
     of_segment = sum(part[0].nbytes for part in known)
     return Speed(step / batch, predict(noise) / many, _peak(device) - noise.nbytes, of_segment)
 

@@ -1,6 +1,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,20 @@ def test_a_cluster_of_one_command(
     counts, start, *others = shown.err.splitlines()
     assert counts.startswith("repro: emodb: the counts differ") and len(others) == 2
     assert start.startswith("  0% 2 folds, machines: 1")
+
+
+def test_a_worker_computes_on_what_is_booked_for_it(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: list[str] = []
+    monkeypatch.setattr(cluster, "_connected", lambda _: nullcontext())
+    monkeypatch.setattr(
+        cluster, "_submit", lambda _, __, to, **___: devices.append(to.device) or {}
+    )
+    for machine in ({"CPU": 1}, {"CPU": 1, "GPU": 1}):
+        monkeypatch.setattr(cluster, "_machines", lambda has=machine: [has])
+        run(corpus, path, ray="auto", device="auto")
+    assert devices == ["cpu", "cuda"]
 
 
 # Faults ------------------------------------------------------------------------------------------
