@@ -70,7 +70,8 @@ for data in found.values():
 # the exceptions that {doc}`09_how_sure` lists. The intervals are about other speakers of the same kind.
 # They are not about another corpus, nor about other readings of the paper's words
 # ({doc}`05_readings`), and an experiment with ten speakers cannot show a difference as small as the
-# paper's own. Lines marked `coarse` are about a coarser network, which a laptop can train.
+# paper's own. Lines marked `coarse` are about a coarser network, which a laptop can train, unless
+# their stride is 1,1.
 #
 # **Where to read on.** {doc}`08_paper_in_one_page` tells the paper. {doc}`03_pooling` and
 # {doc}`02_filter_shapes` hold the numbers behind the board. {doc}`10_left_open` lists what the paper

@@ -100,11 +100,11 @@ power.on_iemocap(results, preset)
 # ## Several corpora at once
 #
 # Where several corpora have results of the same study, an effect can also be estimated over all of
-# them: its mean, each corpus with the same weight. The bootstrap draws speakers within each corpus
+# them under the same settings: its mean, each corpus with the same weight. The bootstrap draws speakers within each corpus
 # and seeds within speakers. No verdict rests on it. The table is empty where there are fewer than two.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals."}}
-power.together(results, preset)
+power.together(results)
 
 # %% [markdown]
 # ## What was changed after results were seen
@@ -162,8 +162,9 @@ power.together(results, preset)
 # - *What listeners disagree on.* The labels are taken as true.
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
-#   twenty without any truth in them, one would be expected to come out definite. Verdicts come from one
-#   analysis, that of the first page; what other readings and another precision give has none.
+#   twenty without any truth in them, one would be expected to come out definite. Every line of the
+#   board has verdicts of its own, without a correction over the lines, and so have those marked
+#   inexact. What the readings and the protocol change has none.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
 #   lists them; {doc}`05_readings` is where they are measured.
 

@@ -111,9 +111,9 @@ Markdown("Not run yet.") if moved is None else common.table(moved)
 # %% [markdown]
 # ## What the published numbers are worth
 #
-# The readings, the protocol and the poolings under `paper` were trained by version 0.1, with torch's
-# batch statistics and the errors that channels last gives them. The poolings under `coarse` were
-# trained in both ways (`results/emodb/torch.jsonl` and `pooling.jsonl`), on the same folds, from the
+# On EmoDB the readings, the protocol and the poolings under `paper` were trained by version 0.1, with
+# torch's batch statistics and the errors that channels last gives them. The poolings under `coarse`
+# were trained in both ways (`results/emodb/torch.jsonl` and `pooling.jsonl`), on the same folds, from the
 # same initial weights and in the same order of segments. How far a score moves is how far rounding
 # alone can move it. Only the exact ones are judged.
 

@@ -165,7 +165,8 @@ def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = 
 
     def gain(of_one: np.ndarray, of_other: np.ndarray, axis: int) -> np.ndarray:
         sums = (counts[chosen].sum(-3) for chosen in (of_one, of_other))
-        return np.subtract(*map(scores_of, sums))[..., column]
+        # Rounded, as what float64 adds up in another order is no other difference.
+        return np.round(np.subtract(*map(scores_of, sums)), 9)[..., column]
 
     test = stats.permutation_test(
         np.split(rows, 2), gain, permutation_type="samples", vectorized=True, axis=-1, rng=0
@@ -290,6 +291,7 @@ def utterances_needed(points: float, discordant: float) -> float:
         discordant: share of utterances that only one of the systems gets right, in [0, 1].
     """
     d = points / 100
+    discordant = max(discordant, abs(d))  # who differ in accuracy disagree as often at least
     z_level, z_power = stats.norm.ppf((1 + LEVEL) / 2), stats.norm.ppf(POWER)
     return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
 

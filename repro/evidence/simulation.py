@@ -94,8 +94,12 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
     of_speaker = gain.groupby(["seed", "fold"]).agg(["mean", "var", "count"])
     by_chance = of_speaker["var"] / of_speaker["count"]
     speakers = by_chance.groupby("seed").count()
-    if speakers.empty or speakers.min() < metrics.FEWEST_SPEAKERS:
+    enough = speakers.index[speakers >= metrics.FEWEST_SPEAKERS]
+    if enough.empty:
         return None
+    gain, of_speaker, by_chance = (
+        each[each.index.isin(enough, level="seed")] for each in (gain, of_speaker, by_chance)
+    )
     scatter = of_speaker["mean"].groupby("seed").var() - by_chance.groupby("seed").mean()
     return Disagreement(float(gain.ne(0).mean()), float(max(0, scatter.mean()) ** 0.5))
 

@@ -142,10 +142,10 @@ def update_readme(project: Path, results: Path) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    found = board.evidence(board.predictions({}, str(results)))
-    if found:
+    found, shown = board.evidence(board.predictions({}, str(results))), NOTHING
+    if not board.rows(found).empty:
         readme_picture(found, project / PICTURE)
-    shown = readme_verdicts(found) if found else NOTHING
+        shown = readme_verdicts(found)
     readme.write_text(f"{before}{begin}\n{shown}\n{end}{after}", encoding="utf-8")
 
 

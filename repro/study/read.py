@@ -118,8 +118,9 @@ def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
     Variants that are trained as others are have no line of their own: here they have one for each
     fold of the others. The setting is the preset with its overrides, as lines name it.
     """
-    lines = [r for r in ledger.records if (r["study"], r["preset"]) == (study, setting)]
-    hashes, seeds = {r["corpus"]["hash"] for r in lines}, {r["seed"] for r in lines}
+    of_study = [r for r in ledger.records if r["study"] == study]
+    lines = [r for r in of_study if r["preset"] == setting]
+    hashes, seeds = {r["corpus"]["hash"] for r in of_study}, {r["seed"] for r in of_study}
     try:
         grid = variants(study, setting)
     except ReproError:  # of another version, or the user's own

@@ -11,6 +11,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from repro import paper, results
+from repro.corpora import BUILT_IN
 from repro.evidence import claims, effects, metrics
 from repro.report import plots
 from repro.report.pages import common, wording
@@ -26,8 +27,8 @@ PUBLISHED = {
 }
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
-    "contradicted": "attention pooling does worse than a plain average, not better",
-    "undecided": "attention pooling and a plain average are too close to tell apart",
+    "contradicted": "attention pooling does worse than a plain average in WA or UA",
+    "undecided": "attention pooling is shown neither to beat a plain average nor to lose to it",
 }
 WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
@@ -59,17 +60,17 @@ def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.Da
 
 
 def evidence(predictions: pd.DataFrame) -> list[Evidence]:
-    """Return the verdicts of each corpus and preset that can test a claim at all."""
+    """Return the verdicts of each corpus of real speech and preset that is made to test claims."""
     if predictions.empty:
         return []
     found = []
     states = ["corpus", "corpus_hash", "preset"]
-    for (corpus, _, preset), rows in predictions.groupby(states, sort=False):
+    for (corpus, _, preset), rows in claims.deciding(predictions).groupby(states, sort=False):
+        if corpus in BUILT_IN or common.is_showcase(preset):
+            continue
         verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
-        of = Evidence(corpus, preset, inexact, wording.runs(rows), verdicts)
-        if any(_tested(of, claim.id) for claim in paper.CLAIMS):
-            found.append(of)
+        found.append(Evidence(corpus, preset, inexact, wording.runs(rows), verdicts))
     return found
 
 
@@ -82,7 +83,7 @@ def answer(found: Sequence[Evidence]) -> str:
             of_corpus[_label(of, claims.TESTS[MAIN].study)] = judged.verdict
     places: dict[str, list[str]] = {}
     for corpus, by_label in verdicts.items():
-        alike = len(set(by_label.values())) == 1
+        alike = len(set(by_label.values())) == 1 < len(by_label)
         for label, verdict in by_label.items():
             places.setdefault(verdict, []).append(corpus if alike else f"{corpus} (`{label}`)")
     if not places:
@@ -186,6 +187,12 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
             f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
             f"<small>{_label(of, study)}</small>{_picture(verdict.parts, limits)}</a>"
         )
+    shown += [
+        f'<span class="untested">– {html.escape(of.verdicts[claim.id].note)} '
+        f"<small>{_label(of, study)}</small></span>"
+        for of in found
+        if study in of.runs and not _tested(of, claim.id)
+    ]
     return "".join(shown)
 
 

@@ -26,6 +26,9 @@ from repro.results import Results
 from repro.study import grids
 from repro.study.grids import Variant, short_name
 
+# What a page says of the provenance of its folds.
+MADE_BY = ["version", "commit", "plan", "torch", "device", "precision", "statistics", "threads"]
+MADE_BY += ["date"]
 _INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
@@ -55,7 +58,9 @@ def notice(
             "Its numbers show that the machinery works and say nothing about emotion."
         )
     if said:
-        lines.append(f"> **Preset `{preset}`, not the paper's protocol.** {' '.join(said)}")
+        read_otherwise = changes and all(c.startswith("`front_end.scale`") for c in changes)
+        what = "another reading of the paper" if read_otherwise else "not the paper's protocol"
+        lines.append(f"> **Preset `{preset}`, {what}.** {' '.join(said)}")
     return Markdown("\n>\n".join(lines)) if lines else None
 
 
@@ -134,9 +139,9 @@ def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> M
     else:
         facts = {"study": folds["study"].iloc[0]} | facts
         facts["seeds"] = str(folds["seed"].nunique())
-        for name in ("version", "commit", "torch", "device", "precision", "threads", "date"):
+        for name in MADE_BY:
             if name in folds:
-                facts[name] = ", ".join(sorted({str(v) for v in folds[name] if v is not None}))
+                facts[name] = ", ".join(sorted(set(folds[name].dropna().astype(str))))
         # Folds that differ in their test alone share one training, and its time.
         spent = folds.drop_duplicates(["fold", "seed", "seconds"])["seconds"].sum()
         facts["training time"] = f"{spent / 60:.1f} min" if spent else ""
@@ -170,8 +175,10 @@ def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
     """Return the verdicts on the claims that a study bears on, with their effects."""
     if predictions["corpus"].iloc[0] in BUILT_IN:
         return Markdown("No claim of the paper is judged on synthetic sound.")
-    rows = []
-    for v in _judged(predictions):
+    rows, studies = [], set(predictions["study"])
+    for v in claims.judge(predictions):
+        if claims.TESTS[v.claim.id].study not in studies:
+            continue
         effects = [*map(_unbroken, v.parts), *([v.note] if v.verdict == "undecided" else [])]
         shown = "<br>".join(filter(None, effects)) or v.note
         rows.append((_mark(v.verdict), v.claim.text, shown, v.speakers, v.seeds))
@@ -195,8 +202,9 @@ def _mark(verdict: str) -> str:
 
 def tests(predictions: pd.DataFrame) -> Markdown:
     """Return how each claim that a study bears on is tested."""
-    tested = (f"- *{v.claim.text}*: {v.test}" for v in _judged(predictions))
-    return Markdown("\n".join(tested))
+    studies, tested = set(predictions["study"]), claims.TESTS
+    of_studies = (claim for claim in paper.CLAIMS if tested[claim.id].study in studies)
+    return Markdown("\n".join(f"- *{c.text}*: {tested[c.id].statement}" for c in of_studies))
 
 
 def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
@@ -206,11 +214,6 @@ def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
         learnt = (p for p in build_network(of.experiment.network).parameters() if p.requires_grad)
         counts[short_name(variant)] = sum(p.numel() for p in learnt)
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
-
-
-def _judged(predictions: pd.DataFrame) -> list[claims.Verdict]:
-    studies = set(predictions["study"])
-    return [v for v in claims.judge(predictions) if claims.TESTS[v.claim.id].study in studies]
 
 
 def _planned_folds(corpus: str, protocol: Protocol) -> int:

@@ -79,6 +79,7 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
             "only the first right": found["only one"],
             "only the second right": found["only other"],
             "McNemar's p": found["p"].map("{:.3f}".format),
+            "speakers": found["speakers"],
         }
     )
 
@@ -123,6 +124,10 @@ def listeners(corpus: str) -> Markdown | None:
 
 def answer(predictions: pd.DataFrame) -> Markdown:
     """Return the order of the poolings here and in the paper."""
+    if not wording.on_the_same(predictions):
+        return Markdown(
+            "No order yet: the poolings have not been tested on the same speakers and seeds."
+        )
     ours = metrics.summary(predictions).set_index("variant")
     here = ours["WA"].sort_values(ascending=False)
     published = sorted(paper.TABLE_1.items(), key=lambda row: -row[1].wa)

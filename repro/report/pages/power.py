@@ -66,18 +66,22 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     Under the preset of the page, whatever settings were changed. None where there is no file, or
     it holds none that are evidence, on enough speakers.
     """
-    found = board.predictions({}, results_file)
-    if found.empty or common.is_showcase(preset):
-        return None
-    found = found[(found["study"] == "pooling") & ~found["corpus"].isin(BUILT_IN)]
+    found = _evidence(results_file)
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    for (corpus, setting), rows in found.groupby(["corpus", "preset"]):
-        if config.parted(setting)[0] == preset:
-            outlook = simulation.outlook(rows, utterances)
-            there = setting.replace(preset, wording.title(corpus), 1)
-            tables += [] if outlook.empty else [_outlook(outlook, there)]
+    for (corpus, setting), rows in found[found["study"] == "pooling"].groupby(["corpus", "preset"]):
+        outlook = simulation.outlook(rows, utterances)
+        if config.parted(setting)[0] == preset and not outlook.empty:
+            tables.append(_outlook(outlook, setting.replace(preset, wording.title(corpus), 1)))
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
+
+
+def _evidence(results_file: str | None) -> pd.DataFrame:
+    """Return the predictions on real speech that a results file holds, but for showcases."""
+    found = board.predictions({}, results_file)
+    if found.empty:
+        return pd.DataFrame(columns=["study", "corpus", "preset"])
+    return found[~(found["corpus"].isin(BUILT_IN) | found["preset"].map(common.is_showcase))]
 
 
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
@@ -97,24 +101,30 @@ def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
     return pd.DataFrame(shown, index=found.index)
 
 
-def together(results_file: str | None, preset: str) -> HTML | None:
+def together(results_file: str | None) -> HTML | None:
     """Return what the claims rest on over all corpora of a results file at once.
 
-    None where there is no file, or it holds fewer than two with real speech, trained under the
-    preset.
+    That is, over those that have all of it under the same settings. None where there is no file, or
+    there are no two such corpora.
     """
-    found = board.predictions({}, results_file)
-    if found.empty or common.is_showcase(preset):
-        return None
-    found = found[(found["preset"] == preset) & ~found["corpus"].isin(BUILT_IN)]
-    if found["corpus"].nunique() < 2:
-        return None
-    rows = claims.together(found)
-    rows = rows[rows["corpora"].str.contains(", ")]  # a study may have been run on one alone
-    numbers = rows[["effect", "low", "high"]].itertuples(index=False)
-    effects = [metrics.format_interval(row, sign="+") for row in numbers]
-    shown = {"effect": rows["what"], "over all": effects, "unit": rows["unit"]}
-    return common.table(pd.DataFrame(shown).assign(corpora=rows["corpora"]))
+    found = _evidence(results_file)
+    settings = found["preset"].map({p: config.preset(p).key for p in set(found["preset"])})
+    tables = []
+    for _, rows in found.groupby(settings, sort=False):
+        # Two names may stand for the same settings, as a preset and another one with changes.
+        rows = rows.assign(preset=rows["preset"].iloc[0])
+        rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
+        over = claims.together(rows)
+        over = over[over["corpora"].str.contains(", ")]  # a study may have been run on one alone
+        numbers = over[["effect", "low", "high", "unit"]].itertuples(index=False)
+        effects = [
+            metrics.format_interval(of, 1 if unit == "points" else 2, "+") for *of, unit in numbers
+        ]
+        shown = over[["what"]].rename(columns={"what": "effect"})
+        shown = shown.assign(**{"over all": effects}, unit=over["unit"], corpora=over["corpora"])
+        tables.append(shown.assign(preset=rows["preset"].iloc[0]))
+    every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return None if every.empty else common.table(every)
 
 
 def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:

@@ -48,11 +48,17 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def on_the_same(predictions: pd.DataFrame) -> bool:
+    """Return whether all variants were tested on the same folds and seeds, so that they compare."""
+    units = [metrics.units_of(rows) for _, rows in predictions.groupby("variant")]
+    return all(each == units[0] for each in units)
+
+
 def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """Return a warning of networks that do no better than always naming the commonest emotion.
 
-    Those are the ones whose interval of WA holds what that would reach; where there are too few
-    speakers for an interval, those that a binomial test cannot tell from it.
+    Those are the ones whose interval of WA reaches down to what that would give; where there are
+    too few speakers for an interval, those that a binomial test cannot tell from it.
     """
     chance = metrics.majority(predictions) / 100
     names = [
@@ -63,7 +69,7 @@ def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     if not names:
         return ""
     return (
-        "Not distinguishable from always naming the commonest emotion "
+        "Not better, as far as can be told, than always naming the commonest emotion "
         f"({100 * chance:.1f}%), and so of no use for a ranking: {', '.join(names)}. "
     )
 
