@@ -171,6 +171,8 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert plots.poolings(beside.reset_index(), "here").data is not None
     assert list(poolings.paired(predictions)["pair"]) == ["attention − gap"]
     assert "max (0.0%)" in poolings.answer(predictions).data
+    begun = predictions.query("variant != 'gap' or fold < '05'")
+    assert poolings.answer(begun).data.startswith("No order yet")
     assert first_answer(predictions)
     counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
@@ -501,6 +503,13 @@ def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: 
     assert words in said if words else "no evidence" not in said
 
 
+def test_another_reading_of_the_paper_is_called_one() -> None:
+    kinds = {"paper, front_end.scale=segment-max": "another reading of the paper"}
+    kinds["coarse, front_end.scale=segment-max"] = "not the paper's protocol"
+    for setting, kind in kinds.items():
+        assert f"`{setting}`, {kind}.**" in common.notice("nemo", setting).data
+
+
 @pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
 def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
     said = common.notice("emodb", preset, sweep=True).data
@@ -512,8 +521,9 @@ def test_a_training_that_several_variants_share_is_counted_once() -> None:
     folds = pd.DataFrame(
         [("default", "03", 0, 60.0), ("twin", "03", 0, 60.0), ("default", "08", 0, 30.0)],
         columns=["variant", "fold", "seed", "seconds"],
-    ).assign(study="readings")
-    assert "training time 1.5 min" in common.provenance("emodb", "coarse", folds).data
+    ).assign(study="readings", plan=[None, "abc", "abc"])
+    said = common.provenance("emodb", "coarse", folds).data
+    assert "training time 1.5 min" in said and "plan abc;" in said
 
 
 def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(

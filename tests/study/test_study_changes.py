@@ -289,6 +289,12 @@ def test_what_only_counts_scores_differently_is_trained_once(
         assert set(found["average"]) == {"folds" if "average" in name else "pooled"}
 
 
+def test_baselines_are_there_whatever_networks_read(path: Path, run: Train) -> None:
+    run("baselines", only="majority")
+    other = [*SMALL, "front_end.scale=segment-max"]
+    assert variants_in(path, "baselines", other) == ["majority"]
+
+
 def test_where_the_test_chooses_the_epoch_all_is_trained(run: Train, trained: list[str]) -> None:
     best = [*SMALL, "protocol.epoch=best-on-test"]
     for name in ("default", "front_end.short=drop-test"):
