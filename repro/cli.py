@@ -65,6 +65,10 @@ LABELS_HELP = "With a table: what its labels stand for, such as joy=happy,anger=
 DRY_RUN_HELP = "Only say what would be trained, how long it takes here, how much memory and disk."
 PLOT_HELP = "Write a page to hear and see each, index.html, and attention maps as PNG."
 SET_HELP = "Change a setting, such as training.epochs=3; may be repeated."
+RAY_HELP = "Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head."
+GPUS_HELP = "With --ray: a fold's share of a GPU, by default 0.25."
+SEEDS_HELP = "How many seeds; with 0 pages show what the results file holds."
+PAGES_HELP = "Train for these pages only; the others show what the results file holds."
 RESULTS = "JSON Lines file; by default "
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=SET_HELP)
@@ -160,20 +164,11 @@ def run(
     precision: Precision = "auto",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, numbered from 0.")] = 1,
     assignments: Assignments = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head.",
-        ),
-    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help=RAY_HELP)] = None,
     only: Annotated[
         str | None, typer.Option(metavar="VARIANT,...", help="Train these variants and no others.")
     ] = None,
-    gpus_per_fold: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=1, help="With --ray: a fold's share of a GPU, by default 0.25."),
-    ] = None,
+    gpus_per_fold: Annotated[float | None, typer.Option(min=0.01, max=1, help=GPUS_HELP)] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
@@ -241,17 +236,8 @@ def report(
     out: Annotated[Path, _path_option("Folder for the report.")] = Path("build/report"),
     device: Device = "auto",
     precision: Precision = "auto",
-    seeds: Annotated[
-        int,
-        typer.Option(min=0, help="How many seeds; with 0 pages show what the results file holds."),
-    ] = 1,
-    pages: Annotated[
-        str | None,
-        typer.Option(
-            metavar="02,03,...",
-            help="Train for these pages only; the others show what the results file holds.",
-        ),
-    ] = None,
+    seeds: Annotated[int, typer.Option(min=0, help=SEEDS_HELP)] = 1,
+    pages: Annotated[str | None, typer.Option(metavar="02,03,...", help=PAGES_HELP)] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""

@@ -27,7 +27,12 @@ def write_whole(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with suppress(OSError):  # make the new name outlive it too, where folders can be synced
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -59,16 +64,6 @@ def locked(path: Path) -> Iterator[None]:
         with suppress(OSError):  # while it is still locked, so that nobody else has it
             beside.unlink()
         lock.release()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder outlive a power cut, where folders can be synced."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def is_no_file(path: Path) -> bool:

@@ -22,14 +22,7 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import Network, Shape
 from repro.errors import ReproError
-from repro.layers import (
-    Moments,
-    conv_norm_relu,
-    first_layer,
-    map_size,
-    mean_of_first_map,
-    moments,
-)
+from repro.layers import Moments, conv_norm_relu, first_layer, map_size, mean_of_first_map, moments
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000

@@ -6,6 +6,7 @@ rows of a training set, without a data loader and without waiting for the device
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -114,7 +115,7 @@ def fit(
             optimiser.step()
             total += loss.detach() * len(batch)
         history.append(total.item() / len(rows))
-        if not torch.isfinite(total):
+        if not math.isfinite(history[-1]):
             raise ReproError(
                 f"training diverged in epoch {epoch}: the loss is {history[-1]}; "
                 "lower training.learning_rate"
@@ -124,7 +125,6 @@ def fit(
     return history
 
 
-@torch.no_grad()
 def predict(
     network: nn.Module,
     segments: Float[Tensor, "n 1 bins frames"],
@@ -136,15 +136,27 @@ def predict(
 
     The network is left in the mode, training or evaluation, that it came in.
     """
-    device = torch.device(device)
-    was_training = network.training
+    with _autocast(torch.device(device), precision):
+        [scores] = in_batches(network, segments, device, lambda batch: [network(batch)])
+    return scores.float()
+
+
+@torch.no_grad()
+def in_batches(
+    network: nn.Module,
+    segments: Float[Tensor, "n 1 bins frames"],
+    device: torch.device | str,
+    compute: Callable[[Tensor], Sequence[Tensor]],
+) -> list[Tensor]:
+    """Return, on the CPU, what is computed of segments by a network in evaluation, a few at a time.
+
+    The network is left in the mode, training or evaluation, that it came in.
+    """
+    device, was_training = torch.device(device), network.training
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    scores = []
-    for batch in segments.split(PREDICT_BATCH[device.type]):
-        with _autocast(device, precision):
-            scores.append(network(batch.to(device)).float())
+    parts = [compute(batch.to(device)) for batch in segments.split(PREDICT_BATCH[device.type])]
     network.train(was_training)
-    return torch.cat(scores).cpu()
+    return [torch.cat(part).cpu() for part in zip(*parts, strict=True)]
 
 
 def utterance_scores(

@@ -27,10 +27,6 @@ def table(text: str) -> dict[str, Any]:
     return {field: literal_eval(value) for field, _, value in pairs}
 
 
-def value_of(experiment: Experiment, field: str) -> Any:
-    return attrgetter(field)(experiment)
-
-
 def changed(experiment: Experiment, field: str, value: Any) -> Experiment:
     section, leaf = field.split(".")
     part = replace(getattr(experiment, section), **{leaf: value})
@@ -64,12 +60,12 @@ def test_each_reading_is_listed_once() -> None:
 def test_a_reading_is_a_field_whose_alternatives_are_accepted(reading: config.Reading) -> None:
     assert reading.field in FIELDS
     base = Experiment()
-    assert value_of(base, reading.field) == DEFAULTS[reading.field]
+    assert attrgetter(reading.field)(base) == DEFAULTS[reading.field]
     assert reading.alternatives and reading.default and reading.says and reading.section
     for value, meaning in reading.alternatives:
         overridden = base.override(f"{reading.field}={value}")
         assert meaning
-        assert value_of(overridden, reading.field) == value
+        assert attrgetter(reading.field)(overridden) == value
         assert overridden == changed(base, reading.field, value)
         assert overridden.key != base.key
 
@@ -107,7 +103,7 @@ def test_a_field_that_came_later_enters_the_key_where_it_is_set() -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_any_changed_field_changes_the_key(field: str) -> None:
     base, others = Experiment(), other_values(field)
-    assert value_of(base, field) not in others
+    assert attrgetter(field)(base) not in others
     keys = {changed(base, field, value).key for value in others}
     assert len(keys | {base.key}) == 1 + len(others)
 
@@ -148,8 +144,8 @@ TEXTS: dict[str, dict[str, Any]] = {
 def test_override_reads_text(field: str) -> None:
     for text, value in TEXTS[field].items():
         experiment, name = Experiment().override(f"{field}={text}"), field.strip()
-        assert value_of(experiment, name) == value
-        assert type(value_of(experiment, name)) is type(value)
+        assert attrgetter(name)(experiment) == value
+        assert type(attrgetter(name)(experiment)) is type(value)
         assert experiment == changed(Experiment(), name, value)
 
 

@@ -635,18 +635,10 @@ def hostile_model(rng: random.Random) -> bytes:
     if kind == "weights":
         name = rng.choice(sorted(weights))
         tensor = weights[name]
-        changes: list[Callable[[], torch.Tensor]] = [
-            lambda: torch.full_like(tensor, -1),
-            lambda: tensor.float() * math.nan,
-            lambda: tensor.double(),
-            lambda: tensor.half(),
-            lambda: tensor.bool(),
-            lambda: tensor[None],
-            lambda: torch.zeros(0),
-            lambda: tensor.flatten()[:-1].clone(),
-            lambda: torch.full(tensor.shape, 3e38),
-        ]
-        weights[name] = rng.choice(changes)().contiguous()
+        changes = [torch.full_like(tensor, -1), tensor.float() * math.nan, tensor.double()]
+        changes += [tensor.half(), tensor.bool(), tensor[None], torch.zeros(0)]
+        changes += [tensor.flatten()[:-1].clone(), torch.full(tensor.shape, 3e38)]
+        weights[name] = rng.choice(changes).contiguous()
         if rng.random() < 0.2:
             weights[rng.choice(["", "x", "stems", "é"])] = weights.pop(name)
         return packed_model(weights, said)

@@ -17,11 +17,8 @@ def test_the_bilinear_feature_has_the_6400_dimensions_of_section_3_3() -> None:
     assert paper.SWEEP_CHANNELS == len(paper.STEM_SHAPES) * paper.STEM_CHANNELS == 16
 
 
-def test_table_1_is_in_the_order_that_the_paper_claims() -> None:
-    gap, bilinear, attention = (paper.TABLE_1[name] for name in ("gap", "bilinear", "attention"))
-    assert bilinear.wa < gap.wa < attention.wa
-    assert bilinear.ua < gap.ua < attention.ua
-    assert (attention.wa, attention.ua) == (71.75, 68.06)
+def test_table_1_is_ahead_of_earlier_systems_as_the_paper_claims() -> None:
+    gap, attention = paper.TABLE_1["gap"], paper.TABLE_1["attention"]
     assert gap.wa > max(row.wa for row in paper.TABLE_1_EARLIER)
     # Section 4: about 3 points of WA and 4 of UA above the best earlier system.
     assert attention.wa - max(row.wa for row in paper.TABLE_1_EARLIER) == pytest.approx(3, abs=0.1)
@@ -36,9 +33,3 @@ def test_the_sweeps_hold_the_two_best_shapes_and_cover_the_published_ranges() ->
     assert paper.SWEEP_WIDTHS[-1] == 80
     assert 10 in paper.SWEEP_HEIGHTS and 8 in paper.SWEEP_WIDTHS
     assert paper.STEM_SHAPES == ((10, 2), (2, 8))
-
-
-def test_each_claim_has_its_own_name_and_a_section() -> None:
-    names = [claim.id for claim in paper.CLAIMS]
-    assert len(set(names)) == len(names) > 0
-    assert all(claim.section in {"3.2", "3.3", "4"} and claim.text for claim in paper.CLAIMS)

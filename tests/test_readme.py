@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import tiny_corpus
-import yaml
 from conftest import Command
-from tiny_notebook import write_notebook
+from tiny_notebook import write_notebook, write_project
 
 from repro.corpora import fetch, synthetic
 from repro.errors import ReproError
@@ -41,14 +40,8 @@ def test_every_other_command_runs(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order in which they stand, on a small corpus and a book of one page."""
-    folder = tmp_path / "project"
-    (folder / "book").mkdir(parents=True)
-    shutil.copy(ROOT / "_config.yml", folder / "book")
-    shutil.copy(ROOT / "book" / "references.bib", folder / "book")
-    index = "# A book\n\n```{bibliography}\n```\n"
-    (folder / "book" / "index.md").write_text(index, encoding="utf-8")
-    toc = {"format": "jb-book", "root": "index", "chapters": [{"file": "report/01_page"}]}
-    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    folder = write_project(tmp_path / "project", "index")
+    (folder / "book" / "index.md").write_text("# A book\n", encoding="utf-8")
     write_notebook(folder / "notebooks" / "01_page.ipynb", "print(corpus, preset, root)")
     monkeypatch.chdir(folder)
 

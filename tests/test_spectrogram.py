@@ -23,13 +23,7 @@ def noise(samples: int, seed: int = 0) -> Tensor:
 def scipy_spectrogram(segment: np.ndarray, periodic: bool = False) -> np.ndarray:
     """The magnitudes [400, 200] of one segment, by scipy and from the segment alone."""
     window = scipy.signal.get_window("hamming", 640, fftbins=periodic)
-    how = {
-        "nperseg": 640,
-        "noverlap": 640 - 160,
-        "nfft": 1600,
-        "boundary": "zeros",
-        "padded": False,
-    }
+    how = {"nperseg": 640, "noverlap": 480, "nfft": 1600, "boundary": "zeros", "padded": False}
     _, _, spectrum = scipy.signal.stft(segment.astype(np.float64), window=window, **how)
     return np.abs(spectrum[:400, :200]) * window.sum()  # scipy divides by the window's sum
 

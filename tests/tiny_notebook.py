@@ -1,8 +1,10 @@
 """A notebook of a title, parameters and a few cells."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -15,6 +17,24 @@ device = "cpu"
 precision = "auto"
 seeds = 1
 """
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write_project(folder: Path, root: str) -> Path:
+    """Writes the real configuration and bibliography around pages that are still to come."""
+    (folder / "book" / "report").mkdir(parents=True)
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "_config.yml", folder)
+    (folder / "book" / "_config.yml").symlink_to("../_config.yml")
+    for name in ("references.bib", "bibliography.md"):
+        shutil.copy(ROOT / "book" / name, folder / "book")
+    chapters = [{"file": "report/01_page"}, {"file": "bibliography"}]
+    toc = {"format": "jb-book", "root": root, "chapters": chapters}
+    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    (folder / "book" / "report" / "old.ipynb").write_text("left from before", encoding="utf-8")
+    return folder
 
 
 def write_notebook(path: Path, *cells: str) -> None:

@@ -112,7 +112,7 @@ def check(name: str, root: str | Path | None) -> Report:
         else:
             lengths.append(length)
             problems += [f"{utterance.path}: {fault}" for fault in of_file]
-    counts, of_files = _counts(utterances), np.array(lengths, dtype=np.int64)
+    counts, of_files = counted(utterances), np.array(lengths, dtype=np.int64)
     found = _differences(name, counts, of_files), tuple(problems), tuple(lacking(name, root))
     file = own.file_of(name)
     where = str(file.parent if file and root is None else root)
@@ -129,7 +129,7 @@ def lacking(name: str, root: str | Path | None) -> list[str]:
     """
     if not own.file_of(name):
         return []
-    return _lacking(name_of(name), _counts(list_utterances(name, root)), own.left_out(name))
+    return _lacking(name_of(name), counted(list_utterances(name, root)), own.left_out(name))
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
@@ -146,7 +146,7 @@ def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
     for (_, labels), table in tables.items():
         name = table.attrs["corpus"]
         corpus_of |= dict.fromkeys(table["path"], name)
-        counts = _counts(table)
+        counts = counted(table)
         if own.file_of(name):
             lines += _lacking(name, counts, table.attrs["left_out"])
         differences = _differences(name, counts, table["samples"].to_numpy())
@@ -186,13 +186,11 @@ def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
     return audio.at_16_khz(len(sound.waveform), sound.rate), faults
 
 
-def _counts(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:
+def counted(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:
     """Count utterances by speaker and emotion."""
     rows = pd.DataFrame(utterances, columns=list(Utterance._fields))
-    counts = rows.groupby(["speaker", "emotion"]).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=list(EMOTIONS), fill_value=0)
-    counts.columns.name = None
-    return counts
+    counts = pd.crosstab(rows["speaker"], rows["emotion"])
+    return counts.reindex(columns=list(EMOTIONS), fill_value=0).rename_axis(columns=None)
 
 
 def _differences(name: str, counts: pd.DataFrame, lengths: np.ndarray) -> tuple[str, ...] | None:

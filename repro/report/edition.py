@@ -82,16 +82,9 @@ def page_of(notebook: Path, out: Path) -> Page:
         results = out / notebook.stem / results.name
         results.unlink(missing_ok=True)
         merge(files, results)
-    parameters = {
-        "corpus": CORPUS,
-        "root": None,
-        "preset": PRESETS.get(notebook.stem, "coarse"),
-        "results": os.path.relpath(results),
-        "device": "cpu",
-        "precision": "auto",
-        "seeds": 1,
-    }
-    return Page(notebook, parameters, facts, unfinished=True)
+    parameters = {"corpus": CORPUS, "root": None, "preset": PRESETS.get(notebook.stem, "coarse")}
+    parameters |= {"results": os.path.relpath(results), "device": "cpu", "precision": "auto"}
+    return Page(notebook, parameters | {"seeds": 1}, facts, unfinished=True)
 
 
 def made_from(notebook: Path) -> dict[str, Any]:

@@ -150,14 +150,9 @@ def segments(waveform: np.ndarray, starts: dict[str, list[float]]) -> Figure:
 
 def spectrogram_image(ax: Axes, segment: np.ndarray, **options: Any) -> AxesImage:
     """Draw one segment's matrix [bins, frames] with time and frequency axes."""
-    image = ax.imshow(
-        segment,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, paper.SEGMENT_SECONDS, 0, paper.HIGHEST_HZ / 1000),
-        **options,
-    )
+    options |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    extent = (0, paper.SEGMENT_SECONDS, 0, paper.HIGHEST_HZ / 1000)
+    image = ax.imshow(segment, extent=extent, **options)
     ax.set(xlabel="time (s)", xticks=(0, 1, 2))
     return image
 
@@ -339,18 +334,9 @@ def confusions(counts: dict[str, pd.DataFrame]) -> Figure:
         ax.set_visible(False)
     for ax, (variant, of_variant) in zip(axes, counts.items(), strict=False):
         shares = 100 * of_variant.div(of_variant.sum(axis=1).clip(lower=1), axis=0)
-        sns.heatmap(
-            shares,
-            annot=True,
-            fmt=".0f",
-            vmin=0,
-            vmax=100,
-            cmap="Blues",
-            cbar=False,
-            square=True,
-            ax=ax,
-            annot_kws={"fontsize": SMALL},
-        )
+        looks: dict[str, Any] = {"cmap": "Blues", "cbar": False, "square": True, "annot": True}
+        looks |= {"fmt": ".0f", "annot_kws": {"fontsize": SMALL}}
+        sns.heatmap(shares, vmin=0, vmax=100, ax=ax, **looks)
         for text, share in zip(ax.texts, shares.to_numpy().ravel(), strict=True):
             text.set_color("white" if share > 70 else "black")  # either is easy to read there
         ax.set(title=variant, xlabel="predicted", ylabel="")

@@ -226,11 +226,8 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
             ]
             examples.append(shown.merge(pd.DataFrame(shown_maps), on="utterance"))
     parts = histories, predictions, attention, examples
-    return Results(pd.DataFrame(folds), *map(_concat, parts))
-
-
-def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    whole = (pd.concat(of, ignore_index=True) if of else pd.DataFrame() for of in parts)
+    return Results(pd.DataFrame(folds), *whole)
 
 
 # What a line holds -------------------------------------------------------------------------------

@@ -23,12 +23,8 @@ def pack(values: np.ndarray) -> dict[str, Any]:
     low, high = (float(f"{bound:.6g}") for bound in (values.min(), values.max()))
     steps = (values - low) / (high - low) * STEPS if high > low else np.zeros(values.shape)
     points = steps.round().clip(0, STEPS).astype(np.uint8)
-    return {
-        "shape": list(values.shape),
-        "low": low,
-        "high": high,
-        "data": base64.b64encode(points.tobytes()).decode(),
-    }
+    data = base64.b64encode(points.tobytes()).decode()
+    return {"shape": list(values.shape), "low": low, "high": high, "data": data}
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.stats import rankdata
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from repro import paper, spectrogram, trainer
@@ -67,7 +67,8 @@ def measure(
         AssertionError: the network pools in another way.
     """
     predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1).tolist()
-    step = _frames_per_column(network)
+    # Frames of the input behind one column of the map.
+    step = network.settings.stride[1] * paper.POOL_WINDOW ** sum(network.trunk.pooled)
     measures, examples = [], {}
     rows = zip(predictions["utterance"], predictions["emotion"], predicted, strict=True)
     for row, cut, waveform in zip(rows, segments, waveforms, strict=True):
@@ -81,7 +82,6 @@ def measure(
     return columns | {"examples": list(examples.values())}
 
 
-@torch.no_grad()
 def look(
     network: SpeechEmotionNetwork,
     segments: Float[Tensor, "n 1 bins frames"],
@@ -94,16 +94,14 @@ def look(
     Raises:
         AssertionError: the network pools in another way.
     """
-    assert isinstance(network.pooling, AttentionPooling)
-    was_training = network.training
-    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    parts = []
-    for batch in segments.split(trainer.PREDICT_BATCH[torch.device(device).type]):
-        top_down, bottom_up = network.pooling.maps(network.features(batch.to(device)))
-        scores = network.pooling.combine(top_down, bottom_up).softmax(1)
-        parts.append((scores.cpu(), top_down.cpu(), bottom_up[:, 0].cpu()))
-    network.train(was_training)
-    return Maps(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    pooling = network.pooling
+    assert isinstance(pooling, AttentionPooling)
+
+    def maps(batch: Tensor) -> tuple[Tensor, ...]:
+        top_down, bottom_up = pooling.maps(network.features(batch))
+        return pooling.combine(top_down, bottom_up).softmax(1), top_down, bottom_up[:, 0]
+
+    return Maps(*trainer.in_batches(network, segments, device, maps))
 
 
 def energy(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
@@ -138,13 +136,6 @@ def _windows(waveform: Tensor) -> Float[Tensor, "frames 640"]:
 def _autocorrelation(frames: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(frames, n=2 * spectrogram.WINDOW)
     return torch.fft.irfft(spectrum.abs().square())
-
-
-def _frames_per_column(network: SpeechEmotionNetwork) -> int:
-    """Return how many frames of the input lie behind one column of the map."""
-    first = network.stems.convs[0]
-    assert isinstance(first, nn.Conv2d)
-    return first.stride[1] * paper.POOL_WINDOW ** sum(network.trunk.pooled)
 
 
 def _measures(

@@ -13,8 +13,6 @@ whole utterances, not 2 s segments, and the whole band up to 8 kHz.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -57,8 +55,17 @@ def predict(
     if system == MAJORITY or len(set(emotions[fold.train])) == 1:
         shares = pd.Series(emotions[fold.train]).value_counts(normalize=True)
         return test.assign(**{emotion: shares.get(emotion, 0.0) for emotion in EMOTIONS})
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     assert features is not None
-    classifier = _classifier().fit(features[fold.train], emotions[fold.train])
+    classifier = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(max_iter=5000),
+    ).fit(features[fold.train], emotions[fold.train])
     scores = pd.DataFrame(
         classifier.predict_proba(features[fold.test]), columns=list(classifier.classes_)
     )
@@ -116,16 +123,3 @@ def _summary(name: str, values: np.ndarray) -> dict[str, float]:
         f"{name} deviation": float(values.std()),
         f"{name} range": float(high - low),
     }
-
-
-def _classifier() -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        StandardScaler(),
-        LogisticRegression(max_iter=5000),
-    )

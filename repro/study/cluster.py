@@ -95,11 +95,7 @@ def require_ray() -> None:
 
 
 def train(
-    plan: Plan,
-    tasks: Sequence[Task],
-    held: Ledger,
-    precision: Precision,
-    progress: Progress,
+    plan: Plan, tasks: Sequence[Task], held: Ledger, precision: Precision, progress: Progress
 ) -> list[str]:
     """Train folds on a cluster and append each to the results file as it comes back.
 
@@ -234,15 +230,10 @@ def _knock(address: str) -> None:
         raise ReproError(
             f"--ray {address}: run the command on a machine of the cluster, with --ray auto"
         )
+    command = [sys.executable, "-c", KNOCK, address]
     try:
         subprocess.run(
-            [sys.executable, "-c", KNOCK, address],
-            check=True,
-            timeout=PATIENCE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            command, check=True, timeout=PATIENCE, input="", capture_output=True, text=True
         )
     except subprocess.TimeoutExpired:
         reason = f"no Ray cluster answers within {PATIENCE:.0f} s"

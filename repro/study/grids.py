@@ -168,7 +168,7 @@ def filter_shapes(preset: str, base: Experiment) -> list[Variant]:
     shapes = [(h, paper.SWEEP_FIXED) for h in heights]
     shapes += [(paper.SWEEP_FIXED, w) for w in widths]
     return [
-        Variant(_name(shape), one_layer(base, shape, (down, along)))
+        Variant("{}x{}".format(*shape), one_layer(base, shape, (down, along)))
         for shape in dict.fromkeys(shapes)
     ]
 
@@ -180,10 +180,6 @@ def one_layer(base: Experiment, shape: Shape, stride: Shape) -> Experiment:
         base.network, pooling="gap", stems=(shape,), stem_channels=wide, trunk=(), stride=stride
     )
     return replace(base, network=network)
-
-
-def _name(shape: Shape) -> str:
-    return "{}x{}".format(*shape)
 
 
 # Fig. 2 over planted signals ---------------------------------------------------------------------
@@ -239,7 +235,8 @@ def recovery(preset: str, base: Experiment) -> list[Variant]:
         for size in extent.widths if in_time else extent.heights:
             shape = (paper.SWEEP_FIXED, size) if in_time else (size, paper.SWEEP_FIXED)
             experiment = one_layer(base, shape, stride)
-            found.append(Variant(f"{scale.text}, {_name(shape)}", experiment, scale.corpus))
+            name = "{}, {}x{}".format(scale.text, *shape)
+            found.append(Variant(name, experiment, scale.corpus))
     return found
 
 

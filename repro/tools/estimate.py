@@ -121,7 +121,8 @@ def survey(
             maps = {"attention": None} if task.variant.attends else {}
             planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
     device = "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0))
-    there = _memory_of(where), _free(Path(path))
+    folder = next(each for each in Path(path).absolute().parents if each.is_dir())
+    there = _memory_of(where), shutil.disk_usage(folder).free
     return Estimate(rows, memory, disk, refusals, device, *there)
 
 
@@ -298,8 +299,3 @@ def _memory_of(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on every system
         return 0
-
-
-def _free(path: Path) -> int:
-    """Return the bytes that are free where a file would be written."""
-    return shutil.disk_usage(next(p for p in path.absolute().parents if p.is_dir())).free

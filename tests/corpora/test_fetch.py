@@ -55,10 +55,6 @@ def fetch_from(url: str, name: str, directory: Path, **verified: str | None) -> 
         return fetch(name, directory)
 
 
-def fetch_emodb(directory: Path, url: str, expected: str) -> Path:
-    return fetch_from(url, "emodb", directory, digest=expected)
-
-
 @pytest.fixture
 def recordings(emodb_root) -> dict[str, bytes]:
     return {name: (emodb_root / "wav" / name).read_bytes() for name in NAMES}
@@ -92,7 +88,7 @@ def test_an_archive_is_downloaded_verified_and_readable(
     tmp_path, serve, recordings, expected, capfd
 ):
     target = tmp_path / "new" / "emodb"
-    assert fetch_emodb(target, serve(pack(recordings)), expected) == target
+    assert fetch_from(serve(pack(recordings)), "emodb", target, digest=expected) == target
     assert {path.name: path.read_bytes() for path in (target / "wav").iterdir()} == recordings
     assert [path.name for path in target.parent.iterdir()] == ["emodb"]
     assert list(load_corpus("emodb", target)["utterance"]) == ["03a01Fa", "03a01Wa", "08a01Na"]
@@ -152,7 +148,7 @@ def refusal(folder: Path, url: str, expected: str) -> str:
     """The message of a fetch that must fail and leave nothing."""
     folder.mkdir(exist_ok=True)
     with pytest.raises(ReproError) as caught:
-        fetch_emodb(folder / "emodb", url, expected)
+        fetch_from(url, "emodb", folder / "emodb", digest=expected)
     assert list(folder.iterdir()) == []
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -207,5 +203,5 @@ def test_a_server_that_refuses_or_is_away_is_told(tmp_path, serve, expected):
 def test_a_folder_in_use_is_left_alone(tmp_path, expected):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ReproError, match="not empty"):
-        fetch_emodb(tmp_path, "http://127.0.0.1:9/download.zip", expected)
+        fetch_from("http://127.0.0.1:9/download.zip", "emodb", tmp_path, digest=expected)
     assert (tmp_path / "mine.txt").read_text() == "mine"

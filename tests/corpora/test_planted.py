@@ -119,14 +119,9 @@ def test_what_reaches_less_far_than_a_pair_sees_the_same_in_all_classes() -> Non
 def test_a_loud_event_stands_thirty_decibels_above_the_noise() -> None:
     for text in ("40 ms", "50 Hz"):
         sound = planted.signal(planted.BY_TEXT[text], "level", np.random.default_rng(0))
-        power = segments_in_decibels(sound)
+        windows = np.lib.stride_tricks.sliding_window_view(sound, 640)[::SHIFT] * np.hamming(640)
+        power = 20 * np.log10(np.abs(np.fft.rfft(windows, paper.DFT_POINTS))[:, : paper.BINS])
         assert 25 < power.max() - np.median(power) < 35
-
-
-def segments_in_decibels(sound: np.ndarray) -> np.ndarray:
-    windows = np.lib.stride_tricks.sliding_window_view(sound, 640)[::SHIFT] * np.hamming(640)
-    spectrum = np.abs(np.fft.rfft(windows, paper.DFT_POINTS))[:, : paper.BINS]
-    return 20 * np.log10(spectrum)
 
 
 @pytest.fixture
@@ -152,16 +147,11 @@ def test_the_corpus_is_made_in_the_cache_and_read_as_a_table(cache: Path) -> Non
     assert corpus_hash(load_corpus("planted-80ms", folder)) == corpus_hash(table)
 
 
-def _turn_into_file(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.write_text("")
-
-
 SPOILT: dict[str, Callable[[Path], object]] = {
     "purged": lambda folder: [path.unlink() for path in folder.glob("*_p0[01]_*")],
     "cut": lambda folder: next(folder.glob("*.wav")).write_bytes(b"RIFF"),
     "more": lambda folder: shutil.copy(next(folder.glob("*_00.wav")), folder / "v1_p99_sad_00.wav"),
-    "file": _turn_into_file,
+    "file": lambda folder: (shutil.rmtree(folder), folder.write_text("")),
 }
 
 

@@ -83,6 +83,7 @@ def deciding(found: claims.Verdict) -> claims.Part:
 def test_every_claim_is_judged_once_and_in_order() -> None:
     ids = [claim.id for claim in paper.CLAIMS]
     assert sorted(claims.TESTS) == sorted(ids)
+    assert all(claim.section in {"3.2", "3.3", "4"} and claim.text for claim in paper.CLAIMS)
     both = pd.concat([poolings(), sweep()], ignore_index=True)
     for predictions in (both, poolings(), sweep(), pd.DataFrame()):
         assert [v.claim.id for v in claims.judge(predictions)] == ids

@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import RUN
 from scipy import stats
 
 from repro import paper
 from repro.evidence import learning, metrics
 from repro.results import Results
-from repro.study import grids
 
 
 def made_up(corpus: str) -> Results:
@@ -15,12 +15,10 @@ def made_up(corpus: str) -> Results:
     table = pd.DataFrame({"emotion": emotions, "utterance": range(20)})
     parts, folds, history = [], [], []
     for variant in ("2x2", "10x2"):
-        [experiment] = [grids.variants("filter-shapes", "coarse")[variant].experiment]
         training = {"epochs": 50, "batch_size": 64, "max_segments": None}
-        run = {"corpus": corpus, "variant": variant, "seed": 0, "key": experiment.key}
-        run |= {"corpus_hash": "0", "preset": "coarse", "average": "pooled"}
+        run = RUN | {"corpus": corpus, "variant": variant, "key": variant}
         for fold in range(10):
-            where = run | {"fold": f"{fold:02d}", "held_out": "speaker"}
+            where = run | {"fold": f"{fold:02d}"}
             right = variant == "10x2" and fold % 2
             predicted = table["emotion"] if right else "sad"
             utterance = f"{fold}-" + table["utterance"].astype(str)

@@ -27,11 +27,6 @@ def random_frame(rng: np.random.Generator, n: int, **columns: object) -> pd.Data
     return frame(list(rng.choice(EMOTIONS, n)), list(rng.choice(EMOTIONS, n)), **columns)
 
 
-def scores_of(table: pd.DataFrame) -> pd.Series:
-    """WA, UA and the accuracy of each emotion of one run."""
-    return metrics.summary(table).iloc[0][metrics.SCORES].astype(float)
-
-
 pairs = st.tuples(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS))
 
 
@@ -42,7 +37,7 @@ pairs = st.tuples(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS))
 def test_scores_agree_with_scikit_learn(outcome: list[tuple[str, str]]) -> None:
     true, predicted = map(list, zip(*outcome, strict=True))
     table = frame(true, predicted)
-    scores = scores_of(table)
+    scores = metrics.summary(table).iloc[0][metrics.SCORES].astype(float)
     assert scores["WA"] == pytest.approx(100 * accuracy_score(true, predicted))
     assert scores["UA"] == pytest.approx(100 * balanced_accuracy_score(true, predicted))
     how = {"labels": EMOTIONS, "average": None, "zero_division": np.nan}

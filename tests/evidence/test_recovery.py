@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -134,15 +134,16 @@ def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> 
 @pytest.mark.parametrize("preset", config.PRESETS)
 def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: str) -> None:
     grid = grids.variants("recovery", preset)
+    every = {recovery.reach_of(variant) for variant in grid}
     for variant, of in grid.items():
         experiment = of.experiment
         scale = recovery.scale_of(variant)
         ((height, width),) = experiment.network.stems
         down, along = experiment.network.stride
         if scale.unit == "ms":
-            assert along == 1 and height == paper.SWEEP_FIXED and 10 * width in _reaches(grid)
+            assert along == 1 and height == paper.SWEEP_FIXED and 10 * width in every
         else:
-            assert down == 1 and width == paper.SWEEP_FIXED and 10 * height in _reaches(grid)
+            assert down == 1 and width == paper.SWEEP_FIXED and 10 * height in every
         assert preset != "paper" or experiment.network.stride == (1, 1)
         assert experiment.network.trunk == () and experiment.network.pooling == "gap"
         assert experiment.training.max_segments is None
@@ -152,10 +153,6 @@ def test_the_filter_meets_every_position_of_the_axis_it_is_swept_over(preset: st
     for scale in {scale for scale, _ in swept}:
         reaches = [reach for each, reach in swept if each == scale]
         assert min(reaches) < scale.size < max(reaches)
-
-
-def _reaches(grid: Iterable[str]) -> set[int]:
-    return {recovery.reach_of(variant) for variant in grid}
 
 
 def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:

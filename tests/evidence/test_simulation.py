@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import RUN
 
 from repro.evidence import metrics, simulation
 
@@ -14,10 +15,7 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
         for speaker, count in enumerate(right[0])
         for i, answer in enumerate(["sad"] * count + ["angry"] * (20 - count))
     ]
-    run = {"corpus": "c", "corpus_hash": "0", "preset": "p", "key": "k", "variant": "v"}
-    table = pd.DataFrame(rows).assign(
-        **run, emotion="sad", seed=0, average="pooled", held_out="speaker"
-    )
+    table = pd.DataFrame(rows).assign(**RUN, emotion="sad")
     [row] = metrics.summary(table).to_dict("records")
     [[low], [high]] = simulation._intervals(right[:, None], 20)
     assert (low, high) == pytest.approx((row["WA low"], row["WA high"]))

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from operator import attrgetter
 from pathlib import Path
 from unittest.mock import Mock
@@ -12,6 +11,7 @@ from unittest.mock import Mock
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sphinx.application import Sphinx
@@ -67,24 +67,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def downloads(page: Path) -> dict[str, Path]:
     """The files under each figure, by the figure's identifier and the link's text."""
-    found: dict[str, Path] = {}
-
-    class Reader(HTMLParser):
-        figure = link = ""
-
-        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-            given = dict(attributes)
-            if tag == "figure":
-                self.figure = given["id"] or ""
-            self.link = (given.get("href") or "") if tag == "a" else self.link
-
-        def handle_data(self, data: str) -> None:
-            if "_downloads" in self.link and data.strip():
-                found[f"{self.figure} {data.strip()}"] = page.parent / self.link
-                self.link = ""
-
-    Reader().feed(page.read_text(encoding="utf-8"))
-    return found
+    links = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(
+        "figure a.download"
+    )
+    found = ((a.find_parent("figure")["id"], a) for a in links)
+    return {f"{figure} {a.get_text(strip=True)}": page.parent / a["href"] for figure, a in found}
 
 
 def test_figures_and_tables_are_numbered_apart_and_referred_to(page: Path) -> None:

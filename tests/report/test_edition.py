@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from tiny_notebook import write_notebook
+from tiny_notebook import write_notebook, write_project
 
 import repro
 from repro import config, paper, results
@@ -25,16 +24,7 @@ from repro.evidence import metrics, simulation
 from repro.report import build as report
 from repro.report import edition, notebook, plots
 from repro.report.notebook import Page
-from repro.report.pages import (
-    board,
-    common,
-    first,
-    poolings,
-    power,
-    speech,
-    variations,
-    wording,
-)
+from repro.report.pages import board, common, first, poolings, power, speech, variations, wording
 from repro.results import provenance
 from repro.study import grids, read
 from repro.study.plan import Run
@@ -42,7 +32,6 @@ from repro.study.plan import Run
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
 EMOTIONS = list(paper.EMOTIONS)
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 # The pages as published --------------------------------------------------------------------------
@@ -208,19 +197,7 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project with two pages: one has results, one has none."""
-    folder = tmp_path / "project"
-    (folder / "book" / "report").mkdir(parents=True)
-    shutil.copy(ROOT / "_config.yml", folder)
-    (folder / "book" / "_config.yml").symlink_to("../_config.yml")
-    for name in ("references.bib", "bibliography.md"):
-        shutil.copy(ROOT / "book" / name, folder / "book")
-    (folder / "book" / "report" / "99_old.ipynb").write_text("left from before", encoding="utf-8")
-    chapters = [{"file": "report/01_page"}, {"file": "bibliography"}]
-    toc = {"format": "jb-book", "root": "report/00_first", "chapters": chapters}
-    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
-    (folder / "notebooks").mkdir()
-    names = ["corpus", "root", "preset", "results", "device", "precision", "seeds"]
-    parameters = "\n".join(f"{name} = None" for name in names)
+    folder = write_project(tmp_path / "project", "report/00_first")
     first = "print(corpus, root, preset, results)"
     second = (
         "from repro.study.plan import Run\n"
@@ -228,14 +205,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'collect(Run("pooling", corpus, root, preset, results))'
     )
     for name, code in (("00_first", first), ("01_page", second)):
-        cells = [
-            new_markdown_cell(f"# {name}\n\nIt cites {{cite:t}}`li2018attention`."),
-            new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-            new_code_cell(code),
-            new_code_cell("print('the end')"),
-        ]
-        notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
-        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", code, "print('the end')")
     monkeypatch.chdir(folder)
     return folder
 
@@ -276,7 +246,7 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(
     assert edition.made_from(project / "notebooks" / "00_first.ipynb") != made_from
     shutil.rmtree(project / "results")
     source = project / "notebooks" / "00_first.ipynb"
-    source.write_text(source.read_text().replace("It cites", "It names"))
+    source.write_text(source.read_text().replace("cites", "names"))
     assert edition.made_from(source) != made_from
 
 

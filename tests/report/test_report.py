@@ -9,11 +9,10 @@ from unittest.mock import Mock
 
 import nbformat
 import pytest
-import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from results_line import file_of, record
 from rich.console import Console
-from tiny_notebook import KERNEL, write_notebook
+from tiny_notebook import KERNEL, write_notebook, write_project
 
 import repro
 from repro.errors import ReproError
@@ -27,18 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project: the real configuration and bibliography around two pages."""
-    folder = tmp_path / "project"
-    (folder / "book" / "report").mkdir(parents=True)
-    shutil.copy(ROOT / "_config.yml", folder)
-    (folder / "book" / "_config.yml").symlink_to("../_config.yml")
-    for name in ("references.bib", "bibliography.md"):
-        shutil.copy(ROOT / "book" / name, folder / "book")
+    folder = write_project(tmp_path / "project", "index")
     (folder / "book" / "index.md").write_text("# A book\n", encoding="utf-8")
-    chapters = [{"file": "report/01_page"}, {"file": "bibliography"}]
-    toc = {"format": "jb-book", "root": "index", "chapters": chapters}
-    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
-    (folder / "book" / "report" / "old.ipynb").write_text("left from before", encoding="utf-8")
-    (folder / "notebooks").mkdir()
     monkeypatch.chdir(folder)
     return folder
 

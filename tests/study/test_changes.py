@@ -1,9 +1,9 @@
-from dataclasses import asdict
+from operator import attrgetter
 
 import pytest
 
 from repro import config
-from repro.config import READINGS, Experiment
+from repro.config import FIELDS, READINGS, Experiment
 from repro.model import check_network
 from repro.study import grids
 from repro.study.grids import Variant
@@ -11,17 +11,9 @@ from repro.study.grids import Variant
 FULL = ("coarse", "quick", "paper")
 
 
-def values(experiment: Experiment) -> dict[str, object]:
-    return {
-        f"{section}.{leaf}": value
-        for section, part in asdict(experiment).items()
-        for leaf, value in part.items()
-    }
-
-
 def changed_fields(one: Experiment, other: Experiment) -> dict[str, object]:
-    before, after = values(one), values(other)
-    return {field: after[field] for field in before if before[field] != after[field]}
+    of = {field: attrgetter(field) for field in FIELDS}
+    return {field: get(other) for field, get in of.items() if get(one) != get(other)}
 
 
 def by_name(grid: list[Variant]) -> dict[str, Experiment]:

@@ -12,6 +12,7 @@ from IPython.display import HTML, Markdown
 from repro import paper, spectrogram
 from repro.config import FrontEnd
 from repro.corpora import at_hand, name_of
+from repro.corpora.check import counted
 from repro.report.pages import common, wording
 from repro.results import read
 from repro.spectrogram import segment_count
@@ -21,7 +22,7 @@ HOPS = {"training": paper.TRAIN_HOP_SECONDS, "test": paper.TEST_HOP_SECONDS}
 
 def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many utterances each speaker has by emotion, with the segments that they give."""
-    counts = _by_emotion(table["speaker"], table["emotion"])
+    counts = counted(table)
     by_speaker = table.groupby("speaker")["samples"]
     counts["all"] = by_speaker.size()
     counts["minutes"] = by_speaker.sum() / paper.SAMPLE_RATE / 60
@@ -31,11 +32,6 @@ def corpus_counts(table: pd.DataFrame) -> pd.DataFrame:
         counts[name] = by_speaker.agg(lambda n, hop=hop: sum(segment_count(s, hop) for s in n))
     total = counts.sum().to_frame("all").T.astype(counts.dtypes)
     return pd.concat([counts, total]).rename_axis("speaker").reset_index()
-
-
-def _by_emotion(speakers: pd.Series, emotions: pd.Series) -> pd.DataFrame:
-    counts = pd.crosstab(speakers, emotions).reindex(columns=list(paper.EMOTIONS), fill_value=0)
-    return counts.rename_axis(columns=None)
 
 
 def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
@@ -56,7 +52,7 @@ def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
     if held.empty or "speaker" not in set(held["held_out"]):
         return None
     held = held[held["held_out"] == "speaker"].drop_duplicates("utterance")
-    counts = _by_emotion(held["fold"], held["emotion"])
+    counts = counted(held.rename(columns={"fold": "speaker"}))
     counts.loc["all"] = counts.sum()
     counts["all"] = counts.sum(axis=1)
     return common.table(counts.rename_axis("speaker").reset_index())
