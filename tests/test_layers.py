@@ -198,6 +198,7 @@ def errors(
     known: bool = True,
     batch: int = paper.BATCH_SIZE,
     reference: Callable[[SpeechEmotionNetwork], nn.Module] = TextbookNetwork,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Each parameter's change in one step of `fit`, relative to what it is in float64."""
     segments, labels = (part[:batch] for part in speech)
@@ -208,13 +209,14 @@ def errors(
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     # So large a rate that a parameter's rounding is nothing beside its change.
     step = replace(config.Training(), epochs=1, learning_rate=1e4, weight_decay=0.0, milestones=())
-    given = network.known(segments) if known else ()
-    trainer.fit(network, segments, labels, step, seed=0, known=given, precision=precision)
+    given = network.known(segments.to(device)) if known else ()
+    how: Any = {"known": given, "precision": precision, "device": device}
+    trainer.fit(network, segments, labels, step, seed=0, **how)
     F.cross_entropy(reference(exact.train())(segments.double()), labels).backward()
     true = {name: p.grad for name, p in exact.named_parameters() if p.requires_grad}
     rate = step.learning_rate * (1 + step.momentum)  # of Nesterov's first step
     return {
-        name: ((before[name] - parameter.detach()) / rate - true[name]).norm().item()
+        name: ((before[name] - parameter.detach().cpu()) / rate - true[name]).norm().item()
         / true[name].norm().item()
         for name, parameter in network.named_parameters()
         if name in true and true[name].norm() > 1e-12  # a bias before a norm has none
@@ -255,6 +257,16 @@ def test_a_step_of_the_sweep_is_that_of_float64(
 ) -> None:
     found = errors(SHAPES[shape].experiment.network, speech, precision, batch=32)
     assert max(found.values()) < 1e-4, found  # in float32 whatever the precision
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["gap", "bilinear", "attention", "10x2", "100x2", "2x80"])
+def test_a_step_on_a_gpu_is_that_of_float64(name: str, speech: tuple[Tensor, Tensor]) -> None:
+    coarse = config.preset("coarse").network
+    settings = SHAPES[name].experiment.network if "x" in name else replace(coarse, pooling=name)
+    found = errors(settings, speech, "fp32", batch=32, device="cuda")
+    assert max(found.values()) < BOUND["fp32"], found
 
 
 @pytest.mark.parametrize("layers", ["one", "all"])

@@ -131,6 +131,28 @@ def test_a_second_run_computes_nothing(
     assert path.read_bytes() == content
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("pooling", []),
+        ("filter-shapes", []),
+        ("pooling", ["front_end.scale=training-set-max", "protocol.epoch=best-on-test"]),
+        ("pooling", ["training.class_weights=inverse-frequency"]),
+    ],
+)
+def test_a_study_on_a_gpu_repeats_itself(
+    corpus: Path, tmp_path: Path, name: str, more: list[str], precision: str
+) -> None:
+    lines = []
+    for path in (tmp_path / "one.jsonl", tmp_path / "other.jsonl"):
+        run(corpus, path, name, device="cuda", precision=precision, overrides=[*SMALL, *more])
+        lines.append([line | {"provenance": None} for line in results.read_lines(path)])
+    assert lines[0] == lines[1]
+
+
 def test_more_seeds_add_folds(
     corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
