@@ -88,13 +88,7 @@ def fit(
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
     known = tuple(part.to(device) for part in known)
     weights = _class_weights(labels[rows], training)
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        nesterov=training.momentum > 0,  # torch refuses it without momentum
-        weight_decay=training.weight_decay,
-    )
+    optimiser = sgd(network, training)
     order = torch.Generator().manual_seed(seed)
     history: list[float] = []
     state = State(network, optimiser, order, history)
@@ -169,6 +163,17 @@ def utterance_scores(
     if score == "softmax":
         logits = [of_utterance.softmax(1) for of_utterance in logits]
     return torch.stack([of_utterance.mean(0) for of_utterance in logits])
+
+
+def sgd(network: nn.Module, training: Training) -> torch.optim.SGD:
+    """Return the optimiser of Section 3.1: SGD with Nesterov momentum and weight decay."""
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        nesterov=training.momentum > 0,  # torch refuses it without momentum
+        weight_decay=training.weight_decay,
+    )
 
 
 def learning_rate(epoch: int, training: Training) -> float:

@@ -97,20 +97,10 @@ def test_every_notebook_has_its_papermill_command() -> None:
 # The picture and the verdicts ---------------------------------------------------------------------
 
 
-def update(project: Path, *, published: bool = True) -> None:
-    """Write the README of `project` from the published results, or without any."""
-    edition.update_readme(project, published_results(project) if published else project / "none")
-
-
-def published_results(folder: Path) -> Path:
-    """The results that the first page is made from, put together in a folder."""
-    page = edition.page_of(ROOT / "notebooks" / "00_does_it_replicate.ipynb", folder)
-    return Path(page.parameters["results"])
-
-
 def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
-    update(tmp_path)
+    page = edition.page_of(ROOT / "notebooks" / "00_does_it_replicate.ipynb", tmp_path)
+    edition.update_readme(tmp_path, Path(page.parameters["results"]))
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == README, "run `make edition`"
     drawn = (tmp_path / edition.PICTURE).read_bytes()
     assert drawn == (ROOT / edition.PICTURE).read_bytes(), "run `make edition`"
@@ -118,20 +108,20 @@ def test_picture_and_verdicts_are_those_of_the_published_results(tmp_path: Path)
 
 def test_without_results_the_readme_says_so(tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path)
-    update(tmp_path, published=False)
+    edition.update_readme(tmp_path, tmp_path / "none")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"{edition.BEGIN}\n{edition.NOTHING}\n{edition.END}" in text
-    update(tmp_path, published=False)
+    edition.update_readme(tmp_path, tmp_path / "none")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
 
 def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Mine\n", encoding="utf-8")
     with pytest.raises(ReproError, match=r"README\.md: .*put them back"):
-        update(tmp_path, published=False)
+        edition.update_readme(tmp_path, tmp_path / "none")
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_a_project_without_a_readme_gets_none(tmp_path: Path) -> None:
-    update(tmp_path, published=False)
+    edition.update_readme(tmp_path, tmp_path / "none")
     assert list(tmp_path.iterdir()) == []

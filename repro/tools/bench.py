@@ -210,13 +210,7 @@ def train(
     module = network if ours else TextbookNetwork(network)
     layout = torch.channels_last if ours else torch.contiguous_format
     module.to(device, memory_format=layout).train()  # type: ignore[call-overload]
-    optimiser = torch.optim.SGD(
-        module.parameters(),
-        lr=paper.LEARNING_RATE,
-        momentum=paper.MOMENTUM,
-        nesterov=True,
-        weight_decay=paper.WEIGHT_DECAY,
-    )
+    optimiser = trainer.sgd(module, config.Training())
     order, data = torch.Generator().manual_seed(0), TensorDataset(segments, labels)
     while True:
         for inputs, targets in DataLoader(data, batch, shuffle=True, generator=order):
