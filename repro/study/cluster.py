@@ -4,7 +4,8 @@ The machine that runs the command reads the corpus and alone writes the results 
 needs is put into the cluster's object store once: the sounds by this machine, the network inputs
 by whichever worker is the first to be free. Each fold is a task of its own; one that is lost with
 its machine runs again on another. A fold's numbers depend on its name and its seed alone, so they
-come out as in one process on the same hardware, in whatever order the folds finish.
+come out as in one process on the same hardware, in whatever order the folds finish. (Where the
+memory of a GPU is nearly full, cuDNN may take an algorithm that rounds otherwise.)
 """
 
 from __future__ import annotations
