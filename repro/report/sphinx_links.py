@@ -72,11 +72,13 @@ class Links(SphinxTransform):
         if not any(map(_reads_results, notebook["cells"])):
             return {}
         book = Path(self.env.srcdir)
-        paths = [folder / name for name in names for folder in (book, book.parent)]
-        found = {path.name: path for path in reversed(paths) if path.is_file()}
-        if len(found) == 1:
-            return {"results": found.popitem()[1]}
-        return {f"results: {name}": found[name] for name in sorted(found)}
+        found = {
+            f"results: {name.removeprefix('results/')}": folder / name
+            for name in sorted(names)
+            for folder in (book.parent, book)
+            if (folder / name).is_file()
+        }
+        return found if len(found) != 1 else {"results": found.popitem()[1]}
 
     def _as_table(self, figure: nodes.figure) -> Table:
         """Put a `Table` in a figure's place, its caption first."""

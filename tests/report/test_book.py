@@ -24,7 +24,7 @@ from repro.report.pages import common, in_brief, left_open, speech
 from repro.study import attention
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ["results/r.jsonl", "results/s.jsonl", "results/none.jsonl"]
+RESULTS = ["results/a/r.jsonl", "results/b/r.jsonl", "results/none.jsonl"]
 FRAME = pd.DataFrame({"variant": ["a<b", "<span>c</span>"], "WA": [1 / 3, 65.25]})
 
 
@@ -47,9 +47,10 @@ def shown(source: str, name: str, caption: str, kind: str, data: str) -> nbforma
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built page with a figure, a table, and words where a table might have been."""
     folder = tmp_path_factory.mktemp("project") / "book"
-    (folder / "results").mkdir(parents=True)
-    for name in ("r", "s"):
-        (folder / "results" / f"{name}.jsonl").write_text(f"a fold of {name}", encoding="utf-8")
+    for corpus in ("a", "b"):
+        (folder / "results" / corpus).mkdir(parents=True)
+        file = folder / "results" / corpus / "r.jsonl"
+        file.write_text(f"a fold of {corpus}", encoding="utf-8")
     shutil.copy(ROOT / "_config.yml", folder)
     shutil.copy(ROOT / "book" / "references.bib", folder)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n", encoding="utf-8")
@@ -84,7 +85,7 @@ def test_figures_and_tables_are_numbered_apart_and_referred_to(page: Path) -> No
 
 def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
     files = downloads(page)
-    kinds = ("CSV", "notebook", "results: r.jsonl", "results: s.jsonl")
+    kinds = ("CSV", "notebook", "results: a/r.jsonl", "results: b/r.jsonl")
     line = {f"fig-line {kind}" for kind in ("SVG", *kinds)}
     table = {f"tab-two {kind}" for kind in kinds}
     assert set(files) == line | table
@@ -96,9 +97,9 @@ def test_everything_behind_a_figure_can_be_had(page: Path) -> None:
     assert files["fig-line SVG"].name == "fig-line.svg"
     assert 'class="csv"' not in files["fig-line SVG"].read_text(encoding="utf-8")
     assert json.loads(files["fig-line notebook"].read_text(encoding="utf-8"))["cells"]
-    for name in ("r", "s"):
-        file = files[f"fig-line results: {name}.jsonl"]
-        assert file.read_text(encoding="utf-8") == f"a fold of {name}"
+    for corpus in ("a", "b"):
+        file = files[f"fig-line results: {corpus}/r.jsonl"]
+        assert file.read_text(encoding="utf-8") == f"a fold of {corpus}"
     article = page.read_text(encoding="utf-8").split("<article")[1].split("</article")[0]
     assert "base64" not in article
 

@@ -52,9 +52,10 @@ def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
 
 def _shown(found: dict[str, Any]) -> pd.DataFrame:
     rows = pd.DataFrame(found["rows"], columns=bench.COLUMNS)
-    spread = "{:,.1f} to {:,.1f}".format
-    both = zip(rows["low"], rows["high"], strict=True)
-    rows["low"] = ["–" if pd.isna(low) else spread(low, high) for low, high in both]
+    rows["low"] = [
+        "–" if pd.isna(low) else f"{low:,.{high < 100:d}f} to {high:,.{high < 100:d}f}"
+        for low, high in zip(rows["low"], rows["high"], strict=True)
+    ]
     rows["error"] = ["–" if pd.isna(error) else f"{error:.1g}" for error in rows["error"]]
     return rows.drop(columns="high").rename(columns={"low": "middle half"})
 
