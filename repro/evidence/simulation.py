@@ -171,12 +171,12 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
         runs: simulated experiments per truth.
 
     Returns:
-        A row per pair and score (WA, UA) with one, other, score; paper, and here with here low and
-        here high (points that `one` is ahead of `other`); needed (points by which it must be found
-        ahead for its interval to lie above 0, in half of all experiments); and how often, in per
-        cent, its interval would lie above and below 0: paper above and paper below if what the
-        paper found is true, here above and here below if what is seen here is. Pairs that have not
-        been run on five speakers are left out.
+        A row per pair and score (WA, UA) with one, other, score; speakers (of both, here); paper,
+        and here with here low and here high (points that `one` is ahead of `other`); needed (points
+        by which it must be found ahead for its interval to lie above 0, in half of all
+        experiments); and how often, in per cent, its interval would lie above and below 0: paper
+        above and paper below if what the paper found is true, here above and here below if what is
+        seen here is. Pairs that have not been run on five speakers are left out.
     """
     rows = []
     sizes = {"WA": utterances.sum(1, keepdims=True), "UA": utterances}
@@ -186,7 +186,7 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
         if differing is None:
             continue
         for score in metrics.ACCURACIES:
-            row = {"one": one, "other": other, "score": score}
+            row = {"one": one, "other": other, "score": score, "speakers": pair["speakers"]}
             row["paper"] = metrics.paper_difference(one, other, score)
             row |= {f"here{end}": pair[f"{score}{end}"] for end in ("", " low", " high")}
             for truth in ("paper", "here"):

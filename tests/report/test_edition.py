@@ -513,7 +513,7 @@ def test_what_iemocap_would_show_is_told_by_what_is_evidence(
     monkeypatch.setattr(simulation, "DRAWS", 200)
     path = str(write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9}))
     shown = power.on_iemocap(path, "coarse").data
-    assert shown.count("WA, attention − gap") == 1 and "EmoDB" in shown
+    assert shown.count("WA, attention − gap") == 1 and "EmoDB, 10 speakers" in shown
     assert "+0.40" in shown and "100% ahead, 0% behind" in shown
     assert power.on_iemocap(None, "coarse") is power.on_iemocap(path, "paper") is None
     demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))

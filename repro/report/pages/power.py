@@ -87,7 +87,7 @@ def _evidence(results_file: str | None) -> pd.DataFrame:
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
     """Lay out what `simulation.outlook` found."""
     shown = {
-        "seen on": there,
+        "seen on": [f"{there}, {number} speakers" for number in found["speakers"]],
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
         "there": metrics.format_intervals(found, "here", sign="+"),
         "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
