@@ -187,7 +187,7 @@ def _inspect(path: Path, corpus: str) -> tuple[int, list[str]]:
 
 
 def counted(utterances: Iterable[Utterance] | pd.DataFrame) -> pd.DataFrame:
-    """Count utterances by speaker and emotion."""
+    """Return the counts of utterances by speaker (rows) and emotion (columns)."""
     rows = pd.DataFrame(utterances, columns=list(Utterance._fields))
     counts = pd.crosstab(rows["speaker"], rows["emotion"])
     return counts.reindex(columns=list(EMOTIONS), fill_value=0).rename_axis(columns=None)

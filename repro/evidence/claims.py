@@ -11,9 +11,9 @@ synthetic sound, a preset made for show, settings that the plan does not change 
 than five speakers; if an emotion has no utterances; or if it sets the published numbers beside
 another corpus than IEMOCAP.
 
-Accuracies count the utterances of all folds together, and the seeds with equal weight. Intervals
-are the 95% bootstrap intervals of `metrics`; what is compared is drawn from the same speakers and,
-within them, seeds. A claim that needs all of its parts is not supported by accident more often than
+Accuracies count the utterances of all folds together, and the seeds with equal weight; on nEMO the
+first seed decides, by the plan. Intervals are the 95% bootstrap intervals of `metrics`; what is
+compared is drawn from the same speakers and, within them, seeds. A claim that needs all of its parts is not supported by accident more often than
 one part is (2.5%, with ten speakers a little more), but the chances that one of them contradicts it
 add up. A part that compares one thing with several is supported if all of their intervals say so,
 which needs no correction; the search for one that contradicts it (a better shape, an emotion worse
