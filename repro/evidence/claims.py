@@ -13,12 +13,13 @@ another corpus than IEMOCAP.
 
 Accuracies count the utterances of all folds together, and the seeds with equal weight; on nEMO the
 first seed decides, by the plan. Intervals are the 95% bootstrap intervals of `metrics`; what is
-compared is drawn from the same speakers and, within them, seeds. A claim that needs all of its parts is not supported by accident more often than
-one part is (2.5%, with ten speakers a little more), but the chances that one of them contradicts it
-add up. A part that compares one thing with several is supported if all of their intervals say so,
-which needs no correction; the search for one that contradicts it (a better shape, an emotion worse
-than happy) is corrected by Holm's method. Verdicts are not corrected over the claims: where nothing
-is to be found, expect a definite verdict on a claim of one part once in about twenty.
+compared is drawn from the same speakers and, within them, seeds. A claim that needs all of its
+parts is not supported by accident more often than one part is (2.5%, with ten speakers a little
+more), but the chances that one of them contradicts it add up. A part that compares one thing with
+several is supported if all of their intervals say so, which needs no correction; the search for one
+that contradicts it (a better shape, an emotion worse than happy) is corrected by Holm's method.
+Verdicts are not corrected over the claims: where nothing is to be found, expect a definite verdict
+on a claim of one part once in about twenty.
 """
 
 from __future__ import annotations
