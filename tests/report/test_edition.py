@@ -540,6 +540,9 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
         write_results(path, shapes, **of_one)
     shown = power.together(str(path)).data
     assert shown.count("emodb, nemo") > 6 and "rank correlation" in shown
+    # Settings of another version are like no others.
+    path.write_text(path.read_text().replace('"preset": "paper"', '"preset": "paper, network.x=1"'))
+    assert power.together(str(path)).data.count("emodb, nemo") == 6
     nothing = write_results(tmp_path / "few.jsonl", LEVEL)
     write_results(nothing, LEVEL, corpus=("nemo", "1" * 12), speakers=4)
     assert power.together(str(nothing)) is None

@@ -8,7 +8,7 @@ from IPython.display import HTML, Markdown
 
 from repro import config
 from repro.corpora import BUILT_IN, emodb, iemocap
-from repro.errors import NoResultsError
+from repro.errors import NoResultsError, ReproError
 from repro.evidence import claims, metrics, simulation
 from repro.evidence.simulation import Disagreement
 from repro.report.pages import board, common, poolings, wording
@@ -101,6 +101,14 @@ def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
     return pd.DataFrame(shown, index=found.index)
 
 
+def _settings(preset: str) -> str:
+    """Return the key of a preset with its changes; its name, if these are of another version."""
+    try:
+        return config.preset(preset).key
+    except ReproError:
+        return preset
+
+
 def together(results_file: str | None) -> HTML | None:
     """Return what the claims rest on over all corpora of a results file at once.
 
@@ -108,9 +116,9 @@ def together(results_file: str | None) -> HTML | None:
     there are no two such corpora.
     """
     found = _evidence(results_file)
-    settings = found["preset"].map({p: config.preset(p).key for p in set(found["preset"])})
+    settings = {name: _settings(name) for name in set(found["preset"])}
     tables = []
-    for _, rows in found.groupby(settings, sort=False):
+    for _, rows in found.groupby(found["preset"].map(settings), sort=False):
         # Two names may stand for the same settings, as a preset and another one with changes.
         rows = rows.assign(preset=rows["preset"].iloc[0])
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
