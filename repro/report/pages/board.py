@@ -59,15 +59,22 @@ def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.Da
     return pd.concat([shown, others[~runs.isin(those_shown)]])
 
 
+def real(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions on real speech under presets that are made to test claims."""
+    if predictions.empty:
+        return predictions
+    showcase = predictions["preset"].map(common.is_showcase)
+    return predictions[~(predictions["corpus"].isin(BUILT_IN) | showcase)]
+
+
 def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     """Return the verdicts of each corpus of real speech and preset that is made to test claims."""
+    predictions = real(predictions)
     if predictions.empty:
         return []
     found = []
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in claims.deciding(predictions).groupby(states, sort=False):
-        if corpus in BUILT_IN or common.is_showcase(preset):
-            continue
         verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
         found.append(Evidence(corpus, preset, inexact, wording.runs(rows), verdicts))

@@ -13,10 +13,8 @@ from repro.study.grids import short_name
 
 def answer(predictions: pd.DataFrame) -> Markdown:
     """Return the best height and width here and in the paper."""
-    if not wording.on_the_same(predictions):
-        return Markdown(
-            "No order yet: the shapes have not been tested on the same speakers and seeds."
-        )
+    if unfit := wording.no_order("shapes", predictions):
+        return Markdown(unfit)
     ours = metrics.summary(predictions).set_index("variant")
     best = {}
     for side in ("height", "width"):

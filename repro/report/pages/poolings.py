@@ -124,10 +124,8 @@ def listeners(corpus: str) -> Markdown | None:
 
 def answer(predictions: pd.DataFrame) -> Markdown:
     """Return the order of the poolings here and in the paper."""
-    if not wording.on_the_same(predictions):
-        return Markdown(
-            "No order yet: the poolings have not been tested on the same speakers and seeds."
-        )
+    if unfit := wording.no_order("poolings", predictions):
+        return Markdown(unfit)
     ours = metrics.summary(predictions).set_index("variant")
     here = ours["WA"].sort_values(ascending=False)
     published = sorted(paper.TABLE_1.items(), key=lambda row: -row[1].wa)

@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from repro import config
-from repro.corpora import BUILT_IN, emodb, iemocap
+from repro.corpora import emodb, iemocap
 from repro.errors import NoResultsError, ReproError
 from repro.evidence import claims, metrics, simulation
 from repro.evidence.simulation import Disagreement
@@ -70,18 +70,17 @@ def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
     for (corpus, setting), rows in found[found["study"] == "pooling"].groupby(["corpus", "preset"]):
-        outlook = simulation.outlook(rows, utterances)
-        if config.parted(setting)[0] == preset and not outlook.empty:
-            tables.append(_outlook(outlook, setting.replace(preset, wording.title(corpus), 1)))
+        if config.parted(setting)[0] == preset:
+            outlook = simulation.outlook(rows, utterances)
+            there = setting.replace(preset, wording.title(corpus), 1)
+            tables += [] if outlook.empty else [_outlook(outlook, there)]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
 def _evidence(results_file: str | None) -> pd.DataFrame:
     """Return the predictions on real speech that a results file holds, but for showcases."""
-    found = board.predictions({}, results_file)
-    if found.empty:
-        return pd.DataFrame(columns=["study", "corpus", "preset"])
-    return found[~(found["corpus"].isin(BUILT_IN) | found["preset"].map(common.is_showcase))]
+    found = board.real(board.predictions({}, results_file))
+    return pd.DataFrame(columns=["study", "corpus", "preset"]) if found.empty else found
 
 
 def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
@@ -118,12 +117,13 @@ def together(results_file: str | None) -> HTML | None:
     found = _evidence(results_file)
     settings = {name: _settings(name) for name in set(found["preset"])}
     tables = []
-    for _, rows in found.groupby(found["preset"].map(settings), sort=False):
+    for _, rows in found.groupby([found["preset"].map(settings), "study"], sort=False):
+        if rows["corpus"].nunique() < 2:
+            continue
         # Two names may stand for the same settings, as a preset and another one with changes.
         rows = rows.assign(preset=rows["preset"].iloc[0])
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
         over = claims.together(rows)
-        over = over[over["corpora"].str.contains(", ")]  # a study may have been run on one alone
         numbers = over[["effect", "low", "high", "unit"]].itertuples(index=False)
         effects = [
             metrics.format_interval(of, 1 if unit == "points" else 2, "+") for *of, unit in numbers

@@ -105,14 +105,15 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
     rows = []
     for _, run in _runs(files).groupby("preset"):
         for model, (plus, minus) in MODELS.items():
-            of_model, count = run[run["variant"].isin((*plus, *minus))], len((*plus, *minus))
-            both = _complete(of_model, 2 * count, "variant", by)
+            names = (*plus, *minus)
+            of_model = run[run["variant"].isin(names)]
+            both = _complete(of_model, 2 * len(names), "variant", by)
             if both.empty:
                 continue
             ways = {
                 f"{way}, seed {seed}": found
                 for (way, seed), of in of_model.groupby([by, "seed"], sort=False)
-                if len(found := _complete(of, count, "variant"))
+                if len(found := _complete(of, len(names), "variant"))
             }
             one, other = (both[both[by] == way] for way in (new, old))
             moved = _of(one, plus) + _of(other, minus), _of(one, minus) + _of(other, plus)

@@ -48,10 +48,12 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def on_the_same(predictions: pd.DataFrame) -> bool:
-    """Return whether all variants were tested on the same folds and seeds, so that they compare."""
+def no_order(what: str, predictions: pd.DataFrame) -> str:
+    """Return why variants cannot be ranked: not all were tested on the same; empty if they can."""
     units = [metrics.units_of(rows) for _, rows in predictions.groupby("variant")]
-    return all(each == units[0] for each in units)
+    if all(each == units[0] for each in units):
+        return ""
+    return f"No order yet: the {what} have not been tested on the same speakers and seeds."
 
 
 def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
