@@ -4,11 +4,12 @@ Predictions are `repro.results.read(...).predictions`: a row per utterance with 
 the `predicted` one, and the columns that name study, variant, fold and seed.
 
 Utterances of one speaker are not independent. Intervals therefore come from a bootstrap that draws
-whole speakers with replacement and, for each time that a speaker is drawn, from the seeds of that
-fold: a seed gives every fold weights of its own (`crossval.fold_seed`), so seeds are nested in
-speakers. With ten speakers a plain percentile interval is too narrow; its levels are widened as for
-a t-interval (Hesterberg, "What teachers should know about the bootstrap", The American Statistician
-69, 2015). `repro.evidence.simulation` counts how often such intervals hold the truth.
+whole speakers with replacement, each with all seeds of its fold: a seed gives every fold weights of
+its own (`crossval.fold_seed`), so seeds are nested in speakers, and what they differ by is part of
+what speakers differ by. With ten speakers a plain percentile interval is too narrow; its levels are
+widened as for a t-interval (Hesterberg, "What teachers should know about the bootstrap", The
+American Statistician 69, 2015). `repro.evidence.simulation` counts how often such intervals hold
+the truth.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score:
 
 
 def exchange_test(predictions: pd.DataFrame, one: str, other: str, score: str = "WA") -> float:
-    """Return the two-sided p-value of exchanging two variants at random, speaker by speaker.
+    """Return the two-sided p-value of a paired permutation test of two variants.
 
     If the two are alike, every exchange of all that they say of a speaker is as likely as what was
     found. Up to 13 speakers every combination counts, and the test is exact; of more, a sample
@@ -357,17 +358,16 @@ def scores_of(counts: np.ndarray) -> np.ndarray:
 
 
 def resample(values: np.ndarray, resamples: int | None = None, stream: int = 0) -> np.ndarray:
-    """Return sums [draws, ...] of values [seeds, speakers, ...] over drawn speakers and seeds.
+    """Return sums [draws, ...] of values [seeds, speakers, ...] over seeds and drawn speakers.
 
     The draws are the same in every call with one `stream`, so that differences of variants are
     paired. Each of several corpora has a stream of its own, as its speakers are drawn apart.
     """
     rng = np.random.default_rng(stream)
-    seeds, speakers = values.shape[:2]
+    speakers = values.shape[1]
     drawn = rng.multinomial(speakers, np.full(speakers, 1 / speakers), resamples or RESAMPLES)
-    weights = rng.multinomial(seeds * drawn, np.full(seeds, 1 / seeds))  # [draws, speakers, seeds]
     # In float64, where sums of counts are exact and fast.
-    return np.tensordot(weights.astype(float), values.astype(float), ((2, 1), (0, 1)))
+    return np.tensordot(drawn.astype(float), values.sum(0).astype(float), 1)
 
 
 def holm(chances: Sequence[float] | np.ndarray) -> list[float]:
@@ -407,13 +407,20 @@ def format_intervals(
     return [format_interval(row, decimals, sign) for row in table[names].to_numpy(float)]
 
 
+def format_p(p: float) -> str:
+    """Return a p-value in two or three decimals, such as `0.25`, `0.047` or `<0.001`."""
+    return "<0.001" if p < 0.001 else f"{p:.{2 if p >= 0.1 else 3}f}"
+
+
 def standard_error(draws: np.ndarray, speakers: int) -> np.ndarray:
     """Return the standard errors [numbers] of draws [draws, numbers] from so many speakers."""
     return np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
 
 
 def percentile_limits(draws: np.ndarray, speakers: int) -> np.ndarray:
-    """Return percentile intervals [2, ...] of bootstrap draws, widened for the number of speakers.
+    """Return expanded percentile intervals [2, ...] of bootstrap draws (Hesterberg 2015).
+
+    The levels are widened, for the number of speakers, as for a t-interval.
 
     Args:
         draws: [draws, ...] from `resample`; NaN counts as not drawn.

@@ -63,8 +63,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
     the first such point, on straight lines between the sizes measured, over the logarithm of size.
     A sweep that is halfway up at its smallest size gives that size, `at_most` being true; one whose
     best size does no better than chance (one-sided binomial test on the first seed, corrected for
-    the number of sizes) gives none. The interval comes from the bootstrap over speakers, and seeds
-    within them.
+    the number of sizes) gives none. The interval comes from the bootstrap over speakers.
 
     Args:
         predictions: of the study, on one set of settings.
@@ -72,7 +71,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row per planted scale, with scale, unit, planted, recovered, low, high (ms or Hz),
         at_most; best reach and best WA, and at_least, whether that is the largest size, so that a
-        larger one might do better still; level reach, that of the smallest filter that is not
+        larger one might do better still; smallest reach, that of the smallest filter that is not
         significantly worse than the best (95% interval of the difference); half reach and half WA,
         those of the largest filter that reaches no further than half of what is planted, and early,
         whether even that one does better than chance by the same test; chance (per cent), speakers,
@@ -98,7 +97,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
             if np.isfinite(behind).all():
                 level = reaches[np.argmax(behind <= 0)]
         row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size, "recovered": found}
-        row |= {"low": low, "high": high, "level reach": level}
+        row |= {"low": low, "high": high, "smallest reach": level}
         row |= {"half reach": reaches[half] if half >= 0 else np.nan}
         row |= {"half WA": accuracy[half] if half >= 0 else np.nan}
         row |= {"at_most": bool(np.isclose(found, reaches[0])), "chance": chance}

@@ -17,7 +17,7 @@ from repro.evidence import metrics
 
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
 PER_SPEAKER = 50  # utterances
-LUCK = 5.0  # points: what initial weights and the order of segments do to the WA of one fold
+LUCK = 5.0  # points: standard deviation of a fold's WA between trainings of different seeds
 RUNS = 500  # experiments per row
 DRAWS = 4000  # for each of them; what their luck does to an interval's ends averages out
 
@@ -91,15 +91,13 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
         return None
     right = metrics.right(predictions, [one, other]).astype(int)
     gain = 100 * (right[one] - right[other])
+    speakers = gain.reset_index().groupby("seed")["fold"].nunique()
+    enough = speakers.index[speakers >= metrics.FEWEST_SPEAKERS]
+    gain = gain[gain.index.isin(enough, level="seed")]
+    if gain.empty:
+        return None
     of_speaker = gain.groupby(["seed", "fold"]).agg(["mean", "var", "count"])
     by_chance = of_speaker["var"] / of_speaker["count"]
-    speakers = by_chance.groupby("seed").count()
-    enough = speakers.index[speakers >= metrics.FEWEST_SPEAKERS]
-    if enough.empty:
-        return None
-    gain, of_speaker, by_chance = (
-        each[each.index.isin(enough, level="seed")] for each in (gain, of_speaker, by_chance)
-    )
     scatter = of_speaker["mean"].groupby("seed").var() - by_chance.groupby("seed").mean()
     return Disagreement(float(gain.ne(0).mean()), float(max(0, scatter.mean()) ** 0.5))
 

@@ -104,7 +104,7 @@ def speakers(
     return pd.concat(parts, ignore_index=True)
 
 
-def test_the_interval_narrows_with_speakers_and_widens_with_seeds_that_disagree() -> None:
+def test_the_interval_narrows_with_speakers_and_widens_with_the_luck_of_training() -> None:
     rng = np.random.default_rng(0)
 
     def width(table: pd.DataFrame) -> float:
@@ -114,8 +114,8 @@ def test_the_interval_narrows_with_speakers_and_widens_with_seeds_that_disagree(
     few, many = (speakers(rng, rng.normal(0.7, 0.1, n)) for n in (6, 60))
     assert width(many) < width(few) / 2
     steady, unsteady = (
-        pd.concat([speakers(rng, np.full(10, c), seed=s) for s, c in enumerate(chances)])
-        for chances in ((0.7, 0.7, 0.7), (0.5, 0.7, 0.9))
+        pd.concat([speakers(rng, rng.normal(0.7, luck, 10), seed=s) for s in range(3)])
+        for luck in (0.0, 0.15)
     )
     assert width(unsteady) > 1.2 * width(steady)
 
@@ -125,7 +125,7 @@ def test_seeds_that_agree_leave_the_interval_of_one() -> None:
     one = speakers(rng, rng.normal(0.7, 0.1, 10))
     twice = pd.concat([one, one.assign(seed=1)])
     ends = [metrics.summary(table)[["WA low", "WA high"]].to_numpy() for table in (one, twice)]
-    np.testing.assert_allclose(*ends, atol=0.5)  # other draws of the same speakers
+    np.testing.assert_allclose(*ends)
 
 
 def test_the_ends_of_an_interval_hardly_depend_on_luck(monkeypatch: pytest.MonkeyPatch) -> None:

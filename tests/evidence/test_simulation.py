@@ -26,7 +26,7 @@ def test_only_intervals_over_speakers_keep_their_word_when_speakers_differ() -> 
     alike, unlike = held.to_dict("records")
     for row in (alike, unlike):
         assert 92 <= row["bootstrap, 1 seed (%)"] <= 98
-        assert 90 <= row["bootstrap, 2 seeds (%)"] <= 100
+        assert 92 <= row["bootstrap, 2 seeds (%)"] <= 98
     assert alike["Wilson (%)"] > 85 > 75 > unlike["Wilson (%)"]
 
 

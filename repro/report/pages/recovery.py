@@ -52,7 +52,7 @@ def recovered(found: pd.DataFrame) -> pd.DataFrame:
     best = zip(found["best WA"], found["best reach"], found["unit"], strict=True)
     table["best WA"] = [f"{wa:.1f} at {reach} {unit}" for wa, reach, unit in best]
     columns = {
-        "level reach": "smallest as good",
+        "smallest reach": "smallest as good",
         "half WA": "WA at half the stretch or less",
         "chance": "chance",
     }
@@ -62,9 +62,11 @@ def recovered(found: pd.DataFrame) -> pd.DataFrame:
 def answer(found: pd.DataFrame) -> Markdown:
     """Return whether the sweeps give away what was planted, from `recovery.recovered`."""
     touched = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE)
-    unseen = ", ".join(found.loc[found["early"] & (touched < found["planted"]), "scale"])
-    where = unseen or "no scale"
+    less = touched < found["planted"]
+    where = ", ".join(found.loc[found["early"] & less, "scale"]) or "no scale"
     said = f"Filters that touch less than the pattern do better than chance at {where}. "
+    if untold := ", ".join(found.loc[touched >= found["planted"], "scale"]):
+        said += f"At {untold} even a filter of half the stretch touches all of the pattern. "
     steps = found.dropna(subset="recovered").groupby("unit")["recovered"].diff().dropna()
     if len(steps):
         order = "always" if (steps > 0).all() else "do not always"
@@ -72,11 +74,13 @@ def answer(found: pd.DataFrame) -> Markdown:
     if found["low"].notna().any():
         held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
         said += f"The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}. "
-    times = found["level reach"] / found["planted"]
+    times = found["smallest reach"] / found["planted"]
     if times.notna().any():
+        peaks = found["best reach"] / found["planted"]
         said += (
-            "The smallest filter that is not significantly worse than the best, where the paper "
-            f"reads its scale, is {times.min():.1f} to {times.max():.1f} times as large as what "
-            "was planted."
+            "Read where a curve flattens, as the paper reads the height, the sweep gives "
+            f"{times.min():.1f} to {times.max():.1f} times what was planted. Read at its best, as "
+            f"the paper reads the width, it gives {peaks.min():.1f} to {peaks.max():.1f} times"
+            f"{', or more where the best is the largest tried' if found['at_least'].any() else ''}."
         )
     return Markdown(said)
