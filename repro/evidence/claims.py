@@ -13,11 +13,11 @@ another corpus than IEMOCAP.
 
 Accuracies count the utterances of all folds together, and the seeds with equal weight; on nEMO the
 first seed decides, by the plan. Intervals are the 95% bootstrap intervals of `metrics`; what is
-compared is drawn from the same speakers and, within them, seeds. A claim that needs all of its
-parts is not supported by accident more often than one part is (2.5%, with ten speakers a little
-more), but the chances that one of them contradicts it add up. A part that compares one thing with
-several is supported if all of their intervals say so, which needs no correction; the search for one
-that contradicts it (a better shape, an emotion worse than happy) is corrected by Holm's method.
+compared is drawn from the same speakers. A claim that needs all of its parts is not supported by
+accident more often than one part is (2.5%, with ten speakers a little more), but the chances that
+one of them contradicts it add up. A part that compares one thing with several is supported if all
+of their intervals say so, which needs no correction; the search for one that contradicts it (a
+better shape, an emotion worse than happy) is corrected by Holm's method.
 Verdicts are not corrected over the claims: where nothing is to be found, expect a definite verdict
 on a claim of one part once in about twenty.
 """
@@ -37,7 +37,7 @@ from scipy import stats
 from repro import config, paper
 from repro.corpora import BUILT_IN, CORPORA
 from repro.evidence import metrics
-from repro.study.grids import known, short_name
+from repro.study.grids import known, short_name, variants
 
 Side = Literal["height", "width"]
 PLANNED = {  # what `book/plan.md` lets a run change of its preset
@@ -47,10 +47,10 @@ PLANNED = {  # what `book/plan.md` lets a run change of its preset
 FIRST_SEED = ("nemo",)  # of these corpora it decides, by the plan; others are shown beside it
 Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
 
-LEVEL_WA = 2.0  # points of WA that count as no change; the paper calls 2.2 points "slightly worse"
-LEVEL_EMOTION = 5.0  # likewise of one emotion's accuracy: a corpus has a quarter the data of it
+EQUAL_WA = 2.0  # points of WA that count as no change; the paper calls 2.2 points "slightly worse"
+EQUAL_EMOTION = 5.0  # likewise of one emotion's accuracy: a corpus has a quarter the data of it
 ABOUT = 0.5  # points: what the paper gives as about 3 is whatever rounds to 3
-WRONG = (1 - metrics.LEVEL) / 2  # the same error on either side of an interval
+TAIL = (1 - metrics.LEVEL) / 2  # the one-sided level: the error on either side of an interval
 
 (HEIGHT, _), (_, WIDTH) = paper.STEM_SHAPES
 BEST_EARLIER = {
@@ -93,7 +93,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the results say of one claim."""
+    """What the results say of one claim.
+
+    Speakers and seeds are those of the study so far, not of the networks that the claim compares.
+    """
 
     claim: paper.Claim
     verdict: Judgement
@@ -125,7 +128,7 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return what each claim rests on over several corpora at once, without verdicts.
 
     Every score is the mean of those of the corpora, each with the same weight; the plan leaves the
-    weight open. The corpora are fixed: speakers are drawn within each, and seeds within speakers.
+    weight open. The corpora are fixed: speakers are drawn within each.
     Intervals are widened as for the corpus with the fewest speakers, which is on the safe side.
 
     Args:
@@ -133,13 +136,14 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each part of each claim that all corpora can tell of, with claim (its id), what,
-        unit, effect, low, high, corpora. Claims on published numbers are left out. Of several
-        numbers compared, the one furthest from what is claimed is shown, as in `judge`.
+        number (the effect with its interval and unit), effect, low, high, corpora. Claims on
+        published numbers are left out. Of several numbers compared, the one furthest from what is
+        claimed is shown, as in `judge`.
 
     Raises:
         ValueError: a corpus has rows of several states or presets, or settings of one variant.
     """
-    rows, shown = [], ("what", "unit", "effect", "low", "high")
+    rows, shown = [], ("what", "number", "effect", "low", "high")
     studies = _studies(predictions)
     for claim, test in TESTS.items():
         if study := studies.get(test.study):
@@ -177,6 +181,8 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
             f"the preset {study.preset} is made to show the machinery, not to test the paper",
         )
         _require(not changed, f"settings of the preset {preset} were changed ({changed})")
+        if test.study == "filter-shapes" and study.corpus in FIRST_SEED:
+            study.require(variants(test.study, "coarse"))  # the shapes of the plan
         parts = tuple(test.parts(study))
     except _NotTestableError as reason:
         note = str(reason)
@@ -232,7 +238,7 @@ class StudyScores:
         self.seeds = predictions["seed"].nunique()
         self.variants = dict(list(predictions.groupby("variant")))
         folds = predictions.drop_duplicates(["variant", "corpus", "fold", "seed"])
-        planned = sum(_speakers_in_all(rows) * rows["seed"].nunique() for rows in self.corpora)
+        planned = sum(speakers_in_all(rows) * rows["seed"].nunique() for rows in self.corpora)
         self.finished = {
             name for name, n in folds["variant"].value_counts().items() if n == planned
         }
@@ -266,7 +272,7 @@ class StudyScores:
         return learnt(self.predictions[self.predictions["variant"].isin(self.finished)])
 
 
-def _speakers_in_all(rows: pd.DataFrame) -> int:
+def speakers_in_all(rows: pd.DataFrame) -> int:
     """Return how many speakers a corpus has to hold out, of which no variant may have all yet."""
     begun, corpus = metrics.speakers(rows), CORPORA.get(rows["corpus"].iloc[0])
     whole = corpus is not None and set(rows["held_out"]) == {"speaker"}
@@ -290,7 +296,7 @@ TESTS: dict[str, ClaimTest] = {}
 # Section 3.2: the sweep of filter shapes ---------------------------------------------------------
 
 _SEARCH = (
-    f"one-sided t-test at {WRONG:.1%} with the bootstrap's standard error, Holm's correction over "
+    f"one-sided t-test at {TAIL:.1%} with the bootstrap's standard error, Holm's correction over "
     "all that are compared"
 )
 
@@ -320,23 +326,23 @@ def _height_rises(study: StudyScores) -> list[Part]:
 @_test(
     "height-flattens",
     f"WA at each height above {HEIGHT} minus WA at {HEIGHT}, paired over speakers and seeds; "
-    f"supported if all intervals lie within ±{LEVEL_WA:g} points, contradicted if one of the "
+    f"supported if all intervals lie within ±{EQUAL_WA:g} points, contradicted if one of the "
     f"differences is further from 0 than that ({_SEARCH}).",
 )
 def _height_flattens(study: StudyScores) -> list[Part]:
     heights = sweep(study.variants, "height")
     higher = [name for h, name in heights.items() if h > HEIGHT]
     _require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
-    what = f"WA, {{}} − {short_name(heights[HEIGHT])} (claimed: within ±{LEVEL_WA:g})"
+    what = f"WA, {{}} − {short_name(heights[HEIGHT])} (claimed: within ±{EQUAL_WA:g})"
     variants = [heights[HEIGHT], *higher]
-    return [_all_within(study, what, higher, variants, _over_first, -LEVEL_WA, LEVEL_WA)]
+    return [_all_within(study, what, higher, variants, _over_first, -EQUAL_WA, EQUAL_WA)]
 
 
 @_test(
     "width-peaks",
     f"WA at width {WIDTH} minus WA at each other width, paired over speakers and seeds; supported "
     "if the intervals for the narrowest and the widest lie above 0, and those for the widths "
-    f"between them, none of which need be worse, above −{LEVEL_WA:g} points; contradicted if one "
+    f"between them, none of which need be worse, above −{EQUAL_WA:g} points; contradicted if one "
     f"of the differences is below that bound ({_SEARCH}: the two ends, and those between them).",
 )
 def _width_peaks(study: StudyScores) -> list[Part]:
@@ -347,7 +353,7 @@ def _width_peaks(study: StudyScores) -> list[Part]:
     )
     peak = widths.pop(WIDTH)
     parts = [_ahead(study, peak, [widths.pop(min(widths)), widths.pop(max(widths))])]
-    return [*parts, _ahead(study, peak, widths.values(), -LEVEL_WA)] if widths else parts
+    return [*parts, _ahead(study, peak, widths.values(), -EQUAL_WA)] if widths else parts
 
 
 @_test(
@@ -367,8 +373,8 @@ def _angry_falls(study: StudyScores) -> list[Part]:
     "Averaged over all shapes, each other emotion's accuracy minus happy's: supported if all "
     "bootstrap intervals over speakers lie above 0, contradicted if another emotion's "
     f"accuracy is lower ({_SEARCH}). And happy's accuracy at each size of a sweep minus its mean "
-    f"over the sweep: supported if all intervals lie within ±{LEVEL_EMOTION / 2:g} points, so that "
-    f"no two sizes differ by {LEVEL_EMOTION:g}; contradicted if one of these differences is "
+    f"over the sweep: supported if all intervals lie within ±{EQUAL_EMOTION / 2:g} points, so that "
+    f"no two sizes differ by {EQUAL_EMOTION:g}; contradicted if one of these differences is "
     "further from 0 than that (by the same test).",
 )
 def _happy_worst(study: StudyScores) -> list[Part]:
@@ -383,14 +389,14 @@ def _happy_worst(study: StudyScores) -> list[Part]:
     "best-shapes",
     f"WA of {HEIGHT}×2 minus that of every other height, and WA of 2×{WIDTH} minus that of every "
     "other width, paired over speakers and seeds; supported if all intervals lie above "
-    f"−{LEVEL_WA:g} points, contradicted if another shape of either sweep is better by more than "
+    f"−{EQUAL_WA:g} points, contradicted if another shape of either sweep is better by more than "
     f"that ({_SEARCH}).",
 )
 def _best_shapes(study: StudyScores) -> list[Part]:
     sweeps = [(sweep(study.variants, "height"), HEIGHT), (sweep(study.variants, "width"), WIDTH)]
     for sizes, best in sweeps:
         _require(best in sizes and len(sizes) > 1, f"needs size {best} and another of its sweep")
-    return [_ahead(study, sizes.pop(best), sizes.values(), -LEVEL_WA) for sizes, best in sweeps]
+    return [_ahead(study, sizes.pop(best), sizes.values(), -EQUAL_WA) for sizes, best in sweeps]
 
 
 # Sections 3.3 and 4: the three poolings ----------------------------------------------------------
@@ -453,7 +459,7 @@ def _difference(study: StudyScores, score: str, better: str, worse: str) -> Part
     if len(study.corpora) > 1:  # the exact test is of one corpus
         return part
     p = metrics.exchange_test(study.predictions, better, worse, score)
-    shown = f"p = {p:.{2 if p >= 0.01 else 3}f}" if p >= 0.001 else "p < 0.001"
+    shown = f"p = {metrics.format_p(p)}".replace("= <", "< ")
     return replace(part, remark=shown.replace(" ", "\N{NO-BREAK SPACE}"), p=p)
 
 
@@ -492,7 +498,7 @@ def _happy_below(study: StudyScores, shapes: Sequence[str]) -> Part:
 
 def _happy_changes(study: StudyScores, side: str, shapes: Collection[str]) -> Part:
     """Return how far happy's accuracy at each size lies from its mean over that sweep."""
-    most = LEVEL_EMOTION / 2
+    most = EQUAL_EMOTION / 2
     what = f"happy, {{}} − mean over {side} (claimed: within ±{most:g})"
 
     def changes(scores: np.ndarray) -> np.ndarray:
@@ -567,7 +573,7 @@ def _all_within(
     outside = np.maximum(least - values, values - most)
     t = np.divide(outside, error, out=np.zeros_like(values), where=error > 0)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
-    against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < WRONG]
+    against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < TAIL]
     inside = bool((reach < 0).all())
     verdict: Judgement = "contradicted" if against else "supported" if inside else "undecided"
     shown = int(t.argmax() if against else reach.argmax())

@@ -30,7 +30,7 @@ TABLE_COLUMNS = [
     *("utterances", "speakers", "seeds", "note"),
 ]
 NARROW = ["corpus", "preset", "variant", *TABLE_COLUMNS[2:-3]]  # what a terminal has room for
-SIGNIFICANT = 1 - metrics.LEVEL
+ALPHA = 1 - metrics.LEVEL
 
 
 def table(predictions: pd.DataFrame) -> pd.DataFrame:
