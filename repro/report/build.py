@@ -123,8 +123,12 @@ def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> 
             notebook.run(page, book / "report" / page.notebook.name, private)
 
     every = [
-        *pages,
-        *(notebook.again(page, *of, out / "notebooks") for page in pages for of in elsewhere(page)),
+        each
+        for page in map(settled, pages)
+        for each in (
+            page,
+            *(notebook.again(page, *of, out / "notebooks") for of in elsewhere(page)),
+        )
     ]
     with own_settings():
         # papermill's current folder is one for all threads: each would restore what another set.
@@ -164,6 +168,19 @@ def studies(pages: Collection[str]) -> dict[str, str | None]:
     return found
 
 
+def settled(page: Page) -> Page:
+    """Return a page under its preset or, if nothing was run under it, under one that was.
+
+    Raises:
+        ReproError: the results file cannot be read.
+    """
+    corpus, preset = name_of(page.parameters["corpus"]), page.parameters["preset"]
+    presets = [setting for name, setting in _held(page) if name == corpus]
+    if not presets or preset in presets:
+        return page
+    return page._replace(parameters=page.parameters | {"preset": min(presets)})
+
+
 def elsewhere(page: Page) -> list[tuple[str, str]]:
     """Return for which further corpora and settings a page's results file holds what it shows.
 
@@ -172,19 +189,24 @@ def elsewhere(page: Page) -> list[tuple[str, str]]:
     Raises:
         ReproError: the results file cannot be read.
     """
+    here = name_of(page.parameters["corpus"]), page.parameters["preset"]
+    known = ({here[0]} | CORPORA.keys()) - {*BUILT_IN}
+    return [of for of in _held(page) if of != here and of[0] in known]
+
+
+def _held(page: Page) -> list[tuple[str, str]]:
+    """Return the corpora and settings of which a results file holds what a page shows."""
     number, results = page.notebook.name[:2], Path(page.parameters["results"])
     shown = studies([number])
     if number == "00" or not shown or not results.is_file():  # 00 sums up all of them itself
         return []
     study, variant = next(iter(shown.items()))
-    here = name_of(page.parameters["corpus"]), page.parameters["preset"]
-    known = ({here[0]} | CORPORA.keys()) - {*BUILT_IN}
     found = dict.fromkeys(
         (record["corpus"]["name"], record["preset"])
         for record in read_lines(results)
         if record["study"] == study and variant in (None, record["variant"])
     )
-    return [of for of in found if of != here and of[0] in known]
+    return [*found]
 
 
 def planned(pages: Collection[str], **parameters: Any) -> list[Run]:

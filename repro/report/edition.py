@@ -42,8 +42,7 @@ SOURCES = {
         *(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
     ),
 }
-# Of the others `coarse`.
-PRESETS = {"02_filter_shapes": "paper", "07_recovery": "quick", "11_how_fast": "paper"}
+PRESETS = {"07_recovery": "quick", "11_how_fast": "paper"}  # of the others `coarse`
 
 
 def build_edition() -> Path:
