@@ -13,7 +13,7 @@
 # Section 2.1)*
 #
 # The network sees two seconds of speech at a time: a matrix of 400 frequency bins by 200 frames,
-# with values from −1 to 1. This page follows one utterance from waveform to matrix.
+# with values from −1 to 1 by default. This page follows one utterance from waveform to matrix.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -30,7 +30,7 @@ from IPython.display import Audio
 from repro import audio, corpora, paper, spectrogram
 from repro.config import preset as get_preset
 from repro.report import plots
-from repro.report.pages import common, left_open, speech
+from repro.report.pages import common, speech
 
 plots.use_style()
 front_end = get_preset(preset).front_end
@@ -39,16 +39,19 @@ table = corpora.load_corpus(corpus, root) if at_hand else corpora.load_corpus("s
 common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 
 # %% [markdown]
+# ## Answer
+#
+# The network sees two seconds at a time as a 400×200 picture. Its loudest point is always 1 and
+# its quietest −1, so loudness itself is gone. Read to the letter, the normalisation keeps the
+# strongest harmonics and flattens almost everything else towards −1.
+
+# %% [markdown]
 # ## The corpus
 #
 # A recording belongs to the speaker who speaks in it. This decides who is held out.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion."}}
-counts = speech.corpus_counts(table)
-common.table(counts[["speaker", *paper.EMOTIONS, "all"]])
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-segments", "caption": "Minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
-common.table(counts[["speaker", "minutes", "under 2 s", "training", "test"]])
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
+common.table(speech.corpus_counts(table)) if at_hand else None
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "The corpus of the other pages: its utterances by speaker and emotion, as the results hold them."}}
 speech.held_in(results, corpus, root)
@@ -69,6 +72,7 @@ Audio(waveform.numpy(), rate=paper.SAMPLE_RATE)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform with its training and test segments. What is left at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
 plots.segments(waveform, speech.segment_starts(len(waveform)))
+
 # %% [markdown]
 # The paper does not say what becomes of an utterance shorter than 2 s. Here silence at its end
 # fills it up, and it counts in training and in test. Leaving it out makes a different test
@@ -76,6 +80,7 @@ plots.segments(waveform, speech.segment_starts(len(waveform)))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
 plots.lengths(table)
+
 # %% [markdown]
 # ## From sound to matrix
 #
@@ -98,13 +103,15 @@ print(f"entries at 0 or above: {100 * (segment >= 0).float().mean():.1f}%")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling and after the µ-law, each with the distribution of its values."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(speech.normalisation_steps(waveform, front_end))
+
 # %% [markdown]
 # {numref}`fig-normalisation` shows a consequence that the paper does not mention. Most of a
 # spectrogram is quiet, so linear scaling puts most entries close to −1. {eq}`eq-mulaw` spreads
 # values around *zero*, now half of the loudest value and rare in speech, and presses those near −1
 # and 1 together. It thus squeezes the quiet detail that a logarithm would bring out. The µ-law
 # brings out such detail only when silence sits at zero, as on a scale from 0 to 1;
-# {doc}`05_readings` can measure that reading.
+# {doc}`05_readings` measures that reading, and {doc}`10_left_open` lists what else can be read
+# otherwise.
 #
 # Padding has another such consequence. Libraries put zeros around the input of a convolution. Here
 # zero is louder than nearly everything, so the first layer sees a bright frame around each
@@ -112,6 +119,7 @@ plots.normalisation(speech.normalisation_steps(waveform, front_end))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve(speech.mu_law_values())
+
 # %% [markdown]
 # ## One input for each emotion
 
@@ -125,20 +133,6 @@ inputs = {
     for row in examples.itertuples()
 }
 plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotion in inputs})
-# %% [markdown]
-# ## What the paper leaves open here
-#
-# Each row is a setting of `repro run ... --set FIELD=VALUE`. {doc}`10_left_open` lists the values.
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings-input", "caption": "Sentences on the input that can be read in more than one way."}}
-common.table(left_open.readings("front_end"))
-
-# %% [markdown]
-# ## Answer
-#
-# The network sees two seconds at a time as a 400×200 picture. Its loudest point is always 1 and
-# its quietest −1, so loudness itself is gone. Read to the letter, the normalisation keeps the
-# strongest harmonics and flattens almost everything else towards −1.
 
 # %% tags=["remove-input"]
 common.provenance(corpus if at_hand else "synthetic", preset)

@@ -35,15 +35,31 @@ from repro import paper
 from repro.config import preset as get_preset
 from repro.errors import NoResultsError
 from repro.evidence import metrics, simulation
+from repro.evidence.learning import learning
 from repro.model import build_network
 from repro.report import plots
-from repro.report.pages import common, left_open, poolings, wording
+from repro.report.pages import common, poolings, wording
 from repro.study import grids
 from repro.study.plan import Run
 from repro.study.read import collect
 
 plots.use_style()
 common.notice(corpus, preset)
+
+# %% tags=["remove-output"]
+data = collect(Run("pooling", corpus, root, preset, results, device, precision, seeds))
+plain = None
+with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
+    plain = collect(Run("baselines", corpus, root, preset, results, device, precision, seeds))
+
+# %% tags=["remove-input"]
+common.state(data, corpus, root)
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+poolings.answer(data, plain)
 
 # %% [markdown]
 # ## The network
@@ -55,6 +71,7 @@ common.notice(corpus, preset)
 
 # %% tags=["once", "remove-input"] mystnb={"figure": {"name": "fig-filters", "caption": "The two filter shapes of Conv1, drawn to scale."}, "image": {"alt": "Two rectangles on a plane of time and frequency: one tall and narrow, one flat and wide."}}
 plots.filters(paper.STEM_SHAPES)
+
 # %% tags=["once"]
 network = build_network(get_preset("paper").network).eval()
 segment = torch.zeros(1, 1, paper.BINS, paper.FRAMES)
@@ -129,14 +146,9 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 # ({doc}`08_paper_in_one_page`), except for what the top of this page names. There is no validation
 # set: the network of the last epoch is tested.
 
-# %% tags=["remove-output"]
-data = collect(Run("pooling", corpus, root, preset, results, device, precision, seeds))
-
-# %% tags=["remove-input"]
-common.so_far(data, corpus, root)
-
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
-plots.histories(data.history)
+plots.histories(data.history, learning(data)["loss of guessing"].iloc[0])
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-learnt", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
 common.table(common.outcome(data), 2)
 
@@ -154,6 +166,7 @@ common.table(poolings.table_1(data.predictions))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper, with 95% intervals. Dotted: in WA, always naming the commonest emotion of either corpus; in UA, guessing. The interval of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 summary = poolings.here_and_in_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
+
 # %% [markdown]
 # ### In pairs
 #
@@ -177,11 +190,6 @@ poolings.gain_needed(simulation.disagreement(data.predictions, "attention", "gap
 # reads whole utterances, and frequencies up to 8 kHz; the networks read 2 s at a time, up to 4
 # kHz.
 
-# %% tags=["remove-input", "remove-output"]
-plain = None
-with suppress(NoResultsError):  # where they have not been run the rest of the page still stands
-    plain = collect(Run("baselines", corpus, root, preset, results, device, precision, seeds))
-
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.accuracies(plain.predictions)) if plain else Markdown("Not run yet.")
 
@@ -197,6 +205,7 @@ common.table(summary[["variant", *metrics.SCORES, "folds", "utterances", "seeds"
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-confusions", "caption": "Confusion matrices. A row is a true emotion, a column a recognised one; numbers are per cent of the row."}, "image": {"alt": "One four-by-four confusion matrix for each pooling."}}
 by_variant = data.predictions.groupby("variant", sort=False)
 plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
+
 # %% [markdown]
 # ## Verdicts
 #
@@ -210,18 +219,6 @@ common.verdicts(data.predictions)
 
 # %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "How each claim is tested", "code_prompt_hide": "How each claim is tested"}
 common.tests(data.predictions)
-
-# %% [markdown]
-# ## What the paper leaves open here
-
-# %% tags=["once", "remove-input"] mystnb={"figure": {"name": "tab-readings-network", "caption": "Sentences on the network that can be read in more than one way."}}
-common.table(left_open.readings("network"))
-
-# %% [markdown]
-# ## Answer
-
-# %% tags=["remove-input"]
-poolings.answer(data.predictions)
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

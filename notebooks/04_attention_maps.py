@@ -12,10 +12,10 @@
 # *Where does the network look, and is it where speech is loud or where it has a pitch? (The
 # paper's Sections 2.4.2 and 3.3)*
 #
-# Attention pooling weighs the positions of the last map before it adds them up. The paper says
-# that this finds the parts of an utterance that carry emotion, but it shows no map. This page
-# shows some, and asks whether they follow something simple: loudness, or periodicity, which is
-# strongest where speech has a pitch.
+# Attention pooling weighs the positions of the last map before it adds them up. The paper argues
+# that many regions of an utterance have nothing to do with emotion, and that attention stands for
+# what is salient, but it shows no map. This page shows some, and asks whether they follow something
+# simple: loudness, or periodicity, which is strongest where speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -35,6 +35,23 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
+# %% tags=["remove-output"]
+data = attention.with_maps(
+    collect(
+        Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")
+    )
+)
+averages = attention.averages(data.attention)
+
+# %% tags=["remove-input"]
+common.state(data, corpus, root, only="attention")
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+attention.answer(averages)
+
 # %% [markdown]
 # ## Two maps
 #
@@ -46,16 +63,6 @@ common.notice(corpus, preset)
 # %% tags=["remove-input"]
 attention.map_size(preset)
 
-# %% tags=["remove-output"]
-data = attention.with_maps(
-    collect(
-        Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")
-    )
-)
-
-# %% tags=["remove-input"]
-common.so_far(data, corpus, root, only="attention")
-
 # %% [markdown]
 # ## Utterances that were recognised
 #
@@ -65,6 +72,7 @@ common.so_far(data, corpus, root, only="attention")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised. Rows: the input, the bottom-up map, the top-down map of the emotion."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)
+
 # %% [markdown]
 # ## Utterances that were mistaken
 #
@@ -72,6 +80,7 @@ plots.attention_examples(data.examples, right=True)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-wrong", "caption": "Attention maps of utterances that were mistaken. Rows as above; the top-down map is that of the emotion that the utterance was taken for."}, "image": {"alt": "Spectrograms of up to four utterances that were mistaken, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=False)
+
 # %% [markdown]
 # ## Energy or pitch?
 #
@@ -88,8 +97,8 @@ plots.attention_examples(data.examples, right=False)
 # difference, taken within each utterance, says which of the two a map is closer to.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
-averages = attention.averages(data.attention)
 plots.agreement(averages)
+
 # %% [markdown]
 # Correlations are averaged over an utterance's segments, then over utterances. Intervals are over
 # speakers ({doc}`09_how_sure`). The top-down map is that of the emotion that the utterance was
@@ -106,12 +115,6 @@ common.table(attention.shown(averages, "bottom_up"))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
 common.table(attention.shown(averages, "top_down"))
-
-# %% [markdown]
-# ## Answer
-
-# %% tags=["remove-input"]
-attention.answer(averages)
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

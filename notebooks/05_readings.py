@@ -37,6 +37,21 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
+# %% tags=["remove-output"]
+data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
+
+# %% tags=["remove-input"]
+common.left_out(corpus, "readings", preset)
+
+# %% tags=["remove-input"]
+common.state(data, corpus, root)
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+variations.readings_answer(found, data.predictions)
+
 # %% [markdown]
 # ## One change at a time
 #
@@ -51,21 +66,13 @@ common.notice(corpus, preset)
 # this page. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
 #
 # A change of the training is trained anew, so its effect includes what training again does by
-# itself. In results of version 0.1 `score=logits`, which only tests in another way, was trained
-# anew too and shows how large that can be.
-
-# %% tags=["remove-output"]
-data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
-
-# %% tags=["remove-input"]
-common.left_out(corpus, "readings", preset)
-
-# %% tags=["remove-input"]
-common.so_far(data, corpus, root)
+# itself. Where `score=logits` stands among changes that were trained with torch's batch statistics,
+# it was trained anew too, though it only tests in another way: it shows how large that can be.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction."}}
 common.table(variations.change_effects(found))
 
@@ -94,19 +101,13 @@ common.table(variations.training_losses(data), decimals=3)
 Markdown(variations.luck(data))
 
 # %% [markdown]
-# Once every reading has been run, the chosen ones are put together and tested on the same folds:
+# The readings chosen among those that have been run are put together and tested on the same folds:
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "The paper's Table 1 with the defaults and, where they have been run, with the readings of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "Differences between poolings, with the defaults and with the readings of the lowest training loss, in points with 95% intervals over speakers."}}
 common.table(variations.pairs_again(data.predictions))
-
-# %% [markdown]
-# ## Answer
-
-# %% tags=["remove-input"]
-variations.readings_answer(found, data.predictions)
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

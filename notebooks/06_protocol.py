@@ -36,6 +36,21 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
+# %% tags=["remove-output"]
+data = collect(Run("protocol", corpus, root, preset, results, device, precision, seeds))
+
+# %% tags=["remove-input"]
+common.left_out(corpus, "protocol", preset)
+
+# %% tags=["remove-input"]
+common.state(data, corpus, root)
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+variations.protocol_answer(found, data.predictions)
+
 # %% [markdown]
 # ## The traps
 #
@@ -54,15 +69,6 @@ common.notice(corpus, preset)
 #
 # Presets that only show the machinery leave out some of these.
 
-# %% tags=["remove-output"]
-data = collect(Run("protocol", corpus, root, preset, results, device, precision, seeds))
-
-# %% tags=["remove-input"]
-common.left_out(corpus, "protocol", preset)
-
-# %% tags=["remove-input"]
-common.so_far(data, corpus, root)
-
 # %% [markdown]
 # ## Their size
 #
@@ -75,14 +81,9 @@ common.so_far(data, corpus, root)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 found = effects.table(data.predictions)
 plots.forest(found)
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction over all effects on this page."}}
 common.table(variations.traps(found))
-
-# %% [markdown]
-# ## Answer
-
-# %% tags=["remove-input"]
-variations.protocol_answer(found, data.predictions)
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

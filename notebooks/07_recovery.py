@@ -45,6 +45,18 @@ from repro.study.read import collect
 plots.use_style()
 page.notice(preset)
 
+# %% tags=["remove-output"]
+data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
+
+# %% tags=["remove-input"]
+common.state(data, corpus, root)
+
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+page.answer(found)
+
 # %% [markdown]
 # ## What is planted
 #
@@ -74,12 +86,14 @@ def network_input(signal: np.ndarray) -> torch.Tensor:
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
 scale = planted.BY_TEXT["200 Hz"]
 signals = {
     name: planted.signal(scale, name, np.random.default_rng(0)) for name in planted.ARRANGEMENTS
 }
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
+
 # %% [markdown]
 # A spectrogram smears. Each frame looks at 40 ms, so a click shows in the frames around it too.
 # Through such a window a tone fills a band of 100 Hz from null to null. A filter of $w$ frames
@@ -92,15 +106,10 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # For a pattern in time the filter is 2 bins high and grows in width; for one in frequency it is 2
 # frames wide and grows in height. The network is that of {doc}`02_filter_shapes`.
 
-# %% tags=["remove-output"]
-data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
-
-# %% tags=["remove-input"]
-common.so_far(data, corpus, root)
-
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. Upright line: what was planted. Cross: the recovered scale, where accuracy is halfway from chance (dotted) to its best. Blue bar: its 95% interval. Arrow: an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
 found = recovery.recovered(data.predictions)
 plots.sweeps(recovery.sweeps(data.predictions), found)
+
 # %% [markdown]
 # ## Recovered against planted
 #
@@ -117,12 +126,6 @@ plots.sweeps(recovery.sweeps(data.predictions), found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-recovered", "caption": "Planted scales, and those recovered from the sweeps."}}
 common.table(page.recovered(found))
-
-# %% [markdown]
-# ## Answer
-
-# %% tags=["remove-input"]
-page.answer(found)
 
 # %% tags=["remove-input"]
 common.provenance("planted", preset, data.folds)

@@ -29,6 +29,12 @@ plots.use_style()
 experiment = get_preset("paper")
 
 # %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+in_brief.answer()
+
+# %% [markdown]
 # ## The task
 #
 # The network hears a short utterance and names one of four emotions: neutral, happy, sad or angry.
@@ -49,6 +55,7 @@ experiment = get_preset("paper")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Maps with more rows have higher boxes, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
 plots.network(in_brief.layers(experiment.network))
+
 # %% [markdown]
 # ## The idea
 #
@@ -91,12 +98,8 @@ common.table(in_brief.claimed())
 # - Without an experiment in the paper: that bilinear pooling loses by over-fitting (3.3), that the
 #   µ-law makes training more stable than a logarithm would (2.1), that fully connected layers on
 #   the maps would have too many parameters (2.4), that filters chosen by emotion would do better
-#   (3.3), and that attention pooling keeps what max-pooling would lose (abstract).
-#
-# ## Answer
-
-# %% tags=["remove-input"]
-in_brief.answer()
+#   (3.3), and that max- and average-pooling cannot bring the two kinds of attention map together
+#   (abstract).
 
 # %% tags=["remove-input"]
 common.provenance("none", "paper")

@@ -12,10 +12,11 @@
 # *Which decisions must anyone make who builds the experiment from the paper alone?*
 #
 # Each place below is a field of the configuration. The default is the reading closest to the
-# words, except for three where the list says why: `network.attention_average`,
+# words, except for three where the table says why: `network.attention_average`,
 # `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
-# give one order, and cite a program that has the other. {doc}`05_readings` measures what the other
-# readings do, where that study has been run; `repro run ... --set` tries them.
+# give one order, and cite a program that has the other. For `front_end.scale` two readings are equally
+# close, and {doc}`../plan` tests both on nEMO. {doc}`05_readings` measures what the other readings do,
+# where that study has been run; `repro run ... --set` tries them.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -26,10 +27,20 @@ device = "auto"
 precision = "auto"
 seeds = 1
 
-# %% tags=["remove-input"]
+# %% tags=["remove-cell"]
 from repro.report.pages import common, left_open
 
-left_open.choices()
+# %% [markdown]
+# ## Answer
+
+# %% tags=["remove-input"]
+left_open.answer()
+
+# %% [markdown]
+# ## Every choice
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, with the setting that takes each of the other readings."}}
+common.table(left_open.readings())
 
 # %% [markdown]
 # ## Where the paper contradicts itself
@@ -91,11 +102,6 @@ left_open.counted()
 # - Weight decay acts on all parameters, including batch normalisation and biases, as PyTorch's
 #   optimiser does it.
 # - The last batch of an epoch, which is smaller, is trained on like the others.
-#
-# ## Answer
-
-# %% tags=["remove-input"]
-left_open.answer()
 
 # %% tags=["remove-input"]
 common.provenance("none", "none")

@@ -78,7 +78,9 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_it_is_short() -> None:
-    assert len(README.split()) <= 500
+    before, _, rest = README.partition(edition.BEGIN)
+    written = before + rest.partition(edition.END)[2]  # the rest grows with the results
+    assert len(written.split()) <= 430
 
 
 def test_every_notebook_has_its_papermill_command() -> None:

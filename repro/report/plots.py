@@ -25,7 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 from repro import paper
 from repro.evidence import claims, metrics
-from repro.evidence.effects import SIGNIFICANT
+from repro.evidence.effects import ALPHA
 from repro.study.grids import short_name
 
 if TYPE_CHECKING:
@@ -384,8 +384,11 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
     return fig
 
 
-def histories(history: pd.DataFrame) -> Figure:
-    """Draw the training loss per epoch: a thin line per fold, a thick one for their mean."""
+def histories(history: pd.DataFrame, guessing: float) -> Figure:
+    """Draw the training loss per epoch: a thin line per fold, a thick one for their mean.
+
+    Dotted is the loss of guessing, see `learning`.
+    """
     variants = history.groupby("variant", sort=False)
     columns = min(len(variants), 5)
     fig, ax = _subplots(figsize=(WIDTH, 2.6 + 0.2 * np.ceil(len(variants) / columns)))
@@ -395,7 +398,6 @@ def histories(history: pd.DataFrame) -> Figure:
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
         ax.plot(mean, color=colour, lw=2.2, label=short_name(variant))
-    guessing = np.log(len(paper.EMOTIONS))
     ax.axhline(guessing, color="0.6", ls=":")
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
     ax.annotate("guessing", (1, guessing), **place, color="0.4", fontsize=SMALL)
@@ -441,6 +443,7 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
     The examples are those of `repro.results.Results` that were recognised, or that were mistaken.
     """
     chosen = examples[(examples["predicted"] == examples["emotion"]) == right]
+    chosen = chosen.sort_values(["seed", "utterance"])  # a cluster's folds come in any order
     shown = {emotion: group.iloc[0] for emotion, group in chosen.groupby("emotion")}
     fig, axes = _subplots(3, len(paper.EMOTIONS), sharex=True, sharey=True, figsize=(WIDTH, 5.2))
     for emotion, column in zip(paper.EMOTIONS, axes.T, strict=True):
@@ -503,7 +506,7 @@ def forest(effects: pd.DataFrame) -> Figure:
         name = f"{score} effect"
         ax.axvline(0, color="0.6", ls=":")
         ax.hlines(y, effects[f"{name} low"], effects[f"{name} high"], color="C0", lw=1.5)
-        significant = (effects[f"{score} p"] < SIGNIFICANT).to_numpy(bool)
+        significant = (effects[f"{score} p"] < ALPHA).to_numpy(bool)
         for filled, label in ((True, "differs significantly from 0"), (False, "does not")):
             shown = significant == filled
             face = "C0" if filled else "white"

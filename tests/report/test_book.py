@@ -131,7 +131,11 @@ def test_no_letter_of_a_figure_is_too_small_for_a_phone() -> None:
     history = pd.DataFrame(losses, columns=["variant", "fold", "seed", "epoch", "loss"])
     settings = config.preset("paper").network
     network = plots.network(in_brief.layers(settings))
-    for figure in (network, plots.mu_law_curve(speech.mu_law_values()), plots.histories(history)):
+    for figure in (
+        network,
+        plots.mu_law_curve(speech.mu_law_values()),
+        plots.histories(history, 1.4),
+    ):
         letters = [text for text in figure.findobj(Text) if text.get_text()]
         assert letters and min(text.get_fontsize() for text in letters) >= plots.SMALL
         assert figure.get_figwidth() <= plots.WIDTH
@@ -158,10 +162,10 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
 
 
 def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
-    text = left_open.choices().data
+    text = left_open.readings()["or else"].str.cat()
     for reading, value in ((r, value) for r in config.READINGS for value, _ in r.alternatives):
         said = left_open.assignment(reading.field, value)
-        assert f"`--set {said}`" in text
+        assert f"<code>{said}</code>" in text
         changed = config.preset("paper").override(said)
         assert attrgetter(reading.field)(changed) == value
 

@@ -202,11 +202,11 @@ def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, path: Path) -> 
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     found = collect(whole)
     assert found.folds.groupby("variant").size().to_dict() == {"attention": 1, "gap": 2}
-    said = common.so_far(found, "emodb", str(corpus))
+    said = common.state(found, "emodb", str(corpus))
     assert said is not None
     assert "Folds so far: `attention` 1 of 2. Not run yet: `bilinear`." in said.data
     trained = collect(replace(whole, seeds=1, precision="fp32"))
-    assert common.so_far(trained, "emodb", str(corpus)) is None
+    assert common.state(trained, "emodb", str(corpus)) is None
 
 
 def test_variants_are_chosen_by_their_names() -> None:

@@ -70,8 +70,8 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
     """Return `averages` laid out for one map, `bottom_up` or `top_down`, with intervals as text."""
     titles = {
         f"{map_name}_energy": "with energy",
-        f"{map_name}_pitch": "with pitch",
-        f"{map_name}_more": "energy − pitch",
+        f"{map_name}_pitch": "with periodicity",
+        f"{map_name}_more": "energy − periodicity",
     }
     if map_name == "bottom_up":
         titles["spread"] = "spread"
@@ -92,17 +92,16 @@ def answer(averages: pd.DataFrame) -> Markdown:
         return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
     said = []
     for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down")):
-        energy, pitch, more = (_sign(every.loc[f"{look}_{w}"]) for w in ("energy", "pitch", "more"))
+        energy, pitch, more = (
+            metrics.format_interval(every.loc[f"{look}_{of}", ["value", "low", "high"]], 2, "+")
+            for of in ("energy", "pitch", "more")
+        )
         said.append(
-            f"The rank correlation of the {title} map with energy is {energy}, that with pitch is "
-            f"{pitch}, and their difference is {more}."
+            f"The rank correlation of the {title} map with energy is {energy}, that with "
+            f"periodicity {pitch}, their difference {more}."
         )
     return Markdown(
-        f"{' '.join(said)} Each is judged by its 95% interval, without a correction for their "
-        "number. Periodicity is measured in pauses too, which can weaken the agreement with pitch."
+        f"{' '.join(said)} (1 would be full agreement, 0 none; 95% intervals, without a "
+        "correction for their number.) Periodicity is measured in pauses too, which can weaken the "
+        "agreement with it."
     )
-
-
-def _sign(row: pd.Series) -> str:
-    """Return the sign of a value where its interval leaves out 0."""
-    return "above 0" if row["low"] > 0 else "below 0" if row["high"] < 0 else "not clear"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 from IPython.display import HTML
 
 from repro import paper, results
 from repro.corpora import BUILT_IN
+from repro.errors import ReproError
 from repro.evidence import claims, effects, metrics
 from repro.report import plots
 from repro.report.pages import common, wording
 from repro.results import Results
+from repro.study import grids
 
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
@@ -27,8 +31,14 @@ PUBLISHED = {
 }
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
-    "contradicted": "attention pooling does worse than a plain average in WA or UA",
+    "contradicted": "attention pooling does worse than a plain average in {scores}",
     "undecided": "attention pooling is shown neither to beat a plain average nor to lose to it",
+}
+BEGIN = {
+    frozenset({"supported"}): "Yes",
+    frozenset({"contradicted"}): "No",
+    frozenset({"undecided"}): "Undecided",
+    frozenset({"contradicted", "undecided"}): "Not shown",
 }
 WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
@@ -39,20 +49,25 @@ class Evidence(NamedTuple):
     corpus: str
     preset: str
     inexact: Collection[str]  # studies with trainings in bfloat16 or with torch's batch statistics
+    few: str  # how many of the filter shapes were tried, if not all
     runs: dict[str, str]  # by study, on how many speakers and with how many seeds
     verdicts: dict[str, claims.Verdict]  # by the claim's identifier
 
 
-def predictions(found: Mapping[str, Results], results_file: str | None) -> pd.DataFrame:
+def predictions(
+    found: Mapping[str, Results],
+    results_file: str | None,
+    table: Literal["predictions", "folds"] = "predictions",
+) -> pd.DataFrame:
     """Return the predictions that claims are judged by, of all corpora and presets at hand.
 
     Those are of the studies that a page has found, by name, and of a results file, if there is one,
-    which may hold the same studies on other corpora and with other presets.
+    which may hold the same studies on other corpora and with other presets. Or return their folds.
     """
-    shown = pd.concat([pd.DataFrame(), *(data.predictions for data in found.values())])
+    shown = pd.concat([pd.DataFrame(), *(getattr(data, table) for data in found.values())])
     if results_file is None or not Path(results_file).is_file():
         return shown
-    others = results.read(results_file, study=set(PAGES)).predictions
+    others = getattr(results.read(results_file, study=set(PAGES)), table)
     if shown.empty or others.empty:
         return others if shown.empty else shown
     runs, those_shown = (table["corpus"] + " " + table["preset"] for table in (others, shown))
@@ -77,32 +92,50 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     for (corpus, _, preset), rows in claims.deciding(predictions).groupby(states, sort=False):
         verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
-        found.append(Evidence(corpus, preset, inexact, wording.runs(rows), verdicts))
+        few = _few(rows, preset)
+        found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
     return found
 
 
+def _few(predictions: pd.DataFrame, preset: str) -> str:
+    tried = predictions.loc[predictions["study"] == "filter-shapes", "variant"].nunique()
+    with suppress(ReproError):  # settings of another version
+        if tried < (whole := len(grids.variants("filter-shapes", preset))):
+            return f"{tried} of {whole} shapes"
+    return ""
+
+
 def answer(found: Sequence[Evidence]) -> str:
-    """Return in one sentence, without numbers, what becomes of the paper's main claim."""
-    verdicts: dict[str, dict[str, str]] = {}
-    for of in found:
-        if judged := _tested(of, MAIN):
-            of_corpus = verdicts.setdefault(wording.title(of.corpus), {})
-            of_corpus[_label(of, claims.TESTS[MAIN].study)] = judged.verdict
+    """Return in words, without numbers, what becomes of the paper's main claim."""
+    study = claims.TESTS[MAIN].study
+    [scale] = claims.PLANNED[study]
+    judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
+    if not judged:
+        return "Not known yet: no results on real speech are at hand that can decide it."
+    by_corpus: dict[str, dict[str, str]] = {}
+    for of, verdict in judged:
+        sentences = by_corpus.setdefault(wording.title(of.corpus), {})
+        sentences[_label(of, study)] = _in_words(verdict)
     places: dict[str, list[str]] = {}
-    for corpus, by_label in verdicts.items():
-        alike = len(set(by_label.values())) == 1 < len(by_label)
-        for label, verdict in by_label.items():
-            places.setdefault(verdict, []).append(corpus if alike else f"{corpus} (`{label}`)")
-    if not places:
-        return "Not known yet: no network has been tested on enough speakers of real speech."
-    said = {
-        verdict: f"on {' and '.join(dict.fromkeys(places[verdict]))} {sentence}"
-        for verdict, sentence in SENTENCES.items()
-        if verdict in places
-    }
-    first = {"supported": "Yes", "contradicted": "No", "undecided": "Undecided"}
-    begin = first[next(iter(said))] if len(said) == 1 else "Mixed"
-    return f"{begin}: {'; '.join(said.values())}."
+    for corpus, sentences in by_corpus.items():
+        alike = len(set(sentences.values())) == 1 < len(sentences)
+        for label, sentence in sentences.items():
+            places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
+    said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
+    begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
+    missing = [
+        f"The second scale of the plan has not been tested on {wording.title(corpus)} yet."
+        for corpus in claims.FIRST_SEED
+        if len({scale in of.preset for of, _ in judged if of.corpus == corpus}) == 1
+    ]
+    if all(of.corpus != "iemocap" for of in found):
+        missing.append("IEMOCAP, the paper's own corpus, has not been tested here.")
+    return " ".join([f"{begin}: {'; '.join(said)}.", *missing])
+
+
+def _in_words(verdict: claims.Verdict) -> str:
+    scores = [p.what.partition(",")[0] for p in verdict.parts if p.verdict == verdict.verdict]
+    return SENTENCES[verdict.verdict].format(scores=" and ".join(scores))
 
 
 def rows(found: Sequence[Evidence]) -> pd.DataFrame:
@@ -121,7 +154,7 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
                 "value": part.effect,
                 "low": part.low,
                 "high": part.high,
-                "paper": PUBLISHED.get(part.what),
+                "paper": PUBLISHED.get(part.what, math.nan),
                 "part": part.verdict,
                 "p": part.p,
             }
@@ -136,10 +169,10 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
 def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     """Return the paper's claims: the main one first, and last those without evidence."""
 
-    def place(claim: paper.Claim) -> tuple[bool, bool]:
+    def place(claim: paper.Claim) -> int:
         if not any(_tested(of, claim.id) for of in found):
-            return True, True
-        return claim.id != MAIN, claims.TESTS[claim.id].study != "pooling"
+            return 3
+        return 0 if claim.id == MAIN else 1 if claims.TESTS[claim.id].study == "pooling" else 2
 
     return sorted(paper.CLAIMS, key=place)
 
@@ -153,8 +186,8 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     Args:
         found: the verdicts.
         corpus: that of the report.
-        preset: its preset. The results of other corpora and presets have pages of their own, but
-            for a study that has none under this one: its page shows the first.
+        preset: its preset. The results of other corpora and presets have pages of their own, see
+            `build.settled`.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
@@ -172,39 +205,37 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
 
 
 def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
-    tested = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
-    if not tested:
-        ran = [of for of in found if claims.TESTS[claim.id].study in of.runs] or found
-        notes = dict.fromkeys(of.verdicts[claim.id].note for of in ran)
-        return f'<span class="untested">– {html.escape("; ".join(notes))}</span>'
     study = claims.TESTS[claim.id].study
-    limits = _limits([part for _, verdict in tested for part in verdict.parts])
-    corpus, preset = here
-    presets = [of.preset for of in found if study in of.runs]
-    own = corpus, preset if preset in presets else presets[0]  # what its page shows
+    ran = [of for of in found if study in of.runs]
+    if not ran:
+        note = found[0].verdicts[claim.id].note
+        return f'<span class="untested">– {html.escape(note)}</span>'
+    tested = [verdict for of in ran if (verdict := _tested(of, claim.id))]
+    limits = _limits([part for verdict in tested for part in verdict.parts])
+    (corpus, preset), presets = here, [of.preset for of in ran]
+    own = corpus, preset if preset in presets else min(presets)
     shown = []
-    for of, verdict in tested:
+    for of in sorted(ran, key=lambda of: not _tested(of, claim.id)):
+        verdict, label = of.verdicts[claim.id], f"<small>{_label(of, study)}</small>"
+        page = PAGES[study]
+        if (of.corpus, of.preset) != own:
+            page = wording.further(page, of.corpus, of.preset)
+        if verdict not in tested:
+            note = html.escape(verdict.note)
+            shown.append(f'<a class="untested" href="{page}.html">– {note} {label}</a>')
+            continue
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
-        where, page = (of.corpus, of.preset), PAGES[study]
-        if where != own:
-            page = wording.further(page, *where)
         shown.append(
-            f'<a class="{verdict.verdict}" href="{page}.html#verdicts" '
-            f'title="{html.escape(tip)}"><b>{sign} {_called(verdict)}</b> '
-            f"<small>{_label(of, study)}</small>{_picture(verdict.parts, limits)}</a>"
+            f'<a class="{verdict.verdict}" href="{page}.html#verdicts" title="{html.escape(tip)}">'
+            f"<b>{sign} {_called(verdict)}</b> {label}{_picture(verdict.parts, limits)}</a>"
         )
-    shown += [
-        f'<span class="untested">– {html.escape(of.verdicts[claim.id].note)} '
-        f"<small>{_label(of, study)}</small></span>"
-        for of in found
-        if study in of.runs and not _tested(of, claim.id)
-    ]
     return "".join(shown)
 
 
 def _label(of: Evidence, study: str) -> str:
-    return of.preset + ", inexact" * (study in of.inexact)
+    few = of.few if study == "filter-shapes" else ""
+    return ", ".join(filter(None, [of.preset, few, "inexact" * (study in of.inexact)]))
 
 
 def _called(verdict: claims.Verdict) -> str:
@@ -212,7 +243,7 @@ def _called(verdict: claims.Verdict) -> str:
     decisive = [part.p for part in verdict.parts if part.verdict == verdict.verdict]
     # One part is enough to contradict; all must support.
     worst = {"supported": max, "contradicted": min}.get(verdict.verdict)
-    close = worst is not None and worst(decisive) >= effects.SIGNIFICANT
+    close = worst is not None and worst(decisive) >= effects.ALPHA
     return f"{verdict.verdict}, a close call" if close else verdict.verdict
 
 

@@ -69,21 +69,34 @@ def is_showcase(preset: str) -> bool:
     return config.parted(preset)[0] in config.SHOWCASES
 
 
-def so_far(
-    data: Results, corpus: str, root: str | None, only: str | None = None
-) -> Markdown | None:
-    """Return which variants are not finished, as where nothing was trained for a page.
+def state(data: Results, corpus: str, root: str | None, only: str | None = None) -> Markdown | None:
+    """Return which variants are not finished, and what was not trained exactly; None if all is.
 
     With `only`, speak of this variant and no other.
     """
+    said = [_unfinished(data, corpus, root, only), _inexact(data.folds)]
+    return Markdown("\n>\n".join(filter(None, said))) if any(said) else None
+
+
+def _inexact(folds: pd.DataFrame) -> str:
+    ways = {"with torch's batch statistics": folds["statistics"] == "torch"}
+    ways |= {"in bfloat16": folds["precision"] == "bf16"}
+    found = " and ".join(way for way, of_folds in ways.items() if of_folds.any())
+    return found and (
+        f"> **Inexact.** Networks on this page were trained {found}. Trained exactly, they may "
+        "differ from these by a few points (see *How fast, and why*)."
+    )
+
+
+def _unfinished(data: Results, corpus: str, root: str | None, only: str | None) -> str:
     first, plan = data.folds.iloc[0], data.planned
     if plan is None:
         if at_hand(corpus, root):
-            return None
+            return ""
         try:
             grid = grids.variants(first["study"], first["preset"])
         except ReproError:  # settings of another version
-            return None
+            return ""
         seeds = data.folds["seed"].max() + 1
         plan = {
             variant: seeds * _planned_folds(first["corpus"], of.experiment.protocol)
@@ -99,7 +112,7 @@ def so_far(
             missing.append(f"`{short_name(variant)}`")
     said = [f" Folds so far: {', '.join(begun)}."] if begun else []
     said += [f" Not run yet: {', '.join(missing)}."] if missing else []
-    return Markdown(f"> **Unfinished.**{''.join(said)}") if said else None
+    return f"> **Unfinished.**{''.join(said)}" if said else ""
 
 
 def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
@@ -122,9 +135,9 @@ def outcome(data: Results) -> pd.DataFrame:
             "WA": metrics.format_intervals(found, "WA"),
             "above the commonest emotion": metrics.format_intervals(found, "above"),
             "training loss": found["loss"].round(2),
-            "of guessing": found["loss of guessing"].round(2),
-            "steps": found["steps"].astype("Int64"),
-            "in the paper": found["steps of the paper"].astype("Int64"),
+            "loss of guessing": found["loss of guessing"].round(2),
+            "steps here": found["steps"].astype("Int64"),
+            "steps in the paper": found["steps of the paper"].astype("Int64"),
         }
     )
 

@@ -1,10 +1,11 @@
-"""The first page of a report on the built-in corpus: what was trained, and that it learnt."""
+"""The first page of a report that shows the machinery: what was trained, and that it learnt."""
 
 from __future__ import annotations
 
 import pandas as pd
 from IPython.display import Markdown
 
+from repro.corpora import BUILT_IN
 from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
@@ -22,8 +23,8 @@ ONWARDS = """
 """
 
 
-def trained(found: dict[str, Results]) -> Markdown:
-    """Return in two sentences what was trained on synthetic speech, and whether it works."""
+def trained(found: dict[str, Results], corpus: str) -> Markdown:
+    """Return in two sentences what was trained to show the machinery, and whether it works."""
     if not found:
         return Markdown("**Nothing has been trained yet.**")
     folds = pd.concat([data.folds for data in found.values()])
@@ -36,11 +37,11 @@ def trained(found: dict[str, Results]) -> Markdown:
     )
     networks = wording.many(len(folds), "network")
     minutes = wording.many(max(1, round(folds["seconds"].sum() / 60)), "minute")
+    on = "speech from a synthesiser" if corpus in BUILT_IN else wording.title(corpus)
     return Markdown(
-        f"**This report has just trained {networks} in {minutes}, on speech from a synthesiser, "
-        f"and tested each on voices that it had not heard. {works}** The numbers show that the "
-        "path from sound to report is whole. They say nothing about emotion, so no claim of the "
-        "paper is judged here."
+        f"**{networks} were trained here in {minutes}, on {on}, and each was tested on voices that "
+        f"it had not heard. {works}** The numbers show that the path from sound to report is "
+        "whole. They say no more, so no claim of the paper is judged here."
     )
 
 

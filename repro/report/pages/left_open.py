@@ -15,30 +15,15 @@ from repro.report.pages import poolings
 NO_READING = "protocol.folds"  # varied with the readings, though the paper says what it does
 
 
-def readings(*fields: str) -> pd.DataFrame:
-    """Return the sentences that can be read in more than one way, for fields with these starts."""
-    rows = [
-        (r.field, r.section, r.says, r.default, "; ".join(text for _, text in r.alternatives))
-        for r in READINGS
-        if r.field.startswith(fields)
-    ]
-    columns = ["field", "section", "the paper says", "here", "could also be"]
+def readings() -> pd.DataFrame:
+    """Return the sentences that can be read in more than one way, with what `--set` takes."""
+    rows = []
+    for r in READINGS:
+        others = [f"{text} (<code>{assignment(r.field, v)}</code>)" for v, text in r.alternatives]
+        field = f"<code>{r.field}</code>"
+        rows.append((r.section, field, r.says, r.default, "<br>".join(others)))
+    columns = ["section", "field", "the paper says", "here", "or else"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def choices() -> Markdown:
-    """Return every reading, with the command-line setting that takes each of the others."""
-    lines = []
-    for reading in READINGS:
-        others = "; ".join(
-            f"{text} (`--set {assignment(reading.field, value)}`)"
-            for value, text in reading.alternatives
-        )
-        lines.append(
-            f"- **Section {reading.section}, `{reading.field}`.** The paper says: {reading.says}. "
-            f"Here: {reading.default}. Or else: {others}."
-        )
-    return Markdown("\n".join(lines))
 
 
 def assignment(field: str, value: Any) -> str:

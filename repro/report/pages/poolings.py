@@ -7,9 +7,11 @@ from IPython.display import Markdown
 
 from repro import paper
 from repro.corpora import emodb, iemocap
-from repro.evidence import metrics
+from repro.evidence import claims, metrics
+from repro.evidence.learning import learning
 from repro.evidence.simulation import ASSUMED, Disagreement
 from repro.report.pages import wording
+from repro.results import Results
 from repro.study.grids import short_name
 
 # The paper does not say how many utterances it has; the published release does.
@@ -43,7 +45,12 @@ def accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
     scores = {score: metrics.format_intervals(found, score) for score in metrics.ACCURACIES}
     names = {variant: row.name for variant, row in paper.TABLE_1.items()}
     models = found["variant"].map(short_name).replace(names)
-    return pd.DataFrame({"source": f"here: {wording.run(predictions)}", "model": models} | scores)
+    of = claims.speakers_in_all(predictions)
+    source = [
+        f"here: {wording.run(predictions)}" + f", {folds} of {of} speakers" * (folds < of)
+        for folds in found["folds"]
+    ]
+    return pd.DataFrame({"source": source, "model": models} | scores)
 
 
 def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -78,7 +85,7 @@ def paired(predictions: pd.DataFrame) -> pd.DataFrame:
         **{
             "only the first right": found["only one"],
             "only the second right": found["only other"],
-            "McNemar's p": found["p"].map("{:.3f}".format),
+            "McNemar's p": found["p"].map(metrics.format_p),
             "speakers": found["speakers"],
         }
     )
@@ -122,15 +129,21 @@ def listeners(corpus: str) -> Markdown | None:
     )
 
 
-def answer(predictions: pd.DataFrame) -> Markdown:
-    """Return the order of the poolings here and in the paper."""
-    if unfit := wording.no_order("poolings", predictions):
+def answer(data: Results, plain: Results | None) -> Markdown:
+    """Return the order of the poolings here and in the paper, and what is reached without any."""
+    if unfit := wording.no_order("poolings", data.predictions):
         return Markdown(unfit)
-    ours = metrics.summary(predictions).set_index("variant")
-    here = ours["WA"].sort_values(ascending=False)
+    found = learning(data).set_index("variant")
     published = sorted(paper.TABLE_1.items(), key=lambda row: -row[1].wa)
-    return Markdown(
-        f"By WA the order here is {wording.ranking(here)}; in the paper it is "
-        f"{', '.join(f'{name} ({row.wa:.2f}%)' for name, row in published)}. "
-        f"{wording.guessing(ours, predictions)}"
-    )
+    losses = [f"{loss:.2f} ({name})" for name, loss in found["loss"].sort_values().items()]
+    said = [
+        f"By WA the order here is {wording.ranking(found['WA'])}; in the paper it is "
+        f"{', '.join(f'{name} ({row.wa:.2f}%)' for name, row in published)}.",
+        wording.guessing(metrics.summary(data.predictions), data.predictions),
+        f"Training ends at a mean loss of {', '.join(losses)}.",
+        wording.steps(data.folds),
+    ]
+    if plain and not wording.no_order("", pd.concat([data.predictions, plain.predictions])):
+        best = metrics.summary(plain.predictions).set_index("variant")["WA"]
+        said += [f"Without a network, {best.idxmax()} reaches {best.max():.1f}%."]
+    return Markdown(" ".join(filter(None, said)))

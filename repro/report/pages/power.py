@@ -63,17 +63,18 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
 def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
 
-    Under the preset of the page, whatever settings were changed. None where there is no file, or
+    Under the preset of the page, whatever else was changed of it. None where there is no file, or
     it holds none that are evidence, on enough speakers.
     """
-    found = _evidence(results_file)
+    found, base = _evidence(results_file), config.parted(preset)[0]
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
     for (corpus, setting), rows in found[found["study"] == "pooling"].groupby(["corpus", "preset"]):
-        if config.parted(setting)[0] == preset:
+        if config.parted(setting)[0] == base:
             outlook = simulation.outlook(rows, utterances)
-            there = setting.replace(preset, wording.title(corpus), 1)
-            tables += [] if outlook.empty else [_outlook(outlook, there)]
+            there = setting.replace(base, wording.title(corpus), 1)
+            of = claims.speakers_in_all(rows)
+            tables += [] if outlook.empty else [_outlook(outlook, there, of)]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
@@ -83,10 +84,13 @@ def _evidence(results_file: str | None) -> pd.DataFrame:
     return pd.DataFrame(columns=["study", "corpus", "preset"]) if found.empty else found
 
 
-def _outlook(found: pd.DataFrame, there: str) -> pd.DataFrame:
-    """Lay out what `simulation.outlook` found."""
+def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
+    """Lay out what `simulation.outlook` found on some of so many speakers."""
     shown = {
-        "seen on": [f"{there}, {number} speakers" for number in found["speakers"]],
+        "seen on": [
+            f"{there}, {number}{f' of {of}' * (number < of)} speakers"
+            for number in found["speakers"]
+        ],
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
         "there": metrics.format_intervals(found, "here", sign="+"),
         "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
@@ -123,13 +127,8 @@ def together(results_file: str | None) -> HTML | None:
         # Two names may stand for the same settings, as a preset and another one with changes.
         rows = rows.assign(preset=rows["preset"].iloc[0])
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
-        over = claims.together(rows)
-        numbers = over[["effect", "low", "high", "unit"]].itertuples(index=False)
-        effects = [
-            metrics.format_interval(of, 1 if unit == "points" else 2, "+") for *of, unit in numbers
-        ]
-        shown = over[["what"]].rename(columns={"what": "effect"})
-        shown = shown.assign(**{"over all": effects}, unit=over["unit"], corpora=over["corpora"])
+        over = claims.together(rows)[["what", "number", "corpora"]]
+        shown = over.set_axis(["effect", "over all", "corpora"], axis=1)
         tables.append(shown.assign(preset=rows["preset"].iloc[0]))
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return None if every.empty else common.table(every)

@@ -39,8 +39,8 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
-        f"The {len(shown)} utterances that this page shows, and counts in its first table, were "
-        f"made by a synthesiser; the pages with results on speech are about {title}."
+        f"The {len(shown)} utterances that this page shows were made by a synthesiser; the table "
+        f"below, and the pages with results on speech, are about {title}."
     )
 
 

@@ -64,7 +64,7 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
     """Return how long the paper's tables take, extrapolated from the measured rates."""
     work = IEMOCAP_SEGMENTS * (paper.FOLDS - 1) * paper.EPOCHS  # of all folds of a network
     lines = [] if machines else ["Not known yet."]
-    for machine, found in machines.items():
+    for found in machines.values():
         rows = {row["what"]: row for row in found["rows"] if row["way"] == bench.TRAINER}
         table = len(paper.TABLE_1) * work / rows[bench.ATTENTION]["value"] / 3600
         mean = statistics.mean(
@@ -72,8 +72,9 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
         )
         figure = len(grids.variants("filter-shapes", "paper")) * work * mean / 3600
         gain = rows[bench.ATTENTION]["ratio"]
+        on = "**{device}** ({threads} threads, {precision})".format(**found["machine"])
         lines.append(
-            f"On **{machine}** the trainer is {gain:.1f} times as fast as the textbook loop. On a "
+            f"On {on} the trainer is {gain:.1f} times as fast as the textbook loop. On a "
             f"corpus of IEMOCAP's size, {table:,.0f} hours would be needed to train all networks "
             f"of the paper's Table 1, and {figure:,.0f} hours for those of its Fig. 2: both "
             "extrapolated from the rates above, neither run."

@@ -32,11 +32,11 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
     """Return `effects.table` laid out for the protocol page: what a paper would report."""
     return pd.DataFrame(
         {
-            "a paper that were to …": [
+            "way of testing": [
                 f"{grids.TRAPS[name]} ({grids.short_name(name)})" for name in found["variant"]
             ],
             **{
-                f"… would report as {score}": [
+                f"{score} with it, and change": [
                     f"{here:.1f}%: {effect}"
                     for here, effect in zip(found[score], _effects(found, score), strict=True)
                 ]
@@ -115,21 +115,33 @@ def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     """Return which effects are significant, and what the readings do to the order of poolings."""
-    ours = metrics.summary(predictions).set_index("variant")
-    letter, best = (
-        wording.ranking(
-            ours.loc[ours.index.isin(names), "WA"].rename(names).sort_values(ascending=False)
-        )
-        for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
-    )
     names = [*grids.TO_THE_LETTER, *grids.AT_ITS_BEST]
     shown = predictions[predictions["variant"].isin(names)]
-    under_best = best or "not known, as they have not been put together yet"
-    return Markdown(
-        f"{_significant(found)}With the defaults the order of the poolings by WA is {letter}; "
-        f"under the readings that train best it is {under_best}. "
-        f"{wording.guessing(ours[ours.index.isin(names)], shown)}"
+    ours = metrics.summary(shown)
+    of_variant = ours.set_index("variant")["WA"]
+    letter, best = (
+        wording.ranking(of_variant[of_variant.index.isin(names)].rename(names))
+        for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
     )
+    if len(ours) > 1 and (unfit := wording.no_order("poolings", shown)):
+        return Markdown(f"{_significant(found)} {unfit}")
+    under_best = best or "not known, as they have not been put together yet"
+    pairs = metrics.compare_pairs(_poolings(predictions, grids.AT_ITS_BEST))
+    apart = pairs[(pairs["WA low"] > 0) | (pairs["WA high"] < 0)]
+    points = zip(
+        apart["one"] + " − " + apart["other"],
+        metrics.format_intervals(apart, "WA", sign="+"),
+        strict=True,
+    )
+    said = [
+        _significant(found),
+        f"With the defaults the order of the poolings by WA is {letter}; under the readings that "
+        f"train best it is {under_best}.",
+        f"There {', '.join(f'{pair} is {text} points' for pair, text in points)}."
+        * (len(apart) > 0),
+        wording.guessing(ours, shown),
+    ]
+    return Markdown(" ".join(filter(None, said)))
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -137,12 +149,17 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     shown = predictions[predictions["variant"] == grids.DEFAULT]
     if shown.empty:
         return Markdown("The default has not been run yet.")
-    ours = metrics.summary(shown).set_index("variant")
-    default = ours.loc[grids.DEFAULT]
-    return Markdown(
-        f"With held-out speakers, the last epoch and every utterance, WA is {default['WA']:.1f}% "
-        f"and UA {default['UA']:.1f}%. {_significant(found)}{wording.guessing(ours, shown)}"
-    )
+    ours = metrics.summary(shown)
+    texts = metrics.format_intervals(found, "WA effect", sign="+")
+    added = [f"{grids.short_name(n)} {t}" for n, t in zip(found["variant"], texts, strict=True)]
+    said = [
+        f"With held-out speakers, the last epoch and every utterance, WA is {ours['WA'][0]:.1f}% "
+        f"and UA {ours['UA'][0]:.1f}%.",
+        f"In points of WA, other ways of testing add: {', '.join(added)}." * bool(added),
+        _significant(found),
+        wording.guessing(ours, shown),
+    ]
+    return Markdown(" ".join(filter(None, said)))
 
 
 def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
@@ -156,7 +173,7 @@ def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
 def _effects(found: pd.DataFrame, score: str) -> list[str]:
     """Return effects with their intervals, and a star where they are significant."""
     texts = metrics.format_intervals(found, f"{score} effect", sign="+")
-    stars = found[f"{score} p"] < effects.SIGNIFICANT
+    stars = found[f"{score} p"] < effects.ALPHA
     return [text + "\N{NO-BREAK SPACE}*" * star for text, star in zip(texts, stars, strict=True)]
 
 
@@ -165,9 +182,7 @@ def _significant(found: pd.DataFrame) -> str:
     p = found[[f"{score} p" for score in metrics.ACCURACIES]]
     tested = int(p.notna().to_numpy().sum())
     if not tested:
-        return (
-            f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers. "
-        )
+        return f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers."
     texts = {
         s: metrics.format_intervals(found, f"{s} effect", sign="+") for s in metrics.ACCURACIES
     }
@@ -175,12 +190,12 @@ def _significant(found: pd.DataFrame) -> str:
         f"{grids.short_name(found['variant'][row])} ({score} {texts[score][row]})"
         for row in found.index
         for score in metrics.ACCURACIES
-        if found[f"{score} p"][row] < effects.SIGNIFICANT
+        if found[f"{score} p"][row] < effects.ALPHA
     ]
     return (
         f"Of {tested} effects, on WA and on UA, {len(listed) or 'none'} "
         f"{'differ' if len(listed) > 1 else 'differs'} significantly from zero after Holm's "
-        f"correction over all of them{': ' if listed else ''}{', '.join(listed)}. "
+        f"correction over all of them{': ' if listed else ''}{', '.join(listed)}."
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from repro.corpora import CORPORA, name_of
-from repro.evidence import effects, metrics
+from repro.evidence import effects, learning, metrics
 from repro.study.grids import short_name
 
 
@@ -28,8 +28,9 @@ def many(number: int, noun: str) -> str:
 
 
 def ranking(scores: pd.Series) -> str:
-    """Return scores (%) in the order in which they come, with their names."""
-    return ", ".join(f"{name} ({value:.1f}%)" for name, value in scores.items())
+    """Return scores (%), the best first, with the names of those that have them."""
+    names = scores.groupby(scores.round(1)).agg(lambda of: " and ".join(of.index))
+    return ", ".join(f"{name} ({value:.1f}%)" for value, name in names[::-1].items())
 
 
 def run(predictions: pd.DataFrame) -> str:
@@ -48,11 +49,29 @@ def runs(predictions: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def steps(folds: pd.DataFrame) -> str:
+    """Return for how many steps networks were trained on each corpus; empty if it is not known."""
+    of_folds = [
+        (title(fold.corpus), learning.steps(fold.corpus, fold.experiment["training"]))
+        for fold in folds.drop_duplicates(["corpus", "preset"]).itertuples()
+    ]
+    trained = [f"{number:,.0f} on {corpus}" for corpus, number in of_folds if number > 0]
+    if not trained:
+        return ""
+    theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
+    return (
+        f"Steps of training: about {', '.join(dict.fromkeys(trained))}; in the paper, on IEMOCAP, "
+        f"{theirs:,.0f}. A network that does worse here may only have needed more."
+    )
+
+
 def no_order(what: str, predictions: pd.DataFrame) -> str:
     """Return why variants cannot be ranked: not all were tested on the same; empty if they can."""
     units = [metrics.units_of(rows) for _, rows in predictions.groupby("variant")]
-    if all(each == units[0] for each in units):
+    if len(units) > 1 and all(each == units[0] for each in units):
         return ""
+    if len(units) == 1:
+        return f"No order yet: there are results of only one of the {what}."
     return f"No order yet: the {what} have not been tested on the same speakers and seeds."
 
 
@@ -64,19 +83,19 @@ def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """
     chance = metrics.majority(predictions) / 100
     names = [
-        short_name(str(variant))
-        for variant, row in summary.iterrows()
+        short_name(row["variant"])
+        for _, row in summary.iterrows()
         if row["WA low"] <= 100 * chance or (pd.isna(row["WA low"]) and _by_chance(row, chance))
     ]
     if not names:
         return ""
     return (
-        "Not better, as far as can be told, than always naming the commonest emotion "
-        f"({100 * chance:.1f}%), and so of no use for a ranking: {', '.join(names)}. "
+        "Not shown to be better than always naming the commonest emotion "
+        f"({100 * chance:.1f}%): {', '.join(names)}."
     )
 
 
 def _by_chance(row: pd.Series, chance: float) -> bool:
     """Return whether utterances recognised at random might reach a WA."""
     right, of = round(row["WA"] / 100 * row["utterances"]), int(row["utterances"])
-    return bool(binomtest(right, of, chance, alternative="greater").pvalue > effects.SIGNIFICANT)
+    return bool(binomtest(right, of, chance, alternative="greater").pvalue > effects.ALPHA)
