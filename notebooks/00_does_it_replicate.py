@@ -45,7 +45,7 @@ evidence = [] if showcase else board.evidence(board.predictions(found, results))
 folds = board.predictions(found, results, "folds")
 
 # %% tags=["remove-input"]
-first.trained(found, corpus) if showcase else Markdown(f"**{board.answer(evidence)}**")
+first.trained(found, corpus) if showcase else Markdown(board.answer(evidence))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-learnt", "caption": "Every network that was trained here: its mean training loss in the first and last epoch, and the share of utterances that it recognises on voices it has not heard."}}
 common.table(first.learnt(found), 2) if showcase else None

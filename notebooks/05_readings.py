@@ -39,6 +39,7 @@ common.notice(corpus, preset)
 
 # %% tags=["remove-output"]
 data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
+found = effects.table(data.predictions)
 
 # %% tags=["remove-input"]
 common.left_out(corpus, "readings", preset)
@@ -70,7 +71,6 @@ variations.readings_answer(found, data.predictions)
 # it was trained anew too, though it only tests in another way: it shows how large that can be.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
-found = effects.table(data.predictions)
 plots.forest(found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction."}}

@@ -38,6 +38,7 @@ common.notice(corpus, preset)
 
 # %% tags=["remove-output"]
 data = collect(Run("protocol", corpus, root, preset, results, device, precision, seeds))
+found = effects.table(data.predictions)
 
 # %% tags=["remove-input"]
 common.left_out(corpus, "protocol", preset)
@@ -79,7 +80,6 @@ variations.protocol_answer(found, data.predictions)
 # p-value, and only its size is in question.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
-found = effects.table(data.predictions)
 plots.forest(found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction over all effects on this page."}}

@@ -47,6 +47,7 @@ page.notice(preset)
 
 # %% tags=["remove-output"]
 data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
+found = recovery.recovered(data.predictions)
 
 # %% tags=["remove-input"]
 common.state(data, corpus, root)
@@ -107,7 +108,6 @@ plots.emotions({name: network_input(signal) for name, signal in signals.items()}
 # frames wide and grows in height. The network is that of {doc}`02_filter_shapes`.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-recovery", "caption": "WA by filter size at each planted scale, with its 95% interval. Upright line: what was planted. Cross: the recovered scale, where accuracy is halfway from chance (dotted) to its best. Blue bar: its 95% interval. Arrow: an upper bound, where even the smallest filter is above halfway."}, "image": {"alt": "Line charts of accuracy by filter size, one panel for each planted scale, with an upright line at the planted scale."}}
-found = recovery.recovered(data.predictions)
 plots.sweeps(recovery.sweeps(data.predictions), found)
 
 # %% [markdown]

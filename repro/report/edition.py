@@ -157,4 +157,4 @@ def readme_verdicts(found: Sequence[board.Evidence]) -> str:
     table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
     table = table.loc[rows["claim"].drop_duplicates()]
     lines = [["claim of the paper", *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
-    return f"**{board.answer(found)}**\n\n" + "\n".join(f"| {' | '.join(r)} |" for r in lines)
+    return f"{board.answer(found)}\n\n" + "\n".join(f"| {' | '.join(r)} |" for r in lines)

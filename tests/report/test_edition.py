@@ -354,10 +354,15 @@ def board_rows(predictions: pd.DataFrame) -> list[str]:
 @pytest.mark.parametrize(
     ("attention", "speakers", "verdict", "begin"),
     [
-        (0.8, 10, "supported", "Yes: on EmoDB (`coarse`) attention pooling does better"),
-        (0.6, 10, "undecided", "Undecided: on EmoDB (`coarse`) attention pooling is shown neither"),
-        (0.4, 10, "contradicted", "No: on EmoDB (`coarse`) attention pooling does worse"),
-        (0.8, 9, "not testable here", "Not known yet: "),
+        (0.8, 10, "supported", "**Yes: on EmoDB (`coarse`) attention pooling does better"),
+        (
+            0.6,
+            10,
+            "undecided",
+            "**Undecided: on EmoDB (`coarse`) attention pooling is shown neither",
+        ),
+        (0.4, 10, "contradicted", "**No: on EmoDB (`coarse`) attention pooling does worse"),
+        (0.8, 9, "not testable here", "**Not known yet: "),
     ],
 )
 def test_the_first_page_s_verdict_changes_with_the_results(
@@ -389,11 +394,9 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     predictions = board.predictions({}, str(path))
     better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
-    missing = "The second scale of the plan has not been tested on nEMO yet. IEMOCAP, the paper's"
-    said = first_answer(predictions)
-    assert (
-        said == f"Mixed: {worse}; {better} claims. {missing} own corpus, has not been tested here."
-    )
+    scale = "The second scale of the plan has not been tested on nEMO yet."
+    own = "IEMOCAP, the paper's own corpus, has not been tested here."
+    assert first_answer(predictions) == f"**Mixed: {worse}; {better} claims.** {scale} {own}"
     head, main, *_ = board_rows(predictions)
     assert re.findall(r"<th[^>]*>(.*?)</th>", head) == ["", "EmoDB", "nEMO"]
     cells = re.findall(r"<td>(.*?)</td>", main)
@@ -639,7 +642,7 @@ def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
     for predictions in (pd.DataFrame(), results.read(path).predictions):
         assert board.evidence(predictions) == []
-        assert first_answer(predictions).startswith("Not known yet: ")
+        assert first_answer(predictions).startswith("**Not known yet: ")
 
 
 def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:

@@ -106,12 +106,12 @@ def _few(predictions: pd.DataFrame, preset: str) -> str:
 
 
 def answer(found: Sequence[Evidence]) -> str:
-    """Return in words, without numbers, what becomes of the paper's main claim."""
+    """Return what becomes of the paper's main claim in words, without numbers, as Markdown."""
     study = claims.TESTS[MAIN].study
     [scale] = claims.PLANNED[study]
     judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
     if not judged:
-        return "Not known yet: no results on real speech are at hand that can decide it."
+        return "**Not known yet: no results on real speech are at hand that can decide it.**"
     by_corpus: dict[str, dict[str, str]] = {}
     for of, verdict in judged:
         sentences = by_corpus.setdefault(wording.title(of.corpus), {})
@@ -130,7 +130,7 @@ def answer(found: Sequence[Evidence]) -> str:
     ]
     if all(of.corpus != "iemocap" for of in found):
         missing.append("IEMOCAP, the paper's own corpus, has not been tested here.")
-    return " ".join([f"{begin}: {'; '.join(said)}.", *missing])
+    return " ".join([f"**{begin}: {'; '.join(said)}.**", *missing])
 
 
 def _in_words(verdict: claims.Verdict) -> str:
@@ -206,11 +206,11 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
 
 def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
     study = claims.TESTS[claim.id].study
-    ran = [of for of in found if study in of.runs]
-    if not ran:
-        note = found[0].verdicts[claim.id].note
-        return f'<span class="untested">– {html.escape(note)}</span>'
+    ran = [of for of in found if study in of.runs] or found[:1]
     tested = [verdict for of in ran if (verdict := _tested(of, claim.id))]
+    notes = {of.verdicts[claim.id].note for of in ran}
+    if not tested and len(notes) == 1:
+        return f'<span class="untested">– {html.escape(notes.pop())}</span>'
     limits = _limits([part for verdict in tested for part in verdict.parts])
     (corpus, preset), presets = here, [of.preset for of in ran]
     own = corpus, preset if preset in presets else min(presets)

@@ -137,7 +137,7 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         _significant(found),
         f"With the defaults the order of the poolings by WA is {letter}; under the readings that "
         f"train best it is {under_best}.",
-        f"There {', '.join(f'{pair} is {text} points' for pair, text in points)}."
+        f"Under these {', '.join(f'{pair} is {text} points of WA' for pair, text in points)}."
         * (len(apart) > 0),
         wording.guessing(ours, shown),
     ]
@@ -155,7 +155,7 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     said = [
         f"With held-out speakers, the last epoch and every utterance, WA is {ours['WA'][0]:.1f}% "
         f"and UA {ours['UA'][0]:.1f}%.",
-        f"In points of WA, other ways of testing add: {', '.join(added)}." * bool(added),
+        f"In points, other ways of testing change WA by: {', '.join(added)}." * bool(added),
         _significant(found),
         wording.guessing(ours, shown),
     ]

@@ -61,7 +61,7 @@ def steps(folds: pd.DataFrame) -> str:
     theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     return (
         f"Steps of training: about {', '.join(dict.fromkeys(trained))}; in the paper, on IEMOCAP, "
-        f"{theirs:,.0f}. A network that does worse here may only have needed more."
+        f"{theirs:,.0f}. A network whose training loss is still high may only have needed more."
     )
 
 
