@@ -37,7 +37,7 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset, of="filter-shapes")
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = collect(Run("filter-shapes", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]

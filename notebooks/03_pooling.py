@@ -46,7 +46,7 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = collect(Run("pooling", corpus, root, preset, results, device, precision, seeds))
 plain = None
 with suppress(NoResultsError):  # where they have not been run the rest of the page still stands

@@ -35,7 +35,7 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = attention.with_maps(
     collect(
         Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")

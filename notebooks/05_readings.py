@@ -37,7 +37,7 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = collect(Run("readings", corpus, root, preset, results, device, precision, seeds))
 found = effects.table(data.predictions)
 

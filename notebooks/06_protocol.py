@@ -36,7 +36,7 @@ from repro.study.read import collect
 plots.use_style()
 common.notice(corpus, preset)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = collect(Run("protocol", corpus, root, preset, results, device, precision, seeds))
 found = effects.table(data.predictions)
 

@@ -45,7 +45,7 @@ from repro.study.read import collect
 plots.use_style()
 page.notice(preset)
 
-# %% tags=["remove-output"]
+# %% tags=["remove-cell", "remove-output"]
 data = collect(Run("recovery", corpus, root, preset, results, device, precision, seeds))
 found = recovery.recovered(data.predictions)
 
