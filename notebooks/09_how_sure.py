@@ -108,8 +108,7 @@ power.on_iemocap(results, preset)
 #
 # Where several corpora have results of the same study under the same settings, an effect can also be
 # estimated over all of them: its mean, each corpus with the same weight. The bootstrap draws speakers
-# within each corpus. No verdict rests on it. The table is empty where there
-# are fewer than two.
+# within each corpus. No verdict rests on it. The table is empty where there are fewer than two.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals."}}
 power.together(results)
@@ -163,6 +162,9 @@ power.together(results)
 # - A claim is judged on nEMO once every fold of the networks that it compares is trained. The plan
 #   had asked for all networks of the study. This was changed before any of its results was looked
 #   at: the order of training puts the main claim's two networks first.
+# - A claim on filter shapes is judged on nEMO once all shapes of the plan are trained. Those that a
+#   claim could be tested on had been enough. None was trained then.
+# - On nEMO the baselines, which bear on no claim, were run before the other studies of the plan.
 #
 # ## What the intervals leave out
 #
