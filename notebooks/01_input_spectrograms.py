@@ -12,8 +12,7 @@
 # *What does the network see, and what does each step of the normalisation do to it? (The paper's
 # Section 2.1)*
 #
-# The network sees two seconds of speech at a time: a matrix of 400 frequency bins by 200 frames,
-# with values from −1 to 1 by default. This page follows one utterance from waveform to matrix.
+# This page follows one utterance from its waveform to what the network sees.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -41,8 +40,8 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # %% [markdown]
 # ## Answer
 #
-# The network sees two seconds at a time as a 400×200 picture. Its loudest point is always 1 and
-# its quietest −1, so loudness itself is gone. Read to the letter, the normalisation keeps the
+# The network sees two seconds at a time, as a matrix of 400 frequency bins by 200 frames. By default
+# its loudest point is always 1 and its quietest −1, so loudness itself is gone. Read to the letter, the normalisation keeps the
 # strongest harmonics and flattens almost everything else towards −1.
 
 # %% [markdown]
