@@ -224,7 +224,8 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
                 {"utterance": each["utterance"]} | {p: pictures.unpack(each[p]) for p in PICTURES}
                 for each in record["attention"]["examples"]
             ]
-            examples.append(shown.merge(pd.DataFrame(shown_maps), on="utterance"))
+            maps = pd.DataFrame(shown_maps, columns=["utterance", *PICTURES])
+            examples.append(shown.merge(maps, on="utterance"))
     parts = histories, predictions, attention, examples
     whole = (pd.concat(of, ignore_index=True) if of else pd.DataFrame() for of in parts)
     return Results(pd.DataFrame(folds), *whole)

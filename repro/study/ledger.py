@@ -132,7 +132,16 @@ def _counted(record: Record, trained: Experiment, wanted: Experiment) -> Record 
         if short not in TRAINED_AS or "samples" not in table:
             return None
         long_enough = [samples >= spectrogram.SEGMENT for samples in table["samples"]]
-        table = {name: list(compress(column, long_enough)) for name, column in table.items()}
+        table = _rows(table, long_enough)
+        if maps := record.get("attention"):
+            measures = {name: maps[name] for name in results.ATTENTION_COLUMNS}
+            shown = [each for each in maps["examples"] if each["utterance"] in table["utterance"]]
+            left = _rows(measures, long_enough) | {"examples": shown}
+            record = record | {"attention": left}
     protocol = of["protocol"] | {"average": wanted.protocol.average, "score": score}
     experiment = of | {"protocol": protocol, "front_end": of["front_end"] | {"short": short}}
     return record | {"key": wanted.key, "experiment": experiment, "predictions": table}
+
+
+def _rows(columns: dict[str, list[Any]], wanted: list[bool]) -> dict[str, list[Any]]:
+    return {name: list(compress(column, wanted)) for name, column in columns.items()}

@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import tempfile
 from dataclasses import asdict, replace
@@ -251,6 +252,24 @@ def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
         [shape] = network.stems
         for step, size in zip(network.stride, shape, strict=True):
             assert step <= size, name
+
+
+def test_what_is_left_out_of_the_test_is_left_out_of_the_attention_maps(
+    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    lines = copy.deepcopy(uninterrupted[4:])  # those of attention
+    del lines[0]["attention"]["examples"][1:]  # the first is of a short utterance
+    file_of(path, *lines)
+    how: dict[str, Any] = {"results": path, "only": "attention"}
+    whole = held(Run("pooling", "emodb", corpus, overrides=SMALL, **how))
+    longer = [*SMALL, "front_end.short=drop-test"]
+    left = held(Run("pooling", "emodb", corpus, overrides=longer, **how))
+    columns = ["utterance", *results.ATTENTION_COLUMNS]
+    tested = left.predictions["utterance"]
+    assert 0 < len(tested) < len(whole.predictions)
+    of = whole.attention.set_index("utterance").loc[tested].reset_index()
+    assert left.attention[columns].equals(of[columns])
+    assert set(left.examples["utterance"]) == {*whole.examples["utterance"]} & {*tested}
 
 
 # Faults of one fold, and precision ---------------------------------------------------------------
