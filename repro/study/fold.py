@@ -55,6 +55,7 @@ def run_task(
     start = time.perf_counter()
     assert task.variant.system
     predictions = baselines.predict(task.variant.system, table, shared, task.fold)
+    predictions["samples"] = table["samples"].iloc[task.fold.test].to_numpy()
     seconds = time.perf_counter() - start
     if on_epoch:
         on_epoch(1)

@@ -360,7 +360,7 @@ def without_networks(preset: str, base: Experiment) -> list[Variant]:
     experiment = Experiment(
         front_end=FrontEnd(short=base.front_end.short),
         network=Network(stems=(), trunk=()),
-        protocol=base.protocol,
+        protocol=replace(base.protocol, score="softmax"),  # they give no logits
     )
     return [Variant(name, experiment, system=name) for name in baselines.SYSTEMS]
 

@@ -13,6 +13,7 @@ from repro.errors import ReproError
 from repro.report.pages import poolings
 from repro.study import baselines, grids
 from repro.study.plan import Run
+from repro.study.read import held
 from repro.study.run import run as train
 
 RATE = paper.SAMPLE_RATE
@@ -132,6 +133,19 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
     assert run(corpus, path) == 3
     predictions = [record["predictions"] for record in results.read_lines(path)]
     assert predictions == [record["predictions"] for record in records]
+
+
+@pytest.mark.parametrize(
+    ("setting", "tested"),
+    [("front_end.short=drop", 12), ("front_end.short=drop-test", 12), ("protocol.score=logits", 24)],
+)
+def test_whatever_is_counted_is_fitted_once(
+    corpus: Path, path: Path, setting: str, tested: int
+) -> None:
+    how: dict[str, Any] = {"only": baselines.MAJORITY, "overrides": [setting]}
+    assert [run(corpus, path, **how) for _ in range(2)] == [3, 0]
+    found = held(Run("baselines", "emodb", corpus, "quick", path, **how))
+    assert len(found.predictions) == tested
 
 
 def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, path: Path) -> None:
