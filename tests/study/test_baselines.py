@@ -137,7 +137,11 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
 
 @pytest.mark.parametrize(
     ("setting", "tested"),
-    [("front_end.short=drop", 12), ("front_end.short=drop-test", 12), ("protocol.score=logits", 24)],
+    [
+        ("front_end.short=drop", 12),
+        ("front_end.short=drop-test", 12),
+        ("protocol.score=logits", 24),
+    ],
 )
 def test_whatever_is_counted_is_fitted_once(
     corpus: Path, path: Path, setting: str, tested: int
