@@ -320,8 +320,11 @@ def readings(preset: str, base: Experiment) -> list[Variant]:
 def best_readings(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Variant]:
     """Return each pooling under the readings that train best, put together.
 
-    The losses are those of the last epoch, averaged over folds, by variant.
+    The losses are those of the last epoch, averaged over folds, by variant; a variant without one
+    is not chosen, and without that of the default nothing is.
     """
+    if DEFAULT not in losses:
+        return []
     best = next(v.experiment for v in grid if v.name == DEFAULT)
     for change in chosen(grid, losses):
         best = best.with_field(change.reading.field, change.value)
@@ -336,7 +339,7 @@ def chosen(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Change]
     lowest: dict[str, tuple[float, Change]] = {}
     for variant in grid:
         change, against = variant.change, variant.against
-        if change and against and change.eligible and variant.name in losses:
+        if change and change.eligible and variant.name in losses and against in losses:
             field = change.reading.field
             to_beat = lowest[field][0] if field in lowest else losses[against]
             if losses[variant.name] < to_beat:

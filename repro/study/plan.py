@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro import crossval
+from repro import crossval, results
 from repro.config import Experiment, FrontEnd
 from repro.corpora import at_hand, corpus_hash, load_corpus
 from repro.device import Precision, choose_precision
@@ -179,25 +179,34 @@ class Plan(NamedTuple):
         folds = crossval.make_folds(table, trained)
         return [Task(heading | {"fold": fold.held_out}, variant, fold) for fold in folds]
 
-    def second_stage(self, held: Ledger) -> list[Variant]:
+    def losses(self, held: Ledger) -> dict[str, float]:
+        """Return the last training loss of each variant, averaged over the folds of seed 0.
+
+        A variant of which folds are missing has none.
+        """
+        found: dict[str, float] = {}
+        for variant in self.grid.values():
+            folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
+            if all(folds):
+                found[variant.name] = fmean(record["history"][-1] for record in folds if record)
+        return found
+
+    def second_stage(self, held: Ledger, *, tried: bool = False) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
 
-        There are none before the first seed of all others has been trained.
+        They are decided on once all others have been trained, or at least `tried`: one that
+        diverges does not cancel them. That it was so a file shows by holding any of them.
         """
         second = STUDIES[self.run.study].second
         if second is None or self.run.only:
             return []
-        losses: dict[str, float] = {}
-        for variant in self.grid.values():
-            folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
-            trained = [record for record in folds if record]
-            if len(trained) < len(folds):
-                return []
-            losses[variant.name] = fmean(record["history"][-1] for record in trained)
+        losses = self.losses(held)
         found = second([*self.grid.values()], losses)
         for variant in found:
             check_network(variant.experiment.network)
-        return found
+        theirs = {(self.run.study, each.name, each.experiment.trained.key) for each in found}
+        begun = any(results.identity(record)[:3] in theirs for record in held.records)
+        return found if tried or begun or len(losses) == len(self.grid) else []
 
     def precision(self, tasks: Sequence[Task], held: Ledger) -> Precision:
         """Return in which precision to train folds of which some may be held.

@@ -59,7 +59,7 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
         precision = plan.precision(first, held)
         failed: list[str] = []
         told = False
-        for stage in (lambda: first, lambda: plan.tasks(plan.second_stage(held))):
+        for stage in (lambda: first, lambda: _second_stage(plan, held)):
             tasks = missing(stage(), held)
             if not tasks:  # no cluster need be reached for nothing
                 continue
@@ -73,6 +73,15 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
     return len(held.records) - before
+
+
+def _second_stage(plan: Plan, held: Ledger) -> list[Task]:
+    """Return the folds that a study decides on by its others, all of which have been tried."""
+    found = plan.second_stage(held, tried=True)
+    if found and (without := plan.grid.keys() - plan.losses(held).keys()):
+        names = ", ".join(sorted(without))
+        warn(f"{found[0].name}: chosen without {names}, which could not be trained")
+    return plan.tasks(found)
 
 
 def _train_here(

@@ -128,6 +128,14 @@ def test_the_bilinear_norm_is_compared_with_the_bilinear_network() -> None:
     assert chosen(losses(**{norm: 1.5, "bilinear": 2.0})) == {"network.bilinear_norm": "sqrt-l2"}
 
 
+def test_a_choice_is_made_between_what_has_a_loss() -> None:
+    of = losses(**{"network.bilinear_norm=sqrt-l2": 0.1, "front_end.bins=1-400": 0.9})
+    del of["bilinear"], of["front_end.scale=segment-log"]
+    assert chosen(of) == {"front_end.bins": "1-400"}
+    del of["default"]
+    assert not grids.best_readings(GRID, of)
+
+
 OTHER_DATA = """front_end.short=drop front_end.short=drop-training front_end.tail=pad
 training.class_weights=inverse-frequency protocol.labels=hap+exc protocol.folds=random
 protocol.epoch=best-on-test protocol.score=logits"""

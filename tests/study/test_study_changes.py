@@ -5,15 +5,17 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import tiny_corpus
 import tiny_iemocap
 
-from repro import config, paper, results
+from repro import config, crossval, paper, results
 from repro.config import Experiment
 from repro.corpora import load_corpus
+from repro.errors import ReproError
 from repro.evidence import effects
 from repro.study import cluster, fold, grids
 from repro.study.ledger import Ledger, open_ledger
@@ -148,16 +150,16 @@ def changed(readings: Path, tmp_path: Path) -> Callable[[Change], Path]:
     return copy
 
 
-Stage = Callable[[Path], dict[str, Experiment]]
+Stage = Callable[..., dict[str, Experiment]]
 
 
 @pytest.fixture
 def second_stage(corpus: Path) -> Stage:
     """A function that gives what the second stage trains after the results of a file."""
 
-    def stage(path: Path) -> dict[str, Experiment]:
+    def stage(path: Path, **how: bool) -> dict[str, Experiment]:
         plan = prepare(asked(corpus, path, "readings"))
-        second = plan.second_stage(open_ledger(path))
+        second = plan.second_stage(open_ledger(path), **how)
         return {variant.name: variant.experiment for variant in second}
 
     return stage
@@ -188,11 +190,35 @@ def test_what_is_best_depends_on_no_prediction_and_on_no_later_seed(
     assert second_stage(both) == chosen
 
 
-def test_nothing_is_best_before_every_fold_of_the_first_seed_is_there(
-    tmp_path: Path, changed: Any, second_stage: Stage
+LOST = "training.class_weights=inverse-frequency", "08"  # a fold of what cannot be chosen
+
+
+def test_nothing_is_best_before_every_fold_of_the_first_seed_has_been_tried(
+    readings: Path, tmp_path: Path, changed: Any, second_stage: Stage
 ) -> None:
-    one_less = changed(lambda line: (line["variant"], line["fold"]) != ("gap", "08"))
+    def of_the_first_stage(line: dict[str, Any]) -> bool:
+        return line["variant"] not in grids.AT_ITS_BEST and (line["variant"], line["fold"]) != LOST
+
+    one_less, best = changed(of_the_first_stage), second_stage(readings)
     assert second_stage(one_less) == second_stage(tmp_path / "none.jsonl") == {}
+    assert second_stage(one_less, tried=True) == best and best
+    assert second_stage(tmp_path / "none.jsonl", tried=True) == {}
+
+
+def test_what_diverges_or_is_new_does_not_cancel_what_is_best(
+    corpus: Path,
+    changed: Any,
+    run: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = changed(lambda line: (line["variant"], line["fold"]) != LOST)
+    monkeypatch.setattr(crossval, "run_fold", Mock(side_effect=ReproError("training diverged")))
+    with pytest.raises(ReproError, match=r"frequency, 08 held out.*diverged; every other fold"):
+        run("readings", part)
+    assert "best readings, gap: chosen without training.class_weights" in capsys.readouterr().err
+    found = held(asked(corpus, part, "readings", seeds=0)).folds
+    assert found.groupby("variant").size()[[*grids.AT_ITS_BEST]].to_list() == [2, 2, 2]
 
 
 def test_an_interrupted_study_ends_the_same(readings: Path, changed: Any, run: Train) -> None:
