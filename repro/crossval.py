@@ -47,12 +47,13 @@ def make_folds(table: pd.DataFrame, experiment: Experiment) -> list[Fold]:
     Utterances under 2 s are left out of training, test or both where `front_end.short` says so.
 
     Raises:
-        ReproError: there are fewer than two groups, or a fold has nothing to train or to test on.
+        NoSuchReadingError: there are fewer than two groups, or a fold has nothing to train or to
+            test on.
     """
     groups = _groups(table, experiment.protocol)
     names = sorted(set(groups))
     if len(names) < 2:
-        raise ReproError(
+        raise NoSuchReadingError(
             f"corpus {table.attrs.get('corpus', '')} has one group to hold out "
             f"({', '.join(names)}): cross-validation needs at least two speakers"
         )

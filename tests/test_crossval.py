@@ -14,7 +14,7 @@ import torch
 from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.corpora import CORPORA, load_corpus
-from repro.errors import ReproError
+from repro.errors import NoSuchReadingError, ReproError
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 8))
@@ -166,7 +166,8 @@ def test_max_folds_takes_evenly_spaced_speakers(count: int, held_out: list[int])
 
 def test_a_single_speaker_is_a_fault(table: pd.DataFrame) -> None:
     alone = table[table["speaker"] == "03"].reset_index(drop=True)
-    with pytest.raises(ReproError, match=r"one group to hold out \(03\).*two speakers"):
+    said = r"one group to hold out \(03\).*two speakers"
+    with pytest.raises(NoSuchReadingError, match=said):  # so that other readings are still run
         crossval.make_folds(alone, TINY)
 
 
