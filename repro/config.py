@@ -296,8 +296,8 @@ def preset(setting: str) -> Experiment:
 
 def parted(setting: str) -> tuple[str, list[str]]:
     """Return the name of a preset, and the `FIELD=VALUE` texts behind it."""
-    name, *overrides = re.split(r", *(?=[a-z_]+\.[a-z_]+=)", setting)
-    return name, overrides
+    name, comma, changes = setting.partition(",")
+    return name, re.split(r", *(?=[^,]*=)", changes.strip()) if comma else []
 
 
 SHOWCASES = ("smoke", "demo")  # presets whose results are no evidence

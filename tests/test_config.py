@@ -254,10 +254,18 @@ def test_a_preset_takes_changes_behind_its_name() -> None:
     changed = config.preset("coarse, network.stride=(1, 1), front_end.scale=segment-max")
     by_hand = PRESETS["coarse"].override("network.stride=1,1")
     assert changed == by_hand.override("front_end.scale=segment-max")
-    with pytest.raises(ReproError, match="no such field"):
-        config.preset("coarse, network.strides=1,1")
+    pools = "network.pools=(2, 3, 4)"
+    assert config.preset(f"coarse,{pools}, training.epochs = 3") == (
+        PRESETS["coarse"].override(pools).override("training.epochs=3")
+    )
     with pytest.raises(ReproError, match="smoke, demo, coarse, quick, paper"):
         config.preset("fast")
+
+
+@pytest.mark.parametrize("change", "network.strides=1,1 epochs=3 Training.epochs=3 epochs".split())
+def test_a_change_of_no_field_is_not_taken_for_a_part_of_the_name(change: str) -> None:
+    with pytest.raises(ReproError, match=f"^--set {change}: no such field"):
+        config.preset(f"coarse, {change}, training.batch_size=8")
 
 
 def test_scaled_milestones() -> None:
