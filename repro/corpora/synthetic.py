@@ -175,6 +175,8 @@ def make(
         raise ReproError(f"the synthetic corpus has 2 to {SPEAKERS} speakers, not {speakers}")
     if per_emotion < 1:
         raise ReproError(f"at least 1 utterance per speaker and emotion is needed: {per_emotion}")
+    if seed < 0:
+        raise ReproError(f"a seed is 0 or above, not {seed}")
     with table.filled(directory) as tree:
         _write_tree(tree, speakers, per_emotion, seed)
     return directory

@@ -77,6 +77,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path):
         ({"speakers": 1}, "2 to 10 speakers, not 1"),
         ({"speakers": 11}, "2 to 10 speakers, not 11"),
         ({"per_emotion": 0}, "at least 1 utterance"),
+        ({"seed": -1}, "0 or above, not -1"),
     ],
 )
 def test_numbers_out_of_bounds_are_refused(tmp_path, arguments, reason):
