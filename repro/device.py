@@ -18,9 +18,9 @@ from repro.errors import ReproError
 
 Precision = Literal["fp32", "bf16"]
 ROOM = 8 * 2**30  # bytes of available memory
-# What a GPU's libraries say of it, where torch has no exception of its own.
+# What torch says of it on a processor, and a GPU's libraries, where it has no exception of its own.
 SHORT_OF_MEMORY = re.compile(
-    "out of memory|ALLOC_FAILED|ALLOCATION_FAILED|unable to find an engine"
+    "can't allocate memory|out of memory|ALLOC_FAILED|ALLOCATION_FAILED|unable to find an engine"
 )
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
@@ -79,7 +79,7 @@ def choose_precision(name: str) -> Precision:
 
 @contextmanager
 def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
-    """Context manager: say in one line that a GPU has too little memory for what is done within.
+    """Context manager: say in one line that there is too little memory for what is done within.
 
     Raises:
         ReproError: the device ran out of memory within.
@@ -89,9 +89,10 @@ def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
     except RuntimeError as error:
         if not SHORT_OF_MEMORY.search(str(error)):
             raise
+        on_gpu = torch.device(device).type == "cuda"
+        more = ", use --device cpu, or, with --ray, raise --gpus-per-fold" if on_gpu else ""
         raise ReproError(
-            f"{device} has too little memory for {what}: end what else uses it, use --device cpu, "
-            "or, with --ray, raise --gpus-per-fold"
+            f"{device} has too little memory for {what}: end what else uses it{more}"
         ) from error
 
 

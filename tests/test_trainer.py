@@ -259,6 +259,12 @@ def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do(error: Runti
         raise RuntimeError("an error of another kind")
 
 
+def test_too_little_memory_on_a_processor_is_a_fault_that_names_no_other_device() -> None:
+    said = "^cpu has too little memory for a fold: end what else uses it$"
+    with pytest.raises(ReproError, match=said), enough_memory("cpu", "a fold"):
+        torch.empty(10**15)
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
