@@ -262,7 +262,9 @@ def test_a_preset_takes_changes_behind_its_name() -> None:
         config.preset("fast")
 
 
-@pytest.mark.parametrize("change", "network.strides=1,1 epochs=3 Training.epochs=3 epochs".split())
+@pytest.mark.parametrize(
+    "change", ["network.strides=1,1", "epochs=3", "Training.epochs=3", "epochs"]
+)
 def test_a_change_of_no_field_is_not_taken_for_a_part_of_the_name(change: str) -> None:
     with pytest.raises(ReproError, match=f"^--set {change}: no such field"):
         config.preset(f"coarse, {change}, training.batch_size=8")

@@ -339,7 +339,7 @@ def chosen(grid: Sequence[Variant], losses: Mapping[str, float]) -> list[Change]
     lowest: dict[str, tuple[float, Change]] = {}
     for variant in grid:
         change, against = variant.change, variant.against
-        if change and change.eligible and variant.name in losses and against in losses:
+        if change and against and change.eligible and {variant.name, against} <= losses.keys():
             field = change.reading.field
             to_beat = lowest[field][0] if field in lowest else losses[against]
             if losses[variant.name] < to_beat:
