@@ -112,6 +112,8 @@ def survey(
         tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
         left = missing(tasks, planned)
         networks = [task for task in left if not task.variant.system]
+        if networks:
+            plan.require_statistics(held, where)
         folds, variants = len(tasks), len({task.variant.name for task in tasks})
         seconds = meter.seconds(networks, plan.tables)
         rows.append(Cost(run.study, variants, folds, folds - len(left), len(left), seconds))
@@ -214,7 +216,8 @@ def measure(
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
-    known = network.known(noise)
+    of_all = experiment.front_end.one_scale  # whose segments are scaled batch by batch
+    known = () if of_all else network.known(noise)
     how: dict[str, Any] = {"device": device, "precision": precision}
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 

@@ -162,6 +162,19 @@ def test_steps_that_fetch_memory_are_not_measured(monkeypatch: pytest.MonkeyPatc
     assert estimate.measure(experiment, 8, torch.device("cpu"), "fp32").train == 2.0 / 8
 
 
+@pytest.mark.parametrize("scale", ["segment", "training-set"])
+def test_moments_of_patches_cost_memory_where_training_is_given_them(
+    scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[torch.Tensor, ...]] = []
+    monkeypatch.setattr(estimate.trainer, "fit", lambda *_, known, **__: given.append(known))
+    monkeypatch.setattr(estimate, "ENOUGH", 0)
+    setting = f"smoke, front_end.scale={scale}"
+    experiment = grids.variants("filter-shapes", setting)["2x2"].experiment
+    speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
+    assert bool(speed.known) == any(given) == (scale == "segment")
+
+
 def test_reading_is_measured(corpus: Path) -> None:
     [table] = prepare(asked(corpus, Path(), "pooling")).tables.values()
     meter = Meter(torch.device("cpu"), "fp32", print)
