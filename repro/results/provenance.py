@@ -21,11 +21,8 @@ PLAN = PACKAGE.parent / "book" / "plan.md"
 def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, Any]:
     """Return what made a result: version, commit, torch, device, precision, threads, date, seconds.
 
-    `statistics` says how batch normalisation and the gradient of Conv1 add up what the precision
-    gives: `exact`, see `repro.layers`, or `cudnn` for whatever torch does on a GPU. It is `torch`
-    for what an earlier version made on a processor, which did not say so. `plan` names the text of
-    `book/plan.md`, which says beforehand what is tested on nEMO. The date is the day in UTC, as
-    YYYY-MM-DD.
+    `plan` names the text of `book/plan.md`, which says beforehand what is tested on nEMO. The date
+    is the day in UTC, as YYYY-MM-DD.
     """
     on_gpu = device.type == "cuda"
     return {
@@ -35,11 +32,20 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
         "precision": precision,
-        "statistics": "cudnn" if on_gpu else "exact",
+        "statistics": statistics(device),
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),
     }
+
+
+def statistics(device: torch.device) -> str:
+    """Return how batch normalisation and the gradient of Conv1 add up what the precision gives.
+
+    `exact`, see `repro.layers`, or `cudnn` for whatever torch does on a GPU. What an earlier
+    version made on a processor, which did not say so, is `torch`.
+    """
+    return "cudnn" if device.type == "cuda" else "exact"
 
 
 def lasting(device: torch.device, precision: str) -> dict[str, Any]:

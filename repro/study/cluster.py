@@ -128,6 +128,7 @@ def train(
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
         # Not `auto`: a worker would take what torch finds there, whatever Ray has booked for it.
         worker = Worker("cuda" if gpus else "cpu", precision, threads, SOFTWARE)
+        plan.require_statistics(held, torch.device(worker.device))
         waiting = _submit(tasks, plan.tables, worker, **resources)
         done, total = 0, sum(task.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
 from repro import crossval, results
 from repro.config import Experiment, FrontEnd
@@ -19,6 +20,7 @@ from repro.corpora import at_hand, corpus_hash, load_corpus
 from repro.device import Precision, choose_precision
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network
+from repro.results.provenance import statistics
 from repro.study.grids import STUDIES, Variant, variants
 from repro.study.ledger import Ledger, Trained, training
 
@@ -217,12 +219,7 @@ class Plan(NamedTuple):
             ReproError: another one is asked for, or one that is unknown.
         """
         chosen = choose_precision(self.run.precision)
-        theirs = {
-            record["provenance"]["precision"]
-            for task in tasks
-            if not task.variant.system
-            for record, _ in held.trained(task.heading, task.variant)
-        }
+        theirs = _made(tasks, held, "precision")
         if len(theirs) != 1 or chosen in theirs:
             return chosen
         [found] = theirs
@@ -232,6 +229,29 @@ class Plan(NamedTuple):
                 f"on with --precision {found}, or name another file for {self.run.precision}"
             )
         return choose_precision(found)
+
+    def require_statistics(self, held: Ledger, device: torch.device) -> None:
+        """Make sure that a device adds up batch statistics as the folds that are held have it.
+
+        Raises:
+            ReproError: it does not.
+        """
+        theirs, ours = _made(self.tasks(), held, "statistics"), statistics(device)
+        if theirs and ours not in theirs:
+            raise ReproError(
+                f"{self.run.results}: holds folds of this study with batch statistics of another "
+                f"kind ({' and '.join(sorted(theirs))}, here they are {ours}): name another file"
+            )
+
+
+def _made(tasks: Sequence[Task], held: Ledger, what: str) -> set[str]:
+    """Return all that the provenance of the networks that are held says of one thing."""
+    return {
+        results.provenance_of(record)[what]
+        for task in tasks
+        if not task.variant.system
+        for record, _ in held.trained(task.heading, task.variant)
+    }
 
 
 def source_of(variant: Variant) -> Source:

@@ -99,6 +99,7 @@ def _train_here(
     """
     path, failed = plan.run.results, []
     assert path is not None
+    plan.require_statistics(held, device)
     done, total = 0, sum(task.epochs for task in tasks)
 
     def report(label: str, before: int, epoch: int) -> None:

@@ -309,3 +309,16 @@ def test_a_study_goes_on_in_the_precision_that_it_began_in(
         run(corpus, path, precision="bf16")
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"fp32"}
     assert run(corpus, tmp_path / "new.jsonl", only="gap", precision="bf16") == 2
+
+
+def test_a_study_does_not_go_on_with_batch_statistics_of_another_kind(
+    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    lines = copy.deepcopy(uninterrupted)
+    for line in lines:
+        del line["provenance"]["statistics"]  # of version 0.1
+    file_of(path, *lines[1:])
+    with pytest.raises(ReproError, match=r"another kind \(torch, here they are exact\): name"):
+        run(corpus, path)
+    results.append(path, lines[0])
+    assert run(corpus, path) == 0
