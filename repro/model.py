@@ -238,11 +238,14 @@ def check_network(network: Network) -> None:
     It is taken as 400×200, even where `frames="whole"` gives 197 frames.
 
     Raises:
-        ReproError: it has no pooling of that name, its filters, strides or poolings leave too
-            little of a 400×200 map, or it is far larger than any that could be trained.
+        ReproError: it has no pooling of that name, it pools after Conv1, its filters, strides or
+            poolings leave too little of a 400×200 map, or it is far larger than any that could be
+            trained.
     """
     if network.pooling not in POOLINGS:
         raise ReproError(f"no pooling {network.pooling!r}: choose {' or '.join(POOLINGS)}")
+    if 1 in network.pools:
+        raise ReproError(f"network.pools {network.pools}: no pooling follows Conv1; begin with 2")
     if (weights := _weights(network)) > MOST_WEIGHTS:
         raise ReproError(
             f"these network settings ask for {weights:,} weights: lower stem_channels, the "

@@ -61,7 +61,7 @@ CHANGES = {
     "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
     "trunk": st.lists(st.just(1), max_size=4).map(tuple),
     "padding": st.sampled_from(["same", "silence", "none"]),
-    "pools": st.lists(st.integers(1, 6), max_size=4).map(tuple),
+    "pools": st.lists(st.integers(2, 6), max_size=4).map(tuple),
     "attention_bn": st.booleans(),
     "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
 }
@@ -99,6 +99,11 @@ def test_a_network_that_no_machine_holds_is_refused(changes: dict[str, object]) 
 def test_a_pooling_that_is_not_there_is_refused() -> None:
     with pytest.raises(ReproError, match="no pooling 'max': choose gap or bilinear or attention"):
         check_network(replace(SMALL, pooling="max"))
+
+
+def test_pooling_after_conv1_is_refused() -> None:
+    with pytest.raises(ReproError, match=r"network.pools \(1, 2\): no pooling follows Conv1"):
+        check_network(replace(SMALL, pools=(1, 2)))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
