@@ -21,7 +21,7 @@ from repro.device import Precision, choose_precision
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network
 from repro.results.provenance import statistics
-from repro.study.grids import STUDIES, Variant, variants
+from repro.study.grids import STUDIES, Variant, short_name, variants
 from repro.study.ledger import Ledger, Trained, training
 
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
@@ -45,7 +45,8 @@ class Run:
             holds none, float32.
         seeds: how many seeds, counted from 0; with none nothing is trained.
         overrides: `FIELD=VALUE` texts that change the preset.
-        only: these variants and no others, with commas between their names.
+        only: these variants and no others, with commas between their names, in full or as pages
+            show them.
         ray: spread the folds over this cluster, see `cluster.train`; by default they run here.
         gpus_per_fold: on a cluster, the share of a GPU that a fold gets; by default a quarter.
     """
@@ -90,8 +91,9 @@ class Run:
 
     @property
     def named(self) -> list[str]:
-        """The variants that `only` names."""
-        return re.split(r",(?! )", self.only) if self.only else []  # `40 ms, 2x2` is one name
+        """The variants that `only` names, as pages show them."""
+        names = re.split(r",(?! )", self.only) if self.only else []  # `40 ms, 2x2` is one name
+        return [*map(short_name, names)]
 
     def grid(self) -> dict[str, Variant]:
         """Return the variants that are asked for, by name.
@@ -99,13 +101,13 @@ class Run:
         Raises:
             ReproError: there is no such preset or variant, or an override does not fit.
         """
-        grid = variants(self.study, self.setting)
-        for name in self.named:
-            if name not in grid:
+        grid, named = variants(self.study, self.setting), self.named
+        for name in named:
+            if name not in map(short_name, grid):
                 raise ReproError(
                     f"no variant {name!r} in the study {self.study}: choose from {', '.join(grid)}"
                 )
-        return {name: grid[name] for name in grid if name in (self.named or grid)}
+        return {name: grid[name] for name in grid if not named or short_name(name) in named}
 
 
 class Task(NamedTuple):

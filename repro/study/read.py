@@ -11,7 +11,7 @@ from repro import results
 from repro.corpora import at_hand, corpus_hash, name_of
 from repro.errors import NoResultsError, ReproError
 from repro.results import Results
-from repro.study.grids import STUDIES, variants
+from repro.study.grids import STUDIES, short_name, variants
 from repro.study.ledger import Ledger, Record, fold_of, open_ledger
 from repro.study.plan import Run, prepare
 from repro.study.run import run
@@ -94,7 +94,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
         line
         for line in counted(ledger, asked.study, asked.setting)
         if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
-        and line["variant"] in (asked.named or [line["variant"]])
+        and (not asked.named or short_name(line["variant"]) in asked.named)
     )
     if found.folds.empty:
         raise _nothing(asked)
