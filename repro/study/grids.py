@@ -119,12 +119,23 @@ def variants(study: str, setting: str) -> dict[str, Variant]:
     check_network(base.network)
     grid = STUDIES[study].grid(preset, base)
     if STUDIES[study].own_corpora:  # which sets training and folds itself
-        for change in overrides:
+        for change in (each for each in overrides if not each.startswith("network.stems")):
             grid = [replace(v, experiment=v.experiment.override(change)) for v in grid]
     for variant in grid:
         if not variant.system:
             check_network(variant.experiment.network)
     return {variant.name: variant for variant in grid}
+
+
+def ignored(study: str, setting: str) -> list[str]:
+    """Return the changes of a preset that no variant of a study has, as it sets these itself."""
+    experiments = [v.experiment for v in variants(study, setting).values() if not v.system]
+    _, overrides = config.parted(setting)
+    return [
+        change
+        for change in overrides
+        if experiments and all(e.override(change) != e for e in experiments)
+    ]
 
 
 @cache

@@ -17,6 +17,7 @@ from repro.corpora.check import remarks
 from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
+from repro.study.grids import ignored
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
 
@@ -67,6 +68,8 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
                 results.require_writable(path)
                 for remark in remarks(plan.tables):
                     warn(remark)
+                for change in ignored(asked.study, asked.setting):
+                    warn(f"{asked.study} sets this itself, and ignores --set {change}")
                 told = True
             failed += train(plan, tasks, held, precision, progress or line_per_fold())
     if failed:

@@ -82,6 +82,26 @@ def test_overrides_reach_every_variant(name: str) -> None:
         assert variant.experiment.training.batch_size == 64
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "is_ignored"),
+    [
+        ("filter-shapes", "network.stem_channels=32", True),
+        ("filter-shapes", "network.stem_channels=16", False),
+        ("pooling", "network.pooling=gap", False),
+        ("recovery", "network.stems=((4,4),)", True),
+        ("recovery", "training.epochs=3", False),
+        ("baselines", "training.epochs=3", False),
+    ],
+)
+def test_what_a_study_sets_itself_it_keeps_and_says_so(
+    name: str, change: str, is_ignored: bool
+) -> None:
+    setting = f"smoke, {change}"
+    assert grids.ignored(name, setting) == [change] * is_ignored
+    if is_ignored:
+        assert grids.variants(name, setting) == grids.variants(name, "smoke")
+
+
 def test_unknown_studies_presets_and_fields_are_faults() -> None:
     with pytest.raises(ReproError, match="filter-shapes, pooling"):
         grids.variants("poolings", "smoke")
@@ -195,6 +215,14 @@ def test_memory_is_made_ready(corpus: Path, path: Path, monkeypatch: pytest.Monk
 # A part of a study ------------------------------------------------------------------------------
 
 
+def test_a_run_warns_of_what_its_study_sets_itself(
+    corpus: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(corpus, path, "filter-shapes", only="2×2", overrides=[*SMALL, "network.pooling=bilinear"])
+    said = "repro: filter-shapes sets this itself, and ignores --set network.pooling=bilinear"
+    assert said in capsys.readouterr().err.splitlines()
+
+
 def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, path: Path) -> None:
     whole = Run("pooling", "emodb", corpus, results=path, overrides=SMALL, device="cpu", seeds=0)
     with pytest.raises(NoResultsError, match="has not been run on emodb"):
@@ -213,6 +241,10 @@ def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, path: Path) -> 
 def test_variants_are_chosen_by_their_names() -> None:
     both = "80 ms, 2x2,100 Hz, 20x2"  # a comma within a name has a space behind it
     assert list(Run("recovery", only=both).grid()) == ["80 ms, 2x2", "100 Hz, 20x2"]
+    shown = both.replace("x", "×")
+    assert Run("recovery", only=shown).grid() == Run("recovery", only=both).grid()
+    [name] = Run("readings", only="scale=segment-log").grid()
+    assert name == "front_end.scale=segment-log"
     with pytest.raises(
         ReproError, match=r"no variant 'max' .* choose from gap, bilinear, attention"
     ):
