@@ -93,8 +93,8 @@ class Features:
         segments: [n, 1, 400, 200]; magnitudes where one scale serves the whole training set.
         utterance: [n] rows of the table that the segments are cut from.
         labels: [n] indices into `paper.EMOTIONS`.
-        kept: what the network that was last trained on them can know of them, by its settings: at
-            most half as much again as the segments, for the longest filters of Section 3.2.
+        cache: what `precomputed` gave last, by the settings of the network: at most half as much
+            again as the segments, for the longest filters of Section 3.2.
     """
 
     table: pd.DataFrame
@@ -103,14 +103,14 @@ class Features:
     segments: Float[Tensor, "n 1 bins frames"]
     utterance: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
-    kept: dict[Network, tuple[Tensor, ...]] = field(default_factory=dict)
+    cache: dict[Network, tuple[Tensor, ...]] = field(default_factory=dict)
 
-    def known(self, network: SpeechEmotionNetwork) -> tuple[Tensor, ...]:
-        """Return what a network can know of the segments, computed once for all folds here."""
-        if network.settings not in self.kept:
-            self.kept.clear()
-            self.kept[network.settings] = network.known(self.segments)
-        return self.kept[network.settings]
+    def precomputed(self, network: SpeechEmotionNetwork) -> tuple[Tensor, ...]:
+        """Return what a network's `precompute` gives of the segments, once for all folds."""
+        if network.settings not in self.cache:
+            self.cache.clear()
+            self.cache[network.settings] = network.precompute(self.segments)
+        return self.cache[network.settings]
 
 
 def extract(
@@ -240,7 +240,7 @@ class TrainingSet(NamedTuple):
                 spectrogram.normalise, front_end=of.front_end, limits=self.limits
             )
         else:
-            how["known"] = of.known(network)
+            how["precomputed"] = of.precomputed(network)
         return trainer.fit(network, of.segments, of.labels, training, **how)
 
 

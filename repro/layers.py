@@ -88,7 +88,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Return what a norm multiplies each channel by in evaluation, and what it adds."""
+    """Return batch normalisation in evaluation as an affine map: scale and shift per channel."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
@@ -362,11 +362,13 @@ def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "n c i j"], Tensor
 
 
 class Moments(NamedTuple):
-    """What is known of a segment's patches, each as long as a filter of Conv1 has weights.
+    """First and second moments of a segment's patches over the positions of Conv1's map.
+
+    A patch p is the k values that one filter reads.
 
     Args:
-        mean: over the positions of Conv1's map.
-        second: the mean of the patch times itself, for every pair of its values.
+        mean: E[p].
+        second: E[p pᵀ], not centred.
     """
 
     mean: Float[Tensor, "n k"]
@@ -405,7 +407,7 @@ def mean_of_first_map(
     weight: Float[Tensor, "c 1 kh kw"],
     norm: nn.BatchNorm2d,
     stride: Shape,
-    known: Moments | None = None,
+    precomputed: Moments | None = None,
 ) -> Float[Tensor, "n c"]:
     """Return the mean over positions of relu(norm(conv(x))), without storing a map.
 
@@ -423,15 +425,15 @@ def mean_of_first_map(
         weight: of the convolution, which has no bias.
         norm: its batch normalisation.
         stride: of the convolution.
-        known: the moments of x; by default they are computed.
+        precomputed: the moments of x; by default they are computed here.
     """
     size = weight.shape[2], weight.shape[3]
     if size[0] < size[1]:  # as in `moments`
-        return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], known)
+        return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], precomputed)
     filters = weight.flatten(1)  # [c, k]
     read = (patches(segment, size, stride) for segment in x[:, 0])
     if norm.training:
-        first, second = known or moments(x, size, stride)
+        first, second = precomputed or moments(x, size, stride)
         means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
         count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
         return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)

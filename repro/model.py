@@ -46,12 +46,13 @@ class Stems(nn.Module):
         self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
 
     def padded(self, x: Float[Tensor, "n 1 bins frames"]) -> list[Float[Tensor, "n 1 _ _"]]:
-        """Return what each convolution reads.
+        """Return each convolution's input: the padded segments plus 1.
 
-        Most of a spectrogram lies closer to -1 than bfloat16 resolves; closer to 0 it does.
-        That adds the same number to a map at all positions, as a bias would: the norm takes both
-        off again, so the bias, in which small numbers would be rounded away, is left out. (Where
-        quiet parts lie at 0 already, under `scale="segment-max"`, bfloat16 loses by it.)
+        Most values of a spectrogram lie so close to −1 that bfloat16 cannot tell them apart; plus 1
+        they lie near 0, where it can. The shift adds a constant to each map, which batch
+        normalisation subtracts again. It subtracts a bias likewise, so the convolutions' biases are
+        frozen and unused. (Under `scale="segment-max"` quiet parts lie at 0 already, and bfloat16
+        loses by it.)
         """
         reads = [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
         shapes, stride = self.settings.stems, self.settings.stride
@@ -193,15 +194,15 @@ class SpeechEmotionNetwork(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.pooling(x.to(next(self.pooling.parameters()).dtype))
 
-    def known(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
-        """Return what `forward` takes of segments beside themselves, and need not be given."""
+    def precompute(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
+        """Return tensors [n, …] that `forward` takes besides, which saves time; none here."""
         return ()
 
 
 class FirstLayerNetwork(SpeechEmotionNetwork):
     """One stem, global average pooling and nothing between (Section 3.2)."""
 
-    def known(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
+    def precompute(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
         """Return the moments of the segments' patches; nothing on a GPU, which needs none."""
         if segments.device.type != "cpu":
             return ()
@@ -210,11 +211,13 @@ class FirstLayerNetwork(SpeechEmotionNetwork):
         found = [moments(self.stems.padded(part)[0], shape, stride) for part in parts]
         return tuple(torch.cat(each) for each in zip(*found, strict=True))
 
-    def forward(self, x: Float[Tensor, "n 1 bins frames"], *known: Tensor) -> Float[Tensor, "n 4"]:
+    def forward(
+        self, x: Float[Tensor, "n 1 bins frames"], *precomputed: Tensor
+    ) -> Float[Tensor, "n 4"]:
         if x.device.type != "cpu":
             return super().forward(x)
         [read], stems, stride = self.stems.padded(x), self.stems, self.settings.stride
-        of_batch = Moments(*known) if known else None
+        of_batch = Moments(*precomputed) if precomputed else None
         weight: Tensor = stems.convs[0].weight  # type: ignore[assignment]
         with torch.autocast("cpu", enabled=False):  # so small products take longer in bfloat16
             means = mean_of_first_map(read, weight, stems.norm, stride, of_batch)

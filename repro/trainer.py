@@ -48,7 +48,7 @@ def fit(
     *,
     seed: int,
     rows: Int[Tensor, " rows"] | None = None,
-    known: tuple[Tensor, ...] = (),
+    precomputed: tuple[Tensor, ...] = (),
     scale: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
@@ -64,7 +64,8 @@ def fit(
         training: epochs, batch size, rates and the rest of Section 3.1.
         seed: decides the order of the segments.
         rows: which of the segments to train on; by default all.
-        known: what the network can know of all segments beforehand, which saves it time.
+        precomputed: tensors [n, …] that `network.precompute(segments)` gave, passed to `forward`
+            batch by batch; only the network of Section 3.2 has any (moments of the patches).
         scale: brings a batch of segments to the scale that the network reads; by default they are.
         device: where to train.
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
@@ -74,7 +75,8 @@ def fit(
         on_epoch: called with the state after each epoch.
 
     Returns:
-        Mean cross-entropy over the training segments, per epoch.
+        Mean cross-entropy over the training segments, per epoch. With class weights, the mean over
+            batches, weighted by their sizes, of their class-weighted means.
 
     Raises:
         ReproError: there are no segments, or the loss is no longer finite.
@@ -86,7 +88,7 @@ def fit(
     device = torch.device(device)
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     segments, labels, rows = segments.to(device), labels.to(device), rows.to(device)
-    known = tuple(part.to(device) for part in known)
+    precomputed = tuple(part.to(device) for part in precomputed)
     weights = _class_weights(labels[rows], training)
     optimiser = sgd(network, training)
     order = torch.Generator().manual_seed(seed)
@@ -102,7 +104,7 @@ def fit(
         for batch in shuffled.split(training.batch_size):
             inputs = scale(segments[batch]) if scale else segments[batch]
             with _autocast(device, precision):
-                scores = network(inputs, *(part[batch] for part in known))
+                scores = network(inputs, *(part[batch] for part in precomputed))
             loss = F.cross_entropy(scores.float(), labels[batch], weights)
             optimiser.zero_grad()
             loss.backward()

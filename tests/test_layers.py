@@ -143,8 +143,8 @@ def test_the_network_without_maps_is_the_one_with_maps(
     usual.load_state_dict(network.state_dict())
     x, labels = torch.rand(5, 1, 20, 15).double() * 2 - 1, torch.tensor([0, 1, 2, 3, 0])
     assert isinstance(network, FirstLayerNetwork)
-    known = [part.double() for part in network.known(x)]
-    for given in ([], known):
+    precomputed = [part.double() for part in network.precompute(x)]
+    for given in ([], precomputed):
         for each, scores in (
             (network, network(x, *given)),
             (usual, SpeechEmotionNetwork.forward(usual, x)),
@@ -161,7 +161,7 @@ def test_the_network_without_maps_is_the_one_with_maps(
     usual.load_state_dict(network.state_dict())
     expected = SpeechEmotionNetwork.forward(usual, x)
     assert torch.allclose(network(x), expected, atol=1e-12)
-    assert torch.equal(network(x, *known), network(x))
+    assert torch.equal(network(x, *precomputed), network(x))
 
 
 def test_running_statistics_are_those_of_the_network_with_maps() -> None:
@@ -195,7 +195,7 @@ def errors(
     settings: config.Network,
     speech: tuple[Tensor, Tensor],
     precision: Precision,
-    known: bool = True,
+    precompute: bool = True,
     batch: int = paper.BATCH_SIZE,
     reference: Callable[[SpeechEmotionNetwork], nn.Module] = TextbookNetwork,
     device: str = "cpu",
@@ -209,8 +209,8 @@ def errors(
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     # So large a rate that a parameter's rounding is nothing beside its change.
     step = replace(config.Training(), epochs=1, learning_rate=1e4, weight_decay=0.0, milestones=())
-    given = network.known(segments.to(device)) if known else ()
-    how: Any = {"known": given, "precision": precision, "device": device}
+    given = network.precompute(segments.to(device)) if precompute else ()
+    how: Any = {"precomputed": given, "precision": precision, "device": device}
     trainer.fit(network, segments, labels, step, seed=0, **how)
     F.cross_entropy(reference(exact.train())(segments.double()), labels).backward()
     true = {name: p.grad for name, p in exact.named_parameters() if p.requires_grad}

@@ -200,9 +200,11 @@ def train(
     if way == TRAINER:
         ready_to_train(device)
         segments, once = segments.to(device), config.Training(epochs=1, milestones=())
-        known = network.to(device).known(segments)
+        precomputed = network.to(device).precompute(segments)
         while True:
-            trainer.fit(network, segments, labels, once, seed=0, known=known, **where._asdict())
+            trainer.fit(
+                network, segments, labels, once, seed=0, precomputed=precomputed, **where._asdict()
+            )
             yield
     batch, ours, keep = LOOPS[way]
     if keep:

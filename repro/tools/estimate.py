@@ -134,7 +134,7 @@ class Speed(NamedTuple):
     train: float
     predict: float
     memory: int
-    known: int
+    precomputed: int
 
 
 class Meter:
@@ -164,14 +164,14 @@ class Meter:
     def memory(self, task: Task, tables: Tables) -> int:
         """Return the bytes that a task takes on the device.
 
-        The corpus lies there as segments. The rest is what the network knows of them beforehand,
-        and what it computes with.
+        The corpus lies there as segments. The rest is what is precomputed of them, and
+        what the network computes with.
         """
         source, front_end = source_of(task.variant), task.experiment.front_end
         corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
         train, _ = _segments(task, tables[source])
         speed = self.speed(task, train)
-        return speed.memory + (SEGMENT_BYTES + speed.known) * corpus
+        return speed.memory + (SEGMENT_BYTES + speed.precomputed) * corpus
 
     def speed(self, task: Task, segments: int) -> Speed:
         """Return what a task's network takes, measured once with batches of its size."""
@@ -217,16 +217,18 @@ def measure(
     many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
     of_all = experiment.front_end.one_scale  # whose segments are scaled batch by batch
-    known = () if of_all else network.known(noise)
+    precomputed = () if of_all else network.precompute(noise)
     how: dict[str, Any] = {"device": device, "precision": precision}
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 
     def steps(number: int, size: int = batch) -> float:
         # At a rate of 0, which is as fast as any and cannot diverge. An epoch is one step.
         training = replace(experiment.training, epochs=number, learning_rate=0.0)
-        given = tuple(part[:size] for part in known)
+        given = tuple(part[:size] for part in precomputed)
         start = time.perf_counter()
-        trainer.fit(network, noise[:size], labels[:size], training, seed=0, known=given, **how)
+        trainer.fit(
+            network, noise[:size], labels[:size], training, seed=0, precomputed=given, **how
+        )
         return time.perf_counter() - start
 
     def predict(segments: torch.Tensor) -> float:
@@ -244,7 +246,7 @@ def measure(
         number = int(ENOUGH / step) + 1
         step = steps(number) / number
     predict(noise[: trainer.PREDICT_BATCH[device.type]])
-    of_segment = sum(part[0].nbytes for part in known)
+    of_segment = sum(part[0].nbytes for part in precomputed)
     return Speed(step / batch, predict(noise) / many, _peak(device) - noise.nbytes, of_segment)
 
 

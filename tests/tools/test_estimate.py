@@ -20,7 +20,7 @@ from repro.tools.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
 TINY = ["network.stem_channels=2", "network.trunk=(4,4,4,4)"]
 TINY += ["training.max_segments=8", "training.epochs=1"]
 Survey = Callable[..., Estimate]
-SPEED = Speed(train=0.25, predict=0.5, memory=10**6, known=10)
+SPEED = Speed(train=0.25, predict=0.5, memory=10**6, precomputed=10)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
             train = crossval.training_set(features, fold, experiment.training, seed=0)
             test = torch.cat(list(crossval._test_segments(features, fold, train.limits)))
             seconds += 3 * SPEED.train * len(train.rows) + SPEED.predict * len(test)
-            held = features.segments.nbytes + SPEED.known * len(features.segments)
+            held = features.segments.nbytes + SPEED.precomputed * len(features.segments)
             memory = max(memory, SPEED.memory + held)
             assert test[0].nbytes == SEGMENT_BYTES
     [row] = found.rows
@@ -167,12 +167,14 @@ def test_moments_of_patches_cost_memory_where_training_is_given_them(
     scale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[torch.Tensor, ...]] = []
-    monkeypatch.setattr(estimate.trainer, "fit", lambda *_, known, **__: given.append(known))
+    monkeypatch.setattr(
+        estimate.trainer, "fit", lambda *_, precomputed, **__: given.append(precomputed)
+    )
     monkeypatch.setattr(estimate, "ENOUGH", 0)
     setting = f"smoke, front_end.scale={scale}"
     experiment = grids.variants("filter-shapes", setting)["2x2"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
-    assert bool(speed.known) == any(given) == (scale == "segment")
+    assert bool(speed.precomputed) == any(given) == (scale == "segment")
 
 
 def test_reading_is_measured(corpus: Path) -> None:
