@@ -34,8 +34,7 @@ import numpy as np
 
 from repro.corpora import table
 from repro.corpora.record import Corpus
-from repro.corpora.table import Utterance, files_in, require_folder
-from repro.errors import ReproError
+from repro.corpora.table import named_utterances
 from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
 
 RECIPE_VERSION = 1  # in every utterance's name; add one when the same seed gives other bytes
@@ -84,23 +83,6 @@ class Scale(NamedTuple):
 SCALES = (*(Scale(t, "ms") for t in (40, 80, 160)), *(Scale(f, "Hz") for f in (50, 100, 200)))
 BY_NAME = {scale.corpus: scale for scale in SCALES}
 BY_TEXT = {scale.text: scale for scale in SCALES}
-
-
-def utterances(root: Path) -> list[Utterance]:
-    """Return the utterances in a folder that `make` wrote, sorted.
-
-    Raises:
-        ReproError: `root` is missing, or no file in it is named as here.
-    """
-    require_folder(root)
-    found = [
-        Utterance(path.stem, name["speaker"], name["emotion"], path)
-        for path in files_in(root)
-        if (name := NAME.fullmatch(path.name))
-    ]
-    if not found:
-        raise ReproError(f"{root}: no planted signals of this version; omit --root")
-    return found
 
 
 def make(
@@ -168,13 +150,20 @@ def _tones(
     return amplitude * levels @ tones, amplitude * WINDOW_SUM * WINDOW_SECONDS * SAMPLE_RATE / 2
 
 
+READ = partial(
+    named_utterances,
+    "planted signals of this version",
+    f"v{RECIPE_VERSION}_p00_neutral_00.wav",
+    NAME,
+    {emotion: emotion for emotion in EMOTIONS},
+)
 CORPORA = tuple(
     Corpus(
         name=name,
         title=name,
         description=f"no speech; classes differ in a pattern of {scale.text} alone",
         licence="built in",
-        read=lambda folder, _: utterances(folder),
+        read=READ,
         ensure=partial(table.ensure, f"{name}-{RECIPE_VERSION}", partial(make, scale)),
     )
     for name, scale in BY_NAME.items()
