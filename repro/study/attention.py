@@ -36,7 +36,7 @@ class Maps(NamedTuple):
 
     scores: Float[Tensor, "n 4"]  # after their softmax
     top_down: Float[Tensor, "n 4 h w"]
-    bottom_up: Float[Tensor, "n h w"]  # sums to 1
+    bottom_up: Float[Tensor, "n h w"]  # after its softmax, if the network has one, it sums to 1
 
 
 def measure(
@@ -158,7 +158,7 @@ def _measures(
         "top_down": seen.top_down[:, predicted].sum(1).numpy(),
     }
     return {
-        f"{look}_{name}": _mean(map(_correlation, there, heard, ends))
+        f"{look}_{name}": float(pd.Series(map(_correlation, there, heard, ends)).mean())
         for look, there in looks.items()
         for name, heard in sound.items()
     } | {"spread": _spread(seen.bottom_up)}
@@ -172,12 +172,6 @@ def _correlation(a: np.ndarray, b: np.ndarray, end: int) -> float:
     first, second = (rankdata(x[:end]) - (end + 1) / 2 for x in (a, b))
     norm = math.sqrt(first @ first * (second @ second))
     return float(first @ second) / norm if norm else math.nan
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Average what is a number; NaN if nothing is."""
-    numbers = [value for value in values if not math.isnan(value)]
-    return sum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _spread(bottom_up: Float[Tensor, "n h w"]) -> float:
