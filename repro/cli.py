@@ -205,14 +205,14 @@ def table(
     from repro.evidence import effects, metrics
     from repro.results import read_lines, tables
     from repro.study.ledger import Ledger
-    from repro.study.read import counted
+    from repro.study.read import study_lines
 
     ledger = Ledger(read_lines(results))
     settings = dict.fromkeys(r["preset"] for r in ledger.records if r["study"] == study)
     if not settings:
         held = ", ".join(dict.fromkeys(r["study"] for r in ledger.records)) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
-    lines = (line for setting in settings for line in counted(ledger, study, setting))
+    lines = (line for setting in settings for line in study_lines(ledger, study, setting))
     predictions = tables(lines).predictions
     compares = study in ("readings", "protocol")
     rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)

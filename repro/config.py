@@ -86,8 +86,7 @@ class Training:
     Args:
         batch_size: segments in one step.
         learning_rate: of the first epoch.
-        milestones: epochs with which the rate is cut tenfold, each of them the first at the new
-            rate.
+        milestones: epochs, counted from 1, at whose start the rate is divided by ten.
         momentum: Nesterov's; 0 for none.
         max_segments: train on at most so many segments a fold, drawn at random; None for all.
     """

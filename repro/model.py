@@ -51,8 +51,8 @@ class Stems(nn.Module):
         Most values of a spectrogram lie so close to −1 that bfloat16 cannot tell them apart; plus 1
         they lie near 0, where it can. The shift adds a constant to each map, which batch
         normalisation subtracts again. It subtracts a bias likewise, so the convolutions' biases are
-        frozen and unused. (Under `scale="segment-max"` quiet parts lie at 0 already, and bfloat16
-        loses by it.)
+        frozen and unused. (Under scales that only divide, quiet parts lie at 0 already, and
+        bfloat16 loses by it.)
         """
         reads = [F.pad(x, pad, value=self.around) + 1 for pad in self.pads]
         shapes, stride = self.settings.stems, self.settings.stride

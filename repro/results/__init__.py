@@ -33,7 +33,8 @@ PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
 # What a line also holds since version 0.2: scores by the other reading of Section 2.1, and lengths.
 LOGITS = [f"{emotion} logit" for emotion in paper.EMOTIONS]
 COUNTED = [*LOGITS, "samples"]
-# What a line may hold of attention maps, see `repro.study.attention.measure`.
+# What a line may hold of attention maps, see `repro.study.attention.measure`: `pitch` stands for
+# periodicity, the height of the autocorrelation's peak, not for a fundamental frequency.
 ATTENTION_COLUMNS = [
     *("bottom_up_energy", "bottom_up_pitch", "top_down_energy", "top_down_pitch", "spread")
 ]

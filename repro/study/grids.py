@@ -73,7 +73,8 @@ class Variant:
         corpus: its own, where the study makes one; by default that of the run.
         against: the variant of which it changes one thing, if it does.
         change: what it changes, if that is a reading.
-        attends: where its network looks is measured as well.
+        attends: whether the attention maps of its network are measured on the test utterances as
+            well.
         system: one of `baselines.SYSTEMS`, where it is no network.
     """
 

@@ -37,12 +37,12 @@ class Ledger:
         self.records.append(record)
         with suppress(ValueError):  # whose experiment is of another version, or the user's own
             experiment = from_dict(record["experiment"])
-            alike = training(record, experiment, record["variant"])
+            alike = training_id(record, experiment, record["variant"])
             self._alike.setdefault(alike, []).append((record, experiment))
 
     def trained(self, heading: Record, variant: Variant) -> list[tuple[Record, Experiment]]:
         """Return the folds of which the network is that of a variant's fold, however scored."""
-        return self._alike.get(training(heading, variant.experiment, variant.name), [])
+        return self._alike.get(training_id(heading, variant.experiment, variant.name), [])
 
     def find(self, heading: Record, variant: Variant) -> Record | None:
         """Return a fold's line as a variant counts it; None if it has to be trained.
@@ -73,7 +73,7 @@ class Ledger:
         that count: more may be there, as another study was trained with more.
         """
         names = {"study": study, "preset": setting}
-        what = what_is_trained(variant.experiment, variant.name)
+        what = network_id(variant.experiment, variant.name)
         headings = [
             lines[0][0] | names
             for (trained, corpus, _, seed), lines in self._alike.items()
@@ -100,12 +100,12 @@ def open_ledger(path: str | Path, study: str | None = None) -> Ledger:
     return held
 
 
-def training(heading: Record, experiment: Experiment, variant: str) -> Trained:
-    """Return which training a fold is, whatever study it is of and however its scores count."""
-    return what_is_trained(experiment, variant), *fold_of(heading)
+def training_id(heading: Record, experiment: Experiment, variant: str) -> Trained:
+    """Return what names a fold's training, whatever study it is of and however its scores count."""
+    return network_id(experiment, variant), *fold_of(heading)
 
 
-def what_is_trained(experiment: Experiment, variant: str) -> str:
+def network_id(experiment: Experiment, variant: str) -> str:
     """Return the key of what is trained; where that is no network, the variant's name tells."""
     return experiment.trained.key if experiment.network.stems else variant
 

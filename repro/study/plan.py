@@ -22,7 +22,7 @@ from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network
 from repro.results.provenance import statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
-from repro.study.ledger import Ledger, Trained, training
+from repro.study.ledger import Ledger, Trained, training_id
 
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
 Tables = dict[Source, pd.DataFrame]
@@ -291,7 +291,7 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
     left: dict[Trained, Task] = {}
     for task in tasks:
         if held.find(task.heading, task.variant) is None:
-            alike = training(task.heading, task.experiment, task.variant.name)
+            alike = training_id(task.heading, task.experiment, task.variant.name)
             if alike not in left or task.variant.attends:
                 left[alike] = task
     return [*left.values()]

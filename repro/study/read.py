@@ -92,7 +92,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line
-        for line in counted(ledger, asked.study, asked.setting)
+        for line in study_lines(ledger, asked.study, asked.setting)
         if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
@@ -112,7 +112,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     return found
 
 
-def counted(ledger: Ledger, study: str, setting: str) -> list[Record]:
+def study_lines(ledger: Ledger, study: str, setting: str) -> list[Record]:
     """Return the lines of a study and preset, with what only counts their scores differently.
 
     Variants that are trained as others are have no line of their own: here they have one for each

@@ -345,7 +345,7 @@ class Attention(NamedTuple):
             scale is 1. Its square under `magnitude="power"`.
         segment: the network's input, made from that.
         top_down: class-specific maps X a_k, in the unit of logits.
-        bottom_up: class-agnostic map X b after its softmax: sums to 1.
+        bottom_up: class-agnostic map X b; after its softmax, if the network has one, it sums to 1.
         scores: softmax of the segment's logits, in [0, 1].
     """
 

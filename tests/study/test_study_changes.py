@@ -20,7 +20,7 @@ from repro.evidence import effects
 from repro.study import cluster, fold, grids
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Plan, Run, Task, missing, prepare
-from repro.study.read import counted, held
+from repro.study.read import held, study_lines
 from repro.study.run import run as train
 
 SMALL = [*tiny_corpus.SMALL, "training.epochs=1", "protocol.max_folds=2"]
@@ -68,7 +68,7 @@ def readings(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_counted(path: Path, name: str, overrides: list[str] = SMALL) -> list[dict[str, Any]]:
-    return counted(open_ledger(path), name, ", ".join(["coarse", *overrides]))
+    return study_lines(open_ledger(path), name, ", ".join(["coarse", *overrides]))
 
 
 def variants_in(path: Path, name: str, overrides: list[str] = SMALL) -> list[str]:
