@@ -119,7 +119,7 @@ def variants(study: str, setting: str) -> dict[str, Variant]:
     base = config.preset(setting)
     check_network(base.network)
     grid = STUDIES[study].grid(preset, base)
-    if STUDIES[study].own_corpora:  # which sets training and folds itself
+    if STUDIES[study].own_corpora:  # which sets training and folds itself; stems it compares
         for change in (each for each in overrides if not each.startswith("network.stems")):
             grid = [replace(v, experiment=v.experiment.override(change)) for v in grid]
     for variant in grid:
