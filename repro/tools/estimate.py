@@ -216,8 +216,8 @@ def measure(
     network = crossval.initial_network(experiment.network, seed=0)
     many = max(batch, trainer.PREDICT_BATCH[device.type])
     noise = torch.rand(many, 1, paper.BINS, paper.FRAMES, device=device)
-    of_all = experiment.front_end.one_scale  # whose segments are scaled batch by batch
-    precomputed = () if of_all else network.precompute(noise)
+    # Where one scale serves all segments, they are scaled batch by batch.
+    precomputed = () if experiment.front_end.one_scale else network.precompute(noise)
     how: dict[str, Any] = {"device": device, "precision": precision}
     labels = torch.zeros(many, dtype=torch.int64, device=device)
 

@@ -17,8 +17,9 @@ from repro.errors import NoSuchReadingError, ReproError
 
 PAGE = (Path(__file__).parents[2] / "book" / "corpora.md").read_text(encoding="utf-8")
 [EXAMPLE] = re.findall(r"```text\n(path,.*?)```", PAGE, re.DOTALL)
+LINES = PAGE.replace("\\\n", " ")
 CHECK, RUN = (
-    shlex.split(line)[1:] for line in re.findall(r"^repro .*my\.csv.*$", PAGE, re.MULTILINE)[:2]
+    shlex.split(line)[1:] for line in re.findall(r"^repro .*my\.csv.*$", LINES, re.MULTILINE)[:2]
 )
 FILES = [line.split(",")[0] for line in EXAMPLE.splitlines()[1:]]
 LABELS = "[joy=happy,anger=angry]"
@@ -57,9 +58,9 @@ def test_the_example_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str
     small = [f"--set={each}" for each in [*tiny_corpus.SMALL, "training.epochs=1"]]
     cli.app([*RUN, *small, "--device=cpu"], standalone_mode=False)
     out, err = capsys.readouterr()
-    assert out == "6 folds trained, results in results/my.csv/pooling.jsonl\n"
+    assert out == "6 folds trained, results in my.jsonl\n"
     assert err.splitlines()[0] == said
-    held = results.read_lines("results/my.csv/pooling.jsonl")
+    held = results.read_lines("my.jsonl")
     state = corpus_hash(load_corpus(f"my.csv{LABELS}"))
     assert {tuple(record["corpus"].values()) for record in held} == {("my.csv", state)}
     assert {record["fold"] for record in held} == {"Ada", "Ben"}
