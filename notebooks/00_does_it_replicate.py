@@ -75,7 +75,9 @@ Markdown(wording.steps(folds)) if evidence else None
 # intervals are about other speakers of the same kind. They are not about another corpus. Nor are they
 # about other readings of the paper's words, under which the order of the poolings may be another
 # ({doc}`05_readings`). An experiment with ten speakers cannot show a difference as small as the
-# paper's own. Lines marked `coarse` are about a coarser network, which a laptop can train.
+# paper's own. Lines marked `coarse` are about a coarser network, which a laptop can train,
+# unless `network.stride=1,1` stands behind it. A network whose training loss is still high may only
+# have needed more steps.
 #
 # **Where to read on.** {doc}`08_paper_in_one_page` tells the paper. {doc}`03_pooling` and
 # {doc}`02_filter_shapes` hold the numbers behind the board. {doc}`10_left_open` lists what the paper

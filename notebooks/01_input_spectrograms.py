@@ -40,9 +40,10 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # %% [markdown]
 # ## Answer
 #
-# The network sees two seconds at a time, as a matrix of 400 frequency bins by 200 frames. By default
-# its loudest point is always 1 and its quietest −1, so loudness itself is gone. Read to the letter, the normalisation keeps the
-# strongest harmonics and flattens almost everything else towards −1.
+# The network sees two seconds at a time, as a matrix of 400 frequency bins by 200 frames. Each
+# segment is scaled by its own extremes, so loudness itself is gone. By default its quietest point
+# becomes −1, and the µ-law then keeps the strongest harmonics and flattens almost everything else
+# towards −1. The other close reading leaves silence at 0, where the µ-law brings out quiet detail.
 
 # %% [markdown]
 # ## The corpus
@@ -52,7 +53,7 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
 common.table(speech.corpus_counts(table)) if at_hand else None
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "The corpus of the other pages: its utterances by speaker and emotion, as the results hold them."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "The corpus that this report is about: its utterances by speaker and emotion, as the results hold them."}}
 speech.held_in(results, corpus, root)
 
 # %% [markdown]

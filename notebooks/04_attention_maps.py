@@ -88,7 +88,7 @@ plots.attention_examples(data.examples, right=False)
 # frequency to a curve along time and compared with two others:
 #
 # - the *energy* of the sound;
-# - its *pitch*: the strength of the periodicity between 75 and 500 Hz, which is the highest peak
+# - its *periodicity*, for pitch: its strength between 75 and 500 Hz, which is the highest peak
 #   of the normalised autocorrelation of 40 ms.
 #
 # The measure is Spearman's rank correlation, so neither the scale of the energy nor the shape of
@@ -96,7 +96,7 @@ plots.attention_examples(data.examples, right=False)
 # rise with the other. Loud speech is mostly voiced, so the two correlations share much. Their
 # difference, taken within each utterance, says which of the two a map is closer to.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with the strength of its pitch: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with pitch for all utterances, for each emotion, and for those recognised and those mistaken."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with its periodicity: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with periodicity for all utterances, for each emotion, and for those recognised and those mistaken."}}
 plots.agreement(averages)
 
 # %% [markdown]
@@ -107,13 +107,13 @@ plots.agreement(averages)
 #
 # Periodicity is a limited measure of pitch. It is taken in soft frames as in loud ones, whereas
 # pitch trackers have a threshold (Praat's is 3% of the greatest amplitude). What hums in a pause
-# may count as periodic. This pulls the correlation with pitch towards 0, so a weak one is no sign
+# may count as periodic. This pulls the correlation with it towards 0, so a weak one is no sign
 # that a map ignores voiced speech.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with pitch. Spread is the entropy of the map as a share of the largest possible: 1 is uniform, as average pooling is."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with periodicity. Spread is the entropy of the map as a share of the largest possible: 1 is uniform, as average pooling is."}}
 common.table(attention.shown(averages, "bottom_up"))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with pitch."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with periodicity."}}
 common.table(attention.shown(averages, "top_down"))
 
 # %% tags=["remove-input"]

@@ -10,13 +10,6 @@
 # # What the paper left open
 #
 # *Which decisions must anyone make who builds the experiment from the paper alone?*
-#
-# Each place below is a field of the configuration. The default is the reading closest to the
-# words, except for three where the table says why: `network.attention_average`,
-# `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
-# give one order, and cite a program that has the other. For `front_end.scale` two readings are equally
-# close, and {doc}`../plan` tests both on nEMO. {doc}`05_readings` measures what the other readings do,
-# where that study has been run; `repro run ... --set` tries them.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -38,6 +31,13 @@ left_open.answer()
 
 # %% [markdown]
 # ## Every choice
+#
+# Each place below is a field of the configuration. The default is the reading closest to the
+# words, except for three where the table says why: `network.attention_average`,
+# `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
+# give one order, and cite a program that has the other. For `front_end.scale` two readings are equally
+# close, and {doc}`../plan` tests both on nEMO. {doc}`05_readings` measures what the other readings do,
+# where that study has been run; `repro run ... --set` tries them.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, with the setting that takes each of the other readings."}}
 common.table(left_open.readings())

@@ -59,9 +59,9 @@ speed.answer(machines)
 #
 # The **error** is that of a training step: the largest |g − g64| / |g64| over all parameters whose
 # true gradient is not zero, where g is a parameter's gradient and g64 that of the same step in
-# float64. Training is called *exact* in this book where a test holds it to 0.002. To save memory this step has 8 segments; a whole batch adds up eight times as many
+# float64. To save memory this step has 8 segments; a whole batch adds up eight times as many
 # numbers. All segments of the benchmark are noise, most of it as near to −1 as most of a
-# spectrogram.
+# spectrogram. Training is called *exact* in this book where a test holds its error to 0.002.
 #
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
 # multiplies matrices in the precision asked for, measured in the same turns. That of prediction also

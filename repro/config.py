@@ -362,7 +362,7 @@ READINGS = (
     Reading("network.padding", "2.3", "nothing; the maps of the two stems must be equal",
             "zeros around the input of Conv1, as libraries pad, so that its maps have the size "
             "of it",
-            (("silence", "−1 around it, under every scale; on that of Section 2.1 it is silence"),
+            (("silence", "−1 around it, under every scale: silence where the quietest value is −1"),
              ("none", "no padding in Conv1, both cropped to the smaller map"))),
     Reading("network.pools", "2.2", "“2×2 max-pooling”", "after Conv2 and Conv3",
             (((2, 3, 4), "after Conv2, Conv3 and Conv4"),)),

@@ -25,26 +25,29 @@ def learning(data: Results) -> pd.DataFrame:
         data: of one study on one corpus with one preset.
 
     Returns:
-        A row per variant with variant; WA, WA low, WA high (per cent); above, above low, above high
-        (points of WA above always naming the commonest emotion); loss (mean training loss of the
-        last epoch, in nats) and loss of guessing (by how common each emotion is); steps (of
-        training, of one network) and steps of the paper (on IEMOCAP). Steps are NaN for a corpus
-        whose size is not known.
+        `metrics.beside_majority`, a row per variant, with loss (mean training loss of the last
+        epoch, in nats) and loss of guessing (by how common each emotion is); steps (of training, of
+        one network) and steps of the paper (on IEMOCAP). Steps are NaN for a corpus whose size is
+        not known.
     """
-    scores = ["variant", *(f"{of}{end}" for of in ("WA", "above") for end in ("", " low", " high"))]
-    table = metrics.beside_majority(data.predictions)[scores]
+    table = metrics.beside_majority(data.predictions)
     last = data.history[data.history["epoch"] == data.history["epoch"].max()]
-    shares = data.predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
     training = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
     corpus = str(data.folds["corpus"].iloc[0])
     return table.assign(
         **{
             "loss": table["variant"].map(last.groupby("variant")["loss"].mean()),
-            "loss of guessing": stats.entropy(shares),
+            "loss of guessing": loss_of_guessing(data.predictions),
             "steps": [steps(corpus, training[name]["training"]) for name in table["variant"]],
             "steps of the paper": steps("iemocap", AS_IN_THE_PAPER),
         }
     )
+
+
+def loss_of_guessing(predictions: pd.DataFrame) -> float:
+    """Return the loss, in nats, of guessing by how common each emotion is."""
+    shares = predictions.drop_duplicates("utterance")["emotion"].value_counts(normalize=True)
+    return float(stats.entropy(shares))
 
 
 def steps(corpus: str, training: Mapping[str, Any]) -> float:

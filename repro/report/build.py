@@ -122,13 +122,10 @@ def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> 
             private = notebook.private_paths(page.parameters, out)
             notebook.run(page, book / "report" / page.notebook.name, private)
 
+    pages = [settled(page) for page in pages]
     every = [
-        each
-        for page in map(settled, pages)
-        for each in (
-            page,
-            *(notebook.again(page, *of, out / "notebooks") for of in elsewhere(page)),
-        )
+        *pages,
+        *(notebook.again(page, *of, out / "notebooks") for page in pages for of in elsewhere(page)),
     ]
     with own_settings():
         # papermill's current folder is one for all threads: each would restore what another set.

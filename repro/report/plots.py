@@ -387,7 +387,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
 def histories(history: pd.DataFrame, guessing: float) -> Figure:
     """Draw the training loss per epoch: a thin line per fold, a thick one for their mean.
 
-    Dotted is the loss of guessing, see `learning`.
+    Dotted is the loss of guessing, see `loss_of_guessing`.
     """
     variants = history.groupby("variant", sort=False)
     columns = min(len(variants), 5)
@@ -476,11 +476,11 @@ def agreement(averages: pd.DataFrame) -> Figure:
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 3.2))
     groups = averages["group"].drop_duplicates().to_list()
     for ax, name in zip(axes, ("bottom_up", "top_down"), strict=True):
-        for sound, shift, colour, marker in (
-            ("energy", -0.15, "C0", "o"),
-            ("pitch", 0.15, "C1", "s"),
+        for measure, sound, shift, colour, marker in (
+            ("energy", "energy", -0.15, "C0", "o"),
+            ("pitch", "periodicity", 0.15, "C1", "s"),
         ):
-            rows = averages[averages["measure"] == f"{name}_{sound}"]
+            rows = averages[averages["measure"] == f"{name}_{measure}"]
             y = np.arange(len(rows)) + shift
             ax.hlines(y, rows["low"], rows["high"], color=colour, lw=1.5)
             ax.plot(rows["value"], y, marker, color=colour, ms=5, label=f"with {sound}")

@@ -160,9 +160,9 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert plots.poolings(beside.reset_index(), "here").data is not None
     assert list(poolings.paired(predictions)["pair"]) == ["attention − gap"]
     said = poolings.answer(data, plain=None).data
-    assert said.startswith("By WA the order here is attention (100.0%), gap and max (0.0%); in the")
+    assert said.startswith("By WA the order on EmoDB is attention (100.0%), gap and max (0.0%). In")
     begun = data._replace(predictions=predictions.query("variant != 'gap' or fold < '05'"))
-    assert poolings.answer(begun, plain=None).data.startswith("No order yet")
+    assert poolings.answer(begun, plain=None).data.startswith("No order on EmoDB yet")
     assert first_answer(predictions)
     counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
@@ -359,7 +359,7 @@ def board_rows(predictions: pd.DataFrame) -> list[str]:
             0.6,
             10,
             "undecided",
-            "**Undecided: on EmoDB (`coarse`) attention pooling is shown neither",
+            "**Undecided: on EmoDB (`coarse`) attention pooling is not shown",
         ),
         (0.4, 10, "contradicted", "**No: on EmoDB (`coarse`) attention pooling does worse"),
         (0.8, 9, "not testable here", "**Not known yet: "),
@@ -394,9 +394,9 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     predictions = board.predictions({}, str(path))
     better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
-    scale = "The second scale of the plan has not been tested on nEMO yet."
-    own = "IEMOCAP, the paper's own corpus, has not been tested here."
-    assert first_answer(predictions) == f"**Mixed: {worse}; {better} claims.** {scale} {own}"
+    planned = "nEMO has had 1 of the 4 tests of this claim that were planned for it."
+    own = "The claim has not been tested on IEMOCAP, the paper's own corpus."
+    assert first_answer(predictions) == f"**Mixed: {worse}; {better} claims.** {planned} {own}"
     head, main, *_ = board_rows(predictions)
     assert re.findall(r"<th[^>]*>(.*?)</th>", head) == ["", "EmoDB", "nEMO"]
     cells = re.findall(r"<td>(.*?)</td>", main)

@@ -100,8 +100,12 @@ def answer(averages: pd.DataFrame) -> Markdown:
             f"The rank correlation of the {title} map with energy is {energy}, that with "
             f"periodicity {pitch}, their difference {more}."
         )
+    measures = [f"{look}_{of}" for look in ("bottom_up", "top_down") for of in ("energy", "pitch")]
+    most = every.loc[measures, "value"].abs().max()
     return Markdown(
-        f"{' '.join(said)} (1 would be full agreement, 0 none; 95% intervals, without a "
-        "correction for their number.) Periodicity is measured in pauses too, which can weaken the "
-        "agreement with it."
+        "The closest that attention comes to loudness or to pitch is a rank correlation of "
+        f"{most:.2f}, where 1 is full agreement and 0 none. The bottom-up map says where to look, "
+        f"the top-down map what speaks for an emotion. {' '.join(said)} (95% intervals, without a "
+        "correction for their number.) Periodicity stands for pitch; it is measured in pauses too, "
+        "which can weaken the agreement with it."
     )

@@ -32,13 +32,19 @@ PUBLISHED = {
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
     "contradicted": "attention pooling does worse than a plain average in {scores}",
-    "undecided": "attention pooling is shown neither to beat a plain average nor to lose to it",
+    "undecided": "attention pooling is not shown to beat a plain average, nor to lose to it",
 }
 BEGIN = {
     frozenset({"supported"}): "Yes",
     frozenset({"contradicted"}): "No",
     frozenset({"undecided"}): "Undecided",
     frozenset({"contradicted", "undecided"}): "Not shown",
+}
+# The presets under which `book/plan.md` tests the main claim.
+PLANNED = {
+    ", ".join([preset, *change])
+    for preset in ("coarse", "paper")
+    for change in ((), claims.PLANNED["pooling"])
 }
 WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
@@ -70,7 +76,7 @@ def predictions(
     others = getattr(results.read(results_file, study=set(PAGES)), table)
     if shown.empty or others.empty:
         return others if shown.empty else shown
-    runs, those_shown = (table["corpus"] + " " + table["preset"] for table in (others, shown))
+    runs, those_shown = (each["corpus"] + " " + each["preset"] for each in (others, shown))
     return pd.concat([shown, others[~runs.isin(those_shown)]])
 
 
@@ -108,7 +114,6 @@ def _few(predictions: pd.DataFrame, preset: str) -> str:
 def answer(found: Sequence[Evidence]) -> str:
     """Return what becomes of the paper's main claim in words, without numbers, as Markdown."""
     study = claims.TESTS[MAIN].study
-    [scale] = claims.PLANNED[study]
     judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
     if not judged:
         return "**Not known yet: no results on real speech are at hand that can decide it.**"
@@ -123,13 +128,16 @@ def answer(found: Sequence[Evidence]) -> str:
             places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
-    missing = [
-        f"The second scale of the plan has not been tested on {wording.title(corpus)} yet."
-        for corpus in claims.FIRST_SEED
-        if len({scale in of.preset for of, _ in judged if of.corpus == corpus}) == 1
-    ]
-    if all(of.corpus != "iemocap" for of in found):
-        missing.append("IEMOCAP, the paper's own corpus, has not been tested here.")
+    missing = []
+    for corpus in claims.FIRST_SEED:
+        tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED
+        if tested and tested != PLANNED:
+            missing.append(
+                f"{wording.title(corpus)} has had {len(tested)} of the {len(PLANNED)} tests of "
+                "this claim that were planned for it."
+            )
+    if all(of.corpus != "iemocap" for of, _ in judged):
+        missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")
     return " ".join([f"**{begin}: {'; '.join(said)}.**", *missing])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from repro import paper
-from repro.evidence import claims, metrics
+from repro.evidence import claims
+from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study.grids import short_name
@@ -16,21 +17,26 @@ def answer(data: Results) -> Markdown:
     predictions = data.predictions
     if unfit := wording.no_order("shapes", predictions):
         return Markdown(unfit)
-    ours = metrics.summary(predictions)
-    of_variant = ours.set_index("variant")["WA"]
+    found = learning(data)
+    of_variant = found.set_index("variant")["WA"]
     best = []
     for side in ("height", "width"):
         sweep = of_variant[list(claims.sweep(of_variant.index, side).values())]
         if len(sweep) > 1:
             name, worst = short_name(sweep.idxmax()), f"{sweep.min():.1f}%"
             best.append(f"at {name} ({sweep.max():.1f}%, worst {worst}) when the {side} varies")
+    if not best:
+        return Markdown("No order yet: there is only one shape of each sweep.")
+    on = wording.title(predictions["corpus"].iloc[0])
     paper_height, paper_width = (f"{h}×{w}" for h, w in paper.STEM_SHAPES)
     never = [name for name in paper.EMOTIONS if name not in set(predictions["predicted"])]
     said = [
-        f"Of the {len(ours)} shapes tried, the best WA is {' and '.join(best)}; the paper chose "
-        f"{paper_height} and {paper_width}.",
+        f"Of the {len(found)} shapes tried on {on}, the best WA is {' and '.join(best)}; the paper "
+        f"chose {paper_height} and {paper_width}.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),
-        wording.guessing(ours, predictions),
+        wording.guessing(found, predictions),
+        f"Training ends at a mean loss between {found['loss'].min():.2f} and "
+        f"{found['loss'].max():.2f}; guessing has {found['loss of guessing'].iloc[0]:.2f}.",
         wording.steps(data.folds),
     ]
     return Markdown(" ".join(filter(None, said)))

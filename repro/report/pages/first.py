@@ -31,7 +31,7 @@ def trained(found: dict[str, Results], corpus: str) -> Markdown:
     rows = learnt(found)
     better = rows["loss, last epoch"] < rows["loss of guessing"]
     works = (
-        "It works: every one of them ends training with a lower loss than guessing has."
+        "It works: of every pooling and filter shape, the mean loss ends below that of guessing."
         if better.all()
         else f"{', '.join(rows['network'][~better])} did not get below the loss of guessing."
     )

@@ -61,7 +61,8 @@ def answer() -> Markdown:
     """Return the number of decisions and the experiments that they allow."""
     choices = [1 + len(reading.alternatives) for reading in READINGS if reading.field != NO_READING]
     return Markdown(
-        f"{len(choices)} places leave a choice. Taken together they allow "
+        f"{len(choices)} settings of this book stand for places where the text leaves a choice. "
+        "Taken together they allow "
         f"{math.prod(choices):,} different experiments, more than anyone will run: the study "
         "`readings` changes one choice at a time. Which utterances are held out "
         f"(`{NO_READING}`) is not counted: there the paper says what it does, and others do "

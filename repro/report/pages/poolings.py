@@ -131,19 +131,36 @@ def listeners(corpus: str) -> Markdown | None:
 
 def answer(data: Results, plain: Results | None) -> Markdown:
     """Return the order of the poolings here and in the paper, and what is reached without any."""
-    if unfit := wording.no_order("poolings", data.predictions):
-        return Markdown(unfit)
-    found = learning(data).set_index("variant")
     published = sorted(paper.TABLE_1.items(), key=lambda row: -row[1].wa)
-    losses = [f"{loss:.2f} ({name})" for name, loss in found["loss"].sort_values().items()]
+    theirs = ", ".join(f"{name} ({row.wa:.2f}%)" for name, row in published)
+    losses = learning(data).set_index("variant")["loss"].sort_values()
+    found = [f"{loss:.2f} ({name})" for name, loss in losses.items()]
     said = [
-        f"By WA the order here is {wording.ranking(found['WA'])}; in the paper it is "
-        f"{', '.join(f'{name} ({row.wa:.2f}%)' for name, row in published)}.",
-        wording.guessing(metrics.summary(data.predictions), data.predictions),
-        f"Training ends at a mean loss of {', '.join(losses)}.",
+        order(data.predictions, f"on {wording.title(data.predictions['corpus'].iloc[0])}"),
+        f"In the paper it is {theirs}.",
+        f"Training ends at a mean loss of {', '.join(found)}.",
         wording.steps(data.folds),
     ]
-    if plain and not wording.no_order("", pd.concat([data.predictions, plain.predictions])):
+    units = metrics.units_of(data.predictions)
+    if plain and units == metrics.units_of(plain.predictions):
         best = metrics.summary(plain.predictions).set_index("variant")["WA"]
-        said += [f"Without a network, {best.idxmax()} reaches {best.max():.1f}%."]
+        said.insert(1, f"Without a network, {best.idxmax()} reaches {best.max():.1f}%.")
     return Markdown(" ".join(filter(None, said)))
+
+
+def order(predictions: pd.DataFrame, where: str) -> str:
+    """Return the order of poolings by WA, and which differences are clear of 0.
+
+    Where says in words what the order is of, such as `on EmoDB`.
+    """
+    if unfit := wording.no_order("poolings", predictions):
+        return unfit.replace("order", f"order {where}", 1)
+    ours, found = metrics.summary(predictions), metrics.compare_pairs(predictions)
+    clear = in_pairs(found[(found["WA low"] > 0) | (found["WA high"] < 0)])
+    points = ", ".join(clear["pair"] + " is " + clear["WA"])
+    said = [
+        f"By WA the order {where} is {wording.ranking(ours.set_index('variant')['WA'])}.",
+        f"In points of WA, {points}." if points else "No difference in WA is clear of 0.",
+        wording.guessing(ours, predictions),
+    ]
+    return " ".join(filter(None, said))

@@ -145,11 +145,12 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
         below = rows.loc[~(rows["gain"] >= at_least), "gain"].max()
-        size = f"{below:g} to {at_least:g}" if at_least >= 0 else f"more than {below:g}"
+        size = f"a size between {below:g} and {at_least:g}"
+        size = size if at_least >= 0 else f"more than {below:g}"
         needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
         f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
-        f"{ours.max(axis=None):.0f} in a hundred hold the truth. To be found {enough:.0f} times in "
-        f"a hundred, a gain in WA must be {' and '.join(needed)}. The paper's gain of attention "
-        f"over average pooling is {poolings.attention_gain():.1f} points."
+        f"{ours.max(axis=None):.0f} in a hundred hold the truth. A gain in WA is found "
+        f"{enough:.0f} times in a hundred once it reaches {' and '.join(needed)}. The paper's gain "
+        f"of attention over average pooling is {poolings.attention_gain():.1f} points."
     )

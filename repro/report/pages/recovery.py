@@ -61,19 +61,17 @@ def recovered(found: pd.DataFrame) -> pd.DataFrame:
 
 def answer(found: pd.DataFrame) -> Markdown:
     """Return whether the sweeps give away what was planted, from `recovery.recovered`."""
-    touched = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE)
-    less = touched < found["planted"]
-    where = ", ".join(found.loc[found["early"] & less, "scale"]) or "no scale"
-    said = f"Filters that touch less than the pattern do better than chance at {where}. "
-    if untold := ", ".join(found.loc[touched >= found["planted"], "scale"]):
-        said += f"At {untold} even a filter of half the stretch touches all of the pattern. "
+    said = ""
+    if found["low"].notna().any():
+        held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
+        said = (
+            f"At {len(held)} of {len(found)} planted scales the 95% interval of what is recovered "
+            f"holds what was planted: {', '.join(held) or 'none'}. "
+        )
     steps = found.dropna(subset="recovered").groupby("unit")["recovered"].diff().dropna()
     if len(steps):
         order = "always" if (steps > 0).all() else "do not always"
         said += f"Larger planted scales {order} give larger recovered ones. "
-    if found["low"].notna().any():
-        held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
-        said += f"The 95% interval holds the planted scale at {', '.join(held) or 'none of them'}. "
     times = found["smallest reach"] / found["planted"]
     if times.notna().any():
         peaks = found["best reach"] / found["planted"]
@@ -81,6 +79,13 @@ def answer(found: pd.DataFrame) -> Markdown:
             "Read where a curve flattens, as the paper reads the height, the sweep gives "
             f"{times.min():.1f} to {times.max():.1f} times what was planted. Read at its best, as "
             f"the paper reads the width, it gives {peaks.min():.1f} to {peaks.max():.1f} times"
-            f"{', or more where the best is the largest tried' if found['at_least'].any() else ''}."
+            f"{', or more where the best is the largest tried' * bool(found['at_least'].any())}. "
         )
+    touched = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE)
+    less = touched < found["planted"]
+    where = ", ".join(found.loc[found["early"] & less, "scale"])
+    better = f"better than chance at {where}, which they should not" if where else ""
+    said += f"Filters that touch less than the pattern do {better or 'no better than chance'}."
+    if untold := ", ".join(found.loc[touched >= found["planted"], "scale"]):
+        said += f" At {untold} even a filter of half the stretch touches all of the pattern."
     return Markdown(said)

@@ -40,7 +40,7 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
         f"The {len(shown)} utterances that this page shows were made by a synthesiser; the table "
-        f"below, and the pages with results on speech, are about {title}."
+        f"below is about {title}."
     )
 
 

@@ -75,7 +75,7 @@ def training_losses(data: Results) -> pd.DataFrame:
 
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 with the defaults, and under the readings that train best."""
-    again = poolings.table_1(_poolings(predictions, grids.TO_THE_LETTER))
+    again = poolings.accuracies(_poolings(predictions, grids.TO_THE_LETTER))
     best = _poolings(predictions, grids.AT_ITS_BEST)
     if best.empty:
         return again
@@ -115,33 +115,13 @@ def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     """Return which effects are significant, and what the readings do to the order of poolings."""
-    names = [*grids.TO_THE_LETTER, *grids.AT_ITS_BEST]
-    shown = predictions[predictions["variant"].isin(names)]
-    ours = metrics.summary(shown)
-    of_variant = ours.set_index("variant")["WA"]
-    letter, best = (
-        wording.ranking(of_variant[of_variant.index.isin(names)].rename(names))
-        for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
-    )
-    if len(ours) > 1 and (unfit := wording.no_order("poolings", shown)):
-        return Markdown(f"{_significant(found)} {unfit}")
-    under_best = best or "not known, as they have not been put together yet"
-    pairs = metrics.compare_pairs(_poolings(predictions, grids.AT_ITS_BEST))
-    apart = pairs[(pairs["WA low"] > 0) | (pairs["WA high"] < 0)]
-    points = zip(
-        apart["one"] + " − " + apart["other"],
-        metrics.format_intervals(apart, "WA", sign="+"),
-        strict=True,
-    )
-    said = [
-        _significant(found),
-        f"With the defaults the order of the poolings by WA is {letter}; under the readings that "
-        f"train best it is {under_best}.",
-        f"Under these {', '.join(f'{pair} is {text} points of WA' for pair, text in points)}."
-        * (len(apart) > 0),
-        wording.guessing(ours, shown),
-    ]
-    return Markdown(" ".join(filter(None, said)))
+    said = [_significant(found)]
+    for where, names in (
+        ("with the defaults", grids.TO_THE_LETTER),
+        ("under the readings that train best", grids.AT_ITS_BEST),
+    ):
+        said.append(poolings.order(_poolings(predictions, names), where))
+    return Markdown(" ".join(said))
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -151,12 +131,14 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         return Markdown("The default has not been run yet.")
     ours = metrics.summary(shown)
     texts = metrics.format_intervals(found, "WA effect", sign="+")
-    added = [f"{grids.short_name(n)} {t}" for n, t in zip(found["variant"], texts, strict=True)]
+    added = [f"to {grids.TRAPS[n]}: {t}" for n, t in zip(found["variant"], texts, strict=True)]
     said = [
         f"With held-out speakers, the last epoch and every utterance, WA is {ours['WA'][0]:.1f}% "
         f"and UA {ours['UA'][0]:.1f}%.",
-        f"In points, other ways of testing change WA by: {', '.join(added)}." * bool(added),
+        f"Other ways of testing change WA by so many points: {'; '.join(added)}." * bool(added),
         _significant(found),
+        "The best epoch cannot lower WA, whatever its p-value."
+        * ("protocol.epoch=best-on-test" in set(found["variant"])),
         wording.guessing(ours, shown),
     ]
     return Markdown(" ".join(filter(None, said)))
@@ -179,23 +161,27 @@ def _effects(found: pd.DataFrame, score: str) -> list[str]:
 
 def _significant(found: pd.DataFrame) -> str:
     """Return which effects are significant, of how many."""
+    if found.empty:
+        return "No change has been run yet."
     p = found[[f"{score} p" for score in metrics.ACCURACIES]]
     tested = int(p.notna().to_numpy().sum())
     if not tested:
         return f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers."
-    texts = {
-        s: metrics.format_intervals(found, f"{s} effect", sign="+") for s in metrics.ACCURACIES
-    }
-    listed = [
-        f"{grids.short_name(found['variant'][row])} ({score} {texts[score][row]})"
-        for row in found.index
-        for score in metrics.ACCURACIES
-        if found[f"{score} p"][row] < effects.ALPHA
-    ]
+    significant = p < effects.ALPHA
+    texts = pd.DataFrame(
+        {s: metrics.format_intervals(found, f"{s} effect", sign="+") for s in metrics.ACCURACIES},
+        found.index,
+    )
+    listed = []
+    for row in found.index[significant.any(axis=1)]:
+        scores = [s for s in metrics.ACCURACIES if significant.loc[row, f"{s} p"]]
+        numbers = ", ".join(f"{score} {texts.loc[row, score]}" for score in scores)
+        listed.append(f"{grids.short_name(found.loc[row, 'variant'])} ({numbers})")
+    many = int(significant.to_numpy().sum())
     return (
-        f"Of {tested} effects, on WA and on UA, {len(listed) or 'none'} "
-        f"{'differ' if len(listed) > 1 else 'differs'} significantly from zero after Holm's "
-        f"correction over all of them{': ' if listed else ''}{', '.join(listed)}."
+        f"Of {tested} effects, on WA and on UA, {many or 'none'} "
+        f"{'differ' if many > 1 else 'differs'} significantly from zero after Holm's correction "
+        f"over all of them{': ' if listed else ''}{', '.join(listed)}."
     )
 
 

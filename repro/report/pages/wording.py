@@ -60,8 +60,8 @@ def steps(folds: pd.DataFrame) -> str:
         return ""
     theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     return (
-        f"Steps of training: about {', '.join(dict.fromkeys(trained))}; in the paper, on IEMOCAP, "
-        f"{theirs:,.0f}. A network whose training loss is still high may only have needed more."
+        f"Steps of training: about {', '.join(dict.fromkeys(trained))}. The paper's would be about "
+        f"{theirs:,.0f}, if it used all of IEMOCAP's release."
     )
 
 
@@ -70,6 +70,8 @@ def no_order(what: str, predictions: pd.DataFrame) -> str:
     units = [metrics.units_of(rows) for _, rows in predictions.groupby("variant")]
     if len(units) > 1 and all(each == units[0] for each in units):
         return ""
+    if not units:
+        return f"No order yet: there are no results of the {what}."
     if len(units) == 1:
         return f"No order yet: there are results of only one of the {what}."
     return f"No order yet: the {what} have not been tested on the same speakers and seeds."
