@@ -276,7 +276,7 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     text = str(variations.readings_answer(found, table).data)
     assert "Of 4 effects, on WA and on UA, 2 differ significantly from zero" in text
     assert "scale=segment-log (WA +" in text and "padding=none" not in text
-    assert "No order under the readings that train best yet" in text
+    assert "There is no order under the readings that train best yet" in text
     shown = variations.change_effects(found).set_index("change")
     assert shown.loc["scale=segment-log", "WA"].endswith("*")
     assert not shown.loc["padding=none", "WA"].endswith("*")

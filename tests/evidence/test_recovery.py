@@ -214,7 +214,7 @@ def test_the_page_sets_recovered_beside_planted() -> None:
     assert "At 0 of 6 planted scales the 95% interval of what is recovered holds" in text
     bounds = {"low": 0.9 * found["planted"], "high": [30, *(1.1 * found["planted"][1:])]}
     others = ", ".join(scale.text for scale in planted.SCALES[1:])
-    assert f"holds the planted scale at {others}." in page.answer(found.assign(**bounds)).data
+    assert f"holds what was planted: {others}." in page.answer(found.assign(**bounds)).data
     text = page.answer(recovery.recovered(predictions(sharp, speakers=2))).data
     assert "interval" not in text, "there are too few for any"
 

@@ -14,10 +14,8 @@ from repro.study.grids import short_name
 
 def answer(data: Results) -> Markdown:
     """Return the best height and width here and in the paper."""
-    predictions = data.predictions
-    if unfit := wording.no_order("shapes", predictions):
-        return Markdown(unfit)
-    found = learning(data)
+    predictions = wording.comparable(data.predictions)
+    found = learning(data._replace(predictions=predictions))
     of_variant = found.set_index("variant")["WA"]
     best = []
     for side in ("height", "width"):
@@ -26,7 +24,7 @@ def answer(data: Results) -> Markdown:
             name, worst = short_name(sweep.idxmax()), f"{sweep.min():.1f}%"
             best.append(f"at {name} ({sweep.max():.1f}%, worst {worst}) when the {side} varies")
     if not best:
-        return Markdown("No order yet: there is only one shape of each sweep.")
+        return Markdown("There is no order yet, as no two shapes of a sweep were tested alike.")
     on = wording.title(predictions["corpus"].iloc[0])
     paper_height, paper_width = (f"{h}×{w}" for h, w in paper.STEM_SHAPES)
     never = [name for name in paper.EMOTIONS if name not in set(predictions["predicted"])]

@@ -149,18 +149,20 @@ def answer(data: Results, plain: Results | None) -> Markdown:
 
 
 def order(predictions: pd.DataFrame, where: str) -> str:
-    """Return the order of poolings by WA, and which differences are clear of 0.
+    """Return the order by WA of the poolings that are furthest, and what is clear of 0.
 
     Where says in words what the order is of, such as `on EmoDB`.
     """
-    if unfit := wording.no_order("poolings", predictions):
-        return unfit.replace("order", f"order {where}", 1)
+    predictions = wording.comparable(predictions)
+    if predictions.empty or predictions["variant"].nunique() < 2:
+        return (
+            f"There is no order {where} yet, as no two poolings were tested on the same speakers."
+        )
     ours, found = metrics.summary(predictions), metrics.compare_pairs(predictions)
     clear = in_pairs(found[(found["WA low"] > 0) | (found["WA high"] < 0)])
     points = ", ".join(clear["pair"] + " is " + clear["WA"])
-    said = [
-        f"By WA the order {where} is {wording.ranking(ours.set_index('variant')['WA'])}.",
-        f"In points of WA, {points}." if points else "No difference in WA is clear of 0.",
-        wording.guessing(ours, predictions),
-    ]
+    said = [f"By WA the order {where} is {wording.ranking(ours.set_index('variant')['WA'])}."]
+    if len(found):
+        said += [f"In points of WA, {points}." if points else "No difference in WA is clear of 0."]
+    said += [wording.guessing(ours, predictions)]
     return " ".join(filter(None, said))

@@ -65,16 +65,13 @@ def steps(folds: pd.DataFrame) -> str:
     )
 
 
-def no_order(what: str, predictions: pd.DataFrame) -> str:
-    """Return why variants cannot be ranked: not all were tested on the same; empty if they can."""
-    units = [metrics.units_of(rows) for _, rows in predictions.groupby("variant")]
-    if len(units) > 1 and all(each == units[0] for each in units):
-        return ""
-    if not units:
-        return f"No order yet: there are no results of the {what}."
-    if len(units) == 1:
-        return f"No order yet: there are results of only one of the {what}."
-    return f"No order yet: the {what} have not been tested on the same speakers and seeds."
+def comparable(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the variants that are furthest, all tested on the same folds and seeds."""
+    if predictions.empty:
+        return predictions
+    units = {name: metrics.units_of(rows) for name, rows in predictions.groupby("variant")}
+    most = max(units.values(), key=len)
+    return predictions[predictions["variant"].map(units) == most]
 
 
 def guessing(summary: pd.DataFrame, predictions: pd.DataFrame) -> str:
