@@ -132,9 +132,10 @@ def ignored(study: str, setting: str) -> list[str]:
     """Return the changes of a preset that no variant of a study has, as it sets these itself."""
     experiments = [v.experiment for v in variants(study, setting).values() if not v.system]
     _, overrides = config.parted(setting)
+    last = {change.partition("=")[0].strip(): change for change in overrides}
     return [
         change
-        for change in overrides
+        for change in last.values()
         if experiments and all(e.override(change) != e for e in experiments)
     ]
 

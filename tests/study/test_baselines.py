@@ -187,7 +187,7 @@ def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     table = poolings.accuracies(predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
-    assert table["source"].unique() == ["here: EmoDB, quick, 1 seed"]
+    assert table["source"].unique() == ["here: EmoDB, quick, 1 seed, 3 of 10 speakers"]
     assert table["WA"].iloc[0] == "25.0"
 
 

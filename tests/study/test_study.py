@@ -91,6 +91,7 @@ def test_overrides_reach_every_variant(name: str) -> None:
         ("recovery", "network.stems=((4,4),)", True),
         ("recovery", "training.epochs=3", False),
         ("baselines", "training.epochs=3", False),
+        ("pooling", "training.epochs=3, training.epochs=4", False),  # the last one counts
     ],
 )
 def test_what_a_study_sets_itself_it_keeps_and_says_so(

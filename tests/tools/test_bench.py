@@ -183,4 +183,4 @@ def test_all_is_measured_under_its_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert "prediction" in bench.text(found) and found["machine"]["device"] in bench.text(found)
     machines = speed.benchmarks(tmp_path)
     assert speed.measured(machines).data.count("<table") == 1
-    assert "On **here** the trainer is" in speed.answer(machines).data
+    assert f"On **{found['machine']['device']}** (" in speed.answer(machines).data
