@@ -144,7 +144,7 @@ def answer(data: Results, plain: Results | None) -> Markdown:
     units = metrics.units_of(data.predictions)
     if plain and units == metrics.units_of(plain.predictions):
         best = metrics.summary(plain.predictions).set_index("variant")["WA"]
-        said.insert(1, f"Without a network, {best.idxmax()} reaches {best.max():.1f}%.")
+        said.insert(2, f"Without a network, {best.idxmax()} reaches {best.max():.1f}%.")
     return Markdown(" ".join(filter(None, said)))
 
 
