@@ -412,7 +412,7 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     of_few = {"corpus": ("nemo", "1" * 12), "preset": "coarse, front_end.scale=segment-max"}
     few = write_results(tmp_path / "few.jsonl", {"attention": 0.6}, speakers=4, **of_few)
     begun = board_rows(pd.concat([predictions, results.read(few).predictions]))[1]
-    assert "– no results of gap <small>coarse, front_end.scale=segment-max</small>" in begun
+    assert "– no results of gap (coarse, front_end.scale=segment-max)</a>" in begun
     shown = {"pooling": collect(path)}
     both = board.predictions(shown, str(path))
     assert len(both) == len(predictions), "what a page shows is not counted twice"

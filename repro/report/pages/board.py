@@ -224,19 +224,20 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
     own = corpus, preset if preset in presets else min(presets)
     shown = []
     for of in sorted(ran, key=lambda of: not _tested(of, claim.id)):
-        verdict, label = of.verdicts[claim.id], f"<small>{_label(of, study)}</small>"
+        verdict, label = of.verdicts[claim.id], _label(of, study)
         page = PAGES[study]
         if (of.corpus, of.preset) != own:
             page = wording.further(page, of.corpus, of.preset)
         if verdict not in tested:
             note = html.escape(verdict.note)
-            shown.append(f'<a class="untested" href="{page}.html">– {note} {label}</a>')
+            shown.append(f'<a class="untested" href="{page}.html">– {note} ({label})</a>')
             continue
         tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" title="{html.escape(tip)}">'
-            f"<b>{sign} {_called(verdict)}</b> {label}{_picture(verdict.parts, limits)}</a>"
+            f"<b>{sign} {_called(verdict)}</b> <small>{label}</small>"
+            f"{_picture(verdict.parts, limits)}</a>"
         )
     return "".join(shown)
 
