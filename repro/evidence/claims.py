@@ -44,7 +44,9 @@ PLANNED = {  # what `book/plan.md` lets a run change of its preset
     "pooling": {"front_end.scale=segment-max"},
     "filter-shapes": {"front_end.scale=segment-max", "network.stride=1,1"},
 }
-FIRST_SEED = ("nemo",)  # of these corpora it decides, by the plan; others are shown beside it
+# The corpora of the plan: their first seed decides, others are shown beside it, and their sweep is
+# judged when all its shapes are trained.
+CONFIRMING = ("nemo",)
 Judgement = Literal["supported", "contradicted", "undecided", "not testable here"]
 
 EQUAL_WA = 2.0  # points of WA that count as no change; the paper calls 2.2 points "slightly worse"
@@ -154,10 +156,10 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def deciding(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return what verdicts are made from: of the corpora of `FIRST_SEED`, that seed's alone."""
+    """Return what verdicts are made from: of `CONFIRMING` corpora, the first seed."""
     if predictions.empty:
         return predictions
-    return predictions[(predictions["seed"] == 0) | ~predictions["corpus"].isin(FIRST_SEED)]
+    return predictions[(predictions["seed"] == 0) | ~predictions["corpus"].isin(CONFIRMING)]
 
 
 def _studies(predictions: pd.DataFrame) -> dict[str, StudyScores]:
@@ -181,7 +183,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
             f"the preset {study.preset} is made to show the machinery, not to test the paper",
         )
         _require(not changed, f"settings of the preset {preset} were changed ({changed})")
-        if test.study == "filter-shapes" and study.corpus in FIRST_SEED:
+        if test.study == "filter-shapes" and study.corpus in CONFIRMING:
             study.require(variants(test.study, "coarse"))  # the shapes of the plan
         parts = tuple(test.parts(study))
     except _NotTestableError as reason:

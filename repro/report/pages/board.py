@@ -41,7 +41,7 @@ BEGIN = {
     frozenset({"contradicted", "undecided"}): "Not shown",
 }
 # The presets under which `book/plan.md` tests the main claim.
-PLANNED = {
+PLANNED_FOR_MAIN = {
     ", ".join([preset, *change])
     for preset in ("coarse", "paper")
     for change in ((), claims.PLANNED["pooling"])
@@ -129,12 +129,13 @@ def answer(found: Sequence[Evidence]) -> str:
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
     missing = []
-    for corpus in claims.FIRST_SEED:
-        tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED
-        if tested and tested != PLANNED:
+    for corpus in claims.CONFIRMING:
+        tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED_FOR_MAIN
+        if tested and tested != PLANNED_FOR_MAIN:
+            done = f"{len(tested)} of the {len(PLANNED_FOR_MAIN)}"
             missing.append(
-                f"{wording.title(corpus)} has had {len(tested)} of the {len(PLANNED)} tests of "
-                "this claim that were planned for it."
+                f"{wording.title(corpus)} has had {done} tests of this claim that were planned for "
+                "it."
             )
     if all(of.corpus != "iemocap" for of, _ in judged):
         missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")

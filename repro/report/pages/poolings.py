@@ -154,7 +154,7 @@ def order(predictions: pd.DataFrame, where: str) -> str:
     Where says in words what the order is of, such as `on EmoDB`.
     """
     predictions = wording.comparable(predictions)
-    if predictions.empty or predictions["variant"].nunique() < 2:
+    if predictions["variant"].nunique() < 2:
         return (
             f"There is no order {where} yet, as no two poolings were tested on the same speakers."
         )
