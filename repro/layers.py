@@ -7,7 +7,7 @@ cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in
 does `first_layer`, which stores no map but the one that it gives. `mean_of_first_map` is the
 network of Section 3.2 up to its last layer, and stores no map at all.
 
-A GPU uses none of this.
+A GPU uses the last of these, and the gradient of Conv1.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_weight
 
 from repro import paper
 from repro.config import Shape
 
 PART = 2**20  # values of maps that are worked on at once, so few that they fit the cache
 ROWS = 50  # of a map, whose products are held at once
+# Segments whose maps of Section 3.2 are worked on at once: they fit a processor's cache, or keep a
+# GPU busy.
+AT_ONCE = {"cpu": 1, "cuda": paper.BATCH_SIZE}
 
 _convolution_backward = torch.ops.aten.convolution_backward
 _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
@@ -117,6 +119,49 @@ def _tracked(
     return (var + norm.eps).rsqrt()
 
 
+# What filters read -------------------------------------------------------------------------------
+
+
+class Patches(NamedTuple):
+    """What a filter reads at each position of segments' maps, which are h rows of w each.
+
+    Args:
+        values: what it reads, a row of maps in each matrix.
+        h: how many rows each segment has.
+        apart: by how many rows one segment begins after the one before.
+    """
+
+    values: Float[Tensor, "rows k w"]
+    h: int
+    apart: int
+
+    def of_segments(self, rows: Float[Tensor, "rows ..."]) -> Float[Tensor, "n ..."]:
+        """Return the sum over the rows of each segment."""
+        return rows.unfold(0, self.h, self.apart).sum(-1)
+
+    def products(self, filters: Float[Tensor, "c k"]) -> Float[Tensor, "rows c w"]:
+        """Return the maps that filters give, a row of them in each product of two matrices."""
+        filters = filters.to(self.values.dtype)
+        return torch.matmul(filters.expand(len(self.values), *filters.shape), self.values)
+
+
+def patches(x: Float[Tensor, "n rows columns"], size: Shape, stride: Shape) -> Patches:
+    """Return what a filter of kh·kw = k weights reads at each position of n segments.
+
+    Rows of a spectrogram that stand kw times, each time shifted by a column, hold the patches of
+    one row of the map in one piece; those of the next begin further down, and no patch is copied.
+    The segments stand one below another; rows that reach from one into the next are read as well.
+    """
+    (kh, kw), (down, right) = size, stride
+    h, w = map_size(x.shape[1:], size, stride)
+    x = F.pad(x, (0, 0, 0, -x.shape[1] % down))  # so that a row of patches begins each segment
+    apart, x = x.shape[1] // down, x.flatten(0, 1)
+    shifted = torch.stack([x[:, j : j + (w - 1) * right + 1 : right] for j in range(kw)], 1)
+    count = (len(x) - kh) // down + 1
+    values = shifted.as_strided((count, kh * kw, w), (down * kw * w, w, 1))
+    return Patches(values, h, apart)
+
+
 # Conv1 -------------------------------------------------------------------------------------------
 
 
@@ -132,7 +177,8 @@ def first_layer(
     """
     assert not any(x.requires_grad for x in reads)
     if reads[0].device.type != "cpu":
-        return F.relu(norm(_maps(reads, weights, stride)), inplace=True)
+        maps = [_OneChannel.apply(x, w, stride) for x, w in zip(reads, weights, strict=True)]
+        return F.relu(norm(torch.cat(maps, 1)), inplace=True)
     if norm.training:
         return _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
     channels = [len(w) for w in weights]
@@ -227,9 +273,37 @@ def _by_weight(
     """Return what the gradients of weights would be, given those of maps, and what was read."""
     of_stems = maps.split([shape[0] for shape in shapes], 1)
     return [
-        conv2d_weight(x, shape, of_stem.to(x.dtype), stride=stride)
+        _gradient_of_weight(of_stem.to(x.dtype), x, shape, stride)
         for x, shape, of_stem in zip(reads, shapes, of_stems, strict=True)
     ]
+
+
+def _gradient_of_weight(
+    of_maps: Float[Tensor, "n c h w"], x: Float[Tensor, "n 1 _ _"], shape: torch.Size, stride: Shape
+) -> Float[Tensor, "c 1 kh kw"]:
+    """Return the gradient of a convolution's weight, added up row by row of its maps."""
+    read = patches(x[:, 0], (shape[2], shape[3]), stride)
+    between = read.apart - read.h
+    rows = F.pad(of_maps, (0, 0, 0, between)).movedim(1, 2).flatten(0, 1)[: len(read.values)]
+    return torch.bmm(rows, read.values.mT).sum(0).view(shape)
+
+
+class _OneChannel(torch.autograd.Function):
+    """A convolution of one channel on a GPU, where cuDNN takes long for its weight's gradient.
+
+    The way of cuDNN's that repeats itself also loses a third of a per cent over long filters.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Shape) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.shape, ctx.stride = weight.shape, stride
+        return F.conv2d(x, weight, None, stride)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        [x] = ctx.saved_tensors
+        return None, _gradient_of_weight(gradient.to(x.dtype), x, ctx.shape, ctx.stride), None
 
 
 # Batch normalisation, max-pooling and ReLU -------------------------------------------------------
@@ -375,18 +449,6 @@ class Moments(NamedTuple):
     second: Float[Tensor, "n k k"]
 
 
-def patches(x: Float[Tensor, "rows columns"], size: Shape, stride: Shape) -> Float[Tensor, "h k w"]:
-    """Return what a filter of kh·kw = k weights reads at each of h·w positions.
-
-    Rows of a spectrogram that stand kw times, each time shifted by a column, hold the patches of
-    one row of the map in one piece; those of the next begin further down, and no patch is copied.
-    """
-    (kh, kw), (rows, columns) = size, stride
-    h, w = map_size(x.shape, size, stride)
-    shifted = torch.stack([x[:, j : j + (w - 1) * columns + 1 : columns] for j in range(kw)], 1)
-    return shifted.as_strided((h, kh * kw, w), (rows * kw * w, w, 1))
-
-
 def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) -> Moments:
     """Return the moments of the patches of padded segments, in float32."""
     if size[0] < size[1]:  # `patches` copies each column of a filter
@@ -394,9 +456,9 @@ def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) ->
     sums = [
         _added_up(
             (rows.sum((0, 2)), torch.bmm(rows, rows.mT).sum(0))
-            for rows in patches(segment, size, stride).split(ROWS)
+            for rows in patches(segment, size, stride).values.split(ROWS)
         )
-        for segment in x[:, 0]
+        for segment in x[:, 0].split(1)
     ]
     positions = math.prod(map_size(x.shape[2:], size, stride))
     return Moments(*((torch.stack(each) / positions).float() for each in zip(*sums, strict=True)))
@@ -431,15 +493,17 @@ def mean_of_first_map(
     if size[0] < size[1]:  # as in `moments`
         return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], precomputed)
     filters = weight.flatten(1)  # [c, k]
-    read = (patches(segment, size, stride) for segment in x[:, 0])
+    at_once = AT_ONCE[x.device.type]
+    read = (patches(few, size, stride) for few in x[:, 0].split(at_once))
+    positions = math.prod(map_size(x.shape[2:], size, stride))
     if norm.training:
         first, second = precomputed or moments(x, size, stride)
         means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
-        count = len(x) * math.prod(map_size(x.shape[2:], size, stride))
+        count = len(x) * positions
         return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
     scale, shift = (each[:, None] for each in _in_evaluation(norm))
-    maps = (_products(filters * scale, of_segment) + shift for of_segment in read)
-    return torch.stack([z.relu_().mean((0, 2)) for z in maps])
+    maps = ((few, few.products(filters * scale) + shift) for few in read)
+    return torch.cat([few.of_segments(z.relu_().sum(2)) for few, z in maps]) / positions
 
 
 class _MeanOfFirstMap(torch.autograd.Function):
@@ -452,7 +516,7 @@ class _MeanOfFirstMap(torch.autograd.Function):
         gamma: Tensor,
         beta: Tensor,
         norm: nn.BatchNorm2d,
-        read: Iterator[Tensor],
+        read: Iterator[Patches],
         mean: Tensor,
         second: Tensor,
         count: int,
@@ -465,13 +529,13 @@ class _MeanOfFirstMap(torch.autograd.Function):
         # ReLU lets through where scaled · patch is larger.
         threshold = mu * scale - beta.double()
         shares, means = [], []
-        for of_segment in read:  # [h, k, w]
-            z = _products(scaled, of_segment)
-            on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [h, c, w] of 0 and 1
-            positions = of_segment[:, 0].numel()
-            shares.append(on.sum((0, 2)) / positions)
-            means.append(torch.bmm(on, of_segment.mT).sum(0) / positions)
-        share, passed = torch.stack(shares).double(), torch.stack(means).double()
+        for few in read:
+            z = few.products(scaled)
+            on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [rows, c, w] of 0 and 1
+            positions = few.h * on.shape[2]
+            shares.append(few.of_segments(on.sum(2)) / positions)
+            means.append(few.of_segments(torch.bmm(on, few.values.mT)) / positions)
+        share, passed = torch.cat(shares).double(), torch.cat(means).double()
         ctx.save_for_backward(filters, gamma, mean, second, rstd, share, passed)
         return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)
 
@@ -490,14 +554,6 @@ class _MeanOfFirstMap(torch.autograd.Function):
         )
         found = (each.to(filters.dtype) for each in (d_filters, d_gamma, d_beta))
         return *found, None, None, None, None, None
-
-
-def _products(
-    filters: Float[Tensor, "c k"], of_segment: Float[Tensor, "h k w"]
-) -> Float[Tensor, "h c w"]:
-    """Return the map that filters give, a row of it in each product of two matrices."""
-    filters = filters.to(of_segment.dtype)
-    return torch.matmul(filters.expand(len(of_segment), *filters.shape), of_segment)
 
 
 def map_size(read: Sequence[int], size: Shape, stride: Shape) -> Shape:

@@ -69,8 +69,7 @@ def fit(
         scale: brings a batch of segments to the scale that the network reads; by default they are.
         device: where to train.
         precision: `bf16` runs the convolutions of stems and trunk in bfloat16; the pooling, and
-            all weights, stay in float32. So does the network of Section 3.2 on a processor, where
-            it is faster so.
+            all weights, stay in float32. So does the network of Section 3.2, which is faster so.
         resume: called before the first epoch; may put back the state of an interrupted training.
         on_epoch: called with the state after each epoch.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from repro import audio, config, paper, spectrogram, trainer
+from repro import audio, config, layers, paper, spectrogram, trainer
 from repro.corpora import load_corpus
 from repro.device import Precision
 from repro.layers import _Convolution, conv_norm_relu, norm_relu
@@ -123,6 +123,22 @@ def test_the_first_layer_is_torchs(padding: str, stride: tuple[int, int], traini
         )
 
 
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("shape", [(4, 2), (2, 5), (1, 1)])
+def test_a_convolution_of_one_channel_is_torchs(
+    shape: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(3, 1, 20, 15, dtype=torch.double)
+    weight = torch.rand(2, 1, *shape, dtype=torch.double, requires_grad=True)
+    found, expected = layers._OneChannel.apply(x, weight, stride), F.conv2d(x, weight, None, stride)
+    assert torch.equal(found, expected)
+    back = torch.linspace(-1, 1, found.numel()).double().view_as(found)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(each, weight, back) for each in (found, expected))
+    )
+
+
 # The network of Section 3.2 ----------------------------------------------------------------------
 
 
@@ -132,9 +148,15 @@ SMALL = config.Network(pooling="gap", stems=((4, 2),), stem_channels=3, trunk=()
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
 @pytest.mark.parametrize("padding", ["same", "silence", "none"])
 @pytest.mark.parametrize("shape", [(4, 2), (2, 5), (3, 3), (1, 1)])
+@pytest.mark.parametrize("at_once", [1, 2])
 def test_the_network_without_maps_is_the_one_with_maps(
-    shape: tuple[int, int], padding: str, stride: tuple[int, int]
+    at_once: int,
+    shape: tuple[int, int],
+    padding: str,
+    stride: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(layers.AT_ONCE, "cpu", at_once)
     settings = replace(SMALL, stems=(shape,), padding=padding, stride=stride)
     torch.manual_seed(0)
     network = build_network(settings).double()
