@@ -159,6 +159,8 @@ power.together(results)
 #   every claim not testable. EmoDB had no such results then.
 # - The sweep is judged under the preset `paper`, on seven of its shapes, trained with exact batch
 #   statistics. It had been judged under `coarse`, trained with torch's.
+# - The poolings under `paper` are judged by networks trained in float32 on a GPU. They had been judged
+#   by networks trained in bfloat16, with torch's batch statistics.
 # - A claim is judged on nEMO once every fold of the networks that it compares is trained. The plan
 #   had asked for all networks of the study. This was changed before any of its results was looked
 #   at: the order of training puts the main claim's two networks first.

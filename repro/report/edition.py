@@ -20,7 +20,7 @@ from repro.errors import ReproError
 from repro.report import plots
 from repro.report.build import begin_book, find_project, make_book, notebooks
 from repro.report.notebook import Page
-from repro.report.pages import board
+from repro.report.pages import board, speed
 from repro.results.audit import merge
 
 CORPUS = "emodb"
@@ -39,7 +39,7 @@ SOURCES = {
     "07_recovery": ("results/planted/quick.jsonl",),
     "11_how_fast": (
         "results/bench/*.json",
-        *(f"results/emodb/{name}.jsonl" for name in ("torch", "bf16", "pooling")),
+        *(f"results/emodb/{name}.jsonl" for name in speed.POOLINGS),
     ),
 }
 PRESETS = {"07_recovery": "quick", "11_how_fast": "paper"}  # of the others `coarse`

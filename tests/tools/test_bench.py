@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pandas as pd
@@ -80,7 +81,7 @@ def test_the_error_of_each_way_is_found(precision: Precision, low: float, high: 
 
 
 def write_poolings(
-    path: Path, happy: float, folds: int = 6, provenance: dict[str, str] | None = None, **of: int
+    path: Path, happy: float, folds: int = 6, provenance: dict[str, Any] | None = None, **of: int
 ) -> Path:
     """Add folds of speakers to a results file; the happy one gets this score for happy.
 
@@ -104,9 +105,10 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
     write_poolings(single, 0.1, gap=1)
     write_poolings(single, 0.9, attention=2)
     write_poolings(half, 0.1, provenance=HALF, attention=1)
-    assert speed.compared("precision", single) is None
+    assert speed.compared("precision", "bf16", "fp32", single) is None
     write_poolings(half, 0.9, provenance=HALF, gap=1)
-    found = speed.compared("precision", single, half).set_index(["model", "score"])
+    moved = speed.compared("precision", "bf16", "fp32", single, half)
+    found = moved.set_index(["model", "score"])
     gain = found.loc[("attention − gap", "WA")]
     assert gain["fp32, seed 0"] == "+50.0 [+50.0, +50.0]"
     assert gain["bf16, seed 0"] == "−50.0 [−50.0, −50.0]"
@@ -122,11 +124,11 @@ def test_arithmetics_are_compared_where_both_ran(
     tmp_path: Path, by: str, new: str, old: str
 ) -> None:
     first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=2, attention=1)
-    assert speed.compared(by) is None
-    assert speed.compared(by, first, tmp_path / "none.jsonl") is None
+    assert speed.compared(by, new, old) is None
+    assert speed.compared(by, new, old, first, tmp_path / "none.jsonl") is None
     second = write_poolings(tmp_path / "new.jsonl", 0.1, provenance={by: new}, gap=1, bilinear=1)
     write_poolings(second, 0.1, folds=0, provenance={by: new}, attention=1)
-    found = speed.compared(by, first, second)
+    found = speed.compared(by, new, old, first, second)
     columns = ["model", "score", f"{old}, seed 0", f"{old}, seed 1", f"{new}, seed 0"]
     assert list(found) == [*columns, f"{new} − {old}"]
     cells = ["100.0 [100.0, 100.0]"] * 2 + ["50.0 [50.0, 50.0]", "−50.0 [−50.0, −50.0]"]
@@ -137,11 +139,22 @@ def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path:
     first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=1)
     exact = {"statistics": "exact"}
     second = write_poolings(tmp_path / "new.jsonl", 0.1, folds=3, provenance=exact, gap=1)
-    assert set(speed.compared("statistics", first, second)["exact − torch"]) == {"−50.0"}
+    moved = speed.compared("statistics", "exact", "torch", first, second)
+    assert set(moved["exact − torch"]) == {"−50.0"}
     past = "with torch's batch statistics, which were this library's before it had its own."
     assert speed.trained_with(first).data == f"These were trained {past}"
     assert speed.trained_with(second).data == "These were trained with exact batch statistics."
     assert speed.trained_with(tmp_path / "none.jsonl") is None
+
+
+def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:
+    assert speed.durations(tmp_path / "none.jsonl") is None
+    files = [tmp_path / f"{seconds}.jsonl" for seconds in (30, 60, 120)]
+    for path in files:
+        made = {"device": "GPU", "threads": 4, "seconds": int(path.stem)}
+        write_poolings(path, 0.9, provenance=made, folds=1, gap=1)
+    [row] = speed.durations(*files).to_dict("records")
+    assert (row["pooling"], row["device"], row["minutes a fold"]) == ("gap", "GPU", 1.0)
 
 
 def test_the_processor_has_a_name() -> None:

@@ -19,16 +19,16 @@ from repro.study.grids import short_name
 from repro.tools import bench
 
 IEMOCAP_SEGMENTS = 7_039  # to train on, in all
-# By column of the folds: two ways to compute the same training, the newer one first.
-NUMERICS = {"precision": ("bf16", "fp32"), "statistics": ("exact", "torch")}
 # What is compared: the variants whose scores are added, and those whose are taken off.
 Sides = tuple[tuple[str, ...], tuple[str, ...]]
 MODELS: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
 MODELS["attention − gap"] = ("attention",), ("gap",)
+POOLINGS = "torch", "bf16", "pooling", "paper-bf16", "paper"  # files of results/emodb
+FOLD = ["preset", "variant", "precision", "statistics"]
 IN_WORDS = {
     "exact": "with exact batch statistics",
     "torch": "with torch's batch statistics",
-    "cudnn": "with those of a GPU",
+    "cudnn": "with those of a GPU's library",
 }
 
 
@@ -89,11 +89,13 @@ def trained_with(*files: Path) -> Markdown | None:
     return Markdown(f"These were trained {ways}{past}.") if found else None
 
 
-def compared(by: str, *files: Path) -> pd.DataFrame | None:
+def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
     """Return a comparison of poolings that were trained in two ways, on the same folds.
 
     Args:
-        by: the column of the folds that tells the ways apart, one of `NUMERICS`.
+        by: the column of the folds that tells the ways apart, `precision` or `statistics`.
+        new: what it says of one way.
+        old: what it says of the other, from which differences are taken.
         files: of results; any may be missing.
 
     Returns:
@@ -101,7 +103,6 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
         each way and seed, and the difference between the ways on the folds that have both. None if
         nothing was trained in both.
     """
-    new, old = NUMERICS[by]
     rows = []
     for _, run in _runs(files).groupby("preset"):
         for model, (plus, minus) in MODELS.items():
@@ -128,6 +129,17 @@ def compared(by: str, *files: Path) -> pd.DataFrame | None:
     return pd.DataFrame(rows).fillna("–") if rows else None
 
 
+def durations(*files: Path) -> pd.DataFrame | None:
+    """Return how many minutes a fold of the poolings took, by device and settings: the median."""
+    read = [results.read(path, study={"pooling"}).folds for path in files if path.is_file()]
+    if not read:
+        return None
+    by = ["preset", "variant", "device", "threads", "precision", "statistics"]
+    seconds = pd.concat(read).groupby(by, sort=False)["seconds"]
+    found = (seconds.median() / 60).round(1).rename("minutes a fold").reset_index()
+    return found.rename(columns={"variant": "pooling"})
+
+
 def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
     """Return `metrics.on_common_folds`; nothing if there are fewer groups by these columns."""
     there = predictions.groupby(list(by)).ngroups == groups
@@ -142,4 +154,4 @@ def _runs(files: Sequence[Path]) -> pd.DataFrame:
     """Return what results files hold of the poolings."""
     read = (results.read(path, study={"pooling"}) for path in files if path.is_file())
     found = [data.predictions for data in read if len(data.predictions)]
-    return pd.concat(found) if found else pd.DataFrame(columns=["preset", "variant", *NUMERICS])
+    return pd.concat(found) if found else pd.DataFrame(columns=FOLD)
