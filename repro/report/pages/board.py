@@ -100,7 +100,7 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
         few = _few(rows, preset)
         found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
-    return found
+    return sorted(found, key=lambda of: of.preset != "paper")  # the paper's own network first
 
 
 def _few(predictions: pd.DataFrame, preset: str) -> str:
