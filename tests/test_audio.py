@@ -36,12 +36,6 @@ def test_the_last_sample_is_kept_where_float32_would_round_it_away(tmp_path, fra
     assert waveform[-1] != 0
 
 
-def test_channels_are_averaged(tmp_path):
-    path = tmp_path / "stereo.flac"
-    soundfile.write(path, np.stack([tone(16_000), np.zeros(16_000)], axis=1), 16_000)
-    np.testing.assert_allclose(load(path).numpy(), tone(16_000) / 2, atol=1e-4)
-
-
 def test_many_channels_are_read_in_blocks_and_no_reason_to_refuse(tmp_path, monkeypatch):
     path = tmp_path / "many.wav"
     values = np.random.default_rng(0).uniform(-1, 1, (2_000, 6)).astype(np.float32)

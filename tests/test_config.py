@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from repro import config, paper, results
-from repro.config import FIELDS, PRESETS, READINGS, Experiment, Network, Training
+from repro.config import FIELDS, PRESETS, READINGS, Experiment
 from repro.errors import ReproError
 
 # Another value for each field that is not a reading.
@@ -71,14 +71,6 @@ def test_a_reading_is_a_field_whose_alternatives_are_accepted(reading: config.Re
 
 
 # Key ---------------------------------------------------------------------------------------------
-
-
-def test_equal_experiments_share_a_key() -> None:
-    assert Experiment() == Experiment()
-    assert Experiment().key == Experiment(network=Network(), training=Training()).key
-    assert len(Experiment().key) == 12 and int(Experiment().key, 16) >= 0
-    whole, real = (Experiment().override(f"training.learning_rate={text}") for text in ("1", "1.0"))
-    assert whole == real and whole.key == real.key
 
 
 PUBLISHED = sorted((Path(__file__).parents[1] / "results").glob("*/*.jsonl"))

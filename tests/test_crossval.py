@@ -130,12 +130,6 @@ def test_speakers_of_whom_nothing_is_known_are_grouped_too() -> None:
     assert [fold.held_out for fold in folds][:3] == ["s00+s10", "s01+s11", "s02"]
 
 
-@pytest.mark.parametrize("folds", ["letter", "session"])
-def test_readings_of_iemocap_names_need_them(table: pd.DataFrame, folds: str) -> None:
-    with pytest.raises(ReproError, match="needs IEMOCAP's utterance names"):
-        crossval.make_folds(table, with_protocol(folds=folds))
-
-
 @pytest.mark.parametrize(
     ("short", "trained", "tested"),
     [("pad", 24, 12), ("repeat", 24, 12), ("drop-training", 16, 12), ("drop", 16, 8)],

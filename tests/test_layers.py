@@ -298,8 +298,3 @@ def test_a_constant_input_has_scores(layers: str) -> None:
     for _ in range(2):
         assert network(torch.full((3, 1, 20, 15), 50.0)).isfinite().all()
         network.eval()
-
-
-def test_every_shape_of_the_sweep_is_trained_without_maps() -> None:
-    for name, variant in SHAPES.items():
-        assert isinstance(build_network(variant.experiment.network), FirstLayerNetwork), name

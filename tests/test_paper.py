@@ -11,12 +11,6 @@ def test_the_input_of_section_2_1_fits_together() -> None:
     assert paper.TEST_HOP_SECONDS == 0.4
 
 
-def test_the_bilinear_feature_has_the_6400_dimensions_of_section_3_3() -> None:
-    assert paper.TRUNK_CHANNELS[-1] ** 2 == 6400
-    assert len(paper.TRUNK_CHANNELS) == 4  # Conv2 to Conv5
-    assert paper.SWEEP_CHANNELS == len(paper.STEM_SHAPES) * paper.STEM_CHANNELS == 16
-
-
 def test_table_1_is_ahead_of_earlier_systems_as_the_paper_claims() -> None:
     gap, attention = paper.TABLE_1["gap"], paper.TABLE_1["attention"]
     assert gap.wa > max(row.wa for row in paper.TABLE_1_EARLIER)

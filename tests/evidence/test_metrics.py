@@ -82,13 +82,6 @@ def test_summary_never_mixes_runs(column: str) -> None:
     assert table["WA"].to_list() == [100, 0]
 
 
-def test_beside_paper_knows_the_variants_of_table_1_alone() -> None:
-    parts = [frame(["sad"], ["sad"], variant=name) for name in ("attention", "10x2")]
-    table = metrics.beside_paper(pd.concat(parts, ignore_index=True)).set_index("variant")
-    assert table.loc["attention", ["paper WA", "paper UA"]].to_list() == [71.75, 68.06]
-    assert table.loc["10x2", ["paper WA", "paper UA"]].isna().all()
-
-
 def speakers(
     rng: np.random.Generator, chances: np.ndarray, utterances: int = 20, **columns: object
 ) -> pd.DataFrame:
