@@ -184,7 +184,3 @@ def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:
         own.with_labels("emodb", "joy=happy")
     with pytest.raises(NoSuchReadingError, match=r"^my\.csv has no excited utterances"):
         load_corpus("my.csv", labels="hap+exc")
-    one = "".join(EXAMPLE.splitlines(keepends=True)[:3])
-    (folder / "my.csv").write_text(one, encoding="utf-8")
-    with pytest.raises(ReproError, match=r"corpus my\.csv has one group to hold out \(Ada\)"):
-        cli.app(["run", "pooling", "--corpus=my.csv", "--labels=joy=sad"], standalone_mode=False)
