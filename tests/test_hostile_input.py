@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +36,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from results_line import record
 
-from repro import audio, config, paper, results
+from repro import audio, paper, results
 from repro.config import Experiment, Network
 from repro.corpora import CORPORA, emodb, fetch, iemocap, load_corpus, ravdess
 from repro.corpora.record import Archive
@@ -222,7 +222,6 @@ def try_sound(path: Path, content: bytes) -> bool:
 )
 @example(rate=96_000, channels=8, frames=96_000 * 20, shape="noise")
 @example(rate=44_100, channels=1, frames=44_100 * 120, shape="clipping")
-@example(rate=44_100, channels=1, frames=200_101, shape="noise")  # not quite a whole number
 @example(rate=95_989, channels=1, frames=95_989 * 30, shape="noise")  # a prime
 def test_any_rate_and_channels_are_read(
     tmp_path: Path, rate: int, channels: int, frames: int, shape: str
@@ -551,13 +550,6 @@ def hostile_archive(rng: random.Random) -> bytes:
     return damaged(rng, packed)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_an_archive_packed_by_any_method_is_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: int
-) -> None:
-    assert try_archive(tmp_path, archive_of(MEMBERS, method), monkeypatch)
-
-
 def test_other_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [f"{n:02d}a{m:02d}Na.wav" for n in range(8) for m in range(14)]
     bomb = archive_of(dict.fromkeys(many, bytes(9_900_000)))  # 1.1 MB that would be 1.1 GB
@@ -720,17 +712,6 @@ def test_a_model_too_large_for_its_file_is_not_trained() -> None:
     nothing = pd.DataFrame(columns=["samples", "speaker", "utterance", "emotion"])
     with pytest.raises(ReproError, match="too large"):
         recogniser.train(nothing, settings_of(stem_channels=1000))
-
-
-def test_every_preset_is_a_model_that_is_read_back(tmp_path: Path) -> None:
-    for name, pooling in product(config.PRESETS, ("gap", "bilinear", "attention")):
-        experiment = config.preset(name).override(f"network.pooling={pooling}")
-        made = recogniser.Recogniser(build_network(experiment.network), experiment, None, {})
-        recogniser.save(made, tmp_path / "m.safetensors")
-        read = recogniser.load(tmp_path / "m.safetensors")
-        assert read.experiment == experiment
-        weights = (each.network.state_dict() for each in (read, made))
-        torch.testing.assert_close(*weights, rtol=0, atol=0)
 
 
 # Results -----------------------------------------------------------------------------------------

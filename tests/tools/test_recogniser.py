@@ -29,6 +29,10 @@ def noise(samples: int) -> torch.Tensor:
     return torch.randn(samples, generator=torch.Generator().manual_seed(0))
 
 
+def untrained(settings: Experiment) -> Recogniser:
+    return Recogniser(build_network(settings.network).eval(), settings, None, {})
+
+
 @pytest.fixture(scope="module")
 def trained(corpus: Path) -> Recogniser:
     return recogniser.train(load_corpus("emodb", corpus), experiment())
@@ -39,7 +43,8 @@ def test_what_is_saved_is_what_is_loaded(trained: Recogniser, corpus: Path, tmp_
     one_scale = experiment("front_end.scale=training-set")
     of_one_scale = recogniser.train(load_corpus("emodb", corpus), one_scale)
     assert of_one_scale.limits is not None and of_one_scale.limits[0] < of_one_scale.limits[1]
-    for model in (trained, of_one_scale):
+    bilinear = untrained(experiment("network.pooling=bilinear"))
+    for model in (trained, of_one_scale, bilinear._replace(card=trained.card)):
         recogniser.save(model, path)
         loaded = recogniser.load(path)
         assert loaded[1:] == model[1:] and loaded.card["corpus"]["name"] == "emodb"
@@ -50,10 +55,9 @@ def test_what_is_saved_is_what_is_loaded(trained: Recogniser, corpus: Path, tmp_
 
 @pytest.mark.parametrize("score", ["softmax", "logits"])
 def test_scores_are_the_mean_over_all_test_segments(
-    corpus: Path, score: str, monkeypatch: pytest.MonkeyPatch
+    trained: Recogniser, score: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = load_corpus("emodb", corpus)
-    model = recogniser.train(table, experiment(f"protocol.score={score}"))
+    model = trained._replace(experiment=experiment(f"protocol.score={score}"))
     speech = noise(90_000)
     inputs = spectrogram.segments(speech, model.experiment.front_end, 0.4)
     with torch.no_grad():
@@ -66,10 +70,12 @@ def test_scores_are_the_mean_over_all_test_segments(
     ready.assert_called_once_with()
 
 
-def test_blocks_give_the_scores_of_the_whole(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_give_the_scores_of_the_whole(
+    trained: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A rest of under 2 s, alone in the last block, is not taken for an utterance under 2 s."""
-    fills = experiment("front_end.short=repeat", "front_end.tail=pad")
-    model = recogniser.train(load_corpus("emodb", corpus), fills)
+    fills = experiment("front_end.short=repeat", "front_end.tail=pad", "protocol.score=logits")
+    model = trained._replace(experiment=fills)
     speech = noise(40_000)
     assert spectrogram.segment_count(len(speech), 0.4, fills.front_end) == 3
     whole = recogniser.scores(model, speech)
@@ -100,7 +106,7 @@ def test_attention_maps_belong_to_the_segment_that_is_shown(
 @pytest.mark.parametrize("softmax", [True, False])
 def test_attention_over_time_is_the_mean_of_the_segments_that_overlap(softmax: bool) -> None:
     settings = experiment(f"network.attention_softmax={softmax}")
-    model = Recogniser(build_network(settings.network).eval(), settings, None, {})
+    model = untrained(settings)
     speech = noise(50_000)
     over_time = recogniser.attention_maps(model, speech).over_time
     inputs = spectrogram.segments(speech, settings.front_end, 0.4)  # 3 of them
@@ -114,8 +120,8 @@ def test_attention_over_time_is_the_mean_of_the_segments_that_overlap(softmax: b
         assert over_time[frame] == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_another_pooling_has_no_attention_maps(corpus: Path) -> None:
-    model = recogniser.train(load_corpus("emodb", corpus), experiment("network.pooling=gap"))
+def test_another_pooling_has_no_attention_maps() -> None:
+    model = untrained(experiment("network.pooling=gap"))
     with pytest.raises(ReproError, match="gap pooling has no attention maps"):
         recogniser.attention_maps(model, torch.zeros(100))
 
