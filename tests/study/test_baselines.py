@@ -9,7 +9,6 @@ import tiny_corpus
 from results_line import file_of
 
 from repro import config, crossval, paper, results
-from repro.errors import ReproError
 from repro.report.pages import poolings
 from repro.study import baselines, grids
 from repro.study.plan import Run
@@ -160,7 +159,7 @@ def test_a_second_seed_is_the_first_again(fitted: Path, corpus: Path, path: Path
         assert lines[*results.identity(record)[:-1], seed] == record["predictions"]
 
 
-def test_no_network_shares_a_key_with_a_baseline(corpus: Path) -> None:
+def test_no_network_shares_a_key_with_a_baseline() -> None:
     for preset in config.PRESETS:
         ours = {v.experiment.key for v in grids.variants("baselines", preset).values()}
         theirs = {v.experiment.key for v in grids.variants("pooling", preset).values()}
@@ -172,11 +171,6 @@ def test_the_folds_are_those_of_the_preset(corpus: Path, path: Path) -> None:
     grid = grids.variants("baselines", "smoke, front_end.short=drop")
     assert {v.experiment.front_end.short for v in grid.values()} == {"drop"}
     assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
-
-
-def test_a_cluster_is_refused(corpus: Path, path: Path) -> None:
-    with pytest.raises(ReproError, match="omit --ray"):
-        run(corpus, path, ray="local")
 
 
 # Pages -------------------------------------------------------------------------------------------
