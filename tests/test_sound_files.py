@@ -1,7 +1,7 @@
 """Every codec that soundfile can write, whole and damaged as files are on their way.
 
-Each is read as it was, or its fault is told in one line: by `repro predict` and `repro corpus
-check`, and before a run trains.
+Each is read as it was, or its fault is told in one line: by `repro corpus check`, and before a
+run trains.
 """
 
 import io
@@ -83,13 +83,12 @@ def streamed(form: str, content: bytes) -> dict[int, bytes]:
 
 def write_all(folder: Path) -> dict[Path, Sample]:
     """Write every sample under a name of EmoDB, whatever its format."""
-    return {write(folder, number, sample): sample for number, sample in enumerate(samples())}
-
-
-def write(folder: Path, number: int, sample: Sample) -> Path:
-    path = folder / f"03{'abcdefghij'[number // 100]}{number % 100:02d}Na.wav"
-    path.write_bytes(sample.content)
-    return path
+    files = {}
+    for number, sample in enumerate(samples()):
+        path = folder / f"03{'abcdefghij'[number // 100]}{number % 100:02d}Na.wav"
+        path.write_bytes(sample.content)
+        files[path] = sample
+    return files
 
 
 def refusal(read: Callable[[Path], object], path: Path) -> str | None:
