@@ -67,21 +67,19 @@ def test_in_the_package_a_corpus_is_a_module_and_a_line(folder: Path) -> None:
     assert all(speaker in found for speaker in SPEAKERS)
 
 
-@pytest.mark.slow
-def test_a_pooling_and_a_study_of_ones_own(folder: Path) -> None:
-    (folder / "mine.py").write_text(
-        "\n".join((CORPUS, POOLING, STUDY, RUN.replace("quick", "smoke"))), encoding="utf-8"
-    )
-    last = said(folder, "mine.py").splitlines()[-3:]
-    assert [line.split()[1] for line in last] == ["gap", "max", "attention"]
-
-
-def test_the_pooling_takes_the_maximum() -> None:
-    program = """
+TAKES_THE_MAXIMUM = """
+from dataclasses import replace
+from repro import config, model
 network = model.build_network(replace(config.preset("smoke").network, pooling="max")).eval()
 features = network.features(torch.rand(2, 1, 400, 200))
 scores = network.pooling.classify(features.flatten(2).max(2).values)
 assert scores.shape == (2, 4) and torch.allclose(network.pooling(features), scores)
 """
-    imports = "from dataclasses import replace\nfrom repro import config, model\n"
-    said(Path.cwd(), "-c", POOLING + imports + program)
+
+
+@pytest.mark.slow
+def test_a_pooling_and_a_study_of_ones_own(folder: Path) -> None:
+    parts = (CORPUS, POOLING, STUDY, TAKES_THE_MAXIMUM, RUN.replace("quick", "smoke"))
+    (folder / "mine.py").write_text("\n".join(parts), encoding="utf-8")
+    last = said(folder, "mine.py").splitlines()[-3:]
+    assert [line.split()[1] for line in last] == ["gap", "max", "attention"]
