@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-def test_no_sample_is_clipped(tmp_path: Path) -> None:
+def test_no_sample_is_clipped() -> None:
     for scale, name in product(planted.SCALES, planted.ARRANGEMENTS):
         sound = planted.signal(scale, name, np.random.default_rng(1))
         assert np.abs(sound).max() < 1

@@ -65,7 +65,7 @@ def test_a_network_without_attention_says_so(tmp_path: Path) -> None:
     assert "Attention" not in page.read_text(encoding="utf-8")
 
 
-def test_scores_are_bars(tmp_path: Path) -> None:
+def test_scores_are_bars() -> None:
     logits = prediction._bars({"neutral": -3.0, "happy": 0.0, "sad": 2.0, "angry": -1.0}, "sad")
     assert re.findall(r"width:(\S+)%", logits) == ["0.0", "60.0", "100.0", "40.0"]
     shares = prediction._bars({"neutral": 0.1, "happy": 0.2, "sad": 0.3, "angry": 0.4}, "angry")

@@ -132,7 +132,7 @@ def test_zeros_that_a_power_cut_leaves_are_a_torn_line(path: Path, zeros: int) -
 # A line that cannot be written -------------------------------------------------------------------
 
 
-def test_a_part_of_a_line_is_cut_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_a_line_is_cut_again(path: Path) -> None:
     file_of(path, record())
     content = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -197,9 +197,8 @@ def test_pictures_of_the_paper_s_network_keep_a_line_near_60_kb() -> None:
 
 
 @pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> crossval.Features:
-    root = tmp_path_factory.mktemp("corpus") / "emodb"
-    return crossval.extract(tiny_corpus.table(tiny_corpus.write(root)), TINY.front_end)
+def features(corpus: Path) -> crossval.Features:
+    return crossval.extract(tiny_corpus.table(corpus), TINY.front_end)
 
 
 def tasks(features: crossval.Features) -> list[Task]:

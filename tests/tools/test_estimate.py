@@ -141,7 +141,7 @@ def test_lines_are_about_as_long_as_promised(corpus: Path, path: Path, survey: S
     assert promised == pytest.approx(path.stat().st_size, rel=0.3)
 
 
-def test_a_network_is_measured(corpus: Path) -> None:
+def test_a_network_is_measured() -> None:
     experiment = grids.variants("pooling", ", ".join(["smoke", *TINY]))["attention"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
     assert 0 < speed.predict < 1 and 0 < speed.train < 1
