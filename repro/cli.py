@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from io import TextIOWrapper
 from itertools import chain, count
 from pathlib import Path
@@ -20,9 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from repro import __version__
 from repro.errors import ReproError, told, warn
@@ -41,7 +38,7 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(help="List, make, fetch and check corpora.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
-results_app = typer.Typer(help="Look into, check and merge results files.", no_args_is_help=True)
+results_app = typer.Typer(help="Check and merge results files.", no_args_is_help=True)
 app.add_typer(results_app, name="results")
 
 
@@ -444,26 +441,6 @@ def results_check(file: PathArgument, as_json: AsJson = False) -> None:
     _print(outcome.as_dict(), outcome.text(), as_json)
     if not outcome.ok:
         raise typer.Exit(1)
-
-
-@results_app.command("show")
-def results_show(file: PathArgument, as_json: AsJson = False) -> None:
-    """Print which studies, presets and corpora a results file holds, and how much of each."""
-    from repro.results.audit import holdings
-
-    rows = [asdict(row) for row in holdings(file)]
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    shown = Table(box=None, pad_edge=False)
-    for name in ("study", "preset", "corpus", "its key", "variants", "folds", "seeds"):
-        shown.add_column(
-            name, overflow="fold", justify="right" if name in ("variants", "folds") else "left"
-        )
-    for row in rows:
-        *cells, seeds = row.values()
-        shown.add_row(*(escape(str(cell)) for cell in cells), ", ".join(map(str, seeds)))
-    Console().print(shown)
 
 
 @results_app.command("merge")

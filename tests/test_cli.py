@@ -122,14 +122,6 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     assert found["ok"] and found["folds"] == 6
     assert [row["variant"] for row in found["tallies"]] == ["gap", "bilinear", "attention"]
 
-    shown = command("results", "show", pooled)
-    assert shown.status == 0 and shown.err == []
-    assert shown.out[0].split()[:3] == ["study", "preset", "corpus"]
-    state = found["tallies"][0]["corpus_hash"]
-    assert shown.out[1].split()[-5:] == ["emodb", state, "3", "6", "0"]
-    [row] = json.loads("\n".join(command("results", "show", pooled, "--json").out))
-    assert (row["study"], row["variants"], row["folds"], row["seeds"]) == ("pooling", 3, 6, [0])
-
     lines = pooled.read_bytes().splitlines(keepends=True)
     parts = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     parts[0].write_bytes(b"".join(lines[:3]))
@@ -141,8 +133,7 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     assert outcome == Outcome(0, [f"6 folds in {whole}"], [])
     assert whole.read_bytes() == pooled.read_bytes()
     assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
-    for look in ("check", "show"):
-        assert_one_line(command("results", look, tmp_path / "none"), "no such results file")
+    assert_one_line(command("results", "check", tmp_path / "none"), "no such results file")
 
 
 def test_a_home_folder_is_found_behind_the_sign_of_an_option(

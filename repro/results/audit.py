@@ -32,17 +32,9 @@ class Tally(Group):
 
     variant: str
     folds: int
+    seeds: list[int]
     settings: int  # how many different ones; more than 1 is a mix
     missing: list[str]
-
-
-@dataclass(frozen=True)
-class Holding(Group):
-    """What a results file holds of a run."""
-
-    variants: int
-    folds: int  # of all variants and seeds
-    seeds: list[int]
 
 
 @dataclass(frozen=True)
@@ -70,22 +62,9 @@ class Outcome:
             heading = f"{tally.study}, {tally.preset}, {tally.corpus} ({tally.corpus_hash})"
             if heading not in lines:
                 lines.append(heading)
-            lines.append(f"  {tally.variant:12} {tally.folds} folds")
+            seeds = ", ".join(map(str, tally.seeds))
+            lines.append(f"  {tally.variant:12} {tally.folds} folds, seeds: {seeds}")
         return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
-
-
-def holdings(path: str | Path) -> list[Holding]:
-    """Return what a results file holds, a row for each study, preset and state of a corpus.
-
-    Raises:
-        ReproError: the file is missing or unreadable, or a line is not a finished fold.
-    """
-    found = []
-    for run, variants in _runs(results.read_lines(path)).items():
-        seeds = [record["seed"] for group in variants.values() for record in group]
-        which = sorted(set(seeds))
-        found.append(Holding(**vars(run), variants=len(variants), folds=len(seeds), seeds=which))
-    return found
 
 
 def check(path: str | Path) -> Outcome:
@@ -187,10 +166,14 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
             and (near == run or other["labels"] != protocol["labels"])
         ]
         lacking = [f"fold {fold}, seed {seed}" for fold, seed in sorted(set().union(*alike) - own)]
-        keys = {record["key"] for record in group}
         tallies.append(
             Tally(
-                **vars(run), variant=variant, folds=len(group), settings=len(keys), missing=lacking
+                **vars(run),
+                variant=variant,
+                folds=len(group),
+                seeds=sorted({seed for _, seed in own}),
+                settings=len({record["key"] for record in group}),
+                missing=lacking,
             )
         )
     return tallies

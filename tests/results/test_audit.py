@@ -1,5 +1,4 @@
 import json
-from dataclasses import astuple
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -32,8 +31,8 @@ def test_a_whole_file_is_counted(path: Path) -> None:
     assert outcome.text().splitlines() == [
         f"{path}: 4 finished folds",
         "pooling, smoke, emodb (ba9876543210)",
-        "  gap          2 folds",
-        "  attention    2 folds",
+        "  gap          2 folds, seeds: 0",
+        "  attention    2 folds, seeds: 0",
     ]
     assert json.loads(json.dumps(outcome.as_dict()))["ok"] is True
     assert path.read_bytes() == content
@@ -53,20 +52,6 @@ def test_studies_presets_and_corpora_are_counted_apart(tmp_path: Path) -> None:
     assert [t.corpus_hash for t in outcome.tallies][-1] == "000000000000"
 
 
-def test_what_a_file_holds_is_a_row_for_each_run(path: Path) -> None:
-    more = file_of(
-        path.with_name("more.jsonl"),
-        record(key="1", seed=2),
-        record(key="1", fold="08", seed=0),
-        record(preset="demo", key="2", corpus={"name": "my.csv", "hash": "000000000000"}),
-    )
-    path.write_bytes(path.read_bytes() + more.read_bytes() + b'{"key": "torn')
-    assert [astuple(row) for row in audit.holdings(path)] == [
-        ("pooling", "smoke", "emodb", "ba9876543210", 2, 6, [0, 2]),
-        ("pooling", "demo", "my.csv", "000000000000", 1, 1, [0]),
-    ]
-
-
 def faults(path: Path) -> list[str]:
     content = path.read_bytes()
     outcome = audit.check(path)
@@ -81,6 +66,7 @@ def test_what_one_variant_lacks_is_listed(path: Path) -> None:
     file_of(path, record(variant="gap", key="gap", fold="08", seed=1))
     name = "pooling attention (smoke, emodb)"
     assert faults(path) == [f"{name}: missing fold 08, seed 1"]
+    assert [tally.seeds for tally in audit.check(path).tallies] == [[0, 1], [0]]
     file_of(path, record(variant="bilinear", key="bilinear"))
     assert len(faults(path)) == 1 + 2  # bilinear has 1 of 3
 
