@@ -59,7 +59,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 CORPUS_HELP = "One of those that `repro corpus list` names, or a table such as my.csv."
 LABELS_HELP = "With a table: what its labels stand for, such as joy=happy,anger=angry."
-DRY_RUN_HELP = "Only say what would be trained, how long it takes here, how much memory and disk."
+DRY_RUN_HELP = "Only say what would be trained, how long it takes here, and how much memory."
 PLOT_HELP = "Write a page to hear and see each, index.html, and attention maps as PNG."
 SET_HELP = "Change a setting, such as training.epochs=3; may be repeated."
 RAY_HELP = "Spread the folds over a Ray cluster: auto, local or HOST:PORT of its head."

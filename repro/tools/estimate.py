@@ -1,4 +1,4 @@
-"""What a run would train, and what it would cost on this machine: time, memory, disk.
+"""What a run would train, and what it would cost on this machine: time and memory.
 
 Nothing of what is done here is kept. Each distinct network takes a few steps and predicts once, on
 noise of the size of its input; a few utterances are read. The rest is counting: folds, epochs,
@@ -7,21 +7,19 @@ segments.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from rich.filesize import decimal
 
 from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network
@@ -31,8 +29,6 @@ from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Run, Tables, Task, missing, prepare, source_of
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
-# Of a results file: an epoch's loss; an utterance with its emotion and scores; attention maps.
-LOSS_BYTES, UTTERANCE_BYTES, MAPS_BYTES = 10, 120, 60_000
 UTTERANCES = 8  # that are read for the measurement
 ANY_SCORES: dict[str, list[Any]] = {n: [] for n in (*paper.EMOTIONS, *results.COUNTED)}
 ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
@@ -59,11 +55,9 @@ class Estimate:
 
     rows: list[Cost]  # one for each study
     memory: int  # bytes on the device, at the most
-    disk: int  # bytes that the results file grows by
     refused: dict[str, str]  # variants that the corpus has no reading for, and why
     device: str  # its name, and the precision, or both where the studies are not all in one
     memory_there: int  # bytes that the device has in all; 0 if the system does not say
-    disk_there: int  # bytes that are free where the results file lies
 
     def text(self) -> str:
         """Return it as a few lines of text."""
@@ -74,8 +68,7 @@ class Estimate:
         table = table.rename(columns={"left": "to train"})
         lines = [
             table.rename_axis(None).to_string(),
-            f"{self.device}: {size(self.memory)} of memory ({size(self.memory_there)} there), "
-            f"{size(self.disk)} of disk for the results ({size(self.disk_there)} free)",
+            f"{self.device}: {decimal(self.memory)} of memory ({decimal(self.memory_there)} there)",
         ]
         lines += [f"left out: {variant} ({reason})" for variant, reason in self.refused.items()]
         return "\n".join([*lines, "nothing was trained"])
@@ -101,7 +94,7 @@ def survey(
     meters: dict[Precision, Meter] = {}
     held = open_ledger(path, runs[0].study if alone else None)
     planned = Ledger(held.records)
-    rows, memory, disk = [], 0, 0
+    rows, memory = [], 0
     refusals: dict[str, str] = {}
     for run in runs:
         plan = prepare(run)
@@ -118,14 +111,11 @@ def survey(
         seconds = meter.seconds(networks, plan.tables)
         rows.append(Cost(run.study, variants, folds, folds - len(left), len(left), seconds))
         memory = max([memory, *(meter.memory(task, plan.tables) for task in networks)])
-        disk += sum(map(_line_bytes, left))
         for task in left:  # which a later study need not train again
             maps = {"attention": None} if task.variant.attends else {}
             planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
     device = "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0))
-    folder = next(each for each in Path(path).absolute().parents if each.is_dir())
-    there = _memory_of(where), shutil.disk_usage(folder).free
-    return Estimate(rows, memory, disk, refusals, device, *there)
+    return Estimate(rows, memory, refusals, device, _memory_of(where))
 
 
 class Speed(NamedTuple):
@@ -258,14 +248,6 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes in the unit that suits it."""
-    for unit, length in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
-        if count >= length:
-            return f"{count / length:.1f} {unit}"
-    return f"{count / 1000:.0f} kB"
-
-
 def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:
     """Count the segments that a task trains on and those that it is tested on."""
     front_end, most = task.experiment.front_end, task.experiment.training.max_segments
@@ -277,13 +259,6 @@ def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:
 def _count(samples: pd.Series, hop: float, front_end: FrontEnd) -> int:
     count = cache(lambda n: spectrogram.segment_count(n, hop, front_end))
     return sum(map(count, samples))
-
-
-def _line_bytes(task: Task) -> int:
-    """Return about how long a fold's line of the results file is."""
-    line = len(json.dumps(task.heading)) + LOSS_BYTES * task.experiment.training.epochs
-    line += UTTERANCE_BYTES * len(task.fold.test)
-    return line + (MAPS_BYTES if task.variant.attends else 0)
 
 
 def _peak(device: torch.device) -> int:

@@ -135,12 +135,6 @@ def test_every_study_is_surveyed(name: str, survey: Survey, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lines_are_about_as_long_as_promised(corpus: Path, path: Path, survey: Survey) -> None:
-    promised = survey("filter-shapes").disk
-    run(asked(corpus, path, "filter-shapes"))
-    assert promised == pytest.approx(path.stat().st_size, rel=0.3)
-
-
 def test_a_network_is_measured() -> None:
     experiment = grids.variants("pooling", ", ".join(["smoke", *TINY]))["attention"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
@@ -193,10 +187,6 @@ def test_duration(seconds: float, text: str) -> None:
     assert estimate.duration(seconds) == text
 
 
-def test_size() -> None:
-    assert [estimate.size(n) for n in (900, 2_500_000, 3 * 10**9)] == ["1 kB", "2.5 MB", "3.0 GB"]
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("words", [["run", "pooling", "--results"], ["report", "--out"]])
 def test_a_dry_run_says_what_and_writes_nothing(
@@ -213,9 +203,7 @@ def test_a_dry_run_says_what_and_writes_nothing(
     assert outcome.status == 0
     shown = "\n".join(outcome.out)
     assert re.search(r"pooling +3 +6 +0 +6 ", shown)
-    assert re.search(
-        rf", {precision}: [\d.]+ MB of memory \([\d.]+ GB there\), \d+ kB of disk", shown
-    )
+    assert re.search(rf", {precision}: [\d.]+ MB of memory \([\d.]+ GB there\)$", shown, re.M)
     assert ("recovery" in shown) == (words[0] == "report")
     assert list(tmp_path.iterdir()) == []
 
