@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,20 +77,25 @@ def named_utterances(
 
     Args:
         title: of the corpus.
-        example: one of its files and its folder, such as `wav/03a01Fa.wav`.
+        example: one of its files and its folder, such as `wav/03a01Fa.wav`. A star in the
+            folder stands for anything.
         name: the pattern of a file's name, with groups `speaker` and `emotion`.
         emotion_of: the emotion for that group; utterances of others are left out.
-        root: the folder of the wav files, or the one above it.
+        root: the folder of the wav files, or one or two levels above it.
         labels: what a corpus without excited utterances has no use for.
 
     Raises:
         ReproError: `root` is missing or cannot be read, or no file has such a name.
     """
     require_folder(root)
-    for folder in (root / Path(example).parent, root):
+    inside = Path(example).parent
+    # One after the other, since some copies of RAVDESS hold a second set one level deeper.
+    below, deeper = (glob(f"{up}{inside}/", root_dir=root) for up in ("", "*/"))
+    for folders in (below, ["."], deeper):
         found = [
             Utterance(path.stem, match["speaker"], emotion_of[match["emotion"]], path)
-            for path in (files_in(folder) if os.path.isdir(folder) else [])
+            for folder in sorted(folders)
+            for path in files_in(root / folder)
             if (match := name.fullmatch(path.name)) and match["emotion"] in emotion_of
         ]
         if found:

@@ -123,7 +123,7 @@ def test_only_names_and_emotions_of_the_corpus_count(tmp_path, write_wav, words)
         ("emodb", "speech", "not EmoDB"),
         ("cremad", "EB0_anger_1", "not CREMA-D"),
         ("nemo", "03a01Fa", "not nEMO"),
-        ("ravdess", "speech", "no spoken utterance of RAVDESS"),
+        ("ravdess", "speech", "not RAVDESS"),
         ("iemocap", "speech", "not IEMOCAP"),
         ("planted-40ms", "speech", "not planted signals"),
     ],
