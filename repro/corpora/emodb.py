@@ -10,10 +10,10 @@ speech", Interspeech 2005.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import partial
 
 from repro.corpora.record import Archive, Corpus
-from repro.corpora.table import Utterance, named_utterances
+from repro.corpora.table import named_utterances
 
 # How well people do, as far as the abstract of the article above says it: its makers chose, for
 # phonetic labelling, the utterances whose emotion more than so many per cent of the listeners
@@ -26,22 +26,12 @@ NAME = re.compile(
 )
 
 
-def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
-    """Return the utterances of the four emotions as `named_utterances` does.
-
-    Their names are spelled as the release has them, `03a01Fa`, even if the files are in capitals.
-    """
-    found = named_utterances("EmoDB", "wav/03a01Fa.wav", NAME, EMOTION_OF, root, labels)
-    names = (name[:5].lower() + name[5] + name[6:].lower() for name, *_ in found)
-    return [each._replace(utterance=name) for each, name in zip(found, names, strict=True)]
-
-
 CORPUS = Corpus(
     name="emodb",
     title="EmoDB",
     description="Berlin Database of Emotional Speech, German, ten actors",
     licence="CC0 1.0",
-    read=utterances,
+    read=partial(named_utterances, "EmoDB", "wav/03a01Fa.wav", NAME, EMOTION_OF),
     archive=Archive(
         "http://emodb.bilderbar.info/download/download.zip",
         NAME,
