@@ -238,15 +238,13 @@ def report(
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
-    from repro.corpora import at_hand, own
-    from repro.corpora.check import lacking
+    from repro.corpora import list_utterances, own
     from repro.report import build
 
     corpus = own.with_labels(corpus, labels)
     path = results or out / "results.jsonl"
-    if at_hand(corpus, root) or not path.exists():
-        for remark in lacking(corpus, root):
-            warn(remark)
+    if own.file_of(corpus) and not path.exists():
+        list_utterances(corpus, root)  # of a table that is not there no page could say anything
     setting = ", ".join([preset, *(assignments or ())])
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}

@@ -113,23 +113,11 @@ def check(name: str, root: str | Path | None) -> Report:
             lengths.append(length)
             problems += [f"{utterance.path}: {fault}" for fault in of_file]
     counts, of_files = counted(utterances), np.array(lengths, dtype=np.int64)
-    found = _differences(name, counts, of_files), tuple(problems), tuple(lacking(name, root))
     file = own.file_of(name)
+    remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
+    found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
     where = str(file.parent if file and root is None else root)
     return Report(name_of(name), where, counts, of_files, *found)
-
-
-def lacking(name: str, root: str | Path | None) -> list[str]:
-    """Say which utterances of a table of one's own are left out, and which emotions have none.
-
-    There is nothing to say of any other corpus. The arguments are those of `load_corpus`.
-
-    Raises:
-        ReproError: the table cannot be used.
-    """
-    if not own.file_of(name):
-        return []
-    return _lacking(name_of(name), counted(list_utterances(name, root)), own.left_out(name))
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
@@ -164,6 +152,7 @@ def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
 
 
 def _lacking(name: str, counts: pd.DataFrame, left_out: str) -> list[str]:
+    """Say which utterances of a table of one's own are left out, and which emotions have none."""
     absent = [emotion for emotion in EMOTIONS if not counts[emotion].any()]
     none = f"no utterance is {' or '.join(absent)}; networks have all four classes"
     return [f"{name}: {what}" for what in (left_out, none if absent else "") if what]

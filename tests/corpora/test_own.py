@@ -184,3 +184,5 @@ def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:
         own.with_labels("emodb", "joy=happy")
     with pytest.raises(NoSuchReadingError, match=r"^my\.csv has no excited utterances"):
         load_corpus("my.csv", labels="hap+exc")
+    with pytest.raises(ReproError, match=r"^gone\.csv: no such table"):
+        cli.app(["report", "--corpus=gone.csv"], standalone_mode=False)
