@@ -16,22 +16,9 @@ import pandas as pd
 
 from repro.corpora import own, planted
 from repro.corpora.record import Corpus
-from repro.corpora.table import Utterance, corpus_hash, expand, to_table
+from repro.corpora.table import Utterance, expand, to_table
+from repro.corpora.table import corpus_hash as corpus_hash
 from repro.errors import NoSuchReadingError, ReproError
-
-__all__ = [
-    "BUILT_IN",
-    "CORPORA",
-    "IEMOCAP_SHAPED",
-    "LABELS",
-    "Corpus",
-    "at_hand",
-    "corpus_hash",
-    "list_utterances",
-    "load_corpus",
-    "name_of",
-    "record_of",
-]
 
 # Modules of this package, each with a record called CORPUS.
 MODULES = (
