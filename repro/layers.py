@@ -474,7 +474,7 @@ def mean_of_first_map(
     """Return the mean over positions of relu(norm(conv(x))), without storing a map.
 
     A convolution of one fixed channel is linear in it, so the batch's mean and variance of every
-    filter follow from the moments of the patches:
+    filter follow from the moments of the patches::
 
         z = w · patch        E[z] = w · E[patch]        E[z²] = w' E[patch patch'] w
 

@@ -2,7 +2,7 @@
 
 Conv1 reads the spectrogram through filters of several shapes side by side (the stems); their maps
 are concatenated and pass through 3×3 layers (the trunk). A pooling turns the last feature map X,
-read as a matrix of H·W positions by C channels, into one score per emotion:
+read as a matrix of H·W positions by C channels, into one score per emotion::
 
     GAP         score_k = mean over positions of X, times W_k                     Eq. 3
     bilinear    score_k = Tr(XᵀX W_kᵀ), the features XᵀX normalised               Eq. 4

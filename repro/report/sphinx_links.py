@@ -146,19 +146,6 @@ def _without_thebe(app: Sphinx, page: str, template: str, context: dict, tree: A
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s}{vars(s)}".lower()]
 
 
-def _keep_columns(
-    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
-) -> None:
-    """Show as it stands what a docstring sets in columns: a name, spaces, what it is."""
-    kept: list[str] = []
-    for paragraph in "\n".join(lines).split("\n\n"):
-        text = paragraph.splitlines()
-        if re.search(r"\S {3,}\S", paragraph):
-            text = [".. code-block:: none", "", *(f"    {line}" for line in text)]
-        kept += [*text, ""]
-    lines[:] = kept
-
-
 def _leave_out_aliases(
     app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
@@ -174,5 +161,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     )
     app.add_transform(Links)
     app.connect("autodoc-skip-member", _leave_out_aliases)
-    app.connect("autodoc-process-docstring", _keep_columns, priority=100)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
