@@ -101,7 +101,7 @@ plots.agreement(averages)
 
 # %% [markdown]
 # Correlations are averaged over an utterance's segments, then over utterances. Intervals are over
-# speakers ({doc}`09_how_sure`). The top-down map is that of the emotion that the utterance was
+# speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of the emotion that the utterance was
 # taken for. An utterance that is recognised with one seed and mistaken with another counts in both
 # groups.
 #

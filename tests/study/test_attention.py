@@ -259,6 +259,4 @@ def test_the_answer_says_what_its_intervals_are_worth(speakers: int) -> None:
     ]
     measured = pd.DataFrame(rows)
     said = page.answer(page.averages(measured)).data
-    clear = "a rank correlation of 0.32" in said and "with energy is +0.32 [+0.3" in said
-    warned = "without a correction for their number.) Periodicity stands for pitch" in said
-    assert clear == warned == (speakers >= 5)
+    assert ("a rank correlation of 0.32, where" in said) == (speakers >= 5)

@@ -90,22 +90,11 @@ def answer(averages: pd.DataFrame) -> Markdown:
     if every["low"].isna().all():
         few = metrics.FEWEST_SPEAKERS
         return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
-    said = []
-    for look, title in (("bottom_up", "bottom-up"), ("top_down", "top-down")):
-        energy, pitch, more = (
-            metrics.format_interval(every.loc[f"{look}_{of}", ["value", "low", "high"]], 2, "+")
-            for of in ("energy", "pitch", "more")
-        )
-        said.append(
-            f"The rank correlation of the {title} map with energy is {energy}, that with "
-            f"periodicity {pitch}, their difference {more}."
-        )
     measures = [f"{look}_{of}" for look in ("bottom_up", "top_down") for of in ("energy", "pitch")]
     most = every.loc[measures, "value"].abs().max()
     return Markdown(
         "The closest that attention comes to loudness or to pitch is a rank correlation of "
         f"{most:.2f}, where 1 is full agreement and 0 none. The bottom-up map says where to look, "
-        f"the top-down map what speaks for an emotion. {' '.join(said)} (95% intervals, without a "
-        "correction for their number.) Periodicity stands for pitch; it is measured in pauses too, "
-        "which can weaken the agreement with it."
+        "the top-down map what speaks for an emotion. Periodicity stands for pitch; it is measured "
+        "in pauses too, which can weaken the agreement with it."
     )
