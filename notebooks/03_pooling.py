@@ -190,9 +190,6 @@ common.table(poolings.paired(data.predictions))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.accuracies(plain.predictions)) if plain else Markdown("Not run yet.")
 
-# %% tags=["remove-input"]
-poolings.listeners(corpus)
-
 # %% [markdown]
 # ## By emotion
 

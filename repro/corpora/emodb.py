@@ -15,10 +15,6 @@ from functools import partial
 from repro.corpora.record import Archive, Corpus
 from repro.corpora.table import named_utterances
 
-# How well people do, as far as the abstract of the article above says it: its makers chose, for
-# phonetic labelling, the utterances whose emotion more than so many per cent of the listeners
-# recognised, and which more than so many judged natural. The release holds those.
-LISTENERS_RECOGNISED, LISTENERS_NATURAL = 80, 60
 EMOTION_OF = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
 # A copy made on another system may be named in capitals.
 NAME = re.compile(

@@ -183,9 +183,3 @@ def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
     assert table["source"].unique() == ["here: EmoDB, quick, 1 seed, 3 of 10 speakers"]
     assert table["WA"].iloc[0] == "25.0"
-
-
-def test_listeners_are_quoted_for_emodb_alone() -> None:
-    said = poolings.listeners("emodb").data
-    assert "80%" in said and "Burkhardt" in said
-    assert poolings.listeners("synthetic") is None

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import paper
-from repro.corpora import emodb, iemocap
+from repro.corpora import iemocap
 from repro.evidence import claims, metrics
 from repro.evidence.learning import learning
 from repro.evidence.simulation import ASSUMED, Disagreement
@@ -115,17 +115,6 @@ def gain_needed(differing: Disagreement | None = None) -> Markdown:
         f"{metrics.most_discordant(gain)} utterances. If that is so of {100 * share:.0f}% of all "
         f"utterances, {example}, it takes about {needed:,.0f} of them to see such a gain four "
         "times out of five."
-    )
-
-
-def listeners(corpus: str) -> Markdown | None:
-    """Return how well people recognise the emotions of a corpus, where its makers published it."""
-    if corpus != "emodb":
-        return None
-    return Markdown(
-        "EmoDB was made to be recognised by people: its makers chose the utterances whose "
-        f"emotion more than {emodb.LISTENERS_RECOGNISED}% of their listeners recognised and that "
-        f"more than {emodb.LISTENERS_NATURAL}% judged natural (Burkhardt et al., Interspeech 2005)."
     )
 
 
