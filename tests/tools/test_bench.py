@@ -141,10 +141,6 @@ def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path:
     second = write_poolings(tmp_path / "new.jsonl", 0.1, folds=3, provenance=exact, gap=1)
     moved = speed.compared("statistics", "exact", "torch", first, second)
     assert set(moved["exact − torch"]) == {"−50.0"}
-    past = "with torch's batch statistics, which were this library's before it had its own."
-    assert speed.trained_with(first).data == f"These were trained {past}"
-    assert speed.trained_with(second).data == "These were trained with exact batch statistics."
-    assert speed.trained_with(tmp_path / "none.jsonl") is None
 
 
 def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:

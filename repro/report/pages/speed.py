@@ -24,12 +24,6 @@ Sides = tuple[tuple[str, ...], tuple[str, ...]]
 MODELS: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
 MODELS["attention − gap"] = ("attention",), ("gap",)
 POOLINGS = "torch", "bf16", "pooling", "paper-bf16", "paper"  # files of results/emodb
-FOLD = ["preset", "variant", "precision", "statistics"]
-IN_WORDS = {
-    "exact": "with exact batch statistics",
-    "torch": "with torch's batch statistics",
-    "cudnn": "with those of a GPU's library",
-}
 
 
 def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
@@ -79,14 +73,6 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
             f"off by a share of {rows[bench.ATTENTION]['error']:.1g}."
         )
     return Markdown("\n\n".join(lines))
-
-
-def trained_with(*files: Path) -> Markdown | None:
-    """Return how batch statistics were added up in the trainings of results files."""
-    found = [*_runs(files)["statistics"].unique()]
-    past = ", which were this library's before it had its own" * ("torch" in found)
-    ways = " and ".join(IN_WORDS[name] for name in found)
-    return Markdown(f"These were trained {ways}{past}.") if found else None
 
 
 def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
@@ -154,4 +140,4 @@ def _runs(files: Sequence[Path]) -> pd.DataFrame:
     """Return what results files hold of the poolings."""
     read = (results.read(path, study={"pooling"}) for path in files if path.is_file())
     found = [data.predictions for data in read if len(data.predictions)]
-    return pd.concat(found) if found else pd.DataFrame(columns=FOLD)
+    return pd.concat(found) if found else pd.DataFrame(columns=["preset"])
