@@ -82,9 +82,6 @@ power.supposed(measured, corpus, preset)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
 plots.power(found, poolings.attention_gain(), "the paper's gain")
 
-# %% tags=["remove-input"]
-poolings.gain_needed(measured)
-
 # %% [markdown]
 # ## What would be expected on IEMOCAP?
 #

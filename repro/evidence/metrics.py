@@ -267,36 +267,6 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int, 
     return len(of_one), *counts, p
 
 
-def most_discordant(gain: int) -> int:
-    """Return on how many utterances two systems may differ for a net gain to be significant.
-
-    That is, by McNemar's exact test, two-sided at 5%; 0 if the gain is too small for any number. A
-    gain of a few utterances stands out only if the systems agree on nearly all others.
-
-    Args:
-        gain: utterances that the better system gets right beyond the other.
-    """
-    apart = gain  # which only one of them gets right: all of them the better one
-    while stats.binomtest((apart + gain) // 2, apart).pvalue <= 1 - LEVEL:
-        apart += 2
-    return apart - 2 if apart > gain else 0
-
-
-def utterances_needed(points: float, discordant: float) -> float:
-    """Return how many utterances McNemar's test needs to see a difference (Connor 1987).
-
-    Seen means found in 80% of experiments (`POWER`) by a two-sided test at 5% (`LEVEL`).
-
-    Args:
-        points: true difference of the accuracies, in points.
-        discordant: share of utterances that only one of the systems gets right, in [0, 1].
-    """
-    d = points / 100
-    discordant = max(discordant, abs(d))  # who differ in accuracy disagree as often at least
-    z_level, z_power = stats.norm.ppf((1 + LEVEL) / 2), stats.norm.ppf(POWER)
-    return float((z_level * discordant**0.5 + z_power * (discordant - d * d) ** 0.5) ** 2 / d**2)
-
-
 def proportion_interval(per_cent: float, utterances: int) -> Interval:
     """Return the Wilson interval of a published accuracy, as if utterances were independent.
 

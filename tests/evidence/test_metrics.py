@@ -10,7 +10,6 @@ import statsmodels.stats.proportion
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import EMOTIONS, RUN
-from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
 from repro.evidence import metrics
@@ -283,24 +282,6 @@ def test_the_wilson_interval_agrees_with_statsmodels() -> None:
     published = metrics.proportion_interval(71.75, 2280)
     expected = statsmodels.stats.proportion.proportion_confint(1636, 2280, method="wilson")
     assert published[1:] == pytest.approx([100 * bound for bound in expected])
-
-
-def test_the_number_of_utterances_needed_gives_the_power_asked_for() -> None:
-    points, discordant = 5.0, 0.2
-    n = round(metrics.utterances_needed(points, discordant))
-    rng = np.random.default_rng(0)
-    gain = points / 100
-    chances = [(discordant + gain) / 2, (discordant - gain) / 2, 1 - discordant]
-    draws = rng.multinomial(n, chances, 4000)
-    statistic = (draws[:, 0] - draws[:, 1]) ** 2 / (draws[:, 0] + draws[:, 1])
-    assert np.mean(statistic > 3.841459) == pytest.approx(0.8, abs=0.02)
-
-
-def test_a_small_gain_is_significant_only_between_systems_that_hardly_differ() -> None:
-    limit = metrics.most_discordant(9)
-    p = [stats.binomtest((apart - 9) // 2, apart).pvalue for apart in (limit, limit + 2)]
-    assert p[0] <= 0.05 < p[1]
-    assert metrics.most_discordant(5) == 0  # five of five may well be chance
 
 
 def test_the_majority_is_that_of_the_utterances_not_of_the_rows() -> None:

@@ -4,6 +4,7 @@ import pytest
 from made_up import RUN
 
 from repro.evidence import metrics, simulation
+from repro.report.pages import power
 
 
 def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +56,13 @@ def test_power_depends_on_how_the_systems_differ() -> None:
     assert little > often + 10 and little > unlike + 10
     alike = simulation.power(sizes, simulation.Disagreement(0, 0), gains=(0.0, 4.0), runs=50)
     assert alike["found"].to_list() == [0, 100]
+
+
+def test_the_answer_tells_the_gain_of_the_paper_in_utterances() -> None:
+    held = pd.DataFrame({"bootstrap": [95.0]})
+    found = pd.DataFrame({"experiment": "IEMOCAP", "gain": [1.0, 2.0], "found": [10.0, 90.0]})
+    said = power.answer(held, found).data
+    assert "between 1 and 2 points" in said and "9 of IEMOCAP's 2,280 utterances" in said
 
 
 def made_up(

@@ -9,7 +9,6 @@ from repro import paper
 from repro.corpora import iemocap
 from repro.evidence import claims, metrics
 from repro.evidence.learning import learning
-from repro.evidence.simulation import ASSUMED, Disagreement
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study.grids import short_name
@@ -95,27 +94,6 @@ def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
     """Return what `metrics.compare_pairs` found of each pair as text: pair, WA, UA."""
     scores = {s: metrics.format_intervals(found, s, sign="+") for s in metrics.ACCURACIES}
     return pd.DataFrame({"pair": found["one"] + " − " + found["other"]} | scores)
-
-
-def gain_needed(differing: Disagreement | None = None) -> Markdown:
-    """Return what the paper's gain of attention over GAP amounts to on its own corpus.
-
-    How the two differ is assumed where it has not been measured.
-    """
-    points = attention_gain()
-    gain = round(points / 100 * IEMOCAP_UTTERANCES)
-    share = (differing or ASSUMED).discordant
-    # More than two digits would suggest that the assumptions are exact.
-    needed = float(f"{metrics.utterances_needed(points, share):.1e}")
-    example = "as it is here" if differing else "say"
-    return Markdown(
-        f"The paper's gain of attention over GAP is {points:.2f} points of WA: {gain} utterances, "
-        f"if it used the {IEMOCAP_UTTERANCES:,} of the release. McNemar's test can tell such a "
-        "gain from chance only if one of the two networks alone is right on no more than "
-        f"{metrics.most_discordant(gain)} utterances. If that is so of {100 * share:.0f}% of all "
-        f"utterances, {example}, it takes about {needed:,.0f} of them to see such a gain four "
-        "times out of five."
-    )
 
 
 def answer(data: Results, plain: Results | None) -> Markdown:
