@@ -41,9 +41,6 @@ SHORTER = re.compile(
 )
 # Writers that cannot go back to a header leave sizes such as 0x7F000000, 0x7FFFF000 or 0xFFFFFFFF.
 UNKNOWN_SIZE = 2_000_000_000
-# Formats whose number of samples libsndfile logs, or NIST's header says, and nothing compares.
-COUNTED = ("AVR", "MAT5", "MPC2K", "NIST", "SDS")
-COUNT = re.compile(r"(?:Frames +:|Cols :|sample_count -i) (\d+)")
 
 
 class Sound(NamedTuple):
@@ -155,16 +152,12 @@ def _opened(path: Path) -> Iterator[_Stream]:
 
 def _cut_off(path: Path, file: soundfile.SoundFile) -> str | None:
     """Say what is missing of a file that is shorter than its header says, if it says so."""
-    log = file.extra_info
-    if file.format == "NIST":  # whose header is text, and not in the log
-        with open(path, "rb") as header:
-            log = header.read(1024).decode("latin-1")
-    sizes = [(*found.groups(), "bytes") for found in SHORTER.finditer(log)]
-    if file.format in COUNTED and (counts := COUNT.findall(log)):
-        claimed, there = counts[-1], file.frames
-        if file.format == "SDS":  # of which libsndfile logs what there is
-            claimed, there = there, claimed
-        sizes.append((claimed, there, "samples"))
+    sizes = [(*found.groups(), "bytes") for found in SHORTER.finditer(file.extra_info)]
+    if file.format == "NIST":  # whose header is text that libsndfile compares with nothing
+        with open(path, "rb") as start:
+            header = start.read(1024).decode("latin-1")
+        claims = re.findall(r"sample_count -i (\d+)", header)
+        sizes += [(claimed, file.frames, "samples") for claimed in claims]
     for claimed, there, unit in sizes:
         if claimed is None:
             return "cut off"

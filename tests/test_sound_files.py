@@ -29,8 +29,8 @@ SOUND = np.minimum(1, 2 * TIME) * (
 )
 LOSS = {"GSM610": 2e-2, "OPUS": 2e-2}  # power of the error as a share of the signal's
 LONGEST_BLOCK = 1_100  # samples that a codec keeps together; it fills up the last
-# Formats whose headers do not say how long the sound is: of them half is as good as whole.
-WITHOUT_LENGTH = ("IRCAM", "PAF", "PVF", "XI")
+# Formats of which libsndfile does not tell how long the sound should be: half is as good as whole.
+WITHOUT_LENGTH = ("AVR", "IRCAM", "MAT5", "MPC2K", "PAF", "PVF", "SDS", "XI")
 
 
 class Sample(NamedTuple):
