@@ -142,11 +142,8 @@ def _other_utterances(tested: set[str], by_default: set[str]) -> str:
     """Return how the utterances that a change is tested on differ from the default's."""
     if tested == by_default:
         return ""
-    if tested < by_default:
-        return f"tested on {len(tested)} of the default's {len(by_default)} utterances"
-    if tested > by_default:
-        return f"tested on {len(tested) - len(by_default)} utterances more than the default"
-    return "tested on other utterances than the default"
+    shared = f"{len(tested & by_default)} of the default's {len(by_default)}"
+    return f"tested on {len(tested)} utterances, {shared}"
 
 
 def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame | None:

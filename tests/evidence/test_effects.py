@@ -119,10 +119,11 @@ def test_fewer_or_more_utterances_are_compared_on_the_same_speakers_and_said() -
     of_kept, of_default = (metrics.summary(each)["WA"].item() for each in (kept, default))
     assert dropped["WA effect"] == pytest.approx(of_kept - of_default)
     assert dropped["WA effect low"] <= dropped["WA effect"] <= dropped["WA effect high"]
-    assert dropped["note"] == f"tested on {len(long)} of the default's {len(table)} utterances"
+    kept, every = len(long), len(table)
+    assert dropped["note"] == f"tested on {kept} utterances, {kept} of the default's {every}"
     of = row(found, "protocol.labels=hap+exc")
     assert np.isfinite(of["WA effect low"])
-    assert of["note"] == "tested on 60 utterances more than the default"
+    assert of["note"] == f"tested on {every + 60} utterances, {every} of the default's {every}"
 
 
 def test_speakers_that_cannot_be_told_leave_no_interval() -> None:
