@@ -6,7 +6,7 @@ that takes less writes nothing.
 A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
 the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
 is a safetensors file, which cannot run code when read, with a checksum over everything in it: what
-is damaged, or was begun by another version or on another device, is put aside and the fold begins
+is damaged, or was begun by another version or on another device, is removed and the fold begins
 anew. Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
 """
 
@@ -81,7 +81,10 @@ class Checkpoint:
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, SafetensorError) as fault:
-            self._put_aside(fault)
+            with suppress(OSError):
+                self.path.unlink()
+            reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+            warn(f"{self.path}: not used ({reason}); the fold begins anew")
             return
         network.load_state_dict(_under("network.", tensors))
         parameters = dict(network.named_parameters())
@@ -114,14 +117,6 @@ class Checkpoint:
                 warn(f"{self.path}: no checkpoint ({error.strerror}); training goes on without")
             self.failed = True
         self.saved = time.perf_counter()
-
-    def _put_aside(self, fault: Exception) -> None:
-        """Keep a checkpoint that cannot be used, for whoever wants to know why."""
-        aside = self.path.with_suffix(".aside")
-        with suppress(OSError):
-            self.path.replace(aside)
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        warn(f"{self.path}: not used ({reason}), put aside as {aside.name}; the fold begins anew")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
