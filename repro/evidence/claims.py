@@ -102,7 +102,6 @@ class Verdict:
 
     claim: paper.Claim
     verdict: Judgement
-    test: str
     parts: tuple[Part, ...]
     speakers: int
     seeds: int
@@ -171,7 +170,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
     study = studies.get(test.study)
     if study is None:
         note = f"no results of the study {test.study}"
-        return Verdict(claim, "not testable here", test.statement, (), 0, 0, note)
+        return Verdict(claim, "not testable here", (), 0, 0, note)
     verdict: Judgement = "not testable here"
     parts: tuple[Part, ...] = ()
     try:
@@ -197,7 +196,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
                 "no shape is better than always naming the commonest emotion, by the interval of "
                 "its WA: the networks have hardly learnt"
             )
-    return Verdict(claim, verdict, test.statement, parts, study.speakers, study.seeds, note)
+    return Verdict(claim, verdict, parts, study.speakers, study.seeds, note)
 
 
 def learnt(predictions: pd.DataFrame) -> bool:

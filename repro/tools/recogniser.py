@@ -343,7 +343,6 @@ class Attention(NamedTuple):
         start: of the segment in the utterance, in seconds.
         magnitude: of its spectrum, linear, in bins of 10 Hz and frames of 10 ms; a recording's full
             scale is 1. Its square under `magnitude="power"`.
-        segment: the network's input, made from that.
         top_down: class-specific maps X a_k, in the unit of logits.
         bottom_up: class-agnostic map X b; after its softmax, if the network has one, it sums to 1.
         scores: softmax of the segment's logits, in [0, 1].
@@ -352,7 +351,6 @@ class Attention(NamedTuple):
     over_time: Float[Tensor, " time"]
     start: float
     magnitude: Float[Tensor, "bins frames"]
-    segment: Float[Tensor, "bins frames"]
     top_down: Float[Tensor, "4 h w"]
     bottom_up: Float[Tensor, "h w"]
     scores: Float[Tensor, " 4"]
@@ -384,8 +382,8 @@ def attention_maps(
         best = int(seen.scores.amax(1).argmax())
         if not chosen or seen.scores[best].max() > chosen[-1].max():
             start = (sum(map(len, columns)) + best) * paper.TEST_HOP_SECONDS
-            drawn = magnitudes[best, 0].cpu(), inputs[best, 0].cpu()
-            chosen = start, *drawn, seen.top_down[best], seen.bottom_up[best], seen.scores[best]
+            maps = seen.top_down[best], seen.bottom_up[best], seen.scores[best]
+            chosen = start, magnitudes[best, 0].cpu(), *maps
         columns.append(seen.bottom_up.abs().sum(1))
     return Attention(_over_time(torch.cat(columns)), *chosen)
 
