@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
-import torch
 from IPython.display import Markdown
 
 from repro import config, paper
 from repro.errors import NoResultsError
 from repro.evidence import metrics
-from repro.model import build_network
+from repro.report.pages import in_brief
 from repro.results import ATTENTION_COLUMNS, Results
 
 
@@ -29,16 +28,13 @@ def with_maps(data: Results) -> Results:
 
 def map_size(preset: str) -> Markdown:
     """Return how large the attention maps are, and what one of their points covers."""
-    experiment = config.preset(preset)
-    network = build_network(experiment.network).eval()
-    with torch.device("meta"):
-        segment = torch.empty(1, 1, paper.BINS, paper.FRAMES)
-    rows, columns = network.to("meta").features(segment).shape[2:]
-    pooled = paper.POOL_WINDOW ** len(experiment.network.pools)
-    high, wide = (step * pooled for step in experiment.network.stride)
+    network = config.preset(preset).network
+    last = in_brief.layers(network).iloc[-2]  # before the pooling
+    pooled = paper.POOL_WINDOW ** len(network.pools)
+    high, wide = (step * pooled for step in network.stride)
     return Markdown(
-        f"Here a map has {rows} rows by {columns} columns, {high * paper.BIN_HZ} Hz and "
-        f"{wide * 1000 * paper.SHIFT_SECONDS:.0f} ms apart."
+        f"Here a map has {last['rows']} rows by {last['frames']} columns, {high * paper.BIN_HZ} Hz "
+        f"and {wide * 1000 * paper.SHIFT_SECONDS:.0f} ms apart."
     )
 
 

@@ -12,13 +12,13 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from repro import paper, results
+from repro.corpora import CORPORA
 from repro.evidence import metrics
 from repro.report.pages import common
 from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
 
-IEMOCAP_SEGMENTS = 7_039  # to train on, in all
 # What is compared: the variants whose scores are added, and those whose are taken off.
 Sides = tuple[tuple[str, ...], tuple[str, ...]]
 MODELS: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
@@ -54,7 +54,8 @@ def _shown(found: dict[str, Any]) -> pd.DataFrame:
 
 def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
     """Return how long the paper's tables take, extrapolated from the measured rates."""
-    work = IEMOCAP_SEGMENTS * (paper.FOLDS - 1) * paper.EPOCHS  # of all folds of a network
+    segments = CORPORA["iemocap"].training_segments
+    work = segments * (paper.FOLDS - 1) * paper.EPOCHS  # of all folds of a network
     lines = [] if machines else ["Not known yet."]
     for found in machines.values():
         rows = {row["what"]: row for row in found["rows"] if row["way"] == bench.TRAINER}
