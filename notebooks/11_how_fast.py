@@ -94,6 +94,9 @@ speed.measured(machines)
 # - **No maps at all** for one layer alone, as in Fig. 2. Its convolution is linear in a fixed
 #   spectrogram, so the mean and variance of every filter follow from those of the patches that it
 #   reads, computed once for all epochs.
+# - **On a GPU** the networks are torch's own, but for two parts: the layer alone has no maps there
+#   either, and the gradient of the first layer's weights is added up row by row. cuDNN's way to it
+#   that repeats itself takes longer, and loses digits over the longest filters.
 # - **The front end** computes the spectrum of an utterance once and cuts the segments from it. The
 #   µ-law cannot be shared: each segment is scaled by its own extremes first.
 #
