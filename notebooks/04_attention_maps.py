@@ -101,9 +101,9 @@ plots.agreement(averages)
 
 # %% [markdown]
 # Correlations are averaged over an utterance's segments, then over utterances. Intervals are over
-# speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of the emotion that the utterance was
-# taken for. An utterance that is recognised with one seed and mistaken with another counts in both
-# groups.
+# speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of
+# the emotion that the utterance was taken for. An utterance that is recognised with one seed and
+# mistaken with another counts in both groups.
 #
 # Periodicity is a limited measure of pitch. It is taken in soft frames as in loud ones, whereas
 # pitch trackers have a threshold (Praat's is 3% of the greatest amplitude). What hums in a pause

@@ -175,8 +175,8 @@ power.together(results)
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method. The list of claims as a whole is not: of
 #   twenty without any truth in them, one would be expected to come out definite. Every line of the
-#   board has verdicts of its own, without a correction over the lines, and so have those marked
-#   inexact. What the readings and the protocol change has none.
+#   board has verdicts of its own, without a correction over the lines. What the readings and the
+#   protocol change has none.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
 #   lists them; {doc}`05_readings` is where they are measured.
 

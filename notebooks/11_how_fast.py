@@ -95,8 +95,8 @@ speed.measured(machines)
 #   spectrogram, so the mean and variance of every filter follow from those of the patches that it
 #   reads, computed once for all epochs.
 # - **On a GPU** the networks are torch's own, but for two parts: the layer alone has no maps there
-#   either, and the gradient of the first layer's weights is added up row by row. cuDNN's way to it
-#   that repeats itself takes longer, and loses digits over the longest filters.
+#   either, and the gradient of the first layer's weights is added up row by row. cuDNN's
+#   deterministic way takes longer, and loses digits over the longest filters.
 # - **The front end** computes the spectrum of an utterance once and cuts the segments from it. The
 #   µ-law cannot be shared: each segment is scaled by its own extremes first.
 #
@@ -105,7 +105,7 @@ speed.measured(machines)
 #
 # ## What a fold took
 #
-# So long took a fold of the published poolings on EmoDB, in the median. Those on a processor were
+# This is how long a fold of the published poolings on EmoDB took: the median. Those on a processor were
 # trained beside other work; those on a GPU two at a time.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-durations", "caption": "Minutes from the first epoch of a fold on EmoDB to its last score."}}

@@ -155,10 +155,10 @@ def patches(x: Float[Tensor, "n rows columns"], size: Shape, stride: Shape) -> P
     (kh, kw), (down, right) = size, stride
     h, w = map_size(x.shape[1:], size, stride)
     x = F.pad(x, (0, 0, 0, -x.shape[1] % down))  # so that a row of patches begins each segment
-    apart, x = x.shape[1] // down, x.flatten(0, 1)
+    n, apart = len(x), x.shape[1] // down
+    x = x.flatten(0, 1)
     shifted = torch.stack([x[:, j : j + (w - 1) * right + 1 : right] for j in range(kw)], 1)
-    count = (len(x) - kh) // down + 1
-    values = shifted.as_strided((count, kh * kw, w), (down * kw * w, w, 1))
+    values = shifted.as_strided(((n - 1) * apart + h, kh * kw, w), (down * kw * w, w, 1))
     return Patches(values, h, apart)
 
 
@@ -285,13 +285,14 @@ def _gradient_of_weight(
     read = patches(x[:, 0], (shape[2], shape[3]), stride)
     between = read.apart - read.h
     rows = F.pad(of_maps, (0, 0, 0, between)).movedim(1, 2).flatten(0, 1)[: len(read.values)]
-    return torch.bmm(rows, read.values.mT).sum(0).view(shape)
+    with torch.autocast(x.device.type, enabled=False):  # it would round what is multiplied
+        return torch.bmm(rows, read.values.mT).sum(0).view(shape)
 
 
 class _OneChannel(torch.autograd.Function):
     """A convolution of one channel on a GPU, where cuDNN takes long for its weight's gradient.
 
-    The way of cuDNN's that repeats itself also loses a third of a per cent over long filters.
+    Its deterministic way also loses a third of a per cent over long filters.
     """
 
     @staticmethod

@@ -139,6 +139,22 @@ def test_a_convolution_of_one_channel_is_torchs(
     )
 
 
+def test_bfloat16_leaves_conv1_the_gradient_that_its_maps_have() -> None:
+    torch.manual_seed(0)
+    stems = build_network(config.Network(stride=(4, 4))).stems
+    usual = copy.deepcopy(stems).double()
+    x = torch.rand(8, 1, 400, 200) ** 4 * 2 - 1
+    back = torch.linspace(0.2, 2.0, len(stems.norm.weight))[:, None, None]  # adds up, and cancels
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = stems(x)
+    maps.backward(back.expand_as(maps).to(maps))
+    expected = usual(x.double())
+    expected.backward(back.expand_as(expected).to(expected))
+    for conv, other in zip(stems.convs, usual.convs, strict=True):
+        error = (conv.weight.grad - other.weight.grad).norm() / other.weight.grad.norm()
+        assert error < 0.1
+
+
 # The network of Section 3.2 ----------------------------------------------------------------------
 
 
@@ -184,6 +200,19 @@ def test_the_network_without_maps_is_the_one_with_maps(
     expected = SpeechEmotionNetwork.forward(usual, x)
     assert torch.allclose(network(x), expected, atol=1e-12)
     assert torch.equal(network(x, *precomputed), network(x))
+
+
+@pytest.mark.parametrize(("shape", "stride"), [((2, 2), (2, 3)), ((3, 5), (2, 2))])
+def test_moments_are_of_the_patches_that_a_convolution_reads(
+    shape: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    x = torch.rand(3, 1, 5, 9, dtype=torch.double)  # which the strides do not use up
+    read = F.unfold(x, shape, stride=stride)
+    mean, second = layers.moments(x, shape, stride)
+    if shape[0] < shape[1]:
+        read = F.unfold(x.mT, shape[::-1], stride=stride[::-1])
+    torch.testing.assert_close(mean, read.mean(2).float())
+    torch.testing.assert_close(second, (read @ read.mT / read.shape[2]).float())
 
 
 def test_running_statistics_are_those_of_the_network_with_maps() -> None:

@@ -99,7 +99,7 @@ def named_utterances(
             if (match := name.fullmatch(path.name)) and match["emotion"] in emotion_of
         ]
         if found:
-            return found
+            return sorted(found)
     raise ReproError(f"{root}: not {title}; give the folder that holds {example} and the rest")
 
 

@@ -42,8 +42,9 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
 def statistics(device: torch.device) -> str:
     """Return how batch normalisation and the gradient of Conv1 add up what the precision gives.
 
-    `exact`, see `repro.layers`, or `cudnn` for whatever torch does on a GPU. What an earlier
-    version made on a processor, which did not say so, is `torch`.
+    `exact`, see `repro.layers`, or `cudnn` on a GPU, where batch normalisation is torch's, but for
+    the network of Section 3.2. What an earlier version made on a processor, which did not say so,
+    is `torch`.
     """
     return "cudnn" if device.type == "cuda" else "exact"
 

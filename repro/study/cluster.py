@@ -37,7 +37,7 @@ from repro.study.plan import Plan, Progress, Tables, Task
 
 PATIENCE = 20.0  # seconds that a cluster has to answer
 RETRIES = 10  # of a fold whose machine or process was lost
-GPU_SHARE = 0.25  # four folds of small networks keep one GPU busy; one of a large one does
+GPU_SHARE = 0.25  # four folds of small networks keep one GPU busy, one of a large one
 SOFTWARE = f"repro {repro.__version__} and torch {torch.__version__}"
 
 # Reports home otherwise. Read by Ray when it is imported, and by what it starts.

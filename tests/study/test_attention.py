@@ -248,7 +248,7 @@ def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(study: st
 
 
 @pytest.mark.parametrize("speakers", [2, 5])
-def test_the_answer_says_what_its_intervals_are_worth(speakers: int) -> None:
+def test_the_answer_needs_five_speakers(speakers: int) -> None:
     rows = [
         {"fold": f"s{speaker}", "seed": 0, "utterance": f"u{speaker}{emotion}", "corpus": "emodb"}
         | {"emotion": emotion, "predicted": "sad", "spread": 0.5, "held_out": "speaker"}

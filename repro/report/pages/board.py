@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 from IPython.display import HTML
 
-from repro import paper, results
+from repro import config, paper, results
 from repro.corpora import BUILT_IN
 from repro.errors import ReproError
 from repro.evidence import claims, effects, metrics
@@ -100,7 +100,8 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
         few = _few(rows, preset)
         found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
-    return sorted(found, key=lambda of: of.preset != "paper")  # the paper's own network first
+    # The paper's own network first.
+    return sorted(found, key=lambda of: config.parted(of.preset)[0] != "paper")
 
 
 def _few(predictions: pd.DataFrame, preset: str) -> str:
