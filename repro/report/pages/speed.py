@@ -28,7 +28,8 @@ POOLINGS = "torch", "bf16", "pooling", "paper-bf16", "paper"  # files of results
 
 def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what `repro bench --json` found on each machine, by the file's name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    return dict(sorted(found.items()))  # float32 before bfloat16
 
 
 def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
