@@ -127,6 +127,7 @@ def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> 
         *pages,
         *(notebook.again(page, *of, out / "notebooks") for page in pages for of in elsewhere(page)),
     ]
+    every = [page._replace(facts=page.facts | {"shown": _shown(page, results)}) for page in every]
     with own_settings():
         # papermill's current folder is one for all threads: each would restore what another set.
         with local_file_io_cwd(), running("pages"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -171,8 +172,8 @@ def settled(page: Page) -> Page:
     Raises:
         ReproError: the results file cannot be read.
     """
-    corpus, preset = name_of(page.parameters["corpus"]), page.parameters["preset"]
-    presets = [setting for name, setting in _held(page) if name == corpus]
+    corpus, preset = _where(page)
+    presets = [setting for name, setting in _compared(page) if name == corpus]
     if not presets or preset in presets:
         return page
     return page._replace(parameters=page.parameters | {"preset": min(presets)})
@@ -186,22 +187,46 @@ def elsewhere(page: Page) -> list[tuple[str, str]]:
     Raises:
         ReproError: the results file cannot be read.
     """
-    here = name_of(page.parameters["corpus"]), page.parameters["preset"]
+    here = _where(page)
     known = ({here[0]} | CORPORA.keys()) - {*BUILT_IN}
-    return [of for of in _held(page) if of != here and of[0] in known]
+    return [of for of in _compared(page) if of != here and of[0] in known]
 
 
-def _held(page: Page) -> list[tuple[str, str]]:
-    """Return the corpora and settings of which a results file holds what a page shows."""
-    number, results = page.notebook.name[:2], Path(page.parameters["results"])
-    shown = studies([number])
-    if number == "00" or not shown or not results.is_file():  # 00 sums up all of them itself
+def _shown(page: Page, results: Mapping[str, Path]) -> list[str]:
+    """Return the names of the results files of a page that hold what it shows, or of all."""
+    names = [name for name in page.facts["results"] if results[name].is_file()]
+    if _sums_up(page):
+        return names
+    shown = studies([page.notebook.name[:2]])
+    return [name for name in names if _where(page) in _held(results[name], shown)] or names
+
+
+def _where(page: Page) -> tuple[str, str]:
+    """Return the corpus and the setting of which a page shows results."""
+    return name_of(page.parameters["corpus"]), page.parameters["preset"]
+
+
+def _sums_up(page: Page) -> bool:
+    """Return whether a page shows all that its results hold, or trains nothing."""
+    number = page.notebook.name[:2]
+    return number == "00" or not studies([number])
+
+
+def _compared(page: Page) -> list[tuple[str, str]]:
+    """Return the corpora and settings of which a results file holds what a page compares."""
+    results = Path(page.parameters["results"])
+    if _sums_up(page) or not results.is_file():
         return []
-    study, variant = next(iter(shown.items()))
+    study, variant = next(iter(studies([page.notebook.name[:2]]).items()))
+    return _held(results, {study: variant})
+
+
+def _held(results: Path, of: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Return the corpora and settings of which a results file holds one of some studies."""
     found = dict.fromkeys(
         (record["corpus"]["name"], record["preset"])
         for record in read_lines(results)
-        if record["study"] == study and variant in (None, record["variant"])
+        if record["study"] in of and of[record["study"]] in (None, record["variant"])
     )
     return [*found]
 

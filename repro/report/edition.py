@@ -25,7 +25,8 @@ from repro.results.audit import merge
 
 CORPUS = "emodb"
 SPEECH = "results/emodb/pooling.jsonl"
-POOLINGS = (SPEECH, "results/emodb/paper.jsonl", "results/nemo/pooling*.jsonl")
+NEMO = ("results/nemo/baselines.jsonl", "results/nemo/pooling*.jsonl")
+POOLINGS = (SPEECH, "results/emodb/paper.jsonl", *NEMO)
 SHAPES = ("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl")
 # What pages are made from, if not from `SPEECH`: files below the project, or patterns of several.
 SOURCES = {

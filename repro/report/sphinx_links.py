@@ -66,9 +66,9 @@ class Links(SphinxTransform):
             figure.append(nodes.legend("", line))
 
     def _results(self, page: Path) -> dict[str, Path]:
-        """Find the results files that a page was made from: in the book, or in the project."""
+        """Find the results files that a page shows: in the book, or in the project."""
         notebook = json.loads(page.read_text(encoding="utf-8"))
-        names = notebook["metadata"].get("repro", {}).get("results", [])
+        names = notebook["metadata"].get("repro", {}).get("shown", [])
         if not any(map(_reads_results, notebook["cells"])):
             return {}
         book = Path(self.env.srcdir)

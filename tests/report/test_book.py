@@ -60,7 +60,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shown("table", "tab-two", "Two rows.", "text/html", common.table(FRAME).data),
         shown("words", "tab-none", "No rows.", "text/markdown", "Not run."),
     ]
-    metadata = {"kernelspec": KERNEL, "repro": {"results": RESULTS}}
+    metadata = {"kernelspec": KERNEL, "repro": {"shown": RESULTS}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
     built = report.build_book(folder, folder.parent / "log")
     return built.parent / "page.html"
