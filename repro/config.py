@@ -256,7 +256,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(str(a) for a in get_args(hint))
-    names = {int: "a whole number above 0", float: "a number", bool: "true or false"}
+    names = {int: "a whole number above 0", float: "a number of at least 0", str: "a name"}
+    names[bool] = "true or false"
     if get_origin(hint) is tuple:
         return "whole numbers separated by commas, in brackets"
     return names.get(hint, "a whole number above 0, or None")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ ROOM = 8 * 2**30  # bytes of available memory
 SHORT_OF_MEMORY = re.compile(
     "can't allocate memory|out of memory|ALLOC_FAILED|ALLOCATION_FAILED|unable to find an engine"
 )
+CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # from glibc's malloc.h
 
@@ -55,15 +57,21 @@ def fault_of_gpu() -> str:
     if not torch.cuda.is_available():
         need = f" (this torch needs a driver for CUDA {torch.version.cuda})"
         return f"torch sees no GPU here{need if torch.version.cuda else ''}"
-    built_for = [int(re.sub(r"\D", "", name)) for name in torch.cuda.get_arch_list()]
-    major, minor = torch.cuda.get_device_capability()
-    if built_for and 10 * major + minor < min(built_for):
-        name = torch.cuda.get_device_name()
-        return (
-            f"this torch has no code for {name}, of compute capability {major}.{minor} "
-            f"(it begins at {min(built_for) / 10})"
-        )
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as error:  # such as a torch that has no code for it
+        return str(error).splitlines()[0]
     return ""
+
+
+def processor() -> str:
+    """Return the name of the processor, and which of its vector instructions torch uses."""
+    try:
+        names = re.findall(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE)
+    except OSError:  # not on Linux
+        names = []
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def choose_precision(name: str) -> Precision:

@@ -12,6 +12,7 @@ read as a matrix of H·W positions by C channels, into one score per emotion::
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import torch
@@ -26,6 +27,7 @@ from repro.layers import Moments, conv_norm_relu, first_layer, map_size, mean_of
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000
+LONGEST = 200  # weights of a filter: as many as the longest of Section 3.2 has
 PADDED = 64  # segments that are padded at once
 
 
@@ -228,6 +230,8 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
         the order of `paper.EMOTIONS`.
     """
     alone = len(network.stems) == 1 and not network.trunk and network.pooling == "gap"
+    # The moments of its patches take the square of this for each segment.
+    alone = alone and math.prod(network.stems[0]) <= LONGEST
     return (FirstLayerNetwork if alone else SpeechEmotionNetwork)(network)
 
 
@@ -249,6 +253,12 @@ def check_network(network: Network) -> None:
         raise ReproError(
             f"these network settings ask for {weights:,} weights: lower stem_channels, the "
             "filters of stems or the channels of trunk"
+        )
+    last = len(network.trunk) + 1
+    twice = len(set(network.pools)) < len(network.pools)
+    if twice or (network.trunk and max(network.pools, default=0) > last):
+        raise ReproError(
+            f"network.pools {network.pools}: a layer is named twice, or after the last, Conv{last}"
         )
     if not _passes(network):
         raise ReproError(

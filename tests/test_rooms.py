@@ -7,7 +7,7 @@ from pathlib import Path
 
 import repro
 
-FLOORS = """repro errors paper files / config audio results / device layers spectrogram model /
+FLOORS = """repro errors paper files / config audio device / results / layers spectrogram model /
 trainer / corpora crossval / study / evidence / tools / report / cli __main__"""
 FLOOR = {name: i for i, names in enumerate(FLOORS.split("/")) for name in names.split()}
 # A machine that only trains has none of these.

@@ -220,16 +220,19 @@ def test_cuda_without_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
-def test_auto_takes_a_gpu_that_torch_has_code_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_a_gpu_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90a", "compute_120"])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda size, device: ones(size))
     chosen = {name: choose_device(name).type for name in ("auto", "cuda", "cpu")}
     assert chosen == {"auto": "cuda", "cuda": "cuda", "cpu": "cpu"}
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
+
+    def no_code(size: int, device: str) -> None:
+        raise RuntimeError("no kernel image is available\nCUDA kernel errors might ...")
+
+    monkeypatch.setattr(torch, "ones", no_code)
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(ReproError, match=r"no code for Tesla.* 7\.0 \(it begins at 7\.5\)"):
+    with pytest.raises(ReproError, match="--device cuda: no kernel image is available; use"):
         choose_device("cuda")
 
 

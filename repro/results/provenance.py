@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import subprocess
 import time
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 import repro
+from repro.device import processor
 
 PACKAGE = Path(repro.__file__).resolve().parent
 PLAN = PACKAGE.parent / "book" / "plan.md"
@@ -30,7 +30,7 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
         "commit": commit(),
         "plan": _plan(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu ({platform.machine()})",
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu: {processor()}",
         "precision": precision,
         "statistics": statistics(device),
         "threads": torch.get_num_threads(),
@@ -50,9 +50,21 @@ def statistics(device: torch.device) -> str:
 
 
 def lasting(device: torch.device, precision: str) -> dict[str, Any]:
-    """Return of `made_by` what must stay the same for a training to go on where it stopped."""
-    facts = made_by(device, precision, seconds=0.0)
-    return {name: fact for name, fact in facts.items() if name not in ("date", "seconds")}
+    """Return what must stay the same for a training to go on where it stopped.
+
+    That is `made_by`, with a checksum of the code that trains in place of commit and plan.
+    """
+    facts = made_by(device, precision, seconds=0.0) | {"code": _code()}
+    free = ("commit", "plan", "date", "seconds")
+    return {name: fact for name, fact in facts.items() if name not in free}
+
+
+@cache
+def _code() -> str:
+    """Return a checksum of the modules of this package, but for those that only show."""
+    paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    trains = sorted(path for path in paths if path.parts[0] not in ("report", "evidence", "tools"))
+    return hashlib.sha256(b"".join((PACKAGE / path).read_bytes() for path in trains)).hexdigest()
 
 
 @cache

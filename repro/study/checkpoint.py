@@ -6,8 +6,8 @@ that takes less writes nothing.
 A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
 the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
 is a safetensors file, which cannot run code when read, with a checksum over everything in it: what
-is damaged, or was begun by another version or on another device, is removed and the fold begins
-anew. Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
+is damaged, or was begun by other code or on another device, is removed and the fold begins anew.
+Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Checkpoint:
         try:
             tensors, kept = _read(self.path)
             if kept["made_by"] != self.made_by:
-                raise ValueError("from another version, device or fold")
+                raise ValueError("from other code, another device or fold")
             extra = {name: tensors.pop(name) for name in list(tensors) if name.startswith("extra.")}
             if not same_form(tensors, _tensors(state)):
                 raise ValueError("of another network")
@@ -137,14 +137,15 @@ def checksum(tensors: dict[str, Tensor], text: str) -> str:
 def _tensors(state: State) -> dict[str, Tensor]:
     """Return what a checkpoint keeps of a state, by name.
 
-    Before the first step, when there are no momenta, parameters stand for them: they have the form.
+    Where there is no momentum, as before the first step, zeros stand for it.
     """
     network, optimiser, order, _ = state
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     if optimiser.defaults["momentum"]:
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
-                momentum = optimiser.state[parameter].get("momentum_buffer", parameter)
+                found = optimiser.state[parameter].get("momentum_buffer")
+                momentum = torch.zeros_like(parameter) if found is None else found
                 tensors[f"momentum.{name}"] = momentum
     return tensors | {"order": order.get_state()}
 

@@ -9,8 +9,6 @@ trainer is measured in bfloat16, if that is asked for.
 from __future__ import annotations
 
 import gc
-import platform
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +16,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +34,7 @@ from repro.device import (
     choose_precision,
     enough_memory,
     keep_freed_memory,
+    processor,
     ready_to_extract,
     ready_to_train,
 )
@@ -105,16 +103,6 @@ def run(device: str = "auto", precision: str = "auto") -> dict[str, Any]:
         "torch": torch.__version__,
     }
     return {"machine": machine, "rows": rows}
-
-
-def processor() -> str:
-    """Return the name of the processor, and which of its vector instructions torch uses."""
-    try:
-        facts = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
-    except OSError:  # not on Linux
-        facts = []
-    name = facts[0] if facts else platform.processor() or platform.machine()
-    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def text(found: dict[str, Any]) -> str:

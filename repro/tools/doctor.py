@@ -91,7 +91,7 @@ LOOKS: dict[str, Callable[[], Any]] = {
     "platform": platform.platform,
     "packages": _packages,
     "libsndfile": lambda: import_module("soundfile").__libsndfile_version__,
-    "processor": lambda: import_module("repro.tools.bench").processor(),
+    "processor": lambda: import_module("repro.device").processor(),
     "GPU": _gpu,
     "precision": lambda: import_module("repro.device").choose_precision("auto"),
     "threads": lambda: f"{import_module('torch').get_num_threads()} of {os.cpu_count()} processors",

@@ -17,6 +17,7 @@ from torch import nn
 
 from repro import crossval, files, results, trainer
 from repro.config import Experiment, Network, Protocol, Training
+from repro.results import provenance
 from repro.study import checkpoint
 from repro.study.checkpoint import Checkpoint
 from repro.study.ledger import Ledger
@@ -75,6 +76,33 @@ def run_fold(
         kept=kept.extra if kept else None,
     )
     return history, predictions, trained
+
+
+def test_a_parameter_that_is_never_trained_is_kept(tmp_path: Path, every_epoch: None) -> None:
+    saved = state(seed=0, steps=3)
+    saved.network.spare = nn.Parameter(torch.ones(2))
+    optimiser = trainer.sgd(saved.network, TRAINING)
+    kept = Checkpoint(tmp_path / "kept", MADE_BY)
+    kept.keep(saved._replace(optimiser=optimiser, history=[1.0]))
+    assert kept.path.exists()
+
+
+def test_a_training_goes_on_after_a_change_to_what_trains_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(provenance.PACKAGE, tmp_path / "repro")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "repro")
+
+    def code(changed: str) -> str:
+        with (tmp_path / "repro" / changed).open("a") as file:
+            file.write("# changed\n")
+        provenance._code.cache_clear()
+        return provenance.lasting(torch.device("cpu"), "fp32")["code"]
+
+    before = code("report/plots.py")
+    assert code("evidence/metrics.py") == code("report/pages/board.py") == before
+    assert len({before, code("layers.py"), code("study/fold.py")}) == 3
+    provenance._code.cache_clear()
 
 
 # A fold that goes on -----------------------------------------------------------------------------
@@ -294,7 +322,7 @@ def test_no_damaged_byte_goes_unnoticed(kept: Path, capsys: Any) -> None:
     "change", [{"version": "2"}, {"threads": 2}, {"fold": ["pooling"]}, {"device": "cuda"}]
 )
 def test_another_version_device_or_fold(kept: Path, capsys: Any, change: dict[str, Any]) -> None:
-    assert "another version, device or fold" in refused(kept, capsys, MADE_BY | change)
+    assert "other code, another device or fold" in refused(kept, capsys, MADE_BY | change)
 
 
 def test_a_network_of_another_shape(kept: Path, every_epoch: None, capsys: Any) -> None:

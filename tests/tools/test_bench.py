@@ -16,7 +16,7 @@ import torch
 from results_line import RECORD, file_of
 
 from repro import config, paper
-from repro.device import Precision
+from repro.device import Precision, processor
 from repro.errors import ReproError
 from repro.model import build_network
 from repro.report.pages import speed
@@ -154,7 +154,7 @@ def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:
 
 
 def test_the_processor_has_a_name() -> None:
-    name, _, instructions = bench.processor().partition(" (")
+    name, _, instructions = processor().partition(" (")
     assert name and instructions == f"{torch.backends.cpu.get_cpu_capability()})"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and "model name" in cpuinfo.read_text():
