@@ -324,6 +324,10 @@ def predict(
     where = choose_device(device)
     failed = False
     shown: dict[Path, str] = {}  # a part of the page, by the picture that goes with it
+    if plot:
+        from repro.report.pages import prediction
+
+        ours = prediction.is_there(plot)
     for path in files:
         try:
             sound = audio.read(path)
@@ -333,12 +337,13 @@ def predict(
             with enough_memory(where, path.name):
                 scores = recogniser.scores(loaded, waveform, device=where)
                 if plot:
-                    from repro.report.pages import prediction
-
-                    # Sound files of one name, in several folders, have pictures with numbers.
+                    # Sound files of one name, in several folders, have pictures with numbers; so
+                    # have those of which the user has a picture of that name.
                     ends = chain([""], (f"-{number}" for number in count(2)))
                     pictures = (plot / f"{path.stem}{end}.png" for end in ends)
-                    picture = next(each for each in pictures if each not in shown)
+                    picture = next(
+                        p for p in pictures if p not in shown and (ours or not p.exists())
+                    )
                     shown[picture] = prediction.recording(
                         loaded, path, waveform, scores, picture, device=where
                     )

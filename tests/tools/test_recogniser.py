@@ -204,6 +204,10 @@ def test_train_then_predict_as_commands(corpus: Path, tmp_path: Path, command: C
     namesake.parent.mkdir()
     shutil.copy(second, namesake)
     files = [first, broken, second, namesake]
+    stem = Path(first).stem
+    (tmp_path / "plots").mkdir()
+    mine = tmp_path / "plots" / f"{stem}.png"
+    mine.write_text("a picture of the user's own")
     done = command("predict", model, *files, "--json", "--plot", tmp_path / "plots")
     assert done.status == 1
     answers = [json.loads(line) for line in done.out]
@@ -213,6 +217,6 @@ def test_train_then_predict_as_commands(corpus: Path, tmp_path: Path, command: C
         assert sum(answer["scores"].values()) == pytest.approx(1)
     [line] = done.err
     assert "broken.wav" in line
-    stem = Path(first).stem
-    plots = {p.name for p in (tmp_path / "plots").iterdir()}
-    assert plots == {"index.html", f"{stem}.png", f"{stem}-2.png", f"{Path(second).stem}.png"}
+    plots = {p.name for p in (tmp_path / "plots").iterdir()} - {mine.name}
+    assert plots == {"index.html", f"{stem}-2.png", f"{stem}-3.png", f"{Path(second).stem}.png"}
+    assert mine.read_text() == "a picture of the user's own"

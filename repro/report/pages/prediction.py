@@ -35,6 +35,7 @@ ABOUT_ATTENTION = """
 Attention is how much the network looks at a moment, averaged over the segments there. At 1×, the
 dashed line, a moment gets as much as if the network looked everywhere alike. It says where the
 network looked, not why."""
+PAGE = "index.html"
 MADE_BY = '<meta name="generator" content="repro predict">'
 
 
@@ -95,6 +96,22 @@ def recording(
 </section>"""
 
 
+def is_there(folder: Path) -> bool:
+    """Return whether an earlier page lies in a folder, which may then be written over.
+
+    Raises:
+        ReproError: another page of this name does, or it cannot be read.
+    """
+    page = folder / PAGE
+    try:
+        found = page.exists()
+        if found and MADE_BY.encode() not in page.read_bytes():
+            raise ReproError(f"{page}: not of `repro predict`; name another folder")
+    except OSError as error:
+        raise ReproError(f"{page}: cannot read the page ({error.strerror})") from error
+    return found
+
+
 def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterable[str]) -> Path:
     """Write the page of some recordings, `index.html`, and return its path.
 
@@ -105,12 +122,10 @@ def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterabl
         recordings: a part of the page each, from `recording`.
 
     Raises:
-        ReproError: it cannot be written, or another page of this name is there.
+        ReproError: it cannot be written.
     """
-    page = folder / "index.html"
+    page = folder / PAGE
     try:
-        if page.exists() and MADE_BY.encode() not in page.read_bytes():
-            raise ReproError(f"{page}: not of `repro predict`; name another folder")
         folder.mkdir(parents=True, exist_ok=True)
         # Names of files need not be text.
         whole = _page(model.name, recogniser, recordings).encode("utf-8", "xmlcharrefreplace")
