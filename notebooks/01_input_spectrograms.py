@@ -32,7 +32,7 @@ from repro.report import plots
 from repro.report.pages import common, speech
 
 plots.use_style()
-front_end = get_preset(preset).front_end
+front_end = speech.of_one_utterance(get_preset(preset).front_end)
 at_hand = corpora.at_hand(corpus, root)
 table = corpora.load_corpus(corpus, root) if at_hand else corpora.load_corpus("synthetic")
 common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
@@ -43,7 +43,8 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # The network sees two seconds at a time, as a matrix of 400 frequency bins by 200 frames. Each
 # segment is scaled by its own extremes, so loudness itself is gone. By default its quietest point
 # becomes −1, and the µ-law then keeps the strongest harmonics and flattens almost everything else
-# towards −1. The other close reading leaves silence at 0, where the µ-law brings out quiet detail.
+# towards −1, in the speech shown here. The other close reading leaves silence at 0, where the µ-law
+# brings out quiet detail.
 
 # %% [markdown]
 # ## The corpus
@@ -89,8 +90,9 @@ plots.lengths(table)
 # resolve. The rows are the 400 lowest bins, 0 to 3990 Hz (row 100 is 1 kHz); the columns are the
 # 200 frames.
 #
-# Each segment is then scaled linearly: its smallest magnitude becomes −1, its largest 1. Last,
-# every entry $x$ goes through the µ-law,
+# Each segment is then scaled linearly: its smallest magnitude becomes −1, its largest 1. (Where one
+# scale serves a whole training set, this page scales each segment by itself.) Last, every entry $x$
+# goes through the µ-law,
 #
 # $$
 # F(x) = \operatorname{sgn}(x)\,\frac{\ln(1 + \mu |x|)}{\ln(1 + \mu)}, \qquad \mu = 255.

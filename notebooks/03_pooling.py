@@ -121,13 +121,14 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 # s_k = \mathbf{1}^\top (X a_k \circ X b).
 # $$ (eq-attention)
 #
-# $X a_k$ says where class $k$ shows itself (top-down). $X b$ says where anything of interest
-# happens (bottom-up). Each class now has $C$ weights instead of $C^2$, and all classes share $C$
+# $X a_k$ says where class $k$ shows itself (top-down, class-specific). $X b$ says where anything of
+# interest happens (bottom-up, class-agnostic). Each class now has $C$ weights instead of $C^2$, and all classes share $C$
 # more.
 #
 # In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into weights that
 # sum to one. From then on the layer weighs positions, and {eq}`eq-bilinear` no longer holds for
-# it.
+# it. This book tests that layer; {eq}`eq-attention` itself is another reading
+# ({doc}`10_left_open`).
 #
 # The next lines check {eq}`eq-rank` on a random map:
 
@@ -158,9 +159,9 @@ common.table(common.outcome(data), 2)
 # Brackets hold 95% intervals, ours over speakers ({doc}`09_how_sure`). The paper gives none. The
 # ones beside its WA follow from the number of utterances in IEMOCAP's release, though the paper
 # may have used others ({doc}`10_left_open`). They take utterances as independent, so they are too
-# narrow.
+# narrow. The earlier systems of Table 1 stand in {doc}`08_paper_in_one_page`.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "Table 1 of the paper, continued: WA and UA (%) of earlier systems, of the paper's and of ours."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of the poolings, in the paper and here."}}
 common.table(poolings.table_1(data.predictions))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper, with 95% intervals. Dotted: in WA, always naming the commonest emotion of either corpus; in UA, guessing. The interval of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
@@ -185,7 +186,7 @@ common.table(poolings.paired(data.predictions))
 # training speakers. *Prosody+spectrum* is what the field did before networks: a logistic
 # regression on statistics of pitch, loudness, voice quality and spectrum, measured by Praat. It
 # reads whole utterances, and frequencies up to 8 kHz; the networks read 2 s at a time, up to 4
-# kHz.
+# kHz. (Above, *the commonest emotion* is that of all speakers together.)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds."}}
 common.table(poolings.accuracies(plain.predictions)) if plain else Markdown("Not run yet.")

@@ -58,7 +58,7 @@ variations.readings_answer(found, data.predictions)
 #
 # Each change is made to the attention network, with all else at its default; the bilinear norm is
 # changed in the bilinear network, which alone has one. `milestones=+1` is relative to those of the
-# preset. Presets that only show the machinery leave out most readings.
+# preset.
 #
 # An effect is the difference in WA, or in UA, from the default on the same speakers and seeds. The
 # speaker is whoever speaks, even where a change holds out something else. Intervals are over
@@ -69,6 +69,10 @@ variations.readings_answer(found, data.predictions)
 # A change of the training is trained anew, so its effect includes what training again does by
 # itself. Where `score=logits` stands among changes that were trained with torch's batch statistics,
 # it was trained anew too, though it only tests in another way: it shows how large that can be.
+#
+# One change has the words on its side. Section 3.3 puts a softmax on the bottom-up map, which makes
+# weights of it that sum to one, and then averages over positions as well (`attention_average=mean`).
+# Scores are then smaller by the number of positions. The default sums.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)

@@ -60,15 +60,17 @@ variations.protocol_answer(found, data.predictions)
 # - **The letter in the name.** The man of session 1 says IEMOCAP's `Ses01F_impro04_M003`. The `F`
 #   before the first underscore says who wore the motion-capture markers. Folds by that letter hold
 #   out half of what two people said and train on the other half.
-# - **Sessions.** Two speakers are held out at a time. This leaks nothing, but leaves less to train
-#   on.
+# - **Sessions.** IEMOCAP is spoken in pairs. If one speaker is held out, the partner's turns of the
+#   same dialogues, recorded in the same room, stay in training. Holding out the session (leave one
+#   session out) removes both, and leaves less to train on.
 # - **The best epoch.** Without a validation set the number of epochs has to be fixed beforehand.
 #   Reporting the best of all epochs chooses on the test speaker.
 # - **Short utterances.** What is shorter than a segment may be harder to recognise. Leaving it out
 #   may make the test easier, whatever the network.
 # - **Excited.** Counting it as happy makes the smallest class of IEMOCAP the largest but one.
 #
-# Presets that only show the machinery leave out some of these.
+# One public program {cite:p}`headfusion`, which holds this network, does several of these at once: it
+# splits utterances at random, takes excited ones for happy, and leaves out those under two seconds.
 
 # %% [markdown]
 # ## Their size

@@ -48,8 +48,8 @@ in_brief.answer()
 #
 # ## The network
 #
-# Some patterns of speech are tall in a spectrogram, such as the onset of a vowel; others are wide,
-# such as a pitch that glides. The first layer has filters for either kind side by side. Four
+# Some patterns of speech are tall in a spectrogram, such as the burst of a plosive; others are wide,
+# such as a steady harmonic. The first layer has filters for either kind side by side. Four
 # ordinary layers follow. {numref}`fig-network` and {numref}`tab-settings` show the settings that
 # this book trains with.
 

@@ -72,9 +72,13 @@ common.table(left_open.readings())
 # - *The filter shapes of Fig. 2.* The text gives both ranges and speaks of dozens of shapes,
 #   without a list. {doc}`02_filter_shapes` tries a selection.
 # - *The widths of three layers.* The size of the bilinear feature gives 80 channels for the last
-#   layer. The channels of Conv2 to Conv4, and the places of max-pooling, are those of public
-#   programs that build the same network. The caption of Fig. 1 says that it gives each layer's
-#   channels.
+#   layer. The channels of Conv2 to Conv4, and the places of max-pooling, are those of a public
+#   program that builds the same network {cite:p}`headfusion`. The caption of Fig. 1 says that it
+#   gives each layer's channels.
+# - *On whom the filters were chosen.* Both shapes were "selected by their WA score" (Section 3.3), and
+#   no speakers are named but those of the test. If they were chosen on these, all three rows that the
+#   paper adds to its Table 1 are optimistic. They can still be compared with each other, but not with
+#   the earlier systems.
 # - *The number of utterances.* The paper gives none, and its WA does not settle it (see below).
 # - *The spread of the results.* There is neither an interval nor a number of runs.
 #   {doc}`09_how_sure` says what an experiment of that size can tell.

@@ -20,6 +20,10 @@ class NoResultsError(ReproError):
     """A study has no results, and the corpus to train it on is not at hand."""
 
 
+class NoMapsError(NoResultsError):
+    """A study has results, but kept no attention maps."""
+
+
 def told(message: object) -> str:
     """Return a message as the one line that reaches the user."""
     return f"repro: {' '.join(str(message).split())}"

@@ -572,7 +572,8 @@ def _all_within(
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
     error = metrics.standard_error(draws, study.speakers)
     outside = np.maximum(least - values, values - most)
-    t = np.divide(outside, error, out=np.zeros_like(values), where=error > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # all speakers may be alike
+        t = np.where(outside == 0, 0, outside / error)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
     against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < TAIL]
     inside = bool((reach < 0).all())

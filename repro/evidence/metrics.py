@@ -206,7 +206,7 @@ def compare_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
         both = on_common_folds(predictions[predictions["variant"].isin(pair)], "variant")
         if both["variant"].nunique() == len(pair):
             points = (x for score in ACCURACIES for x in difference(both, *pair, score))
-            rows.append((*pair, *points, *mcnemar(both, *pair), both["fold"].nunique()))
+            rows.append((*pair, *points, *mcnemar(both, *pair), speakers(both)))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -254,7 +254,7 @@ def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int, 
 
     Returns:
         The number of utterances, on how many of them only `one` and only `other` is right, and the
-        p-value. The test takes utterances as independent: its p-value is a lower bound.
+        p-value. The test takes utterances as independent: its p-value is usually too small.
 
     Raises:
         KeyError: a variant has no rows of the first seed.

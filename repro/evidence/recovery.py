@@ -85,7 +85,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         reaches = np.array(sorted(by_reach))
         counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
-        chance, speakers = metrics.majority(of_scale), of_scale["fold"].nunique()
+        chance, speakers = metrics.majority(of_scale), metrics.speakers(of_scale)
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
         found = low = high = level = np.nan
@@ -110,15 +110,17 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
 def half_rise(reaches: np.ndarray, accuracy: np.ndarray, chance: float) -> np.ndarray:
     """Return where accuracy [..., sizes] first is halfway from chance to its best: [...].
 
-    See `recovered`; what is halfway up at the first size has its half rise there.
+    See `recovered`; what is halfway up at the first size has its half rise there, and what is never
+    above chance has none (NaN).
     """
-    half = (chance + accuracy.max(-1, keepdims=True)) / 2
+    best = accuracy.max(-1, keepdims=True)
+    half = (chance + best) / 2
     after = np.argmax(accuracy >= half, -1, keepdims=True)
     before = np.maximum(after - 1, 0)
     low, high = (np.take_along_axis(accuracy, at, -1) for at in (before, after))
     share = np.divide(half - low, high - low, out=np.zeros(half.shape), where=after > before)
     left, right = np.log(reaches)[before], np.log(reaches)[after]
-    return np.exp(left + (right - left) * share)[..., 0]
+    return np.where(best > chance, np.exp(left + (right - left) * share), np.nan)[..., 0]
 
 
 def _above_chance(counts: np.ndarray, chance: float, tests: int) -> bool:

@@ -30,7 +30,7 @@ POOLINGS = (SPEECH, "results/emodb/paper.jsonl", *NEMO)
 SHAPES = ("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl")
 # What pages are made from, if not from `SPEECH`: files below the project, or patterns of several.
 SOURCES = {
-    "00_does_it_replicate": (*POOLINGS, *SHAPES),
+    "00_does_it_replicate": (*POOLINGS, *SHAPES, "results/emodb/readings.jsonl"),
     "09_how_sure": (*POOLINGS, *SHAPES),
     "02_filter_shapes": SHAPES,
     "03_pooling": POOLINGS,
@@ -78,7 +78,7 @@ def page_of(notebook: Path, out: Path) -> Page:
     project, facts = notebook.parent.parent, made_from(notebook)
     results = project / SOURCES.get(notebook.stem, (SPEECH,))[0]
     files = [path for name in facts["results"] if (path := project / name).is_file()]
-    if results.suffix == ".jsonl" and len(files) > 1:
+    if results.suffix == ".jsonl" and files and files != [results]:
         results = out / notebook.stem / results.name
         results.unlink(missing_ok=True)
         merge(files, results)
@@ -135,7 +135,7 @@ def update_readme(project: Path, results: Path) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    found, shown = board.evidence(board.predictions({}, str(results))), NOTHING
+    found, shown = board.evidence(board.at_hand({}, str(results)).predictions), NOTHING
     if not board.rows(found).empty:
         readme_picture(found, project / PICTURE)
         shown = readme_verdicts(found)

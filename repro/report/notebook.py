@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro.corpora import name_of, own
-from repro.errors import NoResultsError, ReproError
+from repro.errors import NoMapsError, NoResultsError, ReproError
 from repro.report.pages import wording
 
 ONCE = "once"  # the tag of a cell that is true of any corpus and setting
@@ -80,7 +80,8 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
 
     The kernel works in the current folder, so that relative paths mean what the caller meant.
     When a cell fails, the notebook as far as it ran is kept. If it fails for want of results and
-    the page may be unfinished, the page ends there and says so. What is private, see `clean`.
+    the page may be unfinished, or for want of maps that are not kept, the page ends there and says
+    so. What is private, see `clean`.
 
     Raises:
         ReproError: Naming the notebook, the cell (its number as Jupyter shows it) and the error.
@@ -104,7 +105,9 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
             coalesce_streams=True,  # where a stream is cut depends on the moment
         )
     except PapermillExecutionError as error:
-        if page.unfinished and error.ename == NoResultsError.__name__:
+        if error.ename == NoMapsError.__name__ or (
+            page.unfinished and error.ename == NoResultsError.__name__
+        ):
             missing = error.evalue.partition("\n")[0]
         else:
             fault, said = f"cell {error.exec_count} failed: {error.ename}", error.evalue

@@ -418,6 +418,7 @@ def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
     assert (beaten.verdict, beaten.what) == ("contradicted", "x − a")
     assert beaten.note == "x − …: contradicted by a"
     assert part([5.0, 3.0, 9.0], [1.0, 1.0, 1.0], 6.0).note == "x − …: contradicted by c"
+    assert part([-5.0, 3.0, 0.0], [0.0, 0.0, 0.0]).note == "x − …: contradicted by a"
 
 
 @pytest.mark.parametrize(("widest", "expected"), [(0.2, "undecided"), (0.5, "supported")])

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import nbformat
 import numpy as np
@@ -19,6 +19,7 @@ from tiny_notebook import write_notebook, write_project
 
 import repro
 from repro import config, paper, results
+from repro.config import FrontEnd, Scale
 from repro.errors import NoResultsError, ReproError
 from repro.evidence import metrics, simulation
 from repro.report import build as report
@@ -116,7 +117,7 @@ def test_table_1_shows_the_wa_that_the_results_give() -> None:
         output.data["text/html"]
         for cell in page.cells
         for output in cell.get("outputs", [])
-        if "earlier work" in output.get("data", {}).get("text/html", "")
+        if "the paper, IEMOCAP" in output.get("data", {}).get("text/html", "")
     ]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table_1.split("<tr>")]
     found = {row[1]: row[2] for row in rows if row and row[0].startswith("here")}
@@ -200,6 +201,26 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     shared = history.replace({"loss": {0.36: 0.30}})  # one training, counted in two ways
     for one in (alone, shared):
         assert variations.luck(data._replace(history=one)) == ""
+
+
+def test_the_first_page_tells_of_the_readings_that_train_best(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL)
+    assert variations.exploratory(str(path)) is variations.exploratory(None) is None
+    said = variations.exploratory(str(ROOT / "results" / "emodb" / "readings.jsonl")).data
+    assert "on EmoDB under the readings that train best is" in said
+    assert all(f"{name} (" in said for name in LEVEL)
+
+
+@pytest.mark.parametrize("scale", get_args(Scale))
+@pytest.mark.parametrize("magnitude", ["magnitude", "power"])
+def test_one_utterance_is_shown_under_every_front_end(scale: Scale, magnitude: Any) -> None:
+    front_end = speech.of_one_utterance(FrontEnd(scale=scale, magnitude=magnitude))
+    assert (front_end.scale == scale) != scale.startswith("training-set")
+    waveform = torch.sin(torch.arange(32_000) / 5)
+    steps = speech.normalisation_steps(waveform, front_end)
+    as_magnitude = speech.normalisation_steps(waveform, FrontEnd())
+    decibels = "decibels (for the eye)"
+    np.testing.assert_allclose(steps[decibels], as_magnitude[decibels], atol=1e-3)
 
 
 # How it is made ----------------------------------------------------------------------------------
@@ -401,7 +422,7 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     write_results(path, LEVEL | {"attention": 0.4}, preset="paper", provenance=inexact)
     write_results(path, LEVEL | {"attention": 0.8}, corpus=("nemo", "1" * 12))
     write_results(path, LEVEL, corpus=("synthetic", "0" * 12))
-    predictions = board.predictions({}, str(path))
+    predictions = board.at_hand({}, str(path)).predictions
     better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
     planned = "nEMO has had 1 of the 4 tests of this claim that were planned for it."
@@ -416,20 +437,31 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
         {"03_pooling.html", "03_pooling_emodb-paper.html"},
         {"03_pooling_nemo-coarse.html"},
     ]
+    numbers = board.overview(board.at_hand({}, str(path))).set_index("corpus, preset")
+    assert [*numbers.index] == [
+        *("IEMOCAP, as published", "EmoDB, paper", "EmoDB, coarse", "nEMO, coarse")
+    ]
+    emodb = predictions.query("corpus == 'emodb' and preset == 'paper'").groupby("variant")
+    right = {name: 100 * (rows["predicted"] == rows["emotion"]).mean() for name, rows in emodb}
+    row = numbers.loc["EmoDB, paper"]
+    assert (row["gap"], row["steps"]) == (f"{right['gap']:.1f}", 400)
+    assert row["attention − gap"].startswith(f"−{right['gap'] - right['attention']:.1f} [")
+    assert numbers["attention − gap"].str[0].to_list() == ["+", "−", "−", "+"]
     of_few = {"corpus": ("nemo", "1" * 12), "preset": "coarse, front_end.scale=segment-max"}
     few = write_results(tmp_path / "few.jsonl", {"attention": 0.6}, speakers=4, **of_few)
+    assert len(board.overview(results.read(few))) == 1, "the paper alone"
     begun = board_rows(pd.concat([predictions, results.read(few).predictions]))[1]
     assert "– no results of gap (coarse, front_end.scale=segment-max)</a>" in begun
     shown = {"pooling": collect(path)}
-    both = board.predictions(shown, str(path))
+    both = board.at_hand(shown, str(path)).predictions
     assert len(both) == len(predictions), "what a page shows is not counted twice"
-    assert board.predictions(shown, None).equals(shown["pooling"].predictions)
+    assert board.at_hand(shown, None).predictions.equals(shown["pooling"].predictions)
     readme = edition.readme_verdicts(board.evidence(predictions))
     assert "| claim of the paper | EmoDB | nEMO |" in readme
     line = "| attention pooling beats GAP in WA and in UA | contradicted (`paper, inexact`), "
     assert f"{line}contradicted (`coarse`) | supported (`coarse`) |" in readme
     write_results(path, LEVEL | {"attention": 0.8}, preset="quick")
-    better_or_worse = first_answer(board.predictions({}, str(path)))
+    better_or_worse = first_answer(board.at_hand({}, str(path)).predictions)
     assert (
         "worse" in better_or_worse.partition("on EmoDB (`paper, inexact`) and EmoDB (`coarse`)")[2]
     )
@@ -531,17 +563,18 @@ def test_what_iemocap_would_show_is_told_by_what_is_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simulation, "DRAWS", 200)
-    path = str(write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9}))
-    shown = power.on_iemocap(path, "coarse").data
-    assert shown.count("WA, attention − gap") == 1 and "EmoDB, 10 speakers" in shown
-    assert "+0.40" in shown and "100% ahead, 0% behind" in shown
-    assert power.on_iemocap(None, "coarse") is power.on_iemocap(path, "paper") is None
+    path = tmp_path / "r.jsonl"
+    write_results(path, LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shown = power.on_iemocap(str(path)).data
+    assert shown.count("WA, attention − gap") == 1 and "nEMO, coarse<" in shown
+    assert "+0.40" in shown and "100 / 0" in shown
+    write_results(path, LEVEL, preset="paper", speakers=6)
+    shown = power.on_iemocap(str(path)).data
+    assert shown.count("WA, attention − gap") == 2
+    assert shown.index("EmoDB, paper, 6 of 10 speakers") < shown.index("nEMO"), "the paper's own"
     demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))
-    both = write_results(Path(path), LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
-    shown = power.on_iemocap(str(both), "coarse").data
-    assert shown.count("WA, attention − gap") == 2 and "nEMO" in shown
     alone = str(write_results(tmp_path / "alone.jsonl", {"gap": 0.6}))
-    assert power.on_iemocap(demo, "demo") is power.on_iemocap(alone, "coarse") is None
+    assert {power.on_iemocap(nothing) for nothing in (None, demo, alone)} == {None}
 
 
 def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:

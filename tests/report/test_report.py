@@ -126,6 +126,12 @@ def test_only_some_pages_are_trained_for(
     assert Path("build/report/results.jsonl").is_file(), "a second report keeps the results"
     with pytest.raises(ReproError, match="no page 13: choose from 00, 02, 04"):
         build(pages=["13"])
+    # Of the best epoch, for one, no maps are kept, however much is trained.
+    lacks = lacks.replace("NoResultsError", "NoMapsError")
+    write_notebook(project / "notebooks" / "04_page.ipynb", lacks)
+    book = build(pages=["04"], corpus=corpus)
+    [*_, cell] = nbformat.read(book / "report" / "04_page.ipynb", as_version=4).cells
+    assert cell.source == "> **Not run yet.** my.csv[joy=sad]."
 
 
 def test_failing_cell_is_named_and_its_notebook_kept(project: Path, said: io.StringIO) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from repro import config, paper
-from repro.errors import NoResultsError
+from repro.errors import NoMapsError
 from repro.evidence import metrics
 from repro.report.pages import in_brief
 from repro.results import ATTENTION_COLUMNS, Results
@@ -16,12 +16,12 @@ def with_maps(data: Results) -> Results:
     """Return results that hold attention maps.
 
     Raises:
-        NoResultsError: they do not.
+        NoMapsError: they do not.
     """
     if data.attention.empty:
-        raise NoResultsError(
-            "The results hold no attention maps, as they were made by a version that kept none: "
-            "run pooling into a new file"
+        raise NoMapsError(
+            "There are no attention maps: none are kept of the best epoch, or of a network without "
+            "the softmax; if it is neither, run `pooling` into a new file"
         )
     return data
 
@@ -81,16 +81,21 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
 
 
 def answer(averages: pd.DataFrame) -> Markdown:
-    """Return whether attention follows energy or pitch, over all utterances."""
+    """Return whether attention follows energy or pitch, over all utterances and by emotion."""
     every = averages[averages["group"] == "all"].set_index("measure")
     if every["low"].isna().all():
         few = metrics.FEWEST_SPEAKERS
         return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
     measures = [f"{look}_{of}" for look in ("bottom_up", "top_down") for of in ("energy", "pitch")]
     most = every.loc[measures, "value"].abs().max()
+    emotions = averages[averages["group"].isin(paper.EMOTIONS)]
+    energy = emotions[emotions["measure"] == "top_down_energy"].set_index("group")["value"]
+    by_emotion = ", ".join(f"{name} {value:.2f}" for name, value in energy.items())
     return Markdown(
-        "The closest that attention comes to loudness or to pitch is a rank correlation of "
-        f"{most:.2f}, where 1 is full agreement and 0 none. The bottom-up map says where to look, "
-        "the top-down map what speaks for an emotion. Periodicity stands for pitch; it is measured "
-        "in pauses too, which can weaken the agreement with it."
+        "The closest that attention comes to energy or to pitch, over all utterances, is a rank "
+        f"correlation of {most:.2f}, where 1 is full agreement, 0 none and −1 the contrary. The "
+        "bottom-up map says where to look, the top-down map what speaks for an emotion: loud "
+        "places where its correlation with energy is positive, soft ones where it is negative "
+        f"({by_emotion}). Periodicity stands for pitch; it is measured in pauses too, which can "
+        "weaken the agreement with it."
     )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from IPython.display import HTML
@@ -15,7 +15,7 @@ from IPython.display import HTML
 from repro import config, paper, results
 from repro.corpora import BUILT_IN
 from repro.errors import ReproError
-from repro.evidence import claims, effects, metrics
+from repro.evidence import claims, effects, learning, metrics
 from repro.report import plots
 from repro.report.pages import common, wording
 from repro.results import Results
@@ -60,24 +60,26 @@ class Evidence(NamedTuple):
     verdicts: dict[str, claims.Verdict]  # by the claim's identifier
 
 
-def predictions(
-    found: Mapping[str, Results],
-    results_file: str | None,
-    table: Literal["predictions", "folds"] = "predictions",
-) -> pd.DataFrame:
-    """Return the predictions that claims are judged by, of all corpora and presets at hand.
+def at_hand(found: Mapping[str, Results], results_file: str | None) -> Results:
+    """Return what claims are judged by, of all corpora and presets at hand.
 
-    Those are of the studies that a page has found, by name, and of a results file, if there is one,
-    which may hold the same studies on other corpora and with other presets. Or return their folds.
+    That is of the studies that a page has found, by name, and of a results file, if there is one,
+    which may hold the same studies on other corpora and with other presets.
     """
-    shown = pd.concat([pd.DataFrame(), *(getattr(data, table) for data in found.values())])
-    if results_file is None or not Path(results_file).is_file():
-        return shown
-    others = getattr(results.read(results_file, study=set(PAGES)), table)
-    if shown.empty or others.empty:
-        return others if shown.empty else shown
-    runs, those_shown = (each["corpus"] + " " + each["preset"] for each in (others, shown))
-    return pd.concat([shown, others[~runs.isin(those_shown)]])
+    read = []
+    if results_file is not None and Path(results_file).is_file():
+        read = [results.read(results_file, study=set(PAGES))]
+    tables = {}
+    for name in ("folds", "history", "predictions"):
+        shown, others = (
+            pd.concat([pd.DataFrame(), *(getattr(data, name) for data in each)])
+            for each in (found.values(), read)
+        )
+        if len(shown) and len(others):
+            runs, those_shown = (each["corpus"] + " " + each["preset"] for each in (others, shown))
+            others = others[~runs.isin(those_shown)]
+        tables[name] = pd.concat([shown, others])
+    return Results(**tables, attention=pd.DataFrame(), examples=pd.DataFrame())
 
 
 def real(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -100,8 +102,12 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
         few = _few(rows, preset)
         found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
-    # The paper's own network first.
-    return sorted(found, key=lambda of: config.parted(of.preset)[0] != "paper")
+    return sorted(found, key=lambda of: not _of_paper(of.preset))  # these first
+
+
+def _of_paper(preset: str) -> bool:
+    """Return whether a preset has the paper's own network, if perhaps under other readings."""
+    return config.parted(preset)[0] == "paper"
 
 
 def _few(predictions: pd.DataFrame, preset: str) -> str:
@@ -176,6 +182,45 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
     )
 
 
+def overview(data: Results) -> pd.DataFrame:
+    """Return the poolings in numbers: a row for the paper, and for each corpus and preset at hand.
+
+    A pooling that is not trained on all folds has none yet.
+    """
+    theirs = [f"{row.wa:.2f}" for row in paper.TABLE_1.values()]
+    gain = f"{PUBLISHED['WA, attention − gap']:+.2f}"
+    steps = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
+    rows = [("IEMOCAP, as published", *theirs, gain, steps, math.nan, math.nan)]
+    every = claims.deciding(real(data.predictions))
+    runs = every[every["study"] == "pooling"].groupby(["corpus", "preset"]) if len(every) else ()
+    for (corpus, preset), predictions in sorted(runs, key=lambda run: not _of_paper(run[0][1])):
+        done = predictions.groupby("variant")["fold"].transform("nunique")
+        predictions = predictions[done == claims.speakers_in_all(predictions)]
+        if predictions.empty:
+            continue
+        folds, history = (
+            table[(table["corpus"] == corpus) & (table["preset"] == preset)]
+            for table in (data.folds, data.history)
+        )
+        run = data._replace(folds=folds, history=history, predictions=predictions)
+        found = learning.learning(run).set_index("variant").reindex([*paper.TABLE_1])
+        pairs = metrics.compare_pairs(predictions).query("one == 'attention' and other == 'gap'")
+        gains = [*metrics.format_intervals(pairs, "WA", sign="+"), "–"]
+        scores = ["–" if math.isnan(wa) else f"{wa:.1f}" for wa in found["WA"]]
+        losses = found.loc[["gap", "attention"], "loss"]
+        where = f"{wording.title(corpus)}, {preset}"
+        rows.append((where, *scores, gains[0], found["steps"].max(), *losses))
+    columns = [
+        "corpus, preset",
+        *paper.TABLE_1,
+        "attention − gap",
+        "steps",
+        "loss, gap",
+        "loss, attention",
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"steps": "Int64"})
+
+
 def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     """Return the paper's claims: the main one first, and last those without evidence."""
 
@@ -190,8 +235,8 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
 def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     """Return the board: a row for each claim, a column for each corpus, a line for each preset.
 
-    Each line has a sign, a word, and the effects with their 95% intervals, drawn against zero and
-    against the paper's own difference where it gives one. It leads to the page that shows more.
+    Each line has a sign and a word, and leads to the page that shows more. Differences between
+    poolings, in points, are drawn with their 95% intervals against zero and the paper's own.
 
     Args:
         found: the verdicts.
@@ -239,7 +284,7 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" title="{html.escape(tip)}">'
             f"<b>{sign} {_called(verdict)}</b> <small>{label}</small>"
-            f"{_picture(verdict.parts, limits)}</a>"
+            f"{_picture(verdict.parts, limits) * (study == 'pooling')}</a>"
         )
     return "".join(shown)
 

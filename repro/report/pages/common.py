@@ -83,8 +83,9 @@ def _inexact(folds: pd.DataFrame) -> str:
     ways |= {"in bfloat16": folds["precision"] == "bf16"}
     found = " and ".join(way for way, of_folds in ways.items() if of_folds.any())
     return found and (
-        f"> **Inexact.** Networks on this page were trained {found}. *How fast, and why* shows how "
-        "far this moved the scores of the poolings on EmoDB."
+        f"> **Inexact.** Networks on this page were trained {found}, which rounds more than the "
+        "trainer does now. *How fast, and why* shows how far this moved the scores of the poolings "
+        "on EmoDB."
     )
 
 

@@ -39,7 +39,7 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
         else "Both numbers are assumed, as no results are at hand to measure them in."
     )
     return Markdown(
-        f"One of the two systems alone recognises {100 * share:.0f}% of the utterances. The gain "
+        f"On {100 * share:.0f}% of the utterances only one of the two systems is right. The gain "
         f"of one over the other has a standard deviation of {spread:.0f} points between speakers. "
         f"{why}"
     )
@@ -60,27 +60,28 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
     return {title: (len(of), round(np.sum(of) / len(of))) for title, of in counts.items()}
 
 
-def on_iemocap(results_file: str | None, preset: str) -> HTML | None:
+def on_iemocap(results_file: str | None) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
 
-    Under the preset of the page, whatever else was changed of it. None where there is no file, or
-    it holds none that are evidence, on enough speakers.
+    The paper's own network comes first. None where there is no file, or it holds none that are
+    evidence, on enough speakers.
     """
-    found, base = _evidence(results_file), config.parted(preset)[0]
+    found = _evidence(results_file)
+    runs = found[found["study"] == "pooling"].groupby(["corpus", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    for (corpus, setting), rows in found[found["study"] == "pooling"].groupby(["corpus", "preset"]):
-        if config.parted(setting)[0] == base:
-            outlook = simulation.outlook(rows, utterances)
-            there = setting.replace(base, wording.title(corpus), 1)
-            of = claims.speakers_in_all(rows)
-            tables += [] if outlook.empty else [_outlook(outlook, there, of)]
+    for (corpus, preset), rows in sorted(
+        runs, key=lambda run: config.parted(run[0][1])[0] != "paper"
+    ):
+        outlook = simulation.outlook(rows, utterances)
+        there = f"{wording.title(corpus)}, {preset}"
+        tables += [] if outlook.empty else [_outlook(outlook, there, claims.speakers_in_all(rows))]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 
 def _evidence(results_file: str | None) -> pd.DataFrame:
     """Return the predictions on real speech that a results file holds, but for showcases."""
-    found = board.real(board.predictions({}, results_file))
+    found = board.real(board.at_hand({}, results_file).predictions)
     return pd.DataFrame(columns=["study", "corpus", "preset"]) if found.empty else found
 
 
@@ -88,7 +89,7 @@ def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
     """Lay out what `simulation.outlook` found on some of so many speakers."""
     shown = {
         "seen on": [
-            f"{there}, {number}{f' of {of}' * (number < of)} speakers"
+            f"{there}, {number} of {of} speakers" if number < of else there
             for number in found["speakers"]
         ],
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
@@ -97,8 +98,8 @@ def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
         "needed": [f"±{x:.1f}" for x in found["needed"]],
     }
     for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):
-        shown[name] = [
-            f"{above:.0f}% ahead, {below:.0f}% behind"
+        shown[f"% ahead / behind {name}"] = [
+            f"{above:.0f} / {below:.0f}"
             for above, below in zip(found[f"{truth} above"], found[f"{truth} below"], strict=True)
         ]
     return pd.DataFrame(shown, index=found.index)
@@ -146,13 +147,13 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
         below = rows.loc[~(rows["gain"] >= at_least), "gain"].max()
-        size = f"a size between {below:g} and {at_least:g}"
-        size = size if at_least >= 0 else f"more than {below:g}"
+        size = f"reach a size between {below:g} and {at_least:g}"
+        size = size if at_least >= 0 else f"exceed {below:g}"
         needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
         f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
-        f"{ours.max(axis=None):.0f} in a hundred hold the truth. A gain in WA is found "
-        f"{enough:.0f} times in a hundred once it reaches {' and '.join(needed)}. The paper's gain "
-        f"of attention over average pooling is {points:.1f} points: {points / 100 * every:.0f} of "
-        f"IEMOCAP's {every:,} utterances."
+        f"{ours.max(axis=None):.0f} in a hundred hold the truth. To be found {enough:.0f} times in "
+        f"a hundred, a gain in WA must {' and '.join(needed)}. The paper's gain of attention over "
+        f"average pooling is {points:.1f} points: {points / 100 * every:.0f} of IEMOCAP's "
+        f"{every:,} utterances."
     )

@@ -83,6 +83,7 @@ def answer(found: pd.DataFrame) -> Markdown:
         )
     less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
     where = ", ".join(found.loc[found["early"] & less, "scale"])
-    better = f"better than chance at {where}, which they should not" if where else ""
-    said += f"Filters that touch less than the pattern do {better or 'no better than chance'}."
+    better = f"do better than chance at {where}, which they should not"
+    better = better if where else "are not shown to do better than chance"
+    said += f"Filters that touch less than the pattern {better}."
     return Markdown(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from IPython.display import HTML, Markdown
 
 from repro import paper, spectrogram
-from repro.config import FrontEnd
+from repro.config import FrontEnd, Scale
 from repro.corpora import at_hand, name_of
 from repro.corpora.check import counted
 from repro.report.pages import common, wording
@@ -65,12 +66,19 @@ def segment_starts(samples: int) -> dict[str, list[float]]:
     }
 
 
+def of_one_utterance(front_end: FrontEnd) -> FrontEnd:
+    """Return a front end that scales each segment by itself, as it can without a training set."""
+    alike: dict[str, Scale] = {"training-set": "segment", "training-set-max": "segment-max"}
+    return replace(front_end, scale=alike.get(front_end.scale, front_end.scale))
+
+
 def normalisation_steps(waveform: torch.Tensor, front_end: FrontEnd) -> dict[str, np.ndarray]:
     """Return the first segment [bins, frames] after each step of Section 2.1, by what it is."""
     raw = spectrogram.magnitudes(waveform, front_end, paper.TRAIN_HOP_SECONDS)[:1]
     scaled = spectrogram.scale(raw, front_end)
+    loud = raw.sqrt() if front_end.magnitude == "power" else raw
     steps = {
-        "decibels (for the eye)": 20 * (raw / raw.max()).clamp_min(spectrogram.LOG_FLOOR).log10(),
+        "decibels (for the eye)": 20 * (loud / loud.max()).clamp_min(spectrogram.LOG_FLOOR).log10(),
         "magnitude": raw,
         "scaled": scaled,
         "µ-law (input)": spectrogram.mu_law(scaled),

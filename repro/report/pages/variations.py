@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from IPython.display import Markdown
 
+from repro import results
 from repro.config import READINGS, Experiment
 from repro.evidence import effects, metrics
-from repro.report.pages import poolings, wording
+from repro.report.pages import board, poolings, wording
 from repro.results import Results
 from repro.study import grids
 
@@ -122,6 +124,24 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     ):
         said.append(poolings.order(_poolings(predictions, names), where))
     return Markdown(" ".join(said))
+
+
+def exploratory(results_file: str | None) -> Markdown | None:
+    """Return the order of the poolings under the readings that train best, where it is known.
+
+    That is on each corpus of real speech for which a results file holds the study `readings`.
+    """
+    if results_file is None or not Path(results_file).is_file():
+        return None
+    found = board.real(results.read(results_file, study={"readings"}).predictions)
+    said = []
+    for corpus, rows in found.groupby("corpus") if len(found) else ():
+        best = _poolings(rows, grids.AT_ITS_BEST)
+        where = f"on {wording.title(str(corpus))} under the readings that train best"
+        said += [poolings.order(best, where)] if len(best) else []
+    if not said:
+        return None
+    return Markdown(f"Other readings of the paper (*Readings*, exploratory): {' '.join(said)}")
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
