@@ -17,8 +17,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from repro.corpora import CORPORA
+from repro.corpora.cache import filled
 from repro.corpora.record import Archive
-from repro.corpora.table import expand, filled
+from repro.corpora.table import expand
 from repro.errors import ReproError
 
 TIMEOUT_SECONDS = 60

@@ -32,7 +32,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from repro.corpora import table
+from repro.corpora import cache
 from repro.corpora.record import Corpus
 from repro.corpora.table import named_utterances
 from repro.paper import EMOTIONS, HIGHEST_HZ, SAMPLE_RATE, SEGMENT_SECONDS, WINDOW_SECONDS
@@ -100,7 +100,7 @@ def make(
             rng = np.random.default_rng([seed, speaker, emotion, number])
             name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
             sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
-            table.write_wav(folder / name, sound)
+            cache.write_wav(folder / name, sound)
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:
@@ -164,7 +164,7 @@ CORPORA = tuple(
         description=f"no speech; classes differ in a pattern of {scale.text} alone",
         licence="built in",
         read=READ,
-        ensure=partial(table.ensure, f"{name}-{RECIPE_VERSION}", partial(make, scale)),
+        ensure=partial(cache.ensure, f"{name}-{RECIPE_VERSION}", partial(make, scale)),
     )
     for name, scale in BY_NAME.items()
 )

@@ -41,7 +41,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.signal import resample_poly
 
-from repro.corpora import iemocap, table
+from repro.corpora import cache, iemocap
 from repro.corpora.record import Corpus
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
@@ -145,7 +145,7 @@ def ensure() -> Path:
         ReproError: it cannot be made there.
     """
     name = f"synthetic-{RECIPE_VERSION}"
-    return table.ensure(name, lambda tree: _write_tree(tree, SPEAKERS, PER_EMOTION, SEED))
+    return cache.ensure(name, lambda tree: _write_tree(tree, SPEAKERS, PER_EMOTION, SEED))
 
 
 def make(
@@ -168,16 +168,12 @@ def make(
         The folder.
 
     Raises:
-        ReproError: a number is out of bounds, the folder is in use, or speech cannot be made.
+        ReproError: there are no so many voices, the folder is in use, or speech cannot be made.
     """
     directory = Path(directory)
     if not 2 <= speakers <= SPEAKERS:
         raise ReproError(f"the synthetic corpus has 2 to {SPEAKERS} speakers, not {speakers}")
-    if per_emotion < 1:
-        raise ReproError(f"at least 1 utterance per speaker and emotion is needed: {per_emotion}")
-    if seed < 0:
-        raise ReproError(f"a seed is 0 or above, not {seed}")
-    with table.filled(directory) as tree:
+    with cache.filled(directory) as tree:
         _write_tree(tree, speakers, per_emotion, seed)
     return directory
 
@@ -247,7 +243,7 @@ def _write_session(folder: Path, turns: list[Turn]) -> None:
         for turn in (turn for turn in turns if turn.dialogue == dialogue):
             waveform = _shape(sounds[turn], turn)
             wav = wavs / f"{turn.utterance}.wav"
-            table.write_wav(wav, waveform)
+            cache.write_wav(wav, waveform)
             start, end = end + 0.5, end + 0.5 + len(waveform) / SAMPLE_RATE
             times = f"[{start:.4f} - {end:.4f}]"
             lines.append(f"{times}\t{turn.utterance}\t{turn.label}\t[3.0000, 3.0000, 3.0000]")

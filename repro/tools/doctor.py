@@ -74,7 +74,7 @@ def _memory() -> str:
 
 
 def _cache() -> str:
-    from repro.corpora.table import cache_folder
+    from repro.corpora.cache import cache_folder
 
     folder = cache_folder("")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -1,0 +1,115 @@
+"""Corpora that are made and not read: written whole or not at all, the built-in ones in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from repro.corpora.table import expand
+from repro.errors import ReproError
+from repro.paper import SAMPLE_RATE
+
+SEAL = ".sha256"  # in the folder of a built-in corpus
+
+
+def cache_folder(name: str) -> Path:
+    """Return the path of a folder in the user's cache; the folder is not made.
+
+    Raises:
+        ReproError: the cache lies in a home folder, and which one is not known.
+    """
+    return expand(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "repro" / name
+
+
+@contextmanager
+def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
+    """Context manager: give a path beside a folder; what is made there is moved to it at the end.
+
+    So an interruption leaves nothing behind.
+
+    Args:
+        directory: the folder, which need not exist.
+        in_cache: what is there, if anything, is ours to replace.
+
+    Raises:
+        ReproError: the folder is not empty, outside the cache, or cannot be written.
+    """
+    try:
+        if not in_cache and (
+            directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+        ):
+            raise ReproError(f"{directory}: the folder is not empty; name a new one")
+        parent = directory.absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".repro-", dir=parent) as beside:
+            tree = Path(beside) / "tree"
+            yield tree
+            if in_cache:
+                with suppress(FileNotFoundError):
+                    directory.rename(Path(beside) / "replaced")
+            tree.rename(directory)
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to" if in_cache else "name"
+        raise ReproError(
+            f"{directory}: the corpus cannot be written here ({error}); {remedy} another folder"
+        ) from error
+
+
+def write_wav(path: Path, waveform: np.ndarray) -> None:
+    """Write a sound at 16 kHz, in 16 bits.
+
+    Raises:
+        OSError: it cannot be written; libsndfile, left to write to the disk, does not say why.
+    """
+    content = io.BytesIO()
+    soundfile.write(content, waveform, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    path.write_bytes(content.getvalue())
+
+
+def ensure(name: str, make: Callable[[Path], object]) -> Path:
+    """Make a built-in corpus in the user's cache unless it is there, whole; return its folder.
+
+    Args:
+        name: of the folder, with the version of what makes it.
+        make: writes the corpus into a folder that it is to make.
+
+    Raises:
+        ReproError: it cannot be made there.
+    """
+    directory = cache_folder(name)
+    if not _is_whole(directory):
+        try:
+            with filled(directory, in_cache=True) as tree:
+                make(tree)
+                (tree / SEAL).write_text(_checksum(tree), encoding="utf-8")
+        except ReproError:
+            if not _is_whole(directory):  # else another process was faster, with the same bytes
+                raise
+    return directory
+
+
+def _is_whole(directory: Path) -> bool:
+    """Tell whether a folder holds what `ensure` made: caches are purged, and disks fail."""
+    try:
+        return (directory / SEAL).read_text(encoding="utf-8") == _checksum(directory)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _checksum(directory: Path) -> str:
+    """Return SHA-256 over the names and contents of the files below a folder, the seal left out."""
+    total = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and path.name != SEAL:
+            name = os.fsencode(path.relative_to(directory))
+            total.update(hashlib.sha256(name).digest())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
