@@ -390,7 +390,7 @@ def synth(
     directory: PathArgument,
     speakers: Annotated[int, typer.Option(min=2, max=10)] = 10,
     per_emotion: Annotated[int, typer.Option(min=1, help="Utterances per speaker.")] = 5,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Speak the built-in corpus into a new folder, shaped like IEMOCAP."""
     from repro.corpora.synthetic import make

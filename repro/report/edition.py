@@ -1,7 +1,7 @@
 """The published edition: the book made from the published results, and the README's part of it.
 
-Nothing is trained and no number is typed in: `make edition` writes the pages, and one picture and
-one small table for the README.
+Nothing is trained and no number is typed in: `make edition` writes the pages, and two tables into
+the README.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import pandas as pd
 
 from repro.errors import ReproError
-from repro.report import plots
 from repro.report.build import begin_book, find_project, make_book, notebooks
 from repro.report.notebook import Page
 from repro.report.pages import board, speed
+from repro.results import Results
 from repro.results.audit import merge
 
 CORPUS = "emodb"
@@ -114,12 +113,15 @@ def _sha256(content: bytes) -> str:
 
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
-PICTURE = Path("book") / "_static" / "readme.svg"
+NUMBERS = (
+    "WA (%) of each pooling, what attention gains over GAP (points, 95% interval), the steps of "
+    "training, and the mean training loss at their end:"
+)
 NOTHING = "Not known yet: no result on real speech has been published here."
 
 
 def update_readme(project: Path, results: Path) -> None:
-    """Draw the verdict board and write the verdicts on poolings into a project's README, if any.
+    """Write the answer, the poolings in numbers and the verdicts into a project's README, if any.
 
     Args:
         project: its folder.
@@ -135,27 +137,25 @@ def update_readme(project: Path, results: Path) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    found, shown = board.evidence(board.at_hand({}, str(results)).predictions), NOTHING
-    if not board.rows(found).empty:
-        readme_picture(found, project / PICTURE)
-        shown = readme_verdicts(found)
+    shown = summary(board.at_hand({}, str(results)))
     readme.write_text(f"{before}{begin}\n{shown}\n{end}{after}", encoding="utf-8")
 
 
-def readme_picture(found: Sequence[board.Evidence], path: Path) -> None:
-    """Draw the verdict board as SVG, with the same bytes for the same data."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context():  # whatever style the caller has set
-        plots.use_style()
-        plots.board(board.rows(found)).savefig(path, metadata={"Date": None})
-
-
-def readme_verdicts(found: Sequence[board.Evidence]) -> str:
-    """Return the answer, and the verdicts on the claims about poolings, as Markdown."""
-    rows = board.rows(found).query("section == '3.3'")
-    rows = rows.assign(cell=rows["verdict"] + " (`" + rows["preset"] + "`)")
+def summary(data: Results) -> str:
+    """Return as Markdown what results say of the paper: in words, in numbers, claim by claim."""
+    found = board.evidence(data.predictions)
+    rows = board.rows(found)
+    if rows.empty:
+        return NOTHING
+    rows["cell"] = rows["verdict"] + " (`" + rows["preset"] + "`)"
     cells = rows.groupby(["claim", "corpus"], sort=False)["cell"]
     table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
-    table = table.loc[rows["claim"].drop_duplicates()]
-    lines = [["claim of the paper", *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
-    return f"{board.answer(found)}\n\n" + "\n".join(f"| {' | '.join(r)} |" for r in lines)
+    table = table.loc[rows["claim"].drop_duplicates()].rename_axis("claim of the paper")
+    numbers = board.overview(data).round(2).astype(object).fillna("–")
+    parts = [board.answer(found), NUMBERS, _markdown(numbers), _markdown(table.reset_index())]
+    return "\n\n".join(parts)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [table.columns, ["---"] * table.shape[1], *table.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -236,66 +235,6 @@ def _apart(sizes: list[int], share: float = 0.06) -> set[int]:
         if not named or np.log(named[-1] / size) >= share * np.log(max(sizes) / min(sizes)):
             named.append(size)
     return set(named)
-
-
-def board(rows: pd.DataFrame) -> Figure:
-    """Draw the verdict board of `pages.board.rows`: a row for each claim, a column for each corpus.
-
-    Under each verdict lie the effects with their intervals; the upright line is zero, a diamond the
-    paper's own difference.
-    """
-    of_claims, corpora = list(rows.groupby("claim", sort=False)), rows["corpus"].unique()
-    heights = [
-        max(2.1 * cell["preset"].nunique() + 0.7 * len(cell) for _, cell in of.groupby("corpus"))
-        for _, of in of_claims
-    ]
-    size = (WIDTH + 1.2 * len(corpora), 0.7 + 0.2 * sum(heights))
-    widths = [1.1, *[1] * len(corpora)]
-    ratios = {"height_ratios": heights, "width_ratios": widths}
-    fig, axes = _subplots(len(heights), len(widths), size, squeeze=False, **ratios)
-    for height, (name, of_claim), (beside, *columns) in zip(heights, of_claims, axes, strict=True):
-        beside.text(0, 1, textwrap.fill(name, 32), va="top", fontsize=SMALL)
-        ends = of_claim[["low", "high", "paper"]].to_numpy(float)
-        low, high = min(0, np.nanmin(ends)), max(0, np.nanmax(ends))
-        margin = 0.05 * (high - low or 1)  # all may be 0
-        for corpus, ax in zip(corpora, columns, strict=True):
-            ax.set(xlim=(low - margin, high + margin), ylim=(height - 0.3, -0.5))
-            _board_cell(ax, of_claim[of_claim["corpus"] == corpus])
-        for ax in (beside, *columns):
-            ax.axis("off")
-    for corpus, ax in zip(corpora, axes[0, 1:], strict=True):
-        ax.set_title(corpus, loc="left", weight="bold")
-    fig.supxlabel(
-        "dots: effects here with 95% intervals, WA above UA\ndiamonds: the paper's own; line: zero",
-        x=0,
-        ha="left",
-        fontsize=SMALL,
-        color="0.35",
-    )
-    return fig
-
-
-def _board_cell(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw what one corpus says of one claim: two lines of words for each preset, its effects."""
-    place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
-    y = 0.0
-    for (preset, verdict), parts in rows.groupby(["preset", "verdict"], sort=False):
-        sign, colour = MARKS[verdict.split(",")[0]]
-        ax.text(0, y, f"{sign} {verdict}", color=colour, fontsize=SMALL, weight="bold", **place)
-        y += 0.9
-        # A column has room for a setting's own name on a line of its own.
-        setting = re.sub(r"[a-z_]+\.(?=[a-z_]+=)", "", preset)
-        ax.text(0, y, setting, color="0.35", fontsize=SMALL, **place)
-        y += 0.9
-        ax.vlines(0, y - 0.4, y + 0.7 * len(parts) - 0.3, color="0.6", lw=1)
-        for part in parts.itertuples():
-            colour = MARKS[part.part][1]
-            ax.hlines(y, part.low, part.high, color=colour, lw=2)
-            ax.plot(part.value, y, "o", color=colour, ms=5)
-            ax.plot(part.paper, y, "D", color="0.45", ms=4)
-            tips(ax, [part.value], [y], [f"{part.effect}: {part.value:.1f}"])
-            y += 0.7
-        y += 0.3
 
 
 def poolings(rows: pd.DataFrame, here: str) -> Figure:

@@ -11,7 +11,7 @@ from made_up import EMOTIONS, answers, utterances
 from statsmodels.stats.multitest import multipletests
 
 from repro import paper
-from repro.evidence import claims, metrics
+from repro.evidence import claims, metrics, parts
 from repro.study import grids
 
 HEIGHTS, WIDTHS = (2, 4, 6, 8, 10, 20, 40, 100), (2, 4, 8, 15, 30, 80)
@@ -73,7 +73,7 @@ def verdict(predictions: pd.DataFrame, claim: str) -> str:
     return verdicts(predictions)[claim].verdict
 
 
-def deciding(found: claims.Verdict) -> claims.Part:
+def deciding(found: claims.Verdict) -> parts.Part:
     return next(part for part in found.parts if part.verdict == found.verdict)
 
 
@@ -262,7 +262,7 @@ def test_gap_against_earlier_systems(gap: float, expected: str) -> None:
     ],
 )
 def test_about_three_points(value: float, low: float, high: float, expected: str) -> None:
-    assert claims._above(metrics.Interval(value, low, high), 2.5) == expected
+    assert parts.above(metrics.Interval(value, low, high), 2.5) == expected
 
 
 # The sweeps --------------------------------------------------------------------------------------
@@ -400,15 +400,15 @@ def test_best_shapes(
 
 
 def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
-    study = claims.StudyScores(sweep(heights=(2, 10), widths=(2, 8)))
+    study = parts.StudyScores(sweep(heights=(2, 10), widths=(2, 8)))
     names = ["a", "b", "c"]
     steady = np.linspace(-1, 1, metrics.RESAMPLES)[:, None]
 
-    def part(values: list[float], spread: list[float], most: float = np.inf) -> claims.Part:
+    def part(values: list[float], spread: list[float], most: float = np.inf) -> parts.Part:
         def numbers(scores: np.ndarray) -> np.ndarray:
             return np.array(values) if scores.ndim == 2 else values + steady * spread
 
-        return claims._all_within(study, "x − {}", names, ["10x2"], numbers, 0.0, most)
+        return parts.all_within(study, "x − {}", names, ["10x2"], numbers, 0.0, most)
 
     ahead = part([5.0, 3.0, 9.0], [1.0, 1.0, 8.0])
     assert (ahead.verdict, ahead.what, ahead.effect) == ("supported", "x − c", 9.0)
@@ -428,7 +428,7 @@ def test_a_sweep_no_better_than_one_emotion_is_undecided(widest: float, expected
 
     shapes = sweep(lambda h: 0.02 * min(h, 10), of_width, (2, 6, 10), (2, 8, 80))
     found = verdicts(shapes)["height-rises"]
-    assert found.verdict == expected and claims.learnt(shapes) == (expected == "supported")
+    assert found.verdict == expected and parts.learnt(shapes) == (expected == "supported")
     assert {part.verdict for part in found.parts} == {"supported"}
     for v in claims.judge(shapes):
         if v.claim.section == "3.2" and expected == "undecided" and v.parts:
@@ -499,8 +499,8 @@ def test_speakers_without_an_emotion_do_not_count_for_its_trend() -> None:
 
 
 def test_speakers_whose_scores_do_not_change_have_no_trend() -> None:
-    assert claims._rank_correlation(np.full(6, 3.0)) == 0
-    assert claims._rank_correlation(np.array([1.0, 1.0, 2.0])) == pytest.approx(0.75**0.5)
+    assert parts._rank_correlation(np.full(6, 3.0)) == 0
+    assert parts._rank_correlation(np.array([1.0, 1.0, 2.0])) == pytest.approx(0.75**0.5)
 
 
 @pytest.mark.parametrize("chances", [[], [0.2], [0.01, 0.04, 0.03, 0.04], [0.9, 0.8, 0.001]])
@@ -547,7 +547,7 @@ def test_a_tie_is_rarely_taken_for_the_best_or_the_worst(monkeypatch: pytest.Mon
     chances = {"10x2": tied, "2x2": ahead, "2x8": {emotion: 1.0 for emotion in EMOTIONS}}
     best = worst = 0
     for seed in range(runs):
-        study = claims.StudyScores(run("filter-shapes", chances, per_emotion=6, seed=seed))
+        study = parts.StudyScores(run("filter-shapes", chances, per_emotion=6, seed=seed))
         heights, widths = claims.TESTS["best-shapes"].parts(study)
         assert widths.verdict == "supported"
         best += heights.verdict == "supported"

@@ -179,8 +179,7 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
     assert plots.histories(data.history, 1.4).axes and common.verdicts(predictions).data
     found = board.evidence(predictions)
-    assert edition.readme_verdicts(found) and board.board(found, "emodb", "coarse").data
-    edition.readme_picture(found, tmp_path / "picture.svg")
+    assert edition.summary(data) and board.board(found, "emodb", "coarse").data
 
 
 def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
@@ -456,8 +455,9 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     both = board.at_hand(shown, str(path)).predictions
     assert len(both) == len(predictions), "what a page shows is not counted twice"
     assert board.at_hand(shown, None).predictions.equals(shown["pooling"].predictions)
-    readme = edition.readme_verdicts(board.evidence(predictions))
+    readme = edition.summary(board.at_hand({}, str(path)))
     assert "| claim of the paper | EmoDB | nEMO |" in readme
+    assert f"| EmoDB, paper | {right['gap']:.1f} |" in readme
     line = "| attention pooling beats GAP in WA and in UA | contradicted (`paper, inexact`), "
     assert f"{line}contradicted (`coarse`) | supported (`coarse`) |" in readme
     write_results(path, LEVEL | {"attention": 0.8}, preset="quick")
@@ -755,7 +755,7 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     ],
 )
 def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:
-    assert common._planned_folds(corpus, config.Experiment().override(change).protocol) == folds
+    assert common._planned_folds(corpus, config.Experiment().override(change)) == folds
 
 
 def test_a_group_of_speakers_is_not_called_a_speaker() -> None:

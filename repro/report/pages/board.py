@@ -15,7 +15,7 @@ from IPython.display import HTML
 from repro import config, paper, results
 from repro.corpora import BUILT_IN
 from repro.errors import ReproError
-from repro.evidence import claims, effects, learning, metrics
+from repro.evidence import claims, effects, learning, metrics, parts
 from repro.report import plots
 from repro.report.pages import common, wording
 from repro.results import Results
@@ -195,7 +195,7 @@ def overview(data: Results) -> pd.DataFrame:
     runs = every[every["study"] == "pooling"].groupby(["corpus", "preset"]) if len(every) else ()
     for (corpus, preset), predictions in sorted(runs, key=lambda run: not _of_paper(run[0][1])):
         done = predictions.groupby("variant")["fold"].transform("nunique")
-        predictions = predictions[done == claims.speakers_in_all(predictions)]
+        predictions = predictions[done == parts.speakers_in_all(predictions)]
         if predictions.empty:
             continue
         folds, history = (
@@ -303,7 +303,7 @@ def _called(verdict: claims.Verdict) -> str:
     return f"{verdict.verdict}, a close call" if close else verdict.verdict
 
 
-def _limits(parts: Sequence[claims.Part]) -> tuple[float, float]:
+def _limits(parts: Sequence[parts.Part]) -> tuple[float, float]:
     """Return the ends of an axis that holds all intervals, zero and the paper's differences."""
     numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in parts)]
     numbers += [end for part in parts for end in (part.low, part.high)]
@@ -311,7 +311,7 @@ def _limits(parts: Sequence[claims.Part]) -> tuple[float, float]:
     return min(numbers) - margin, max(numbers) + margin
 
 
-def _picture(parts: Sequence[claims.Part], limits: tuple[float, float]) -> str:
+def _picture(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
     """Draw effects below each other: points with intervals, zero, and diamonds for the paper."""
     low, high = limits
 

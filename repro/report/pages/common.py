@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 
@@ -13,11 +14,11 @@ import torch
 from IPython.display import HTML, Markdown
 
 import repro
-from repro import config, paper
-from repro.config import Experiment, Protocol
+from repro import config, crossval, paper
+from repro.config import Experiment
 from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand, name_of
-from repro.errors import ReproError
-from repro.evidence import claims, metrics
+from repro.errors import NoSuchReadingError, ReproError
+from repro.evidence import claims, metrics, parts
 from repro.evidence.learning import learning
 from repro.model import build_network
 from repro.report import plots
@@ -100,7 +101,7 @@ def _unfinished(data: Results, corpus: str, root: str | None, only: str | None) 
             return ""
         seeds = data.folds["seed"].max() + 1
         plan = {
-            variant: seeds * _planned_folds(first["corpus"], of.experiment.protocol)
+            variant: seeds * _planned_folds(first["corpus"], of.experiment)
             for variant, of in grid.items()
         }
     begun, missing = [], []
@@ -121,7 +122,7 @@ def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
     names = [
         f"`{short_name(variant)}`"
         for variant, each in grids.variants(of, preset).items()
-        if not _planned_folds(corpus, each.experiment.protocol)
+        if not _planned_folds(corpus, each.experiment)
     ]
     said = f"{wording.title(corpus)} has no names or labels for {', '.join(names)}."
     return Markdown(said) if names else None
@@ -200,7 +201,7 @@ def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
     return table(pd.DataFrame(rows, columns=columns))
 
 
-def _unbroken(part: claims.Part) -> str:
+def _unbroken(part: parts.Part) -> str:
     """Let a line end behind what was measured, and not within the effect and its interval."""
     number = part.number
     return str(part).replace(number, f'<span style="white-space:nowrap">{number}</span>')
@@ -230,21 +231,22 @@ def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
 
 
-def _planned_folds(corpus: str, protocol: Protocol) -> int:
+def _planned_folds(corpus: str, experiment: Experiment) -> int:
     """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
-    iemocap_only = protocol.labels != "hap" or protocol.folds in ("letter", "session")
-    if iemocap_only and corpus not in IEMOCAP_SHAPED:
+    if experiment.protocol.labels != "hap" and corpus not in IEMOCAP_SHAPED:
         return 0
     published = CORPORA[corpus].published if corpus in CORPORA else {}
-    speakers = len(published) or paper.FOLDS  # of a corpus that is not known here, the paper's ten
-    groups = {
-        "speaker": speakers,
-        "speaker-groups": min(speakers, paper.FOLDS),
-        "session": speakers // 2,
-        "random": paper.FOLDS,
-    }
-    folds = groups.get(protocol.folds, speakers)  # IEMOCAP has as many letters as speakers
-    return min(folds, protocol.max_folds or folds)
+    # Of a corpus that is not known here, as many speakers as the paper has. Names of utterances
+    # matter where folds are split by them, and lengths where short ones are left out.
+    rows = [
+        (f"{speaker}_{number}", str(speaker), paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)
+        for speaker in published or range(paper.FOLDS)
+        for number in range(paper.FOLDS)
+    ]
+    table = pd.DataFrame(rows, columns=["utterance", "speaker", "samples"])
+    with suppress(NoSuchReadingError):
+        return len(crossval.make_folds(table, experiment))
+    return 0
 
 
 def _as_run(of: str, preset: str) -> Experiment:

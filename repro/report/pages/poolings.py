@@ -7,7 +7,7 @@ from IPython.display import Markdown
 
 from repro import paper
 from repro.corpora import iemocap
-from repro.evidence import claims, metrics
+from repro.evidence import metrics, parts
 from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
@@ -45,7 +45,7 @@ def accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
     scores = {score: metrics.format_intervals(found, score) for score in metrics.ACCURACIES}
     names = {variant: row.name for variant, row in paper.TABLE_1.items()}
     models = found["variant"].map(short_name).replace(names)
-    of = claims.speakers_in_all(predictions)
+    of = parts.speakers_in_all(predictions)
     source = [
         f"here: {wording.run(predictions)}" + f", {folds} of {of} speakers" * (folds < of)
         for folds in found["folds"]

@@ -9,7 +9,7 @@ from IPython.display import HTML, Markdown
 from repro import config
 from repro.corpora import emodb, iemocap
 from repro.errors import NoResultsError, ReproError
-from repro.evidence import claims, metrics, simulation
+from repro.evidence import claims, metrics, parts, simulation
 from repro.evidence.simulation import Disagreement
 from repro.report.pages import board, common, poolings, wording
 from repro.study.plan import Run
@@ -75,7 +75,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     ):
         outlook = simulation.outlook(rows, utterances)
         there = f"{wording.title(corpus)}, {preset}"
-        tables += [] if outlook.empty else [_outlook(outlook, there, claims.speakers_in_all(rows))]
+        tables += [] if outlook.empty else [_outlook(outlook, there, parts.speakers_in_all(rows))]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
 

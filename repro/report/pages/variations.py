@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from IPython.display import Markdown
@@ -58,21 +57,22 @@ def training_losses(data: Results) -> pd.DataFrame:
         folds of seed 0, under the default and under the best other value, and which is chosen.
     """
     losses, folds = _last_losses(data)
-    rows: dict[str, tuple[Any, ...]] = {}
-    for variant, of in grids.known("readings").items():
-        if not of.change or not of.change.eligible:
-            continue
-        if folds.get(variant, 0) < folds.get(of.against, math.inf):  # not finished yet
-            continue
-        default = losses[of.against]
-        field, _, value = variant.partition("=")
-        loss = losses[variant]
-        if field not in rows or loss < rows[field][3]:
-            chosen = "alternative" if loss < default else "default"
-            rows[field] = (field, default, value, loss, chosen)
+    grid = [
+        of
+        for name, of in grids.known("readings").items()
+        if folds.get(name, 0) >= folds.get(of.against, math.inf)  # is finished
+    ]
+    chosen = grids.chosen(grid, losses.to_dict())
+    rows = [
+        (of.change.reading.field, losses[of.against], value, losses[of.name], of.change in chosen)
+        for of in grid
+        if of.change and of.change.eligible and (value := of.name.partition("=")[2])
+    ]
     columns = ["field", "default", "best alternative", "its loss", "chosen"]
-    in_order = [rows[reading.field] for reading in READINGS if reading.field in rows]
-    return pd.DataFrame(in_order, columns=columns)
+    found = pd.DataFrame(rows, columns=columns).sort_values("its loss").drop_duplicates("field")
+    found["chosen"] = found["chosen"].map({True: "alternative", False: "default"})
+    fields = [reading.field for reading in READINGS]
+    return found.sort_values("field", key=lambda of: of.map(fields.index), ignore_index=True)
 
 
 def table_1_again(predictions: pd.DataFrame) -> pd.DataFrame:
