@@ -44,3 +44,13 @@ def write_notebook(path: Path, *cells: str) -> None:
     notebook = new_notebook(cells=[title, parameters, *body], metadata={"kernelspec": KERNEL})
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
+
+
+def toc_files(node: object) -> list[str]:
+    """Every page that a table of contents names."""
+    if isinstance(node, list):
+        return [name for item in node for name in toc_files(item)]
+    if isinstance(node, dict):
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [name for value in node.values() for name in toc_files(value)]
+    return []

@@ -1,0 +1,524 @@
+"""What the pages say of results: those of made-up networks, and what is not at hand."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any, get_args
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from results_line import write_results
+from tiny_notebook import toc_files
+
+import repro
+from repro import config, paper, results
+from repro.config import FrontEnd, Scale
+from repro.errors import NoResultsError, ReproError
+from repro.evidence import metrics, simulation
+from repro.report import build as report
+from repro.report import edition, notebook, plots
+from repro.report.notebook import Page
+from repro.report.pages import board, common, first, poolings, power, speech, variations, wording
+from repro.results import provenance
+from repro.study import grids, read
+from repro.study.plan import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# From a results file alone -----------------------------------------------------------------------
+
+
+def collect(path: Path, **changes: Any) -> results.Results:
+    how: dict[str, Any] = {"corpus": "emodb", "root": None, "preset": "coarse"}
+    return read.collect(Run("pooling", results=path, **(how | changes)))
+
+
+def first_answer(predictions: pd.DataFrame) -> str:
+    return board.answer(board.evidence(predictions))
+
+
+LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
+
+
+def board_rows(predictions: pd.DataFrame) -> list[str]:
+    """The rows of the board, as HTML."""
+    shown = board.board(board.evidence(predictions), "emodb", "coarse").data
+    return re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("attention", "speakers", "verdict", "begin"),
+    [
+        (0.8, 10, "supported", "**Yes: on EmoDB (`coarse`) attention pooling does better"),
+        (
+            0.6,
+            10,
+            "undecided",
+            "**Undecided: on EmoDB (`coarse`) attention pooling is not shown",
+        ),
+        (0.4, 10, "contradicted", "**No: on EmoDB (`coarse`) attention pooling does worse"),
+        (0.8, 9, "not testable here", "**Not known yet: "),
+    ],
+)
+def test_the_first_page_s_verdict_changes_with_the_results(
+    tmp_path: Path, attention: float, speakers: int, verdict: str, begin: str
+) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": attention}, speakers=speakers)
+    predictions = collect(path).predictions
+    assert first_answer(predictions).startswith(begin)
+    head, main, *others = board_rows(predictions)
+    if verdict == "not testable here":
+        assert "– gap is not finished" in "".join([main, *others])
+    else:
+        assert "EmoDB" in head and "Attention pooling beats GAP" in main
+        assert f"{plots.MARKS[verdict][0]} {verdict}" in main and "03_pooling.html" in main
+        assert "preset coarse, 10 speakers, 1 seed" in main and "<svg" in main
+        assert len(others) == len(paper.CLAIMS) - 1
+        assert "no results of the study filter-shapes" in others[2] and "<svg" not in others[2]
+    rows = re.findall(r"<tr>(.*?)</tr>", common.verdicts(predictions).data, re.DOTALL)
+    (row,) = [row for row in rows if "attention pooling beats GAP" in row]
+    assert re.findall(r">(\d+)<", row) == [str(speakers), "1"]  # after verdict, claim and effect
+
+
+def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.4})
+    inexact = {"precision": "bf16", "statistics": "exact", "seconds": 1.0}
+    write_results(path, LEVEL | {"attention": 0.4}, preset="paper", provenance=inexact)
+    write_results(path, LEVEL | {"attention": 0.8}, corpus=("nemo", "1" * 12))
+    write_results(path, LEVEL, corpus=("synthetic", "0" * 12))
+    predictions = board.at_hand({}, str(path)).predictions
+    better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
+    worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
+    planned = "nEMO has had 1 of the 4 tests of this claim that were planned for it."
+    own = "The claim has not been tested on IEMOCAP, the paper's own corpus."
+    assert first_answer(predictions) == f"**Mixed: {worse}; {better} claims.** {planned} {own}"
+    head, main, *_ = board_rows(predictions)
+    assert re.findall(r"<th[^>]*>(.*?)</th>", head) == ["", "EmoDB", "nEMO"]
+    cells = re.findall(r"<td>(.*?)</td>", main)
+    assert [cell.count("<svg") for cell in cells] == [2, 1]
+    pages = [set(re.findall(r'href="(.*?)#', cell)) for cell in cells]
+    assert pages == [
+        {"03_pooling.html", "03_pooling_emodb-paper.html"},
+        {"03_pooling_nemo-coarse.html"},
+    ]
+    numbers = board.overview(board.at_hand({}, str(path))).set_index("corpus, preset")
+    assert [*numbers.index] == [
+        *("IEMOCAP, as published", "EmoDB, paper", "EmoDB, coarse", "nEMO, coarse")
+    ]
+    emodb = predictions.query("corpus == 'emodb' and preset == 'paper'").groupby("variant")
+    right = {name: 100 * (rows["predicted"] == rows["emotion"]).mean() for name, rows in emodb}
+    row = numbers.loc["EmoDB, paper"]
+    assert (row["gap"], row["steps"]) == (f"{right['gap']:.1f}", 400)
+    assert row["attention − gap"].startswith(f"−{right['gap'] - right['attention']:.1f} [")
+    assert numbers["attention − gap"].str[0].to_list() == ["+", "−", "−", "+"]
+    of_few = {"corpus": ("nemo", "1" * 12), "preset": "coarse, front_end.scale=segment-max"}
+    few = write_results(tmp_path / "few.jsonl", {"attention": 0.6}, speakers=4, **of_few)
+    assert len(board.overview(results.read(few))) == 1, "the paper alone"
+    begun = board_rows(pd.concat([predictions, results.read(few).predictions]))[1]
+    assert "– no results of gap (coarse, front_end.scale=segment-max)</a>" in begun
+    shown = {"pooling": collect(path)}
+    both = board.at_hand(shown, str(path)).predictions
+    assert len(both) == len(predictions), "what a page shows is not counted twice"
+    assert board.at_hand(shown, None).predictions.equals(shown["pooling"].predictions)
+    readme = edition.summary(board.at_hand({}, str(path)))
+    assert "| claim of the paper | EmoDB | nEMO |" in readme
+    assert f"| EmoDB, paper | {right['gap']:.1f} |" in readme
+    line = "| attention pooling beats GAP in WA and in UA | contradicted (`paper, inexact`), "
+    assert f"{line}contradicted (`coarse`) | supported (`coarse`) |" in readme
+    write_results(path, LEVEL | {"attention": 0.8}, preset="quick")
+    better_or_worse = first_answer(board.at_hand({}, str(path)).predictions)
+    assert (
+        "worse" in better_or_worse.partition("on EmoDB (`paper, inexact`) and EmoDB (`coarse`)")[2]
+    )
+
+
+@pytest.mark.parametrize(("p", "close"), [(0.04, False), (0.07, True)])
+def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p: float, close: bool
+) -> None:
+    monkeypatch.setattr(metrics, "exchange_test", lambda *_: p)
+    for attention in (0.8, 0.4):
+        path = write_results(tmp_path / f"{attention}.jsonl", LEVEL | {"attention": attention})
+        assert ("close call" in board_rows(collect(path).predictions)[1]) == close
+    path = write_results(tmp_path / "level.jsonl", LEVEL)
+    assert "close call" not in board_rows(collect(path).predictions)[1]
+
+
+def test_studies_run_on_different_speakers_are_told_apart(tmp_path: Path) -> None:
+    ours = ("ours", "3" * 12)  # of which nobody knows how many speakers it has
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=ours)
+    shapes = {"2x2": 0.6, "10x2": 0.7}
+    write_results(path, shapes, study_name="filter-shapes", speakers=8, corpus=ours)
+    rows = board_rows(results.read(path).predictions)
+    assert sum("preset coarse, 8 speakers, 1 seed" in row for row in rows) == 1
+    assert sum("preset coarse, 10 speakers, 1 seed" in row for row in rows) == 3
+
+
+def test_the_first_report_of_a_newcomer_says_whether_its_networks_learnt(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
+    found = {"pooling": results.read(path)}
+    said = first.trained(found, "synthetic").data
+    assert "30 networks" in said and "It works" in said and "a synthesiser" in said
+    assert "on EmoDB" in first.trained(found, "emodb").data
+    table = first.learnt(found)
+    assert set(table["network"]) == set(LEVEL) and set(table["loss, last epoch"]) == {1.0}
+    history = found["pooling"].history
+    history.loc[history["variant"] == "gap", "loss"] = 1.5
+    assert "gap did not get below the loss of guessing" in first.trained(found, "synthetic").data
+    assert "Nothing has been trained" in first.trained({}, "synthetic").data
+    assert common.table(first.learnt({})).data
+
+
+@pytest.mark.parametrize("preset", ["coarse", "quick"])
+def test_a_page_says_how_its_own_study_departs_from_the_paper(preset: str) -> None:
+    said = common.notice("emodb", preset, of="filter-shapes").data
+    assert ("`network.stride` is (2, 2) instead of (1, 1)" in said) == (preset == "coarse")
+    assert ("one position in 4" in said) == (preset == "coarse")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "preset", "words"),
+    [
+        ("synthetic", "quick", "say nothing about emotion"),
+        ("emodb", "demo", "no evidence"),
+        ("emodb", "demo, training.epochs=9", "no evidence"),
+        ("emodb", "quick", None),
+    ],
+)
+def test_no_page_takes_a_showcase_for_evidence(corpus: str, preset: str, words: str | None) -> None:
+    said = common.notice(corpus, preset).data
+    assert words in said if words else "no evidence" not in said
+
+
+def test_another_reading_of_the_paper_is_called_one() -> None:
+    kinds = {"paper, front_end.scale=segment-max": "another reading of the paper"}
+    kinds["coarse, front_end.scale=segment-max"] = "not the paper's protocol"
+    for setting, kind in kinds.items():
+        assert f"`{setting}`, {kind}.**" in common.notice("nemo", setting).data
+
+
+@pytest.mark.parametrize("preset", ["coarse", "quick", "demo"])
+def test_a_page_about_both_studies_says_where_the_sweep_departs_by_itself(preset: str) -> None:
+    said = common.notice("emodb", preset, sweep=True).data
+    assert ("of filter shapes `network.stride` is (2, 2)" in said) == (preset == "coarse")
+    assert ("`training.epochs` is 12 instead of 6" in said) == (preset == "demo")
+
+
+def test_a_training_that_several_variants_share_is_counted_once() -> None:
+    folds = pd.DataFrame(
+        [("default", "03", 0, 60.0), ("twin", "03", 0, 60.0), ("default", "08", 0, 30.0)],
+        columns=["variant", "fold", "seed", "seconds"],
+    ).assign(study="readings", plan=[None, "abc", "abc"])
+    said = common.provenance("emodb", "coarse", folds).data
+    assert "training time 1.5 min" in said and "plan abc;" in said
+
+
+def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provenance, "commit", lambda: pytest.fail("asked git"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for a GPU"))
+    assert common.provenance("none", "paper").data == (
+        "*Made from:* corpus none; preset paper; seeds none, as nothing is trained; "
+        f"version {repro.__version__}; torch {torch.__version__}."
+    )
+
+
+def test_what_iemocap_would_show_is_told_by_what_is_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "DRAWS", 200)
+    path = tmp_path / "r.jsonl"
+    write_results(path, LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shown = power.on_iemocap(str(path)).data
+    assert shown.count("WA, attention − gap") == 1 and "nEMO, coarse<" in shown
+    assert "+0.40" in shown and "100 / 0" in shown
+    write_results(path, LEVEL, preset="paper", speakers=6)
+    shown = power.on_iemocap(str(path)).data
+    assert shown.count("WA, attention − gap") == 2
+    assert shown.index("EmoDB, paper, 6 of 10 speakers") < shown.index("nEMO"), "the paper's own"
+    demo = str(write_results(tmp_path / "demo.jsonl", LEVEL, preset="demo"))
+    alone = str(write_results(tmp_path / "alone.jsonl", {"gap": 0.6}))
+    assert {power.on_iemocap(nothing) for nothing in (None, demo, alone)} == {None}
+
+
+def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.9})
+    assert power.together(None) is power.together(str(path)) is None
+    write_results(path, LEVEL | {"attention": 0.9}, corpus=("nemo", "1" * 12))
+    shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
+    write_results(path, shapes, study_name="filter-shapes")  # on one corpus alone
+    shown = power.together(str(path)).data
+    assert shown.count("emodb, nemo") == 6 == shown.count("points")
+    assert "WA, attention − gap" in shown
+    # A preset and another one with changes may be the same settings.
+    shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
+    for preset, corpus in (("paper", "emodb"), ("coarse, network.stride=1,1", "nemo")):
+        of_one = {"corpus": (corpus, corpus), "preset": preset, "study_name": "filter-shapes"}
+        write_results(path, shapes, **of_one)
+    shown = power.together(str(path)).data
+    assert shown.count("emodb, nemo") > 6 and "rank correlation" in shown
+    # Settings of another version are like no others.
+    path.write_text(path.read_text().replace('"preset": "paper"', '"preset": "paper, network.x=1"'))
+    assert power.together(str(path)).data.count("emodb, nemo") == 6
+    nothing = write_results(tmp_path / "few.jsonl", LEVEL)
+    write_results(nothing, LEVEL, corpus=("nemo", "1" * 12), speakers=4)
+    assert power.together(str(nothing)) is None
+
+
+def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6})
+    write_results(path, {"gap": 0.6}, corpus=("synthetic", "0" * 12))
+    write_results(path, {"gap": 0.6}, corpus=("my.csv", "2" * 12))
+    write_results(path, {"gap": 0.6}, preset="paper")
+    for setting in ("coarse", "coarse, front_end.scale=segment-max"):
+        write_results(path, {"gap": 0.6}, corpus=("nemo", "1" * 12), preset=setting)
+    given = {"corpus": "emodb", "root": "/emodb", "preset": "coarse", "seeds": 1}
+    given |= {"results": str(path)}
+    pages = {page.stem: Page(page, given, {}, False) for page in report.notebooks(ROOT)}
+    found = {name: report.elsewhere(page) for name, page in pages.items()}
+    there, page = found.pop("03_pooling"), pages["03_pooling"]
+    assert not any(found.values()), "no other page has results there"
+    asked = {
+        preset: page._replace(parameters=given | {"preset": preset})
+        for preset in ("paper", "quick")
+    }
+    settled = {preset: report.settled(each) for preset, each in asked.items()}
+    assert settled["paper"] == asked["paper"], "there are results under it"
+    assert settled["quick"].parameters["preset"] == "coarse"
+    assert [wording.further("03_pooling", *where) for where in there] == [
+        "03_pooling_emodb-paper",
+        "03_pooling_nemo-coarse",
+        "03_pooling_nemo-coarse-front_end-scale-segment-max",
+    ]
+    again = notebook.again(page, *there[0], tmp_path)
+    assert again.parameters == given | {"preset": "paper", "seeds": 0}
+    target, parameters, *_ = notebook.again(page, *there[2], tmp_path)
+    setting = "coarse, front_end.scale=segment-max"
+    assert parameters == given | {"corpus": "nemo", "root": None, "preset": setting, "seeds": 0}
+    cells = nbformat.read(target, as_version=4).cells
+    title, *headings = (cell.source for cell in cells if cell.cell_type == "markdown")
+    assert title.startswith("# Poolings: nEMO, coarse, front_end.scale=segment-max\n")
+    assert "## Verdicts" in headings and "## Three poolings" not in headings
+    assert all(re.fullmatch("#+ .*", heading) for heading in headings)
+    figures = (cell.metadata.get("mystnb", {}).get("figure") for cell in cells)
+    names = [figure["name"] for figure in figures if figure]
+    assert "tab-table-1_nemo-coarse-front_end-scale-segment-max" in names
+    assert not any(name.startswith("tab-parameters") for name in names), "true of any corpus"
+
+    book = tmp_path / "book"
+    book.mkdir()
+    shutil.copy(ROOT / "book" / "_toc.yml", book)
+    (book / "report").mkdir()
+    listed = []
+    for there in (False, True, False):
+        if there:
+            (book / "report" / target.name).touch()
+        else:
+            (book / "report" / target.name).unlink(missing_ok=True)
+        report.list_pages(book)
+        listed.append(toc_files(yaml.safe_load((book / "_toc.yml").read_text())))
+    assert listed[0] == listed[2] and not any("03_pooling_" in page for page in listed[0])
+    assert set(listed[1]) - set(listed[0]) == {f"report/{target.stem}"}
+
+
+def test_a_corpus_is_counted_from_results_only_where_they_hold_it(tmp_path: Path) -> None:
+    path = str(write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2))
+    assert "<td" in speech.held_in(path, "emodb", None).data
+    assert speech.held_in(path, "nemo", None) is None
+
+
+@pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
+def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
+    tmp_path: Path, chance: float, learnt: bool
+) -> None:
+    path = write_results(
+        tmp_path / "r.jsonl", {"2x2": 0.0, "10x2": chance}, study_name="filter-shapes"
+    )
+    said = common.verdicts(results.read(path).predictions).data
+    assert ("the networks have hardly learnt" in said) != learnt
+
+
+def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
+    table = common.outcome(collect(write_results(tmp_path / "r.jsonl", LEVEL)))
+    # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
+    assert set(table["steps here"]) == {50 * 8} and set(table["loss of guessing"]) == {1.39}
+    assert set(table["network"]) == set(LEVEL) and table["WA"].str.contains(r"\[").all()
+
+
+def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
+    for predictions in (pd.DataFrame(), results.read(path).predictions):
+        assert board.evidence(predictions) == []
+        assert first_answer(predictions).startswith("**Not known yet: ")
+
+
+def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, speakers=2)
+    write_results(path, LEVEL, speakers=2, corpus=("ravdess", "1" * 12))
+    write_results(path, LEVEL, speakers=2, preset="quick")
+    write_results(path, LEVEL, speakers=2, study="protocol")
+    content = path.read_bytes()
+    data = collect(path)
+    assert len(data.folds) == 6 and set(data.predictions["corpus"]) == {"emodb"}
+    assert set(data.folds["study"]) == {"pooling"} and set(data.folds["preset"]) == {"coarse"}
+    assert set(collect(path, only="gap").predictions["variant"]) == {"gap"}
+    assert path.read_bytes() == content
+
+
+def test_no_results_and_no_corpus_is_one_line(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=1)
+    for file, preset in ((tmp_path / "none.jsonl", "coarse"), (path, "quick")):
+        with pytest.raises(NoResultsError, match=r"`repro run pooling --corpus emodb") as caught:
+            collect(file, preset=preset)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ReproError, match="where is emodb"):
+        read.collect(Run("pooling", "emodb"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"corpus": ("emodb", "f" * 12)}, "states of the corpus"),
+        ({"key": "f" * 12}, "settings of one variant"),
+    ],
+)
+def test_a_mix_is_refused(tmp_path: Path, changes: dict[str, Any], what: str) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2)
+    write_results(path, {"gap": 0.6}, speakers=3, **changes)
+    with pytest.raises(ReproError, match=rf"r\.jsonl: pooling, coarse, holds folds of .*{what}"):
+        collect(path)
+
+
+def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=10)
+    write_results(path, {"attention": 0.6}, speakers=7)
+    data = collect(path)
+    said = common.state(data, "emodb", None)
+    assert said is not None
+    assert "Folds so far: `attention` 7 of 10. Not run yet: `bilinear`." in said.data
+    assert "gap" not in said.data
+    assert common.state(data, "emodb", None, only="gap") is None
+    assert common.state(data, "emodb", "corpus/emodb") is None, "run there, it is finished"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "change", "folds"),
+    [
+        ("emodb", "protocol.folds=speaker", 10),
+        ("emodb", "protocol.folds=random", 10),
+        ("emodb", "protocol.folds=session", 0),
+        ("iemocap", "protocol.folds=session", 5),
+        ("iemocap", "protocol.folds=letter", 10),
+        ("iemocap", "protocol.labels=hap+exc", 10),
+        ("planted-40ms", "protocol.folds=letter", 0),
+        ("ravdess", "protocol.folds=speaker", 24),
+        ("ravdess", "protocol.folds=random", 10),
+        ("ravdess", "protocol.max_folds=3", 3),
+        ("ravdess", "protocol.folds=speaker-groups", 10),
+        ("nemo", "protocol.folds=speaker-groups", 9),
+    ],
+)
+def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:
+    assert common._planned_folds(corpus, config.Experiment().override(change)) == folds
+
+
+def test_a_group_of_speakers_is_not_called_a_speaker() -> None:
+    run = {"study": "pooling", "preset": "coarse", "seed": 0, "fold": ["01+11", "02+12"]}
+    for held_out, said in (("speaker", "2 speakers"), ("speaker-groups", "2 folds")):
+        runs = wording.runs(pd.DataFrame(run | {"held_out": held_out}))
+        assert runs == {"pooling": f"preset coarse, {said}, 1 seed"}
+
+
+# Poolings ----------------------------------------------------------------------------------------
+
+
+def under(data: results.Results, name: str) -> results.Results:
+    """Say that the poolings of results were trained under the readings of a name."""
+    tables = {
+        field: (table := getattr(data, field)).assign(
+            study="readings", variant=name + table["variant"]
+        )
+        for field in ("folds", "history", "predictions")
+    }
+    return data._replace(**tables)
+
+
+def test_the_readings_that_train_best_are_compared_in_pairs(tmp_path: Path) -> None:
+    chances = {"gap": 1.0, "bilinear": 0.0, "attention": 0.0}
+    plain = results.read(write_results(tmp_path / "r.jsonl", chances, speakers=6))
+    best = under(plain, "best readings, ")
+    defaults = under(plain, "").predictions.replace({"variant": {"attention": "default"}})
+    pairs = variations.pairs_again(pd.concat([defaults, best.predictions]))
+    assert list(pairs["readings"]) == ["defaults"] * 3 + ["best readings"] * 3
+    assert "−100.0 [−100.0, −100.0]" in set(pairs["WA"])
+    assert common.table(pairs).data, "the index is unique"
+
+
+def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.0, "attention": 1.0})
+    data = results.read(write_results(path, {"bilinear": 0.0}, variant="max"))
+    predictions = data.predictions
+    assert poolings.table_1(predictions)["model"].to_list()[-1] == "max"
+    beside = poolings.here_and_in_paper(predictions).set_index("variant")
+    assert np.isnan(beside.loc["max", ["paper WA", "paper WA low", "paper UA"]].to_list()).all()
+    assert plots.poolings(beside.reset_index(), "here").data is not None
+    assert list(poolings.paired(predictions)["pair"]) == ["attention − gap"]
+    said = poolings.answer(data, plain=None).data
+    assert said.startswith("By WA the order on EmoDB is attention (100.0%), gap and max (0.0%). In")
+    begun = predictions.query("variant != 'gap' or fold < '05'")
+    said = poolings.answer(data._replace(predictions=begun), plain=None).data
+    assert said.startswith("By WA the order on EmoDB is attention (100.0%), max (0.0%). ")
+    alone = predictions.query("variant == 'gap'")
+    assert poolings.order(alone, "here").startswith("There is no order here yet")
+    assert first_answer(predictions)
+    counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
+    assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
+    assert plots.histories(data.history, 1.4).axes and common.verdicts(predictions).data
+    found = board.evidence(predictions)
+    assert edition.summary(data) and board.board(found, "emodb", "coarse").data
+
+
+def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
+    losses = {
+        "default": 0.30,
+        "protocol.score=logits": 0.36,
+        "front_end.window=periodic": 0.29,
+        "front_end.scale=segment-max": 0.10,
+        "front_end.bins=1-400": 0.40,
+    }
+    rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
+    history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
+    data = results.Results(*[history] * len(results.Results._fields))
+    chosen = variations.training_losses(data).query("chosen == 'alternative'")
+    assert list(chosen["best alternative"]) == ["periodic", "segment-max"]
+    assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
+    alone = history[history["variant"] != "protocol.score=logits"]
+    shared = history.replace({"loss": {0.36: 0.30}})  # one training, counted in two ways
+    for one in (alone, shared):
+        assert variations.luck(data._replace(history=one)) == ""
+
+
+def test_the_first_page_tells_of_the_readings_that_train_best(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL)
+    assert variations.exploratory(str(path)) is variations.exploratory(None) is None
+    said = variations.exploratory(str(ROOT / "results" / "emodb" / "readings.jsonl")).data
+    assert "on EmoDB under the readings that train best is" in said
+    assert all(f"{name} (" in said for name in LEVEL)
+
+
+@pytest.mark.parametrize("scale", get_args(Scale))
+@pytest.mark.parametrize("magnitude", ["magnitude", "power"])
+def test_one_utterance_is_shown_under_every_front_end(scale: Scale, magnitude: Any) -> None:
+    front_end = speech.of_one_utterance(FrontEnd(scale=scale, magnitude=magnitude))
+    assert (front_end.scale == scale) != scale.startswith("training-set")
+    waveform = torch.sin(torch.arange(32_000) / 5)
+    steps = speech.normalisation_steps(waveform, front_end)
+    as_magnitude = speech.normalisation_steps(waveform, FrontEnd())
+    decibels = "decibels (for the eye)"
+    np.testing.assert_allclose(steps[decibels], as_magnitude[decibels], atol=1e-3)
