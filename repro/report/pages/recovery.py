@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import config
+from repro import config, paper
 from repro.corpora import planted
 from repro.evidence import metrics, recovery
 from repro.study import grids
@@ -80,6 +80,19 @@ def answer(found: pd.DataFrame) -> Markdown:
             f"{times.min():.1f} to {times.max():.1f} times what was planted. Read at its best, as "
             f"the paper reads the width, it gives {peaks.min():.1f} to {peaks.max():.1f} times"
             f"{', or more where the best is the largest tried' * bool(found['at_least'].any())}. "
+        )
+        (height, _), (_, width) = paper.STEM_SHAPES
+        stands_for = [
+            f"{size} {unit} for {size / of.max():.0f} to {size / of.min():.0f} {unit}"
+            for size, unit, ratios in (
+                (height * paper.BIN_HZ, "Hz", times),
+                (round(1000 * width * paper.SHIFT_SECONDS), "ms", peaks),
+            )
+            if len(of := ratios[found["unit"] == unit].dropna())
+        ]
+        said += (
+            "Were speech as simple as these signals, the paper's filters would so stand for other "
+            f"patterns: {', '.join(stands_for)}. "
         )
     less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
     where = ", ".join(found.loc[found["early"] & less, "scale"])
