@@ -44,6 +44,8 @@ app.add_typer(results_app, name="results")
 
 def _path(text: str | Path) -> Path:
     """Parse a path; `~` is the home folder, also behind the = of an option, unlike in a shell."""
+    if text == "":  # as an unset variable gives it
+        raise typer.BadParameter("an empty path; name a file or a folder")
     return Path(os.path.expanduser(text))
 
 
@@ -88,6 +90,10 @@ def main() -> None:
 
     So is a signal: exit status 130 after Ctrl-C, 143 after SIGTERM.
     """
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # libraries then fail in ways of their own
+        sys.exit("repro: the current folder is gone; change to another")
     for number in range(3):  # a stream that is closed leaves its number to the next file opened,
         with suppress(OSError):  # into which a child process would then print
             os.fstat(number)
@@ -238,17 +244,18 @@ def report(
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
-    from repro.corpora import list_utterances, own
+    from repro.corpora import list_utterances, own, record_of
     from repro.report import build
 
     corpus = own.with_labels(corpus, labels)
     path = results or out / "results.jsonl"
-    if own.file_of(corpus) and not path.exists():
-        list_utterances(corpus, root)  # of a table that is not there no page could say anything
+    record_of(corpus)
+    if root is not None or (own.file_of(corpus) and not path.exists()):
+        list_utterances(corpus, root)  # of a corpus that is not there no page could say anything
     setting = ", ".join([preset, *(assignments or ())])
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
-    wanted = pages.split(",") if pages else ()
+    wanted = [page.strip() for page in pages.split(",")] if pages else ()
     if dry_run:
         found = build.notebooks(build.find_project())
         _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
@@ -422,10 +429,11 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
-    from repro.corpora import own
+    from repro.corpora import BUILT_IN, own, record_of
     from repro.corpora.check import check as check_corpus
 
-    if directory is None and not own.file_of(name):
+    record_of(name)
+    if directory is None and name not in BUILT_IN and not own.file_of(name):
         raise typer.BadParameter(f"name the folder of {name}", param_hint="DIRECTORY")
     outcome = check_corpus(own.with_labels(name, labels), directory)
     for remark in outcome.remarks:

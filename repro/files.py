@@ -46,15 +46,14 @@ def locked(path: Path) -> Iterator[None]:
     """
     if is_no_file(path):
         raise ReproError(f"{path}: cannot write results (not a file); name another")
-    beside = path.with_name(f".{path.name}.lock")
+    beside = path.resolve().with_name(f".{path.resolve().name}.lock")  # one for all its links
     lock = FileLock(beside, blocking=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise ReproError(
-            f"{path}: another run is writing to it; wait for its end, or name another file "
-            "(--results) and merge the two afterwards"
+            f"{path}: another run is writing to it; wait for its end, or name another file"
         ) from error
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error

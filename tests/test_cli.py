@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.Mon
     names = ("precision", "seeds", "pages")
     monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
     assert command("report", "--seeds=0").status == 0
-    assert command("report", "--precision=fp32", "--pages=02,03").status == 0
+    assert command("report", "--precision=fp32", "--pages=02, 03").status == 0
     nothing = command("report", "--pages=10", "--dry-run")
     assert nothing.status == 0 and nothing.out == ["these pages train nothing"]
     assert asked == [["auto", 0, ()], ["fp32", 1, ["02", "03"]]]
@@ -179,7 +180,7 @@ def test_help_does_not_wait_for_torch() -> None:
 WRONG = """train-everything / run / run poolings / run pooling --preset fast /
 run pooling --device tpu / run pooling --precision fp16 / run pooling --seeds 0 /
 run pooling --seeds many / run pooling --unknown / table pooling / table --results r.jsonl /
-corpus synth / corpus synth x --speakers 1 / corpus check emodb /
+corpus synth / corpus synth x --speakers 1 / corpus check emodb / run pooling --root= /
 results check / results merge a.jsonl / results merge -o c.jsonl"""
 
 
@@ -195,6 +196,41 @@ def test_wrong_usage(
 
 
 # Faults: status 1 and one line -------------------------------------------------------------------
+
+
+FAULTS = """report --corpus iemocp: unknown corpus 'iemocp' /
+report --corpus emodb --root nowhere: nowhere: no such folder /
+corpus check nowhere: unknown corpus 'nowhere'"""
+
+
+@pytest.mark.parametrize("fault", [each.strip() for each in FAULTS.split("/")])
+def test_what_is_mistyped_is_named_before_anything_is_done(
+    fault: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, _, said = fault.partition(": ")
+    assert_one_line(command(*arguments.split()), said)
+    assert list(tmp_path.iterdir()) == []
+    assert_one_line(command("run", "pooling", "--only="), "no variant ''")
+
+
+def test_the_user_s_own_files_are_not_written_over(
+    corpus: Path, tmp_path: Path, command: Command
+) -> None:
+    mine = tmp_path / "my.csv"
+    mine.write_text("mine")
+    said = f"{mine}: not a model that can be read; remove it, or name another file"
+    assert_one_line(command("train", "--out", mine, "--corpus=emodb", f"--root={corpus}"), said)
+    assert mine.read_text() == "mine" and list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep a folder that is in use")
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    code = "import os, sys; os.rmdir(os.getcwd()); from repro.cli import main; main()"
+    done = python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        *(1, "repro: the current folder is gone; change to another\n"),
+    )
 
 
 @pytest.mark.parametrize(("left", "advice"), [(0, "; replace it"), (100, "")])

@@ -111,11 +111,13 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
     if absent := [name for name in COLUMNS if name not in table]:
         raise ReproError(
             f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
-            "the columns path, speaker and emotion"
+            "the columns path, speaker and emotion, with commas between them"
         )
     if not table.columns.is_unique:
         raise ReproError(f"{file}: line 1: two columns of one name; rename one of them")
     table = table.map(str.strip)
+    for name in {*table} - {"path"}:  # one speaker, however accents are written
+        table[name] = table[name].str.normalize("NFC")
     table = table[(table != "").any(axis=1)]
     if table.empty:
         raise ReproError(f"{file}: {EMPTY}")

@@ -29,7 +29,7 @@ class Utterance(NamedTuple):
 def require_folder(root: Path) -> None:
     """Raise ReproError unless `root` is a folder."""
     if not os.path.isdir(root):  # unlike the method, False for names that the system refuses
-        raise ReproError(f"{root}: no such folder; give --root the folder that holds the corpus")
+        raise ReproError(f"{root}: no such folder; name the one that holds the corpus")
 
 
 def expand(folder: Path) -> Path:

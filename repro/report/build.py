@@ -85,12 +85,13 @@ def build_report(
     project, results = find_project(), Path(parameters["results"])
     found = notebooks(project)
     pages = chosen(found, pages)
-    begin_book(project, out)
+    require_own(project, out)
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
     _train(planned(pages, **parameters), progress_bar)
+    begin_book(project, out)  # not before: an earlier book outlives a training that ends in a fault
     paths = {name: str(path) for name in ("root", "results") if (path := parameters[name])}
     told = parameters | paths | {"seeds": 0}  # whatever can be trained has been
     trained = pages if parameters["seeds"] else ()
@@ -349,6 +350,18 @@ def _timed(name: str) -> Iterator[None]:
         CONSOLE.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)
 
 
+def require_own(project: Path, out: Path) -> None:
+    """Make sure that a book may be put where one is, if there is one.
+
+    Raises:
+        ReproError: it is a folder that no report made.
+    """
+    target = out / "book"
+    ours = target.resolve() != (project / "book").resolve() and (target / MARK).is_file()
+    if target.exists() and not ours:
+        raise ReproError(f"{target}: not a report made here; give --out another folder")
+
+
 def begin_book(project: Path, out: Path) -> Path:
     """Return a copy of the book without its pages; the link to `_config.yml` becomes a file.
 
@@ -358,9 +371,8 @@ def begin_book(project: Path, out: Path) -> Path:
     """
     source, target = project / "book", out / "book"
     try:
+        require_own(project, out)
         if target.exists():
-            if target.resolve() == source.resolve() or not (target / MARK).is_file():
-                raise ReproError(f"{target}: not a report made here; give --out another folder")
             shutil.rmtree(target)
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build", "report"))
         for folder in (target, *target.rglob("*/")):

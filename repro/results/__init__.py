@@ -347,4 +347,4 @@ def _refuse_foreign(last: bytes, path: Path) -> None:
     Zeros are what a power cut leaves of a line whose length reached the disk before its text.
     """
     if last.strip(b"\0") and not last.startswith(LINE_START[: len(last)]):
-        raise ReproError(f"{path}: not a results file; give --results another name")
+        raise ReproError(f"{path}: not a results file; name another")

@@ -92,7 +92,9 @@ class Run:
     @property
     def named(self) -> list[str]:
         """The variants that `only` names, as pages show them."""
-        names = re.split(r",(?! )", self.only) if self.only else []  # `40 ms, 2x2` is one name
+        names = (
+            re.split(r",(?! )", self.only) if self.only is not None else []
+        )  # `40 ms, 2x2` is one name
         return [*map(short_name, names)]
 
     def grid(self) -> dict[str, Variant]:

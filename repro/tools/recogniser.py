@@ -153,6 +153,13 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     path = Path(path)
     if os.path.isdir(path):
         raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
+    if path.exists():
+        try:
+            load(path)
+        except ReproError as error:  # perhaps it is the user's own table
+            raise ReproError(
+                f"{path}: not a model that can be read; remove it, or name another file"
+            ) from error
     [variant] = asked.grid().values()
     asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
     run(asked, progress)

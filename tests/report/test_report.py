@@ -132,6 +132,11 @@ def test_only_some_pages_are_trained_for(
     book = build(pages=["04"], corpus=corpus)
     [*_, cell] = nbformat.read(book / "report" / "04_page.ipynb", as_version=4).cells
     assert cell.source == "> **Not run yet.** my.csv[joy=sad]."
+    # A training that ends in a fault costs nobody the book that is there.
+    monkeypatch.setattr(report, "run", Mock(side_effect=ReproError("out of memory")))
+    with pytest.raises(ReproError, match="out of memory"):
+        build(pages=["04"], corpus=corpus)
+    assert (book / "report" / "04_page.ipynb").exists()
 
 
 def test_failing_cell_is_named_and_its_notebook_kept(project: Path, said: io.StringIO) -> None:

@@ -184,6 +184,9 @@ def test_a_file_is_held_by_one(tmp_path: Path) -> None:
         with fault as error, files.locked(path):
             pass
         assert "\n" not in str(error.value)
+        (link := tmp_path / "link.jsonl").symlink_to(path)
+        with pytest.raises(ReproError, match=r"link\.jsonl: another run"), files.locked(link):
+            pass
         with files.locked(tmp_path / "other.jsonl"):
             pass
     with files.locked(path):

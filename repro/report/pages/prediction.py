@@ -97,18 +97,19 @@ def recording(
 
 
 def is_there(folder: Path) -> bool:
-    """Return whether an earlier page lies in a folder, which may then be written over.
+    """Return whether an earlier page lies in a folder, which is made if it is not there.
 
     Raises:
-        ReproError: another page of this name does, or it cannot be read.
+        ReproError: another page of this name does, or none can be written there.
     """
     page = folder / PAGE
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         found = page.exists()
         if found and MADE_BY.encode() not in page.read_bytes():
             raise ReproError(f"{page}: not of `repro predict`; name another folder")
     except OSError as error:
-        raise ReproError(f"{page}: cannot read the page ({error.strerror})") from error
+        raise ReproError(f"{folder}: cannot hold the page ({error.strerror})") from error
     return found
 
 
