@@ -61,7 +61,7 @@ for of_study in found.values():
     if unfinished := common.state(of_study, corpus, root):
         display(unfinished)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-overview", "caption": "The poolings in numbers: WA (%) of each, what attention gains over GAP (points, with its 95% interval), the steps of training, and the mean training loss at their end. The numbers of different corpora cannot be compared, only what lies within a row."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-overview", "caption": "The poolings in numbers: WA (%) of each, what attention gains over GAP (points, with its 95% interval), the steps of training (about; the paper gives none, and may not have used all of IEMOCAP), and the mean training loss at their end. The numbers of different corpora cannot be compared, only what lies within a row."}}
 common.table(board.overview(data), 2) if evidence else None
 
 # %% tags=["remove-input"]

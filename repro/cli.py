@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -217,6 +216,9 @@ def table(
         raise ReproError(f"{results}: holds {held}, not {study}")
     lines = (line for setting in settings for line in study_lines(ledger, study, setting))
     predictions = tables(lines).predictions
+    states = predictions.groupby("corpus")["corpus_hash"].transform("nunique")
+    named = predictions["corpus"] + " (" + predictions["corpus_hash"] + ")"
+    predictions["corpus"] = predictions["corpus"].where(states == 1, named)
     compares = study in ("readings", "protocol")
     rows = (effects.beside_scores if compares else metrics.beside_paper)(predictions)
     if as_json:
@@ -334,7 +336,7 @@ def predict(
     if plot:
         from repro.report.pages import prediction
 
-        ours = prediction.is_there(plot)
+        prediction.prepare(plot)
     for path in files:
         try:
             sound = audio.read(path)
@@ -344,13 +346,7 @@ def predict(
             with enough_memory(where, path.name):
                 scores = recogniser.scores(loaded, waveform, device=where)
                 if plot:
-                    # Sound files of one name, in several folders, have pictures with numbers; so
-                    # have those of which the user has a picture of that name.
-                    ends = chain([""], (f"-{number}" for number in count(2)))
-                    pictures = (plot / f"{path.stem}{end}.png" for end in ends)
-                    picture = next(
-                        p for p in pictures if p not in shown and (ours or not p.exists())
-                    )
+                    picture = prediction.picture_of(path, plot, shown)
                     shown[picture] = prediction.recording(
                         loaded, path, waveform, scores, picture, device=where
                     )

@@ -60,7 +60,8 @@ def fault_of_gpu() -> str:
     try:
         torch.ones(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # such as a torch that has no code for it
-        return str(error).splitlines()[0]
+        if not SHORT_OF_MEMORY.search(str(error)):  # which training will say
+            return str(error).splitlines()[0]
     return ""
 
 

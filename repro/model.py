@@ -202,7 +202,7 @@ class SpeechEmotionNetwork(nn.Module):
 
 
 class FirstLayerNetwork(SpeechEmotionNetwork):
-    """One stem, global average pooling and nothing between (Section 3.2)."""
+    """One stem of short filters, global average pooling and nothing between (Section 3.2)."""
 
     def precompute(self, segments: Float[Tensor, "n 1 bins frames"]) -> tuple[Tensor, ...]:
         """Return the moments of the segments' patches."""
@@ -241,9 +241,9 @@ def check_network(network: Network) -> None:
     It is taken as 400×200, even where `frames="whole"` gives 197 frames.
 
     Raises:
-        ReproError: it has no pooling of that name, it pools after Conv1, its filters, strides or
-            poolings leave too little of a 400×200 map, or it is far larger than any that could be
-            trained.
+        ReproError: it has no pooling of that name, it pools after Conv1, twice after one layer or
+            after one that it does not have, its filters, strides or poolings leave too little of a
+            400×200 map, or it is far larger than any that could be trained.
     """
     if network.pooling not in POOLINGS:
         raise ReproError(f"no pooling {network.pooling!r}: choose {' or '.join(POOLINGS)}")
@@ -254,12 +254,11 @@ def check_network(network: Network) -> None:
             f"these network settings ask for {weights:,} weights: lower stem_channels, the "
             "filters of stems or the channels of trunk"
         )
+    if len(set(network.pools)) < len(network.pools):
+        raise ReproError(f"network.pools {network.pools}: name each layer once")
     last = len(network.trunk) + 1
-    twice = len(set(network.pools)) < len(network.pools)
-    if twice or (network.trunk and max(network.pools, default=0) > last):
-        raise ReproError(
-            f"network.pools {network.pools}: a layer is named twice, or after the last, Conv{last}"
-        )
+    if network.trunk and max(network.pools, default=0) > last:
+        raise ReproError(f"network.pools {network.pools}: the last layer is Conv{last}")
     if not _passes(network):
         raise ReproError(
             f"these network settings leave too little of a {paper.BINS}×{paper.FRAMES} map: "

@@ -16,6 +16,7 @@ import soundfile
 import tiny_corpus
 import typer
 from conftest import Command, Outcome, python
+from results_line import write_results
 
 from repro import cli, config, results
 from repro.corpora import CORPORA
@@ -84,6 +85,13 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert [row["variant"] for row in rows] == ["gap", "bilinear", "attention"]
     assert [row["paper UA"] for row in rows] == [67.54, 64.16, 68.06]
     assert all(0 <= row["WA"] <= 100 and row["utterances"] == 16 for row in rows)
+
+
+def test_a_table_tells_states_of_a_corpus_apart(tmp_path: Path, command: Command) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.5}, corpus=("my.csv", "0" * 12))
+    write_results(path, {"gap": 0.6}, corpus=("my.csv", "1" * 12))
+    shown = "\n".join(command("table", "pooling", "--results", path).out)
+    assert f"my.csv ({'0' * 12})" in shown and f"my.csv ({'1' * 12})" in shown
 
 
 def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,8 @@ BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
 NUMBERS = (
     "WA (%) of each pooling, what attention gains over GAP (points, 95% interval), the steps of "
-    "training, and the mean training loss at their end:"
+    "training, about (the paper gives none: on all of IEMOCAP's release), and the mean training "
+    "loss at their end:"
 )
 NOTHING = "Not known yet: no result on real speech has been published here."
 

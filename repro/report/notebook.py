@@ -91,7 +91,8 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    fault = said = missing = ""
+    fault = said = ""
+    missing = None
     try:
         papermill.execute_notebook(
             page.notebook,
@@ -108,7 +109,8 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
         if error.ename == NoMapsError.__name__ or (
             page.unfinished and error.ename == NoResultsError.__name__
         ):
-            missing = error.evalue.partition("\n")[0]
+            what = "No maps" if error.ename == NoMapsError.__name__ else "Not run yet"
+            missing = what, error.evalue.partition("\n")[0]
         else:
             fault, said = f"cell {error.exec_count} failed: {error.ename}", error.evalue
     except (RuntimeError, CellControlSignal) as error:
@@ -124,7 +126,12 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
     clean(target, private, page.facts, missing)
 
 
-def clean(path: Path, private: dict[str, str], facts: dict[str, Any], missing: str = "") -> None:
+def clean(
+    path: Path,
+    private: dict[str, str],
+    facts: dict[str, Any],
+    missing: tuple[str, str] | None = None,
+) -> None:
     """Take times, papermill's notes and this machine's paths out of an executed notebook.
 
     Cells that hold parameters are hidden from the page: the page states what it was made from.
@@ -133,7 +140,7 @@ def clean(path: Path, private: dict[str, str], facts: dict[str, Any], missing: s
         path: The notebook, rewritten in place.
         private: What each path of this machine is replaced by.
         facts: What the page was made from, kept in its metadata.
-        missing: Which results a cell failed for want of; the page ends before that cell.
+        missing: In short and at length, what a cell failed for want of; the page ends before it.
     """
     import nbformat
 
@@ -145,7 +152,7 @@ def clean(path: Path, private: dict[str, str], facts: dict[str, Any], missing: s
     }
     if missing:
         ran = takewhile(lambda cell: not _failed(cell), notebook.cells)
-        said = f"> **Not run yet.** {_neutral(missing, private)}."
+        said = f"> **{missing[0]}.** {_neutral(missing[1], private)}."
         notebook.cells = [
             *(c for c in ran if "papermill-error-cell-tag" not in c.metadata.get("tags", [])),
             nbformat.v4.new_markdown_cell(said, id=NOT_RUN),

@@ -15,6 +15,7 @@ import repro
 from repro.device import processor
 
 PACKAGE = Path(repro.__file__).resolve().parent
+SHOWING = ("report", "evidence", "tools", "cli.py", "__main__.py")  # what trains nothing
 PLAN = PACKAGE.parent / "book" / "plan.md"
 
 
@@ -61,10 +62,11 @@ def lasting(device: torch.device, precision: str) -> dict[str, Any]:
 
 @cache
 def _code() -> str:
-    """Return a checksum of the modules of this package, but for those that only show."""
-    paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-    trains = sorted(path for path in paths if path.parts[0] not in ("report", "evidence", "tools"))
-    return hashlib.sha256(b"".join((PACKAGE / path).read_bytes() for path in trains)).hexdigest()
+    """Return a checksum of the modules that a training may depend on."""
+    paths = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    trains = [path for path in paths if path.parts[0] not in SHOWING or path.stem == "recogniser"]
+    code = (path.as_posix().encode() + b"\n" + (PACKAGE / path).read_bytes() for path in trains)
+    return hashlib.sha256(b"".join(code)).hexdigest()
 
 
 @cache

@@ -71,7 +71,6 @@ def _train(
     partial: Path | None,
 ) -> dict[str, Any]:
     start = time.perf_counter()
-    # Of use only where the fold's line would say the same provenance.
     made = lasting(device, precision) | {"fold": list(results.identity(task.heading))}
     checkpoint = Checkpoint(partial, made) if partial else None
     seen: dict[str, Any] = {}

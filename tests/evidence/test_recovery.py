@@ -233,7 +233,7 @@ def test_the_first_size_as_good_as_the_best_is_set_beside_what_was_planted() -> 
     assert page.recovered(found)["smallest as good"].to_list() == found["smallest reach"].to_list()
     said = page.answer(found).data
     assert said.count("gives 1.9 to 2.0 times") == 2 and "or more where the best is" in said
-    assert "patterns: 100 Hz for 50 to 50 Hz, 80 ms for 40 to 43 ms." in said
+    assert "100 Hz for patterns of 50 Hz, 80 ms for patterns of 40 to 43 ms." in said
 
 
 def test_the_notice_says_what_the_study_changes() -> None:

@@ -508,8 +508,20 @@ def test_the_first_page_tells_of_the_readings_that_train_best(tmp_path: Path) ->
     path = write_results(tmp_path / "r.jsonl", LEVEL)
     assert variations.exploratory(str(path)) is variations.exploratory(None) is None
     said = variations.exploratory(str(ROOT / "results" / "emodb" / "readings.jsonl")).data
-    assert "on EmoDB under the readings that train best is" in said
+    assert "on EmoDB (coarse, inexact) under the readings that train best is" in said
     assert all(f"{name} (" in said for name in LEVEL)
+    lines = results.read_lines(ROOT / "results" / "emodb" / "readings.jsonl")
+    best = [line for line in lines if line["variant"].startswith(grids.BEST)]
+    for line in best + [line | {"preset": "quick", "key": "0" * 12} for line in best]:
+        results.append(path, line)
+    assert variations.exploratory(str(path)).data.count("under the readings that train best") == 2
+
+
+def test_states_of_a_corpus_are_told_apart(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("my.csv", "0" * 12))
+    write_results(path, LEVEL, corpus=("my.csv", "1" * 12))
+    assert len(board.overview(board.at_hand({}, str(path)))) == 3
+    assert power.on_iemocap(str(path)).data.count("WA, attention − gap") == 2
 
 
 @pytest.mark.parametrize("scale", get_args(Scale))

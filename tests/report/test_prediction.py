@@ -84,14 +84,15 @@ def test_what_others_named_is_only_text(tmp_path: Path) -> None:
 
 
 def test_a_page_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    assert not prediction.is_there(tmp_path / "own")
     for _ in range(2):  # its own it replaces
         page = prediction.write(tmp_path / "own", Path("m"), model(), [])
-        assert prediction.is_there(tmp_path / "own")
+        prediction.prepare(tmp_path / "own")
     assert page.stat().st_size > 0
     other = tmp_path / "index.html"
     other.write_text("mine")
     with pytest.raises(ReproError, match=r"index\.html: .*name another folder"):
-        prediction.is_there(tmp_path)
+        prediction.prepare(tmp_path)
+    with pytest.raises(ReproError, match=r"index\.html: cannot hold the page"):
+        prediction.prepare(other)
     with pytest.raises(ReproError, match="cannot write the page"):
         prediction.write(other, Path("m"), model(), [])

@@ -131,7 +131,7 @@ def test_only_some_pages_are_trained_for(
     write_notebook(project / "notebooks" / "04_page.ipynb", lacks)
     book = build(pages=["04"], corpus=corpus)
     [*_, cell] = nbformat.read(book / "report" / "04_page.ipynb", as_version=4).cells
-    assert cell.source == "> **Not run yet.** my.csv[joy=sad]."
+    assert cell.source == "> **No maps.** my.csv[joy=sad]."
     # A training that ends in a fault costs nobody the book that is there.
     monkeypatch.setattr(report, "run", Mock(side_effect=ReproError("out of memory")))
     with pytest.raises(ReproError, match="out of memory"):

@@ -79,30 +79,33 @@ def run_fold(
 
 
 def test_a_parameter_that_is_never_trained_is_kept(tmp_path: Path, every_epoch: None) -> None:
-    saved = state(seed=0, steps=3)
-    saved.network.spare = nn.Parameter(torch.ones(2))
-    optimiser = trainer.sgd(saved.network, TRAINING)
+    saved, fresh = state(seed=0, steps=3), state(seed=1, steps=0)
+    for each, value in ((saved, 1.0), (fresh, 2.0)):
+        each.network.spare = nn.Parameter(torch.full((2,), value))
+        each.optimiser.add_param_group({"params": [each.network.spare]})
     kept = Checkpoint(tmp_path / "kept", MADE_BY)
-    kept.keep(saved._replace(optimiser=optimiser, history=[1.0]))
-    assert kept.path.exists()
+    kept.keep(saved._replace(history=[1.0]))
+    Checkpoint(kept.path, MADE_BY).restore(fresh)
+    assert fresh.history == [1.0] and fresh.network.spare.tolist() == [1.0, 1.0]
 
 
 def test_a_training_goes_on_after_a_change_to_what_trains_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    facts = provenance.lasting(torch.device("cpu"), "fp32")
+    assert "code" in facts and not {"commit", "plan", "date"} & facts.keys()
     shutil.copytree(provenance.PACKAGE, tmp_path / "repro")
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "repro")
 
     def code(changed: str) -> str:
         with (tmp_path / "repro" / changed).open("a") as file:
             file.write("# changed\n")
-        provenance._code.cache_clear()
-        return provenance.lasting(torch.device("cpu"), "fp32")["code"]
+        return provenance._code.__wrapped__()
 
     before = code("report/plots.py")
-    assert code("evidence/metrics.py") == code("report/pages/board.py") == before
-    assert len({before, code("layers.py"), code("study/fold.py")}) == 3
-    provenance._code.cache_clear()
+    assert code("cli.py") == code("evidence/metrics.py") == code("tools/bench.py") == before
+    trains = ("layers.py", "study/fold.py", "tools/recogniser.py")
+    assert len({before, *map(code, trains)}) == 1 + len(trains)
 
 
 # A fold that goes on -----------------------------------------------------------------------------

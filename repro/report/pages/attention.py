@@ -20,8 +20,8 @@ def with_maps(data: Results) -> Results:
     """
     if data.attention.empty:
         raise NoMapsError(
-            "There are no attention maps: none are kept of the best epoch, or of a network without "
-            "the softmax; if it is neither, run `pooling` into a new file"
+            "None are kept of the best epoch, or of a network without the softmax; if it is "
+            "neither, run `pooling` into a new file"
         )
     return data
 
@@ -87,15 +87,15 @@ def answer(averages: pd.DataFrame) -> Markdown:
         few = metrics.FEWEST_SPEAKERS
         return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
     measures = [f"{look}_{of}" for look in ("bottom_up", "top_down") for of in ("energy", "pitch")]
-    most = every.loc[measures, "value"].abs().max()
-    emotions = averages[averages["group"].isin(paper.EMOTIONS)]
+    most = max(every.loc[measures, "value"], key=abs)
+    emotions = averages[averages["group"].isin(paper.EMOTIONS)].dropna(subset="value")
     energy = emotions[emotions["measure"] == "top_down_energy"].set_index("group")["value"]
     by_emotion = ", ".join(f"{name} {value:.2f}" for name, value in energy.items())
     return Markdown(
         "The closest that attention comes to energy or to pitch, over all utterances, is a rank "
         f"correlation of {most:.2f}, where 1 is full agreement, 0 none and −1 the contrary. The "
-        "bottom-up map says where to look, the top-down map what speaks for an emotion: loud "
-        "places where its correlation with energy is positive, soft ones where it is negative "
-        f"({by_emotion}). Periodicity stands for pitch; it is measured in pauses too, which can "
-        "weaken the agreement with it."
+        "bottom-up map says where to look, the top-down map what speaks for the emotion that is "
+        "recognised: loud places where its correlation with energy is positive, soft ones where it "
+        f"is negative (by the true emotion: {by_emotion}). Periodicity stands for pitch; it is "
+        "measured in pauses too, which can weaken the agreement with it."
     )

@@ -67,12 +67,11 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     evidence, on enough speakers.
     """
     found = _evidence(results_file)
-    runs = found[found["study"] == "pooling"].groupby(["corpus", "preset"])
+    runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    for (corpus, preset), rows in sorted(
-        runs, key=lambda run: config.parted(run[0][1])[0] != "paper"
-    ):
+    of_paper = sorted(runs, key=lambda run: config.parted(run[0][2])[0] != "paper")
+    for (corpus, _, preset), rows in of_paper:
         outlook = simulation.outlook(rows, utterances)
         there = f"{wording.title(corpus)}, {preset}"
         tables += [] if outlook.empty else [_outlook(outlook, there, parts.speakers_in_all(rows))]
@@ -82,7 +81,9 @@ def on_iemocap(results_file: str | None) -> HTML | None:
 def _evidence(results_file: str | None) -> pd.DataFrame:
     """Return the predictions on real speech that a results file holds, but for showcases."""
     found = board.real(board.at_hand({}, results_file).predictions)
-    return pd.DataFrame(columns=["study", "corpus", "preset"]) if found.empty else found
+    return (
+        pd.DataFrame(columns=["study", "corpus", "corpus_hash", "preset"]) if found.empty else found
+    )
 
 
 def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
+from itertools import chain, count
 from pathlib import Path
 
 import matplotlib
@@ -35,8 +36,8 @@ ABOUT_ATTENTION = """
 Attention is how much the network looks at a moment, averaged over the segments there. At 1×, the
 dashed line, a moment gets as much as if the network looked everywhere alike. It says where the
 network looked, not why."""
-PAGE = "index.html"
-MADE_BY = '<meta name="generator" content="repro predict">'
+PAGE, MAKER = "index.html", "repro predict"  # the maker's name stands in pages and pictures
+MADE_BY = f'<meta name="generator" content="{MAKER}">'
 
 
 def recording(
@@ -96,21 +97,29 @@ def recording(
 </section>"""
 
 
-def is_there(folder: Path) -> bool:
-    """Return whether an earlier page lies in a folder, which is made if it is not there.
+def prepare(folder: Path) -> None:
+    """Make the folder of a page, if it is not there.
 
     Raises:
-        ReproError: another page of this name does, or none can be written there.
+        ReproError: another page of this name is there, or none can be written.
     """
     page = folder / PAGE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = page.exists()
-        if found and MADE_BY.encode() not in page.read_bytes():
+        if page.exists() and MADE_BY.encode() not in page.read_bytes():
             raise ReproError(f"{page}: not of `repro predict`; name another folder")
     except OSError as error:
         raise ReproError(f"{folder}: cannot hold the page ({error.strerror})") from error
-    return found
+
+
+def picture_of(recording: Path, folder: Path, taken: Collection[Path]) -> Path:
+    """Return where to draw a recording: numbered if one of its name is taken, or not made here."""
+    for end in chain([""], (f"-{number}" for number in count(2))):
+        path = folder / f"{recording.stem}{end}.png"
+        ours = not path.exists() or MAKER.encode() in path.read_bytes()
+        if ours and path not in taken:
+            return path
+    raise AssertionError
 
 
 def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterable[str]) -> Path:
@@ -259,7 +268,7 @@ def _draw(seen: Attention, path: Path, *, power: bool) -> None:
     matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plots.attention(seen, power=power).savefig(path, dpi=150)
+        plots.attention(seen, power=power).savefig(path, dpi=150, metadata={"Software": MAKER})
     except OSError as error:
         raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
 

@@ -82,18 +82,21 @@ def answer(found: pd.DataFrame) -> Markdown:
             f"{', or more where the best is the largest tried' * bool(found['at_least'].any())}. "
         )
         (height, _), (_, width) = paper.STEM_SHAPES
+        best = peaks.where(found["recovered"].notna() & ~found["at_least"])
         stands_for = [
-            f"{size} {unit} for {size / of.max():.0f} to {size / of.min():.0f} {unit}"
+            f"{size} {unit} for patterns of {' to '.join(dict.fromkeys(ends))} {unit}"
             for size, unit, ratios in (
                 (height * paper.BIN_HZ, "Hz", times),
-                (round(1000 * width * paper.SHIFT_SECONDS), "ms", peaks),
+                (round(1000 * width * paper.SHIFT_SECONDS), "ms", best),
             )
             if len(of := ratios[found["unit"] == unit].dropna())
+            and (ends := [f"{size / ratio:.0f}" for ratio in (of.max(), of.min())])
         ]
-        said += (
-            "Were speech as simple as these signals, the paper's filters would so stand for other "
-            f"patterns: {', '.join(stands_for)}. "
-        )
+        if stands_for:
+            said += (
+                "Were speech as simple as these signals, the paper's filters would so stand for "
+                f"it: {', '.join(stands_for)}. "
+            )
     less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
     where = ", ".join(found.loc[found["early"] & less, "scale"])
     better = f"do better than chance at {where}, which they should not"

@@ -135,9 +135,11 @@ def exploratory(results_file: str | None) -> Markdown | None:
         return None
     found = board.real(results.read(results_file, study={"readings"}).predictions)
     said = []
-    for corpus, rows in found.groupby("corpus") if len(found) else ():
+    runs = found.groupby(["corpus", "corpus_hash", "preset"]) if len(found) else ()
+    for (corpus, _, preset), rows in runs:
         best = _poolings(rows, grids.AT_ITS_BEST)
-        where = f"on {wording.title(str(corpus))} under the readings that train best"
+        inexact = ", inexact" * bool((best["statistics"] == "torch").any())
+        where = f"on {wording.title(corpus)} ({preset}{inexact}) under the readings that train best"
         said += [poolings.order(best, where)] if len(best) else []
     if not said:
         return None
