@@ -152,7 +152,9 @@ def summary(data: Results) -> str:
     cells = rows.groupby(["claim", "corpus"], sort=False)["cell"]
     table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
     table = table.loc[rows["claim"].drop_duplicates()].rename_axis("claim of the paper")
-    numbers = board.overview(data).round(2).astype(object).fillna("–")
+    numbers = board.overview(data)
+    losses = numbers.select_dtypes("float")
+    numbers[losses.columns] = losses.map("{:.2f}".format, na_action="ignore").fillna("–")
     parts = [board.answer(found), NUMBERS, _markdown(numbers), _markdown(table.reset_index())]
     return "\n\n".join(parts)
 

@@ -102,7 +102,7 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
         inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
         few = _few(rows, preset)
         found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
-    return sorted(found, key=lambda of: not _of_paper(of.preset))  # these first
+    return sorted(found, key=lambda of: (not _of_paper(of.preset), of.preset))
 
 
 def _of_paper(preset: str) -> bool:
