@@ -124,8 +124,8 @@ class _Stream(soundfile.SoundFile):
 def _opened(path: Path) -> Iterator[_Stream]:
     """Open a sound file whose header asks for nothing out of bounds."""
     if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
-        what = "a folder; name the files in it" if os.path.isdir(path) else ""
-        raise ReproError(f"{path}: {what or 'missing: no such sound file; check the path'}")
+        what = ", but a folder; name the files in it" if os.path.isdir(path) else "; check the path"
+        raise ReproError(f"{path}: missing: no such sound file{what}")
     try:
         # As bytes, because a name need not be text in any encoding.
         with _Stream(os.fsencode(path) if os.name == "posix" else str(path)) as file:
