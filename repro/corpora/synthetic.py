@@ -168,7 +168,7 @@ def make(
         The folder.
 
     Raises:
-        ReproError: there are no so many voices, the folder is in use, or speech cannot be made.
+        ReproError: there are not so many voices, the folder is in use, or speech cannot be made.
     """
     directory = Path(directory)
     if not 2 <= speakers <= SPEAKERS:

@@ -148,7 +148,8 @@ def summary(data: Results) -> str:
     rows = board.rows(found)
     if rows.empty:
         return NOTHING
-    rows["cell"] = rows["verdict"] + " (`" + rows["preset"] + "`)"
+    rows = rows.query("section == '3.3'")  # of the poolings; the others stand on the first page
+    rows = rows.assign(cell=rows["verdict"] + " (`" + rows["preset"] + "`)")
     cells = rows.groupby(["claim", "corpus"], sort=False)["cell"]
     table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
     table = table.loc[rows["claim"].drop_duplicates()].rename_axis("claim of the paper")

@@ -92,10 +92,9 @@ class Run:
     @property
     def named(self) -> list[str]:
         """The variants that `only` names, as pages show them."""
-        names = (
-            re.split(r",(?! )", self.only) if self.only is not None else []
-        )  # `40 ms, 2x2` is one name
-        return [*map(short_name, names)]
+        if self.only is None:
+            return []
+        return [*map(short_name, re.split(r",(?! )", self.only))]  # `40 ms, 2x2` is one name
 
     def grid(self) -> dict[str, Variant]:
         """Return the variants that are asked for, by name.

@@ -46,6 +46,7 @@ PLANNED_FOR_MAIN = {
     for preset in ("coarse", "paper")
     for change in ((), claims.PLANNED["pooling"])
 }
+INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
 WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
 
@@ -99,13 +100,13 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in claims.deciding(predictions).groupby(states, sort=False):
         verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
-        inexact = rows.query("precision == 'bf16' or statistics == 'torch'")["study"].unique()
+        inexact = rows.query(INEXACT)["study"].unique()
         few = _few(rows, preset)
         found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
-    return sorted(found, key=lambda of: (not _of_paper(of.preset), of.preset))
+    return sorted(found, key=lambda of: (not of_paper(of.preset), of.preset))
 
 
-def _of_paper(preset: str) -> bool:
+def of_paper(preset: str) -> bool:
     """Return whether a preset has the paper's own network, if perhaps under other readings."""
     return config.parted(preset)[0] == "paper"
 
@@ -195,7 +196,7 @@ def overview(data: Results) -> pd.DataFrame:
     every, of = claims.deciding(real(data.predictions)), ["corpus", "corpus_hash", "preset"]
     runs = every[every["study"] == "pooling"].groupby(of) if len(every) else ()
     for (corpus, state, preset), predictions in sorted(
-        runs, key=lambda run: not _of_paper(run[0][2])
+        runs, key=lambda run: not of_paper(run[0][2])
     ):
         done = predictions.groupby("variant")["fold"].transform("nunique")
         predictions = predictions[done == parts.speakers_in_all(predictions)]

@@ -70,7 +70,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
-    of_paper = sorted(runs, key=lambda run: config.parted(run[0][2])[0] != "paper")
+    of_paper = sorted(runs, key=lambda run: not board.of_paper(run[0][2]))
     for (corpus, _, preset), rows in of_paper:
         outlook = simulation.outlook(rows, utterances)
         there = f"{wording.title(corpus)}, {preset}"

@@ -138,7 +138,7 @@ def exploratory(results_file: str | None) -> Markdown | None:
     runs = found.groupby(["corpus", "corpus_hash", "preset"]) if len(found) else ()
     for (corpus, _, preset), rows in runs:
         best = _poolings(rows, grids.AT_ITS_BEST)
-        inexact = ", inexact" * bool((best["statistics"] == "torch").any())
+        inexact = ", inexact" * (not best.query(board.INEXACT).empty)
         where = f"on {wording.title(corpus)} ({preset}{inexact}) under the readings that train best"
         said += [poolings.order(best, where)] if len(best) else []
     if not said:
