@@ -4,8 +4,6 @@ The defaults are the paper's protocol. Where the paper can be read in more than 
 way the reading is a field here, and `READINGS` lists it with the words that leave it open.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import json
@@ -145,7 +143,7 @@ class Experiment:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
-    def trained(self) -> Experiment:
+    def trained(self) -> "Experiment":
         """The same experiment, but for what only changes how its scores are counted.
 
         Two experiments that are equal in this train the same networks.
@@ -156,7 +154,7 @@ class Experiment:
             short = TRAINED_AS.get(short, short)
         return replace(self, front_end=replace(self.front_end, short=short), protocol=protocol)
 
-    def override(self, assignment: str) -> Experiment:
+    def override(self, assignment: str) -> "Experiment":
         """Return a copy with one field changed by text such as `training.epochs=3`.
 
         Raises:
@@ -172,7 +170,7 @@ class Experiment:
         except ValueError as fault:
             raise ReproError(f"--set {assignment}: {fault}") from fault
 
-    def with_field(self, name: str, value: Any) -> Experiment:
+    def with_field(self, name: str, value: Any) -> "Experiment":
         """Return a copy with one of `FIELDS` changed; that it is one is not checked here.
 
         Raises:

@@ -1,7 +1,5 @@
 """Ten folds, one speaker held out in each (Section 3.1): the folds, and the run of one fold."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

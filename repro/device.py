@@ -1,7 +1,5 @@
 """Where to compute: the device, the precision, and its memory (Section 3.1)."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

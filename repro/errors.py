@@ -1,7 +1,5 @@
 """The exceptions that the project raises for faults it foresees, and how a user is told."""
 
-from __future__ import annotations
-
 import sys
 
 

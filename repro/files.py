@@ -1,7 +1,5 @@
 """Files that outlive a killed run: written whole or not at all, and locked by one run at a time."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -10,8 +10,6 @@ network of Section 3.2 up to its last layer, and stores no map at all.
 A GPU uses the last of these, and the gradient of Conv1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial

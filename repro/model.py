@@ -9,8 +9,6 @@ read as a matrix of H·W positions by C channels, into one score per emotion::
     attention   score_k = (X a_k)ᵀ (X b), a rank-1 W_k = a_k bᵀ shared in b       Eqs. 5 to 10
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -6,8 +6,6 @@ table that it comes from. What the paper leaves open is not here but in `repro.c
 a figure of the paper could tell, a comment says that the values are not from its text.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 # Section 2.1: input spectrogram ------------------------------------------------------------------

@@ -8,8 +8,6 @@ the frames whose window crosses a segment's edge can tell the difference, so the
 utterance is computed once, segments are cut from it, and those few frames are computed again.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ The segments of a corpus live on the device as one tensor; an epoch is a shuffle
 rows of a training set, without a data loader and without waiting for the device.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

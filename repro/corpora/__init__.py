@@ -6,8 +6,6 @@ everything runs without a download. `planted` makes signals that have nothing to
 the study that tests the method of Fig. 2. `own` reads a table of one's own files, such as `my.csv`.
 """
 
-from __future__ import annotations
-
 import os
 from importlib import import_module
 from pathlib import Path

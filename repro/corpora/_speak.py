@@ -6,8 +6,6 @@ file is run by its path and imports nothing of the package, so it starts fast. T
 eSpeak's own rate, 22,050 Hz: Praat's resampling takes four times as long as the speech itself.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import sys

@@ -1,7 +1,5 @@
 """Corpora that are made and not read: written whole or not at all, the built-in ones in a cache."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

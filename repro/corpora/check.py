@@ -4,8 +4,6 @@ The table of speakers and emotions, the lengths and the segments that Section 2.
 everything that is wrong with the files. All faults are listed; none ends the listing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -7,8 +7,6 @@ H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, "CREMA
 Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 

@@ -7,8 +7,6 @@ F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier and B. Weiss, "A database of
 speech", Interspeech 2005.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 

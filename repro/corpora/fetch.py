@@ -4,8 +4,6 @@ What arrives is unpacked beside the folder that was asked for and renamed when i
 right, so that a failure leaves nothing behind.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import lzma

@@ -10,8 +10,6 @@ who speaks. The letter before the first underscore tells who wore the motion-cap
 folds built from it would put the same voice on both sides.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ sentences in every emotion. `EB0_anger_1.wav` is speaker EB0, anger, sentence 1.
 I. Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 

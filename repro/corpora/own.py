@@ -4,8 +4,6 @@ The file of the table, `my.csv`, `my.tsv` or `my.jsonl`, stands wherever a corpu
 the paper's emotions its labels are may stand behind it: `my.csv[joy=happy,anger=angry]`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

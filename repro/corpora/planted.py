@@ -23,8 +23,6 @@ The classes bear the names of the four emotions because the network has these ou
 nothing to do with emotion. The ten speakers are ten independent draws.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from pathlib import Path

@@ -8,8 +8,6 @@ S. R. Livingstone and F. A. Russo, "The Ryerson Audio-Visual Database of Emotion
 (RAVDESS)", PLoS ONE 13(5), 2018.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 

@@ -1,7 +1,5 @@
 """What the package knows of a corpus: one record, which its module fills in."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -25,8 +25,6 @@ K. R. Scherer, "Vocal communication of emotion: a review of research paradigms",
 Communication 40, 2003.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """The utterance table that every corpus gives: who says what, with which emotion, and where."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -22,8 +22,6 @@ Verdicts are not corrected over the claims: where nothing is to be found, expect
 on a claim of one part once in about twenty.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +67,17 @@ BEST_EARLIER = {
 WA, NEUTRAL, HAPPY, ANGRY = (
     metrics.SCORES.index(score) for score in ("WA", "neutral", "happy", "angry")
 )
+
+
+Measure = Callable[[StudyScores], list[Part]]
+
+
+class ClaimTest(NamedTuple):
+    """How a claim is tested: on which study, by what stated rule, by which function."""
+
+    study: str
+    statement: str
+    parts: Measure
 
 
 @dataclass(frozen=True)
@@ -183,17 +192,6 @@ def sweep(variants: Iterable[str], side: Side) -> dict[int, str]:
     shapes = {name: grid[name].experiment.network.stems[0] for name in variants if name in grid}
     varied, fixed = (0, 1) if side == "height" else (1, 0)
     return dict(sorted((s[varied], v) for v, s in shapes.items() if s[fixed] == paper.SWEEP_FIXED))
-
-
-Measure = Callable[[StudyScores], list[Part]]
-
-
-class ClaimTest(NamedTuple):
-    """How a claim is tested: on which study, by what stated rule, by which function."""
-
-    study: str
-    statement: str
-    parts: Measure
 
 
 TESTS: dict[str, ClaimTest] = {}

@@ -13,8 +13,6 @@ With one seed, differences hold what the initial weights of each fold happen to 
 fold has weights of its own, the interval over speakers accounts for that.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy import stats

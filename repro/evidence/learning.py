@@ -1,7 +1,5 @@
 """How far the networks of a study got, in test and in training, and in how many steps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -12,8 +12,6 @@ American Statistician 69, 2015). `repro.evidence.simulation` counts how often su
 the truth.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ A part is one effect with its 95% bootstrap interval over speakers (`metrics`) a
 own: an effect claimed to be above a bound, several claimed to lie within bounds, or a trend.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property

@@ -9,8 +9,6 @@ The network is that of Section 3.2: one layer of 16 filters, GAP. `grids.recover
 trained.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest

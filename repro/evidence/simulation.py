@@ -5,8 +5,6 @@ that are recognised or not by chance. `metrics` gives its interval, and the trut
 it is not. Nothing here is about speech; the numbers say what an experiment of some size can tell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

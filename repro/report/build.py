@@ -5,8 +5,6 @@ module trains what they need, gives them their parameters, has them run and hand
 Jupyter Book.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

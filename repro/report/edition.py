@@ -4,8 +4,6 @@ Nothing is trained and no number is typed in: `make edition` writes the pages, a
 the README.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -5,8 +5,6 @@ further one has a page of its own below that page: the same notebook, without th
 that are true of any.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

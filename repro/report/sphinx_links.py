@@ -7,8 +7,6 @@ the results file behind it. Figures with tips (`plots.tips`) are put into the pa
 mouse finds them.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

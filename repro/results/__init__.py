@@ -8,8 +8,6 @@ Anything else that is not a finished fold is refused by its line number: no tabl
 a file.
 """
 
-from __future__ import annotations
-
 import json
 import mmap
 import os

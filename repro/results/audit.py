@@ -1,7 +1,5 @@
 """Look after results files: count what one holds, find what is wrong, make one of several."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Small pictures as text: a matrix in a results file, reduced and kept with 8 bits a point."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from typing import Any

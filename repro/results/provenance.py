@@ -1,7 +1,5 @@
 """What made a result: the version and commit of this package, torch, the device, the day."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import time

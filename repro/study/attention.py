@@ -5,8 +5,6 @@ attention follow the loudness of the speech along time, or its periodicity, whic
 it has a pitch? And how widely is it spread? A few maps are kept as pictures.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple

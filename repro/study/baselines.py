@@ -11,8 +11,6 @@ measured by Praat with its standard settings, the classifier has scikit-learn's 
 whole utterances, not 2 s segments, and the whole band up to 8 kHz.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

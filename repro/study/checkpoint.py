@@ -10,8 +10,6 @@ is damaged, or was begun by other code or on another device, is removed and the 
 Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

@@ -8,8 +8,6 @@ come out as in one process on the same hardware, in whatever order the folds fin
 memory of a GPU is nearly full, cuDNN may take an algorithm that rounds otherwise.)
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """One fold of a study: its inputs, and what its line of the results file holds."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path

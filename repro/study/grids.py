@@ -31,8 +31,6 @@ The loss is that of seed 0, whatever other seeds a file holds, so that more seed
 what was chosen. Each field is chosen by itself: two values that help alone need not help together.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

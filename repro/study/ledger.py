@@ -5,8 +5,6 @@ attention network of `pooling`, and leaving short utterances out of the test cha
 scores count: what is trained alike is trained once, and each variant counts its scores in its way.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A run as it is asked for, and the folds that it consists of."""
 
-from __future__ import annotations
-
 import re
 import sys
 import time

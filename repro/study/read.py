@@ -1,7 +1,5 @@
 """What a results file holds of a study, trained first where it is missing."""
 
-from __future__ import annotations
-
 import shlex
 import tempfile
 from dataclasses import replace

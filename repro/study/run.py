@@ -1,7 +1,5 @@
 """The loop that fills a results file with the folds of a study."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Sequence

@@ -6,8 +6,6 @@ DataLoader over precomputed features, and memory as the C library handles it by 
 trainer is measured in bfloat16, if that is asked for.
 """
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 Whatever is broken is told in its own line, and the other lines are told all the same.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

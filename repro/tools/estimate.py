@@ -5,8 +5,6 @@ noise of the size of its input; a few utterances are read. The rest is counting:
 segments.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import sys

@@ -6,8 +6,6 @@ after `PATIENCE` (1 s), a thread ends the process there and then. Nothing is los
 written such that even a kill leaves them whole.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """The page "Attention maps": what the network looks at (Sections 2.4.2 and 3.3)."""
 
-from __future__ import annotations
-
 import pandas as pd
 from IPython.display import Markdown
 

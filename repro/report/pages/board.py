@@ -1,7 +1,5 @@
 """The verdict board of the first page: each claim of the paper, and what each corpus says of it."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What every page needs: its notice, its tables, its verdicts and where its numbers come from."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """The page "Filter shapes": the best height and width (Section 3.2)."""
 
-from __future__ import annotations
-
 from IPython.display import Markdown
 
 from repro import paper

@@ -1,7 +1,5 @@
 """The first page of a report that shows the machinery: what was trained, and that it learnt."""
 
-from __future__ import annotations
-
 import pandas as pd
 from IPython.display import Markdown
 

@@ -1,7 +1,5 @@
 """The page "The paper in one page": its settings, its accuracies and its claims as tables."""
 
-from __future__ import annotations
-
 import pandas as pd
 import torch
 from IPython.display import Markdown

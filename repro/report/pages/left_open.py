@@ -1,7 +1,5 @@
 """The page "What the paper left open", and every table of sentences with several readings."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

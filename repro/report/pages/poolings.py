@@ -1,7 +1,5 @@
 """The page "Poolings": Table 1 here and in the paper (Section 3.3, Table 1)."""
 
-from __future__ import annotations
-
 import pandas as pd
 from IPython.display import Markdown
 

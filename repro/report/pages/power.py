@@ -1,7 +1,5 @@
 """The page "How sure are we?": what intervals hold, and what gain an experiment can find."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown

@@ -4,8 +4,6 @@ It is one file that can be mailed: pictures and sound are inside, as the network
 asks for nothing else. An hour of speech adds about 20 MB, an utterance some 30 KB.
 """
 
-from __future__ import annotations
-
 import io
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping

@@ -1,7 +1,5 @@
 """The page "Recovery": whether the sweep of filter shapes finds what was planted."""
 
-from __future__ import annotations
-
 import pandas as pd
 from IPython.display import Markdown
 

@@ -1,7 +1,5 @@
 """The page "Input spectrograms": what speech there is (Section 2.1)."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 

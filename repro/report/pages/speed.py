@@ -1,7 +1,5 @@
 """The page "How fast, and why": what `repro bench` measured, and how precision moves results."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Sequence

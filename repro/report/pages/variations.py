@@ -1,7 +1,5 @@
 """The pages "Readings" and "Protocol": what changes with one setting at a time."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Words that several pages share: what was run, and on what an answer rests."""
 
-from __future__ import annotations
-
 import re
 
 import pandas as pd
