@@ -102,4 +102,4 @@ common.table(in_brief.claimed())
 #   (abstract).
 
 # %% tags=["remove-input"]
-common.provenance("none", "paper")
+common.provenance(preset="paper")

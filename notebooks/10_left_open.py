@@ -108,4 +108,4 @@ left_open.counted()
 # - The last batch of an epoch, which is smaller, is trained on like the others.
 
 # %% tags=["remove-input"]
-common.provenance("none", "none")
+common.provenance()

@@ -190,10 +190,10 @@ def run(
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
-        _print_estimate([asked], alone=True)
+        _print_estimate([asked])
         return
     with _progress_bar() as progress:
-        trained = run(asked, progress, alone=True)
+        trained = run(asked, progress)
     print(f"{trained} folds trained, results in {path}")
 
 
@@ -465,13 +465,13 @@ def _print(found: object, text: str, as_json: bool) -> None:
     print(json.dumps(found, indent=2) if as_json else text)
 
 
-def _print_estimate(runs: Sequence[Run], *, alone: bool = False) -> None:
+def _print_estimate(runs: Sequence[Run]) -> None:
     from repro.tools import estimate
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(estimate.survey(runs, say, alone=alone).text() if runs else "these pages train nothing")
+    print(estimate.survey(runs, say).text() if runs else "these pages train nothing")
 
 
 @contextmanager

@@ -63,6 +63,20 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def read(path: Path, remedy: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ReproError: it cannot be read; the text ends with the remedy.
+    """
+    try:
+        if is_no_file(path):
+            raise ReproError(f"{path}: not a file; {remedy}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ReproError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+
+
 def is_no_file(path: Path) -> bool:
     """Return whether something else than a file is there: opening a pipe would wait for ever."""
     return os.path.exists(path) and not os.path.isfile(path)

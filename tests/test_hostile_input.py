@@ -420,7 +420,6 @@ LABELS = {
     "a megabyte of underscores": (EVALUATION + turn("_F" * 500_000 + ".")).encode(),
     "a megabyte of name": (EVALUATION + turn(DIALOGUE + "_F" * 500_000 + ".")).encode(),
     "a megabyte of digits": (EVALUATION + "[" + "1." * 500_000 + "\n").encode(),
-    "eleven megabytes": EVALUATION.encode() + bytes(11_000_000),
 }
 
 

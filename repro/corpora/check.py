@@ -114,8 +114,10 @@ def check(name: str, root: str | Path | None) -> Report:
     file = own.file_of(name)
     remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
     found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
-    where = str(file.parent if file and root is None else root)
-    return Report(name_of(name), where, counts, of_files, *found)
+    if root is None:
+        make = record_of(name).ensure
+        root = make() if make else file.parent if file else None
+    return Report(name_of(name), str(root), counts, of_files, *found)
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:

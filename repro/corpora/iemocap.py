@@ -10,11 +10,11 @@ who speaks. The letter before the first underscore tells who wore the motion-cap
 folds built from it would put the same voice on both sides.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from repro import files
 from repro.corpora.record import Corpus
 from repro.corpora.table import Utterance, files_in, require_folder
 from repro.errors import ReproError
@@ -25,7 +25,6 @@ DIALOGUE = re.compile(r"(?P<session>Ses\d\d)[FM]_impro\w+\.(?i:txt)", re.ASCII)
 LINE = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<utterance>\S+)\t(?P<label>\w{1,20})\t", re.ASCII)
 TURN = re.compile(r"_(?P<sex>[FM])\w{1,20}", re.ASCII)  # follows the dialogue's name
 WOMEN = frozenset(f"Ses{session:02d}F" for session in range(1, 6))
-LARGEST = 10_000_000  # bytes of an evaluation file; the release's have some thousands
 
 
 def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
@@ -83,8 +82,8 @@ def _lines(file: Path) -> Iterator[tuple[re.Match[str], str]]:
     Raises:
         ReproError: the file cannot be read, has no turn, or one that is cut off or another's.
     """
-    turns = 0
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    turns, text = 0, files.read(file, "replace it").decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.startswith("["):
             continue  # the heading, and what single evaluators said
         match = LINE.match(line)
@@ -98,17 +97,6 @@ def _lines(file: Path) -> Iterator[tuple[re.Match[str], str]]:
         yield turn, match["label"]
     if not turns:
         raise ReproError(f"{file}: no turn of a dialogue in this file; replace it")
-
-
-def _text(file: Path) -> str:
-    """Return the content of an evaluation file; ReproError if it cannot be one."""
-    try:
-        # A pipe under this name would keep its reader waiting for ever.
-        if not os.path.isfile(file) or file.stat().st_size > LARGEST:
-            raise ReproError(f"{file}: not an evaluation file; replace it")
-        return file.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise ReproError(f"{file}: cannot be read ({error.strerror}); replace it") from error
 
 
 CORPUS = Corpus(

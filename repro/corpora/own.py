@@ -188,14 +188,8 @@ def _objects(file: Path, text: str) -> pd.DataFrame:
 
 def _text(file: Path) -> str:
     """Return the text of a table, without a mark of its encoding at its start."""
-    if files.is_no_file(file):  # a pipe would keep its reader waiting for ever
-        raise ReproError(f"{file}: not a file; name a table")
     try:
-        return file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ReproError(f"{file}: no such table; check the path") from error
-    except OSError as error:
-        raise ReproError(f"{file}: cannot be read ({error.strerror})") from error
+        return files.read(file, "name a table").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ReproError(f"{file}: line {line}: not UTF-8; save the table in UTF-8") from error

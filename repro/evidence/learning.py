@@ -29,17 +29,22 @@ def learning(data: Results) -> pd.DataFrame:
         not known.
     """
     table = metrics.beside_majority(data.predictions)
-    last = data.history[data.history["epoch"] == data.history["epoch"].max()]
     training = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
     corpus = str(data.folds["corpus"].iloc[0])
     return table.assign(
         **{
-            "loss": table["variant"].map(last.groupby("variant")["loss"].mean()),
+            "loss": table["variant"].map(last_losses(data.history)["mean"]),
             "loss of guessing": loss_of_guessing(data.predictions),
             "steps": [steps(corpus, training[name]["training"]) for name in table["variant"]],
             "steps of the paper": steps("iemocap", AS_IN_THE_PAPER),
         }
     )
+
+
+def last_losses(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the loss of the last epoch by variant: its mean over the folds, and their size."""
+    last = history.loc[history.groupby(["variant", "fold", "seed"])["epoch"].idxmax()]
+    return last.groupby("variant")["loss"].agg(["mean", "size"])
 
 
 def loss_of_guessing(predictions: pd.DataFrame) -> float:

@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
-# What `pages.table` and `plots.svg` write their data into.
+# What `pages.common.table` and `plots.svg` write their data into.
 TABLE_DATA = re.compile(r'<p class="csv">.*?base64,([^"]*)".*?</p>\s*', re.DOTALL)
 FIGURE_DATA = re.compile(r'<metadata class="csv">(.*?)</metadata>\s*', re.DOTALL)
 ELEMENT_IDS = re.compile(r'(\bid="|xlink:href="#|url\(#)')

@@ -135,14 +135,7 @@ def split(path: str | Path) -> tuple[list[bytes], bytes]:
         ReproError: the file is missing or unreadable, or its end is of another kind of file.
     """
     path = Path(path)
-    if files.is_no_file(path):
-        raise ReproError(f"{path}: cannot read results (not a file); name another")
-    try:
-        *lines, last = path.read_bytes().split(b"\n")
-    except FileNotFoundError as error:
-        raise ReproError(f"{path}: no such results file; make it with `repro run`") from error
-    except OSError as error:
-        raise ReproError(f"{path}: cannot read results ({error.strerror})") from error
+    *lines, last = files.read(path, "name a results file, which `repro run` makes").split(b"\n")
     _refuse_foreign(last, path)
     return ([*lines, last], b"") if _is_whole(last) else (lines, last)
 

@@ -1,7 +1,7 @@
 """Small pictures as text: a matrix in a results file, reduced and kept with 8 bits a point."""
 
 import base64
-import binascii
+import math
 from typing import Any
 
 import numpy as np
@@ -29,19 +29,10 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     """Return the matrix that `pack` packed.
 
     Raises:
-        ValueError: it is not a packed matrix.
+        TypeError, ValueError: it is not a packed matrix.
     """
     (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
-    if not (type(rows) is type(columns) is int and 0 < rows <= ROWS and 0 < columns <= COLUMNS):
-        raise ValueError("invalid shape")
-    if not (type(low) is type(high) is float and low <= high and np.isfinite(high - low)):
-        raise ValueError("invalid bounds")
-    if not (isinstance(packed["data"], str) and len(packed["data"]) <= 2 * ROWS * COLUMNS):
-        raise ValueError("invalid points")
-    try:
-        points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
-    except (binascii.Error, UnicodeError) as error:
-        raise ValueError("invalid points") from error
-    if len(points) != rows * columns:
-        raise ValueError("the points do not fill the shape")
+    if not (0 < rows <= ROWS and 0 < columns <= COLUMNS and -math.inf < low <= high < math.inf):
+        raise ValueError("invalid shape or bounds")
+    points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
     return low + points.reshape(rows, columns) * ((high - low) / STEPS)

@@ -14,7 +14,6 @@ from typing import Any
 
 from repro import paper, results, spectrogram
 from repro.config import TRAINED_AS, Experiment, from_dict
-from repro.errors import ReproError
 from repro.study.grids import Variant
 
 Record = dict[str, Any]  # a line of a results file, see `results.parse`
@@ -82,20 +81,13 @@ class Ledger:
         return [record for record in found if record]
 
 
-def open_ledger(path: str | Path, study: str | None = None) -> Ledger:
+def open_ledger(path: str | Path) -> Ledger:
     """Return the folds of a results file, which need not exist.
 
     Raises:
-        ReproError: it is unreadable, a line is not a finished fold, or it holds other studies than
-            the one named: mixing them by accident is hard to undo.
+        ReproError: it is unreadable, or a line is not a finished fold.
     """
-    held = Ledger(results.read_lines(path) if os.path.exists(path) else ())
-    studies = {record["study"] for record in held.records}
-    if study and studies and study not in studies:
-        raise ReproError(
-            f"{path}: holds {', '.join(sorted(studies))}; give {study} a --results file of its own"
-        )
-    return held
+    return Ledger(results.read_lines(path) if os.path.exists(path) else ())
 
 
 def training_id(heading: Record, experiment: Experiment, variant: str) -> Trained:

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from repro import results
+from repro import config, results
 from repro.corpora import at_hand, corpus_hash, name_of
 from repro.errors import NoResultsError, ReproError
 from repro.results import Results
@@ -71,27 +71,27 @@ def held(asked: Run) -> Results:
 
 def _nothing(asked: Run) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
-    on, options = f" on {name_of(asked.corpus)}", f" --corpus {shlex.quote(asked.corpus)}"
+    on, options = f" on {name_of(asked.corpus)}", ["--corpus", asked.corpus]
     if not at_hand(asked.corpus, None):
-        options += " --root DIR"
+        options += ["--root", "DIR"]
     if STUDIES[asked.study].own_corpora:
-        on = options = ""
-    command = (
-        f"`repro run {asked.study}{options} --preset {asked.preset} --results {asked.study}.jsonl`"
-    )
+        on, options = "", []
+    preset, changes = config.parted(asked.setting)
+    options += ["--preset", preset, *(part for each in changes for part in ("--set", each))]
+    command = shlex.join(["repro", "run", asked.study, *options])
     return NoResultsError(
-        f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
-        f"{command} runs it, and `repro results merge` puts it together with {asked.results}"
+        f"The study `{asked.study}` has not been run{on} with the preset `{asked.setting}`: "
+        f"`{command} --results {asked.study}.jsonl` runs it, and `repro results merge` puts it "
+        f"together with {asked.results}"
     )
 
 
 def _held_alone(asked: Run, ledger: Ledger) -> Results:
     """Read a study from a results file where its corpus is not at hand to compare with."""
-    own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line
         for line in study_lines(ledger, asked.study, asked.setting)
-        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
+        if line["corpus"]["name"] == name_of(asked.corpus)
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
     if found.folds.empty:

@@ -22,7 +22,7 @@ from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, 
 Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], list[str]]
 
 
-def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) -> int:
+def run(asked: Run, progress: Progress | None = None) -> int:
     """Train every fold of a study that its results file does not hold yet; return how many.
 
     Args:
@@ -30,7 +30,6 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
         progress: called as a fold begins and after each of its epochs, with the fold's label, the
             epochs done and the epochs in all (on a cluster, as each fold comes back); by default a
             line on standard error for each fold.
-        alone: refuse a results file that holds other studies and not this one.
 
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong; or, after
@@ -52,7 +51,7 @@ def run(asked: Run, progress: Progress | None = None, *, alone: bool = False) ->
             reasons = "; ".join(f"{name} ({reason})" for name, reason in plan.refused.items())
             corpus = name_of(asked.corpus)
             print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
-        held = open_ledger(path, asked.study if alone else None)
+        held = open_ledger(path)
         _discard_finished(path, held)
         first, before = plan.tasks(), len(held.records)
         precision = plan.precision(first, held)

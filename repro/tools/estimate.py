@@ -1,8 +1,7 @@
 """What a run would train, and what it would cost on this machine: time and memory.
 
 Nothing of what is done here is kept. Each distinct network takes a few steps and predicts once, on
-noise of the size of its input; a few utterances are read. The rest is counting: folds, epochs,
-segments.
+noise of the size of its input. The rest is counting: folds, epochs, segments.
 """
 
 import math
@@ -12,14 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from rich.filesize import decimal
 
-from repro import audio, crossval, paper, results, spectrogram, trainer
+from repro import crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.device import Precision, choose_device, enough_memory, ready_to_train
 from repro.results.provenance import made_by
@@ -27,7 +25,6 @@ from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Run, Tables, Task, missing, prepare, source_of
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
-UTTERANCES = 8  # that are read for the measurement
 ANY_SCORES: dict[str, list[Any]] = {n: [] for n in (*paper.EMOTIONS, *results.COUNTED)}
 ENOUGH = 0.5  # seconds of training to measure, unless one step takes longer
 
@@ -72,16 +69,13 @@ class Estimate:
         return "\n".join([*lines, "nothing was trained"])
 
 
-def survey(
-    runs: Sequence[Run], say: Callable[[str], object] = lambda _: None, *, alone: bool = False
-) -> Estimate:
+def survey(runs: Sequence[Run], say: Callable[[str], object] = lambda _: None) -> Estimate:
     """Return what is missing of some studies, and what it would take, measured here.
 
     Args:
         runs: what would run, in this order, into one results file; it need not exist, and is only
             read.
         say: called with a line about what is being measured; by default nobody is told.
-        alone: as in `study.run.run`.
 
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
@@ -90,7 +84,7 @@ def survey(
     assert path is not None
     where = choose_device(runs[0].device)
     meters: dict[Precision, Meter] = {}
-    held = open_ledger(path, runs[0].study if alone else None)
+    held = open_ledger(path)
     planned = Ledger(held.records)
     rows, memory = [], 0
     refusals: dict[str, str] = {}
@@ -131,22 +125,16 @@ class Meter:
     def __init__(self, device: torch.device, precision: Precision, say: Callable[[str], object]):
         self.device, self.precision, self.say = device, precision, say
         self.speeds: dict[tuple[Network, int], Speed] = {}
-        self.readings: dict[FrontEnd, tuple[float, float]] = {}
 
     def seconds(self, tasks: Sequence[Task], tables: Tables) -> float:
-        """Return what tasks take one after the other, reading the corpus included."""
+        """Return what tasks take one after the other. To read the corpus takes little beside it."""
         total = 0.0
-        for (source, _), group in groupby(tasks, lambda task: task.inputs):
-            samples = tables[source]["samples"]
-            for number, task in enumerate(group):
-                read, cut = self.reading(tables[source], task.experiment.front_end)
-                total += 0 if number else read * samples.sum()
-                epochs, scored = task.experiment.training.epochs, task.experiment.protocol.epoch
-                train, test = _segments(task, tables[source])
-                speed = self.speed(task, train)
-                total += speed.train * train * epochs
-                tested = speed.predict * test + cut * samples.iloc[task.fold.test].sum()
-                total += tested * (1 if scored == "last" else epochs)
+        for task in tasks:
+            train, test = _segments(task, tables[source_of(task.variant)])
+            epochs, scored = task.experiment.training.epochs, task.experiment.protocol.epoch
+            speed = self.speed(task, train)
+            total += speed.train * train * epochs
+            total += speed.predict * test * (1 if scored == "last" else epochs)
         return total
 
     def memory(self, task: Task, tables: Tables) -> int:
@@ -171,29 +159,6 @@ class Meter:
             with enough_memory(self.device, task.label):
                 self.speeds[key] = measure(task.experiment, batch, *where)
         return self.speeds[key]
-
-    def reading(self, table: pd.DataFrame, front_end: FrontEnd) -> tuple[float, float]:
-        """Return seconds per sample: to read and cut utterances for training, and for a test.
-
-        The first utterance is read once more: what happens only once in a run is left out.
-        """
-        if front_end not in self.readings:
-            few = table.iloc[:: -(-len(table) // UTTERANCES)]
-            samples = few["samples"].sum()
-
-            def seconds(paths: pd.Series, hop: float) -> float:
-                start = time.perf_counter()
-                for path in paths:
-                    waveform = audio.load(path).to(self.device)
-                    spectrogram.magnitudes(waveform, front_end, hop).sum().item()  # waits for CUDA
-                return time.perf_counter() - start
-
-            with enough_memory(self.device, "the front end"):
-                seconds(few["path"][:1], paper.TRAIN_HOP_SECONDS)
-                hops = paper.TRAIN_HOP_SECONDS, paper.TEST_HOP_SECONDS
-                train, test = (seconds(few["path"], hop) / samples for hop in hops)
-            self.readings[front_end] = train, test
-        return self.readings[front_end]
 
 
 def measure(

@@ -166,7 +166,7 @@ def test_a_line_that_is_no_object_is_named(folder: Path, line: str) -> None:
 @pytest.mark.parametrize(
     ("corpus", "fault"),
     [
-        ("gone.csv", r"gone\.csv: no such table"),
+        ("gone.csv", r"gone\.csv: cannot be read"),
         ("ada.csv", r"ada\.csv: not a file"),
         ("my.csv[joy=glad]", "'joy=glad' is not LABEL=EMOTION"),
         ("my.csv[joy]", "'joy' is not LABEL=EMOTION"),
@@ -184,5 +184,5 @@ def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:
         own.with_labels("emodb", "joy=happy")
     with pytest.raises(NoSuchReadingError, match=r"^my\.csv has no excited utterances"):
         load_corpus("my.csv", labels="hap+exc")
-    with pytest.raises(ReproError, match=r"^gone\.csv: no such table"):
+    with pytest.raises(ReproError, match=r"^gone\.csv: cannot be read"):
         cli.app(["report", "--corpus=gone.csv"], standalone_mode=False)

@@ -138,7 +138,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"Dear diary")
     with pytest.raises(ReproError, match=r"diary\.txt: not a results file"):
         audit.check(path)
-    with pytest.raises(ReproError, match="no such results file"):
+    with pytest.raises(ReproError, match="name a results file"):
         audit.check(tmp_path / "none")
     path.write_bytes(b"")
     assert audit.check(path).ok and audit.check(path).folds == 0
@@ -192,7 +192,7 @@ def test_a_foreign_file_is_not_merged(tmp_path: Path, content: bytes) -> None:
     a, diary = file_of(tmp_path / "a", record()), tmp_path / "diary.txt"
     diary.write_bytes(content)
     refused([a, diary], tmp_path / "c", "diary.txt")
-    refused([a, tmp_path / "none"], tmp_path / "c", "no such results file")
+    refused([a, tmp_path / "none"], tmp_path / "c", "name a results file")
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

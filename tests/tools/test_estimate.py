@@ -15,7 +15,7 @@ from repro.study import grids
 from repro.study.plan import Run, prepare
 from repro.study.run import run
 from repro.tools import estimate
-from repro.tools.estimate import SEGMENT_BYTES, Estimate, Meter, Speed
+from repro.tools.estimate import SEGMENT_BYTES, Estimate, Speed
 
 TINY = ["network.stem_channels=2", "network.trunk=(4,4,4,4)"]
 TINY += ["training.max_segments=8", "training.epochs=1"]
@@ -31,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every network takes what `SPEED` says, and reading takes nothing; gives what was measured."""
+    """Every network takes what `SPEED` says; gives what was measured."""
     measured: list[str] = []
 
     def measure(experiment: config.Experiment, batch: int, *where: object) -> Speed:
@@ -39,7 +39,6 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SPEED
 
     monkeypatch.setattr(estimate, "measure", measure)
-    monkeypatch.setattr(Meter, "reading", lambda *_: (0.0, 0.0))
     return measured
 
 
@@ -169,14 +168,6 @@ def test_moments_of_patches_cost_memory_where_training_is_given_them(
     experiment = grids.variants("filter-shapes", setting)["2x2"].experiment
     speed = estimate.measure(experiment, 8, torch.device("cpu"), "fp32")
     assert bool(speed.precomputed) == any(given) == (scale == "segment")
-
-
-def test_reading_is_measured(corpus: Path) -> None:
-    [table] = prepare(asked(corpus, Path(), "pooling")).tables.values()
-    meter = Meter(torch.device("cpu"), "fp32", print)
-    read, cut = meter.reading(table, config.FrontEnd())
-    assert 0 < read < 1e-3 and 0 < cut < 1e-3  # seconds per sample
-    assert meter.reading(table, config.FrontEnd()) == (read, cut)
 
 
 @pytest.mark.parametrize(

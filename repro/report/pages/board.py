@@ -40,9 +40,9 @@ BEGIN = {
 }
 # The presets under which `book/plan.md` tests the main claim.
 PLANNED_FOR_MAIN = {
-    ", ".join([preset, *change])
+    preset + change
     for preset in ("coarse", "paper")
-    for change in ((), claims.PLANNED["pooling"])
+    for change in ("", *(f", {each}" for each in claims.PLANNED["pooling"]))
 }
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
 WIDTH, ROW = 200, 10  # of an interval's picture, in pixels

@@ -142,7 +142,7 @@ def outcome(data: Results) -> pd.DataFrame:
     )
 
 
-def provenance(corpus: str, preset: str, folds: pd.DataFrame | None = None) -> Markdown:
+def provenance(corpus: str = "", preset: str = "", folds: pd.DataFrame | None = None) -> Markdown:
     """Return what made a page: study, corpus, preset, version, device, date."""
     facts = {"corpus": name_of(corpus), "preset": preset}
     if folds is None:

@@ -9,6 +9,7 @@ from IPython.display import Markdown
 from repro import results
 from repro.config import READINGS, Experiment
 from repro.evidence import effects, metrics
+from repro.evidence.learning import last_losses
 from repro.report.pages import board, poolings, wording
 from repro.results import Results
 from repro.study import grids
@@ -54,7 +55,8 @@ def training_losses(data: Results) -> pd.DataFrame:
         training loss (`grids.Change.eligible`), with the loss of the last epoch, averaged over the
         folds of seed 0, under the default and under the best other value, and which is chosen.
     """
-    losses, folds = _last_losses(data)
+    last = last_losses(data.history.query("seed == 0"))
+    losses, folds = last["mean"], last["size"]
     grid = [
         of
         for name, of in grids.known("readings").items()
@@ -89,7 +91,7 @@ def luck(data: Results) -> str:
 
     Empty where what is trained as the default is has not been trained apart from it.
     """
-    losses, _ = _last_losses(data)
+    losses = last_losses(data.history.query("seed == 0"))["mean"]
     default, twin = (losses.get(of, math.nan) for of in (grids.DEFAULT, grids.TRAINED_AS_DEFAULT))
     again = abs(twin - default)
     if not again > 0:  # not trained again, or one training, counted in two ways
@@ -162,14 +164,6 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         wording.guessing(ours, shown),
     ]
     return Markdown(" ".join(filter(None, said)))
-
-
-def _last_losses(data: Results) -> tuple[pd.Series, pd.Series]:
-    """Return the loss of the last epoch by variant, averaged over the folds of seed 0; how many."""
-    first = data.history[data.history["seed"] == 0]
-    last = first.loc[first.groupby(["variant", "fold"])["epoch"].idxmax()]
-    losses, folds = (last.groupby("variant")["loss"].agg(how) for how in ("mean", "size"))
-    return losses, folds
 
 
 def _effects(found: pd.DataFrame, score: str) -> list[str]:
