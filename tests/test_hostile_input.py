@@ -34,7 +34,7 @@ import soundfile
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from results_line import record
+from made_up import record
 
 from repro import audio, paper, results
 from repro.config import Experiment, Network

@@ -1,13 +1,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import EMOTIONS, answers, utterances
+from made_up import EMOTIONS, Chance, predictions, utterances
 from statsmodels.stats.multitest import multipletests
 
 from repro import paper
@@ -15,34 +14,17 @@ from repro.evidence import claims, metrics, parts
 from repro.study import grids
 
 HEIGHTS, WIDTHS = (2, 4, 6, 8, 10, 20, 40, 100), (2, 4, 8, 15, 30, 80)
-Chance = float | dict[str, float]  # of being right: for all emotions, or for each
 
 
 def run(
-    study: str,
-    chances: Mapping[str, Chance],
-    *,
-    speakers: int = 10,
-    seeds: int = 1,
-    per_emotion: int = 25,
-    corpus: str = "ours",
-    seed: int = 0,
+    study: str, chances: Mapping[str, Chance], speakers: int = 10, per_emotion: int = 25, **how: Any
 ) -> pd.DataFrame:
-    """Made-up predictions.
-
-    Speakers differ in how well they are recognised, in the same way by every variant; the rest is
-    chance.
-    """
-    rng = np.random.default_rng(seed)
-    table = utterances(speakers, per_emotion)
-    ease = np.repeat(rng.normal(0, 0.05, speakers), per_emotion * len(EMOTIONS))
-    parts = []
-    for number, (variant, chance) in product(range(seeds), chances.items()):
-        each = chance if isinstance(chance, dict) else dict.fromkeys(EMOTIONS, chance)
-        right = rng.random(len(table)) < table["emotion"].map(each) + ease
-        of = {"study": study, "variant": variant, "key": f"key of {variant}", "seed": number}
-        parts.append(answers(table, right, corpus=corpus, corpus_hash=corpus, **of))
-    return pd.concat(parts, ignore_index=True)
+    """Speakers differ in how well they are recognised, in the same way by every variant."""
+    rng = np.random.default_rng(how.pop("seed", 0))
+    corpus = how.setdefault("corpus", "ours")
+    ease = np.repeat(rng.normal(0, 0.05, speakers), len(EMOTIONS) * per_emotion)
+    of = how | {"study": study, "corpus_hash": corpus}
+    return predictions(utterances(speakers, per_emotion), chances, rng=rng, ease=ease, **of)
 
 
 def poolings(
@@ -85,8 +67,8 @@ def test_every_claim_is_judged_once_and_in_order() -> None:
     assert sorted(claims.TESTS) == sorted(ids)
     assert all(claim.section in {"3.2", "3.3", "4"} and claim.text for claim in paper.CLAIMS)
     both = pd.concat([poolings(), sweep()], ignore_index=True)
-    for predictions in (both, poolings(), sweep(), pd.DataFrame()):
-        assert [v.claim.id for v in claims.judge(predictions)] == ids
+    for made in (both, poolings(), sweep(), pd.DataFrame()):
+        assert [v.claim.id for v in claims.judge(made)] == ids
     assert len({test.statement for test in claims.TESTS.values()}) == len(ids)
     assert {test.study for test in claims.TESTS.values()} <= set(grids.STUDIES)
 
@@ -222,9 +204,9 @@ def test_by_the_plan_a_sweep_is_judged_when_all_its_shapes_are_trained() -> None
 def test_by_the_plan_the_first_seed_decides() -> None:
     first, more = (poolings(attention=0.9, speakers=9, corpus="nemo", seeds=n) for n in (1, 2))
     begun = pd.concat([first, more.query("seed == 1 and fold < '03' and variant == 'gap'")])
-    for predictions in (more, begun):
-        assert claims.judge(predictions) == claims.judge(claims.deciding(predictions))
-        assert verdicts(predictions)["attention-above-gap"].seeds == 1
+    for made in (more, begun):
+        assert claims.judge(made) == claims.judge(claims.deciding(made))
+        assert verdicts(made)["attention-above-gap"].seeds == 1
     assert verdicts(more.assign(corpus="ours"))["attention-above-gap"].seeds == 2
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import OTHER, answers, utterances
+from made_up import OTHER, predictions, utterances
 from scipy import stats
 
 from repro import paper
@@ -19,10 +19,9 @@ def outcome(
     table: pd.DataFrame, variant: str, chance: float, seed: int = 0, **columns: Any
 ) -> pd.DataFrame:
     """Predictions that are right with a chance; what is drawn depends on the utterance's rank."""
-    right = np.random.default_rng([seed, len(table)]).random(len(table)) < chance
-    run = {"study": "readings", "preset": "coarse", "key": f"key of {variant}"}
+    run = {"study": "readings", "preset": "coarse", "seed": seed}
     run["held_out"] = variant.partition("protocol.folds=")[2] or "speaker"
-    return answers(table, right, variant=variant, seed=seed, **(run | columns))
+    return predictions(table, {variant: chance}, rng=[seed, len(table)], **(run | columns))
 
 
 SCALES = [f"front_end.scale={name}" for name in ("segment-max", "segment-log", "training-set")]

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import RUN
+from made_up import predictions, utterances
 from scipy import stats
 
 from repro import paper
@@ -11,21 +11,17 @@ from repro.results import Results
 
 def made_up(corpus: str) -> Results:
     """Ten speakers, two shapes: one always says sad, the other where the fold is odd."""
-    emotions = ["sad", "sad", "neutral", "angry"] * 5
-    table = pd.DataFrame({"emotion": emotions, "utterance": range(20)})
-    parts, folds, history = [], [], []
-    for variant in ("2x2", "10x2"):
-        training = {"epochs": 50, "batch_size": 64, "max_segments": None}
-        run = RUN | {"corpus": corpus, "variant": variant, "key": variant}
-        for fold in range(10):
-            where = run | {"fold": f"{fold:02d}"}
-            right = variant == "10x2" and fold % 2
-            predicted = table["emotion"] if right else "sad"
-            utterance = f"{fold}-" + table["utterance"].astype(str)
-            parts.append(table.assign(predicted=predicted, **where, utterance=utterance))
-            folds.append(where | {"experiment": {"training": training}})
-            history += [where | {"epoch": e, "loss": fold / e} for e in (1, 2)]
-    tables = pd.DataFrame(folds), pd.DataFrame(history), pd.concat(parts, ignore_index=True)
+    table = utterances(10, 5).replace({"emotion": {"happy": "sad"}})
+    odd = table["fold"].astype(int) % 2 == 1
+    said = predictions(
+        table, {"2x2": lambda t: t["emotion"] == "sad", "10x2": lambda _: odd}, corpus=corpus
+    )
+    said["predicted"] = said["predicted"].where(said["predicted"] == said["emotion"], "sad")
+    folds = said.drop_duplicates(["variant", "fold"])
+    history = [folds.assign(epoch=e, loss=folds["fold"].astype(int) / e) for e in (1, 2)]
+    training = {"epochs": 50, "batch_size": 64, "max_segments": None}
+    folds = folds.assign(experiment=[{"training": training}] * len(folds))
+    tables = folds, pd.concat(history, ignore_index=True), said
     return Results(*tables, pd.DataFrame(), pd.DataFrame())
 
 

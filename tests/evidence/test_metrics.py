@@ -9,7 +9,7 @@ import statsmodels.stats.contingency_tables
 import statsmodels.stats.proportion
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_up import EMOTIONS, RUN
+from made_up import EMOTIONS, RUN, predictions, utterances
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
 from repro.evidence import metrics
@@ -81,19 +81,10 @@ def test_summary_never_mixes_runs(column: str) -> None:
     assert table["WA"].to_list() == [100, 0]
 
 
-def speakers(
-    rng: np.random.Generator, chances: np.ndarray, utterances: int = 20, **columns: object
-) -> pd.DataFrame:
+def speakers(rng: np.random.Generator, chances: np.ndarray, **run: object) -> pd.DataFrame:
     """One run with a speaker for each chance of being right; half of the utterances are sad."""
-    parts = []
-    for number, chance in enumerate(chances):
-        true = np.array(["sad", "angry"] * (utterances // 2))
-        other = np.where(true == "sad", "angry", "sad")
-        predicted = np.where(rng.random(utterances) < chance, true, other)
-        part = frame(list(true), list(predicted), fold=f"{number:02d}", **columns)
-        part["utterance"] = [f"{number:02d}-{i}" for i in range(utterances)]
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    table = utterances(len(chances), 10, ("sad", "angry"))
+    return predictions(table, {"gap": 0.0}, rng=rng, ease=np.repeat(chances, 20), **run)
 
 
 def test_the_interval_narrows_with_speakers_and_widens_with_the_luck_of_training() -> None:

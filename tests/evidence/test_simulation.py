@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import RUN
+from made_up import answers, predictions, utterances
 
 from repro.evidence import metrics, simulation
 from repro.report.pages import power
@@ -11,12 +11,8 @@ def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(simulation, "DRAWS", metrics.RESAMPLES)
     rng = np.random.default_rng(0)
     right = rng.binomial(20, 0.7, (1, 10))
-    rows = [
-        {"fold": f"{speaker:02d}", "utterance": f"{speaker}-{i}", "predicted": answer}
-        for speaker, count in enumerate(right[0])
-        for i, answer in enumerate(["sad"] * count + ["angry"] * (20 - count))
-    ]
-    table = pd.DataFrame(rows).assign(**RUN, emotion="sad")
+    table = utterances(10, 20, ["sad"])
+    table = predictions(table, {"gap": lambda t: t["number"] < np.repeat(right[0], 20)})
     [row] = metrics.summary(table).to_dict("records")
     [[low], [high]] = simulation._intervals(right[:, None], 20)
     assert (low, high) == pytest.approx((row["WA low"], row["WA high"]))
@@ -66,23 +62,19 @@ def test_the_answer_tells_the_gain_of_the_paper_in_utterances() -> None:
 
 
 def made_up(
-    differing: simulation.Disagreement, speakers: int, utterances: int, seeds: int = 1
+    differing: simulation.Disagreement, speakers: int, per_speaker: int, seeds: int = 1
 ) -> pd.DataFrame:
     """Predictions of two systems, of which one is 5 points better."""
     rng = np.random.default_rng(0)
-    parts = []
+    table, parts = utterances(speakers, per_speaker, ["sad"]), []
     for seed in range(seeds):
         gains = 0.05 + differing.spread / 100 * rng.standard_normal(speakers)
-        for speaker, gain in enumerate(gains):
-            draws = rng.random(utterances)
-            better = draws < (differing.discordant + gain) / 2
-            worse = ~better & (draws < differing.discordant)
-            for variant, right in (("a", ~worse), ("b", ~better)):
-                part = pd.DataFrame({"predicted": np.where(right, "sad", "angry")})
-                part["utterance"] = [f"{speaker}-{n}" for n in range(utterances)]
-                parts.append(part.assign(variant=variant, fold=f"{speaker:03d}", seed=seed))
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(emotion="sad", held_out="speaker").sample(frac=1, random_state=0)
+        draws = rng.random(len(table))
+        better = draws < (differing.discordant + np.repeat(gains, per_speaker)) / 2
+        worse = ~better & (draws < differing.discordant)
+        parts += [answers(table, ~worse, variant="a", seed=seed)]
+        parts += [answers(table, ~better, variant="b", seed=seed)]
+    return pd.concat(parts).sample(frac=1, random_state=0)
 
 
 def test_the_differences_of_made_up_experiments_are_those_of_the_results() -> None:
@@ -91,7 +83,7 @@ def test_the_differences_of_made_up_experiments_are_those_of_the_results() -> No
     values, low, high = simulation.differences(sizes, differing, 5.0, runs=200)
     assert values.mean() == pytest.approx(5.0, abs=0.5)
     assert 0.9 <= ((low < 5) & (high > 5)).mean() <= 0.99
-    table = made_up(differing, 60, 60).assign(corpus="c", average="pooled")
+    table = made_up(differing, 60, 60)
     seen = metrics.difference(table, "b", "a")
     assert (high - low).mean() == pytest.approx(seen.high - seen.low, rel=0.25)
     # A rare emotion counts in UA as much as a common one does.
@@ -108,7 +100,7 @@ def test_what_would_be_found_elsewhere() -> None:
         made_up(simulation.Disagreement(0.2, 2.0), 10, 200).replace({"variant": names})
         for names in ({"a": "attention", "b": "gap"}, {"a": "other", "b": "bilinear"})
     ]
-    table = pd.concat(parts).assign(corpus="c", average="pooled").query("variant != 'other'")
+    table = pd.concat(parts).query("variant != 'other'")
     found = simulation.outlook(table, np.full((10, 4), 50), runs=100)
     assert len(found) == 6
     wa = found.iloc[0]
@@ -124,7 +116,7 @@ def test_what_would_be_found_elsewhere() -> None:
     assert (low > 0).mean() == pytest.approx(0.5, abs=0.1)
     larger = simulation.outlook(table, np.full((40, 4), 50), runs=100)
     assert (larger["needed"] < found["needed"]).all()
-    assert simulation.outlook(table[table["fold"] < "004"], np.full((10, 4), 50)).empty
+    assert simulation.outlook(table[table["fold"] < "04"], np.full((10, 4), 50)).empty
 
 
 @pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])
@@ -142,8 +134,8 @@ def test_nothing_is_measured_where_there_is_too_little() -> None:
     for less in (
         pd.DataFrame(),
         table[table["variant"] == "a"],
-        table[table["fold"] < "004"],
-        table[(table["variant"] == "a") | (table["fold"] < "004")],  # one is not finished
+        table[table["fold"] < "04"],
+        table[(table["variant"] == "a") | (table["fold"] < "04")],  # one is not finished
         table.groupby(["variant", "fold"]).head(1),
         table.assign(held_out="random"),
     ):

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from results_line import write_results
+from made_up import write_results
 from tiny_notebook import toc_files, write_notebook, write_project
 
 from repro import paper, results

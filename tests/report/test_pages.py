@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from results_line import write_results
+from made_up import write_results
 from tiny_notebook import toc_files
 
 import repro

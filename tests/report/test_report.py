@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 import nbformat
 import pytest
+from made_up import file_of, record
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from results_line import file_of, record
 from rich.console import Console
 from tiny_notebook import KERNEL, write_notebook, write_project
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from results_line import RECORD, file_of, record
+from made_up import RECORD, file_of, record
 
 from repro import results
 from repro.errors import ReproError

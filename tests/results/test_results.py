@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from results_line import RECORD, file_of, record
+from made_up import RECORD, file_of, record
 
 from repro import paper, results
 from repro.errors import ReproError

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tiny_corpus
 import torch
-from results_line import file_of
+from made_up import file_of
 
 from repro import crossval, paper, results, spectrogram
 from repro.config import Experiment, FrontEnd, Network, Training

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_corpus
-from results_line import file_of
+from made_up import file_of
 
 from repro import config, crossval, paper, results
 from repro.report.pages import poolings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_corpus
-from results_line import file_of
+from made_up import file_of
 
 from repro import results
 from repro.errors import ReproError

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from results_line import file_of, record
+from made_up import file_of, record
 from tiny_corpus import SMALL
 
 import repro

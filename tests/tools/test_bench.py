@@ -1,19 +1,18 @@
 """The benchmark counts and compares rightly; how fast anything is, no test says."""
 
-import itertools
 import json
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 import torch
-from results_line import RECORD, file_of
+from made_up import FP32, write_results
 
 from repro import config, paper
 from repro.device import Precision, processor
@@ -80,33 +79,22 @@ def test_the_error_of_each_way_is_found(precision: Precision, low: float, high: 
     assert 0 < found["+ our layers"] == found["+ memory kept"] < 2e-4
 
 
-def write_poolings(
-    path: Path, happy: float, folds: int = 6, provenance: dict[str, Any] | None = None, **of: int
-) -> Path:
-    """Add folds of speakers to a results file; the happy one gets this score for happy.
-
-    Of each variant there are as many seeds as named.
-    """
-    scores = {"happy": [happy, 0.1], "angry": [0.3, 0.9]}
-    shared = {"preset": "coarse", "predictions": RECORD["predictions"] | scores}
-    shared["provenance"] = RECORD["provenance"] | (provenance or {})
-    for variant, seeds in of.items():
-        for seed, fold in itertools.product(range(seeds), range(folds)):
-            which = {"key": variant, "variant": variant, "seed": seed, "fold": f"{fold:02d}"}
-            file_of(path, RECORD | shared | which)
-    return path
+few = partial(write_results, speakers=6, per_emotion=2)
+HALF = FP32 | {"precision": "bf16"}
 
 
-HALF = {"precision": "bf16"}
+def even(table: pd.DataFrame) -> pd.Series:
+    """Of each emotion, one of two is right."""
+    return table["number"] % 2 == 0
 
 
 def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) -> None:
     single, half = tmp_path / "fp32.jsonl", tmp_path / "bf16.jsonl"
-    write_poolings(single, 0.1, gap=1)
-    write_poolings(single, 0.9, attention=2)
-    write_poolings(half, 0.1, provenance=HALF, attention=1)
+    few(single, {"gap": even})
+    few(single, {"attention": 1.0}, seeds=2)
+    few(half, {"attention": even}, provenance=HALF)
     assert speed.compared("precision", "bf16", "fp32", single) is None
-    write_poolings(half, 0.9, provenance=HALF, gap=1)
+    few(half, {"gap": 1.0}, provenance=HALF)
     moved = speed.compared("precision", "bf16", "fp32", single, half)
     found = moved.set_index(["model", "score"])
     gain = found.loc[("attention − gap", "WA")]
@@ -123,11 +111,12 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
 def test_arithmetics_are_compared_where_both_ran(
     tmp_path: Path, by: str, new: str, old: str
 ) -> None:
-    first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=2, attention=1)
+    before, after = FP32 | {by: old}, FP32 | {by: new}
+    first = few(tmp_path / "old.jsonl", {"gap": 1.0}, seeds=2, provenance=before)
+    few(first, {"attention": 1.0}, provenance=before)
     assert speed.compared(by, new, old) is None
     assert speed.compared(by, new, old, first, tmp_path / "none.jsonl") is None
-    second = write_poolings(tmp_path / "new.jsonl", 0.1, provenance={by: new}, gap=1, bilinear=1)
-    write_poolings(second, 0.1, folds=0, provenance={by: new}, attention=1)
+    second = few(tmp_path / "new.jsonl", {"gap": even, "bilinear": even}, provenance=after)
     found = speed.compared(by, new, old, first, second)
     columns = ["model", "score", f"{old}, seed 0", f"{old}, seed 1", f"{new}, seed 0"]
     assert list(found) == [*columns, f"{new} − {old}"]
@@ -136,9 +125,9 @@ def test_arithmetics_are_compared_where_both_ran(
 
 
 def test_a_file_that_is_half_done_is_compared_on_the_folds_that_it_has(tmp_path: Path) -> None:
-    first = write_poolings(tmp_path / "old.jsonl", 0.9, gap=1)
-    exact = {"statistics": "exact"}
-    second = write_poolings(tmp_path / "new.jsonl", 0.1, folds=3, provenance=exact, gap=1)
+    old = FP32 | {"statistics": "torch"}
+    first = few(tmp_path / "old.jsonl", {"gap": 1.0}, provenance=old)
+    second = few(tmp_path / "new.jsonl", {"gap": even}, speakers=3)
     moved = speed.compared("statistics", "exact", "torch", first, second)
     assert set(moved["exact − torch"]) == {"−50.0"}
 
@@ -147,8 +136,8 @@ def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:
     assert speed.durations(tmp_path / "none.jsonl") is None
     files = [tmp_path / f"{seconds}.jsonl" for seconds in (30, 60, 120)]
     for path in files:
-        made = {"device": "GPU", "threads": 4, "seconds": int(path.stem)}
-        write_poolings(path, 0.9, provenance=made, folds=1, gap=1)
+        made = FP32 | {"device": "GPU", "threads": 4, "seconds": int(path.stem)}
+        few(path, {"gap": 1.0}, speakers=1, provenance=made)
     [row] = speed.durations(*files).to_dict("records")
     assert (row["pooling"], row["device"], row["minutes a fold"]) == ("gap", "GPU", 1.0)
 
