@@ -13,8 +13,7 @@ import interrupted
 import pytest
 import tiny_corpus
 
-from repro import files, results
-from repro.errors import ReproError
+from repro import results
 from repro.study.plan import Run
 from repro.study.run import run as train
 
@@ -161,25 +160,6 @@ def test_a_stopped_run_goes_on_inside_its_fold(corpus: Path, tmp_path: Path, who
 
 
 # Two runs, and a full disk -----------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_second_run_on_a_file_is_refused(corpus: Path, tmp_path: Path) -> None:
-    path, log, other = tmp_path / "r.jsonl", tmp_path / "log", tmp_path / "other"
-    first = interrupted.start(command(corpus, path), log, interrupted.train_slowly)
-    interrupted.wait_for(lambda: log.exists() and "HERE" in log.read_text(), first, log)
-    second = interrupted.start(command(corpus, path), other, interrupted.read_slowly)
-    second.join(60)
-    assert second.exitcode == 1
-    [line] = other.read_text().splitlines()  # before it read the corpus
-    assert line.startswith(f"repro: {path}: another run is writing to it")
-    with pytest.raises(ReproError, match="another run"), files.locked(path):
-        pass
-    assert first.exitcode is None
-    first.kill()
-    first.join()
-    with files.locked(path):  # the dead let go
-        pass
 
 
 @pytest.mark.slow

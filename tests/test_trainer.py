@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from repro import trainer
 from repro.config import Network, Training
-from repro.device import ROOM, Precision, choose_device, choose_precision, enough_memory, has_room
+from repro.device import ROOM, choose_device, choose_precision, enough_memory, has_room
 from repro.errors import ReproError
 from repro.model import build_network
 
@@ -264,21 +264,6 @@ def test_too_little_memory_on_a_processor_is_a_fault_that_names_no_other_device(
     said = "^cpu has too little memory for a fold: end what else uses it$"
     with pytest.raises(ReproError, match=said), enough_memory("cpu", "a fold"):
         torch.empty(10**15)
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_gpu_repeats_itself(precision: Precision) -> None:
-    segments, labels = data()
-    scores = []
-    for _ in range(2):
-        model = network()
-        how: Any = {"device": "cuda", "precision": precision}
-        trainer.fit(model, segments, labels, SHORT, seed=1, **how)
-        scores.append(trainer.predict(model, segments, device="cuda", precision=precision))
-    assert torch.equal(*scores)
-    assert scores[0].device.type == "cpu"
 
 
 # Memory ------------------------------------------------------------------------------------------

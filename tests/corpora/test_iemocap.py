@@ -9,13 +9,6 @@ from repro.corpora import load_corpus
 from repro.corpora.check import check
 from repro.errors import ReproError
 
-EMOTIONS = ["neutral", "happy", "sad", "angry"]
-COUNTS = """
-Ses01F 119 18 43 37    Ses01M 104 15 61 25    Ses02F 90 25 63 7      Ses02M 127 29 37 15
-Ses03F 95 39 108 22    Ses03M 103 21 82 68    Ses04F 51 10 41 47     Ses04M 123 21 40 37
-Ses05F 151 56 73 18    Ses05M 136 50 60 13
-"""
-
 
 def write_sparse_wav(path: Path, samples: int) -> None:
     """16 kHz silence of that length; most file systems store its header only."""
@@ -47,8 +40,6 @@ def test_the_release_gives_the_published_table(release):
     assert len(table) == 2280
     assert table["utterance"].is_monotonic_increasing
     assert table["utterance"].is_unique
-    counts = table.groupby(["speaker", "emotion"]).size().unstack()[EMOTIONS]
-    assert [str(each) for row in counts.itertuples() for each in row] == COUNTS.split()
     assert (table["samples"] < 32_000).sum() == 434
     assert table["samples"].sum() / 16_000 / 3600 == pytest.approx(2.78, abs=0.005)
 

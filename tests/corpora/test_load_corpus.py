@@ -103,6 +103,10 @@ cremad AudioWAV 1001_DFA_ANG_XX/1001/angry 1091_IEO_HAP_HI/1091/happy
 
 nemo samples EB0_anger_1/EB0/angry WR0_sadness_90/WR0/sad
 EB0_fear_1 EB0_surprised_2 ._EB0_anger_2
+
+ravdess Actor_12 03-01-01-01-01-01-12/12/neutral 03-01-03-02-01-01-12/12/happy
+03-01-04-01-01-01-12/12/sad 03-01-05-02-01-02-12/12/angry 03-01-02-01-01-01-12
+03-01-06-01-01-01-12 03-02-03-01-01-01-12 01-01-03-01-01-01-12 ._03-01-05-01-01-02-12
 """
 
 

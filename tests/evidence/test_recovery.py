@@ -126,10 +126,6 @@ def test_an_interval_covers_speakers_that_differ() -> None:
     assert row["low"] < row["recovered"] <= row["high"] and row["high"] - row["low"] > 1
 
 
-def test_what_a_filter_touches_is_one_smear_wide_for_each_step_of_its_size() -> None:
-    assert recovery.BEYOND_SIZE == {"ms": 40 - 10, "Hz": 100 - 10}
-
-
 # Grids -------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from made_up import write_results
 from tiny_notebook import toc_files, write_notebook, write_project
 
 from repro import paper, results
-from repro.errors import ReproError
 from repro.report import build as report
 from repro.report import edition, notebook
 from repro.report.pages import wording
@@ -192,17 +191,3 @@ def test_a_page_reads_several_results_files_as_one(
             ("paper", "attention"): 6,
             ("paper", "gap"): 5,
         }
-
-
-def test_a_report_does_not_pass_over_missing_results(project: Path) -> None:
-    with pytest.raises(ReproError, match="notebook 01_page, cell 3 failed: NoResultsError"):
-        report.build_report(
-            out=Path("build/report"),
-            corpus="emodb",
-            root=None,
-            preset="coarse",
-            results=Path("results.jsonl"),
-            device="cpu",
-            precision="auto",
-            seeds=1,
-        )

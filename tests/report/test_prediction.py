@@ -22,9 +22,7 @@ CARD = {"corpus": {"name": "emodb"}, "speakers": 10, "by <i>": "& <script>"}
 
 
 def model(*assignments: str) -> Recogniser:
-    experiment = config.preset("smoke")
-    for assignment in ("network.stride=(8,8)", *assignments):
-        experiment = experiment.override(assignment)
+    experiment = config.preset(", ".join(["smoke", "network.stride=(8,8)", *assignments]))
     return Recogniser(build_network(experiment.network).eval(), experiment, None, CARD)
 
 

@@ -121,7 +121,7 @@ def test_only_some_pages_are_trained_for(
     assert 'corpus = "nemo"\nroot = None\npreset = "smoke"' in cells[2].source
     trained.clear()
     with pytest.raises(ReproError, match="00_page, cell 3 failed: NoResultsError"):
-        build(pages=["00"])
+        build()
     assert trained == [("filter-shapes", None), ("pooling", None)]
     assert Path("build/report/results.jsonl").is_file(), "a second report keeps the results"
     with pytest.raises(ReproError, match="no page 13: choose from 00, 02, 04"):

@@ -12,7 +12,7 @@ from made_up import file_of, record
 from tiny_corpus import SMALL
 
 import repro
-from repro import config, crossval, paper, results
+from repro import config, crossval, files, paper, results
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
 from repro.errors import NoResultsError, ReproError
@@ -185,6 +185,11 @@ def test_more_seeds_add_folds(
     assert [record["seed"] for record in records[6:]] == [1] * 6
     first = results.read(path).predictions.groupby("seed")["neutral"].sum()
     assert first[0] != first[1]
+
+
+def test_a_file_of_another_run_is_refused_before_the_corpus_is_read(path: Path) -> None:
+    with files.locked(path), pytest.raises(ReproError, match=r"r\.jsonl: another run"):
+        run(path.with_name("no-such-corpus"), path)
 
 
 def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

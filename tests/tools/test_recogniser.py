@@ -19,10 +19,9 @@ from repro.tools.recogniser import Recogniser
 
 
 def experiment(*assignments: str) -> Experiment:
-    base = config.preset("smoke")
-    for assignment in ("training.max_segments=8", "training.epochs=1", *assignments):
-        base = base.override(assignment)
-    return base
+    return config.preset(
+        ", ".join(["smoke", "training.max_segments=8", "training.epochs=1", *assignments])
+    )
 
 
 def noise(samples: int) -> torch.Tensor:
