@@ -2,10 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from repro import files, results
 from repro.errors import ReproError
@@ -15,19 +17,13 @@ MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
 
 
 @dataclass(frozen=True)
-class Group:
-    """What is compared with each other: the variants of one study, preset and corpus."""
+class Tally:
+    """How much of a study, preset and corpus one variant has, and what it lacks of the others'."""
 
     study: str
     preset: str
     corpus: str
     corpus_hash: str
-
-
-@dataclass(frozen=True)
-class Tally(Group):
-    """How much of a run one variant has, and what it lacks of what other variants have."""
-
     variant: str
     folds: int
     seeds: list[int]
@@ -90,7 +86,7 @@ def check(path: str | Path) -> Outcome:
     if torn:
         faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
     records = [record for _, record in folds.values()]
-    tallies = _tallies(records)
+    tallies = _tallies(records) if records else []
     for name, what in MUST_BE_EQUAL.items():
         faults += _mixed(records, name, what)
     for tally in tallies:
@@ -135,45 +131,31 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
     return len(content)
 
 
-def _runs(records: Iterable[dict[str, Any]]) -> dict[Group, dict[str, list[dict[str, Any]]]]:
-    """Sort folds by run and variant, in the order of the file."""
-    runs: dict[Group, dict[str, list[dict[str, Any]]]] = {}
-    for record in records:
-        corpus = record["corpus"]
-        run = Group(record["study"], record["preset"], corpus["name"], corpus["hash"])
-        runs.setdefault(run, {}).setdefault(record["variant"], []).append(record)
-    return runs
-
-
 def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     """Count folds by run and variant, in the order of the file.
 
     A fold is missing that another variant of the run has, of those that split the corpus alike. One
     with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
-    groups = [(run, *of) for run, variants in _runs(records).items() for of in variants.items()]
-    protocols = [group[0]["experiment"]["protocol"] for *_, group in groups]
-    held = [{(record["fold"], record["seed"]) for record in group} for *_, group in groups]
+    rows = []
+    for record in records:
+        row = {name: record[name] for name in ("study", "preset", "variant", "key")}
+        row |= record["corpus"] | record["experiment"]["protocol"]
+        rows.append(row | {"unit": (record["fold"], record["seed"])})
     tallies = []
-    for (run, variant, group), protocol, own in zip(groups, protocols, held, strict=True):
-        alike = [
-            folds
-            for (near, *_), other, folds in zip(groups, protocols, held, strict=True)
-            if replace(near, corpus_hash=run.corpus_hash) == run
-            and other["folds"] == protocol["folds"]
-            and (near == run or other["labels"] != protocol["labels"])
-        ]
-        lacking = [f"fold {fold}, seed {seed}" for fold, seed in sorted(set().union(*alike) - own)]
-        tallies.append(
-            Tally(
-                **vars(run),
-                variant=variant,
-                folds=len(group),
-                seeds=sorted({seed for _, seed in own}),
-                settings=len({record["key"] for record in group}),
-                missing=lacking,
-            )
-        )
+    for (study, preset, corpus), run in pd.DataFrame(rows).groupby(
+        ["study", "preset", "name"], sort=False
+    ):
+        for state, of_state in run.groupby("hash", sort=False):
+            for variant, own in of_state.groupby("variant", sort=False):
+                first = own.iloc[0]
+                other = (run["hash"] == state) | (run["labels"] != first["labels"])
+                alike = run[(run["folds"] == first["folds"]) & other]
+                lacking = sorted({*alike["unit"]} - {*own["unit"]})
+                missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
+                seeds = sorted({seed for _, seed in own["unit"]})
+                counts = len(own), seeds, own["key"].nunique(), missing
+                tallies.append(Tally(study, preset, corpus, str(state), str(variant), *counts))
     return tallies
 
 
