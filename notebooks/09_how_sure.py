@@ -185,4 +185,4 @@ power.together(results)
 #   lists them; {doc}`05_readings` is where they are measured.
 
 # %% tags=["remove-input"]
-common.provenance(*((corpus, preset) if measured else ("none", "none")))
+common.provenance(*((corpus, preset) if measured else ()))

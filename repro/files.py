@@ -1,4 +1,7 @@
-"""Files that outlive a killed run: written whole or not at all, and locked by one run at a time."""
+"""Files that outlive a killed run: written whole or not at all, and locked by one run at a time.
+
+What cannot be read is a fault in one line.
+"""
 
 import os
 from collections.abc import Iterator
@@ -69,9 +72,9 @@ def read(path: Path, remedy: str) -> bytes:
     Raises:
         ReproError: it cannot be read; the text ends with the remedy.
     """
+    if is_no_file(path):
+        raise ReproError(f"{path}: not a file; {remedy}")
     try:
-        if is_no_file(path):
-            raise ReproError(f"{path}: not a file; {remedy}")
         return path.read_bytes()
     except OSError as error:
         raise ReproError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error

@@ -138,7 +138,7 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     assert outcome == Outcome(0, [f"6 folds in {whole}"], [])
     assert whole.read_bytes() == pooled.read_bytes()
     assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
-    assert_one_line(command("results", "check", tmp_path / "none"), "name a results file")
+    assert_one_line(command("results", "check", tmp_path / "none"), "name a file that `repro run`")
 
 
 def test_a_home_folder_is_found_behind_the_sign_of_an_option(
@@ -206,7 +206,7 @@ FAULTS = """report --corpus iemocp: unknown corpus 'iemocp' /
 report --corpus emodb --root nowhere: nowhere: no such folder /
 corpus check nowhere: unknown corpus 'nowhere' /
 train --out .: is a folder; name a file in it /
-table pooling --results none: name a results file /
+table pooling --results none: name a file that `repro run` /
 run pooling --ray=auto --dry-run: --dry-run measures this machine, not a Ray cluster: omit --ray /
 run recovery --corpus=emodb: recovery makes signals of its own: omit --corpus and --root /
 run recovery --root=x: recovery makes signals of its own: omit --corpus and --root /
@@ -223,7 +223,11 @@ def test_what_is_mistyped_is_named_before_anything_is_done(
     for dry in ([], ["--dry-run"])[: 1 + arguments.startswith("run")]:
         assert_one_line(command(*arguments.split(), *dry), said)
     assert list(tmp_path.iterdir()) == []
-    assert_one_line(command("run", "pooling", "--only="), "no variant ''")
+
+
+def test_a_variant_without_a_name(tmp_path: Path, command: Command) -> None:
+    results = f"--results={tmp_path / 'r.jsonl'}"
+    assert_one_line(command("run", "pooling", "--only=", results), "no variant ''")
 
 
 def test_the_user_s_own_files_are_not_written_over(

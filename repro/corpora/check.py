@@ -114,10 +114,9 @@ def check(name: str, root: str | Path | None) -> Report:
     file = own.file_of(name)
     remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
     found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
-    if root is None:
-        make = record_of(name).ensure
-        root = make() if make else file.parent if file else None
-    return Report(name_of(name), str(root), counts, of_files, *found)
+    make = record_of(name).ensure
+    where = make() if root is None and make else root
+    return Report(name_of(name), str(where), counts, of_files, *found)
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:

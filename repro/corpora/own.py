@@ -189,7 +189,7 @@ def _objects(file: Path, text: str) -> pd.DataFrame:
 def _text(file: Path) -> str:
     """Return the text of a table, without a mark of its encoding at its start."""
     try:
-        return files.read(file, "name a table").decode("utf-8-sig")
+        return files.read(file, "check the path of the table").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ReproError(f"{file}: line {line}: not UTF-8; save the table in UTF-8") from error

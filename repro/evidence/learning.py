@@ -42,7 +42,7 @@ def learning(data: Results) -> pd.DataFrame:
 
 
 def last_losses(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the loss of the last epoch by variant: its mean over the folds, and their size."""
+    """Return the loss of the last epoch by variant: mean over folds, and how many (size)."""
     last = history.loc[history.groupby(["variant", "fold", "seed"])["epoch"].idxmax()]
     return last.groupby("variant")["loss"].agg(["mean", "size"])
 

@@ -241,7 +241,7 @@ def _train(runs: Sequence[Run], progress_bar: ProgressBar) -> None:
     Raises:
         ReproError: a fold cannot be trained.
     """
-    if not (runs := [asked for asked in runs if asked.at_hand and asked.seeds]):
+    if not runs or not runs[0].at_hand or not runs[0].seeds:
         return
     with running("estimate"):
         left = {row.study: row.seconds for row in survey(runs).rows}

@@ -135,7 +135,7 @@ def split(path: str | Path) -> tuple[list[bytes], bytes]:
         ReproError: the file is missing or unreadable, or its end is of another kind of file.
     """
     path = Path(path)
-    *lines, last = files.read(path, "name a results file, which `repro run` makes").split(b"\n")
+    *lines, last = files.read(path, "name a file that `repro run` has written").split(b"\n")
     _refuse_foreign(last, path)
     return ([*lines, last], b"") if _is_whole(last) else (lines, last)
 

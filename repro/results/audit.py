@@ -132,15 +132,17 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
 
 
 def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
-    """Count folds by run and variant, in the order of the file.
+    """Count folds by run and variant, in the order of the file, but states of a corpus together.
 
     A fold is missing that another variant of the run has, of those that split the corpus alike. One
     with other labels, whose corpus is thereby another, is compared with those of the same name.
     """
     rows = []
     for record in records:
+        corpus, protocol = record["corpus"], record["experiment"]["protocol"]
         row = {name: record[name] for name in ("study", "preset", "variant", "key")}
-        row |= record["corpus"] | record["experiment"]["protocol"]
+        row |= {name: corpus[name] for name in ("name", "hash")}
+        row |= {name: protocol[name] for name in ("folds", "labels")}
         rows.append(row | {"unit": (record["fold"], record["seed"])})
     tallies = []
     for (study, preset, corpus), run in pd.DataFrame(rows).groupby(

@@ -1,13 +1,13 @@
 """Small pictures as text: a matrix in a results file, reduced and kept with 8 bits a point."""
 
 import base64
-import math
 from typing import Any
 
 import numpy as np
 
 ROWS, COLUMNS = 100, 50  # the largest that a results file holds
 STEPS = 255
+LARGEST = 1e300  # of a bound, so that what lies between two is finite as well
 
 
 def pack(values: np.ndarray) -> dict[str, Any]:
@@ -29,10 +29,10 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     """Return the matrix that `pack` packed.
 
     Raises:
-        TypeError, ValueError: it is not a packed matrix.
+        KeyError, TypeError, ValueError: it is not a packed matrix.
     """
     (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
-    if not (0 < rows <= ROWS and 0 < columns <= COLUMNS and -math.inf < low <= high < math.inf):
+    if not (0 < rows <= ROWS and 0 < columns <= COLUMNS and -LARGEST < low <= high < LARGEST):
         raise ValueError("invalid shape or bounds")
     points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
     return low + points.reshape(rows, columns) * ((high - low) / STEPS)

@@ -84,8 +84,8 @@ class Run:
 
     @property
     def at_hand(self) -> bool:
-        """Whether the corpus can be read (`corpora.at_hand`), or the study brings its own."""
-        return STUDIES[self.study].own_corpora or at_hand(self.corpus, self.root)
+        """Whether the corpus that was asked for can be read, as `corpora.at_hand` tells."""
+        return at_hand(self.corpus, self.root)
 
     @property
     def named(self) -> list[str]:

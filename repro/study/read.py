@@ -72,10 +72,12 @@ def held(asked: Run) -> Results:
 def _nothing(asked: Run) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
     on, options = f" on {name_of(asked.corpus)}", ["--corpus", asked.corpus]
-    if not at_hand(asked.corpus, None):
-        options += ["--root", "DIR"]
+    if root := asked.root or ("" if at_hand(asked.corpus, None) else "DIR"):
+        options += ["--root", str(root)]
     if STUDIES[asked.study].own_corpora:
         on, options = "", []
+    if asked.only:
+        options += ["--only", asked.only]
     preset, changes = config.parted(asked.setting)
     options += ["--preset", preset, *(part for each in changes for part in ("--set", each))]
     command = shlex.join(["repro", "run", asked.study, *options])
@@ -88,10 +90,11 @@ def _nothing(asked: Run) -> NoResultsError:
 
 def _held_alone(asked: Run, ledger: Ledger) -> Results:
     """Read a study from a results file where its corpus is not at hand to compare with."""
+    own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line
         for line in study_lines(ledger, asked.study, asked.setting)
-        if line["corpus"]["name"] == name_of(asked.corpus)
+        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
     if found.folds.empty:
@@ -104,7 +107,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     ):
         if (folds.groupby(of)[what].nunique() > 1).any():
             raise ReproError(
-                f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
+                f"{asked.results}: {asked.study}, {asked.setting}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
             )
     return found

@@ -120,7 +120,7 @@ class Speed(NamedTuple):
 
 
 class Meter:
-    """Measures each network and each front end once, and multiplies."""
+    """Measures each network once, and multiplies."""
 
     def __init__(self, device: torch.device, precision: Precision, say: Callable[[str], object]):
         self.device, self.precision, self.say = device, precision, say

@@ -1,12 +1,13 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
-from repro.corpora import planted, table
+from repro.corpora import CORPORA, planted, table
 from repro.corpora.check import check
 
 
@@ -75,6 +76,13 @@ def test_a_release_whose_recordings_were_cut_is_not_the_published_one(tmp_path, 
     soundfile.write(longest, speech[: 2 * rate], rate, subtype="PCM_16")
     [difference] = check("emodb", tmp_path).differences
     assert re.fullmatch(r"51[0-3] training segments, not 514", difference)
+
+
+def test_a_built_in_corpus_is_said_to_lie_in_its_folder(tmp_path, monkeypatch):
+    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "made", speakers=1, per_class=1)
+    built_in = replace(CORPORA["planted-40ms"], ensure=lambda: tmp_path / "made")
+    monkeypatch.setitem(CORPORA, "planted-40ms", built_in)
+    assert check("planted-40ms", None).root == str(tmp_path / "made")
 
 
 def test_counts_that_nobody_published(tmp_path, write_wav, own_corpus):

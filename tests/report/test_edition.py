@@ -53,8 +53,8 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
 
 @pytest.mark.parametrize("page", PUBLISHED, ids=lambda path: path.stem)
 def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None:
-    notebook = nbformat.read(page, as_version=4)
-    facts = notebook.metadata.get("repro")
+    read = nbformat.read(page, as_version=4)
+    facts = read.metadata.get("repro")
     [source] = (path for path in report.notebooks(ROOT) if page.stem.startswith(path.stem))
     shown = facts.pop("shown")
     assert facts == edition.made_from(source), "run `make edition`"
@@ -63,9 +63,9 @@ def test_a_page_is_made_from_this_notebook_and_these_results(page: Path) -> None
         assert folders == {"nemo"}
     else:
         assert folders == SHOWN_OF.get(page.stem[:2], {"emodb"})
-    assert "papermill" not in notebook.metadata
-    assert any(cell.get("outputs") for cell in notebook.cells), "it was not executed"
-    for cell in notebook.cells:
+    assert "papermill" not in read.metadata
+    assert any(cell.get("outputs") for cell in read.cells), "it was not executed"
+    for cell in read.cells:
         texts = [cell.source, *(output.get("text", "") for output in cell.get("outputs", []))]
         for text in texts:
             assert not re.search(r"(?<![\w.~])/(root|home|Users|tmp|work)/", text)

@@ -223,8 +223,8 @@ def test_a_page_of_which_nothing_was_trained_asks_neither_git_nor_the_gpu(
 ) -> None:
     monkeypatch.setattr(provenance, "commit", lambda: pytest.fail("asked git"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for a GPU"))
-    assert common.provenance("none", "paper").data == (
-        "*Made from:* corpus none; preset paper; seeds none, as nothing is trained; "
+    assert common.provenance(preset="paper").data == (
+        "*Made from:* preset paper; seeds none, as nothing is trained; "
         f"version {repro.__version__}; torch {torch.__version__}."
     )
 
@@ -373,8 +373,12 @@ def test_results_are_read_without_the_corpus(tmp_path: Path) -> None:
 
 def test_no_results_and_no_corpus_is_one_line(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=1)
-    for file, preset in ((tmp_path / "none.jsonl", "coarse"), (path, "quick")):
-        with pytest.raises(NoResultsError, match=r"`repro run pooling --corpus emodb") as caught:
+    for file, preset, options in (
+        (tmp_path / "none.jsonl", "coarse", "coarse"),
+        (path, "quick, training.epochs=3", "quick --set training.epochs=3"),
+    ):
+        command = f"`repro run pooling --corpus emodb --root DIR --preset {options} --results"
+        with pytest.raises(NoResultsError, match=command) as caught:
             collect(file, preset=preset)
         assert "\n" not in str(caught.value)
     with pytest.raises(ReproError, match="where is emodb"):

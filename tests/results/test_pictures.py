@@ -29,6 +29,7 @@ def test_a_point_takes_a_byte() -> None:
 
 SHAPES = ([2], [2, 3, 1], [0, 3], [101, 1], [3, 3])
 BOUNDS = ({"low": "0"}, {"low": 6.0}, {"high": float("inf")}, {"high": float("nan")})
+BOUNDS += ({"high": 10**400}, {"low": -1.7e308, "high": 1.7e308})
 DATA = ("AAAA", "not base64!", "é", "A" * 10**6, None)
 
 

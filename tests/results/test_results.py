@@ -254,7 +254,7 @@ def test_an_unwritable_path_is_a_fault(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "file" / "r.jsonl"):
         with pytest.raises(ReproError, match="cannot write results"):
             results.append(path, record())
-        with pytest.raises(ReproError, match="name a results file"):
+        with pytest.raises(ReproError, match="name a file that `repro run`"):
             results.read(path)
 
 
@@ -321,6 +321,10 @@ def test_a_line_may_say_its_format_and_hold_more(path: Path) -> None:
     file_of(path, record(format=1, note="x", **predictions(sure=[1, 2])))
     tables = results.read(path)
     assert "sure" not in tables.predictions and len(tables.predictions) == 2
+    protocol = RECORD["experiment"]["protocol"] | {"study": ["x"], "name": "zz"}
+    file_of(path, record(fold="08", experiment={"protocol": protocol}))
+    [tally] = audit.check(path).tallies
+    assert (tally.study, tally.corpus, tally.folds) == ("pooling", "emodb", 2)
 
 
 def test_provenance_cannot_rename_a_fold(path: Path) -> None:

@@ -55,7 +55,7 @@ def training_losses(data: Results) -> pd.DataFrame:
         training loss (`grids.Change.eligible`), with the loss of the last epoch, averaged over the
         folds of seed 0, under the default and under the best other value, and which is chosen.
     """
-    last = last_losses(data.history.query("seed == 0"))
+    last = _last_losses(data)
     losses, folds = last["mean"], last["size"]
     grid = [
         of
@@ -91,7 +91,7 @@ def luck(data: Results) -> str:
 
     Empty where what is trained as the default is has not been trained apart from it.
     """
-    losses = last_losses(data.history.query("seed == 0"))["mean"]
+    losses = _last_losses(data)["mean"]
     default, twin = (losses.get(of, math.nan) for of in (grids.DEFAULT, grids.TRAINED_AS_DEFAULT))
     again = abs(twin - default)
     if not again > 0:  # not trained again, or one training, counted in two ways
@@ -164,6 +164,10 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         wording.guessing(ours, shown),
     ]
     return Markdown(" ".join(filter(None, said)))
+
+
+def _last_losses(data: Results) -> pd.DataFrame:
+    return last_losses(data.history.query("seed == 0"))
 
 
 def _effects(found: pd.DataFrame, score: str) -> list[str]:
