@@ -73,6 +73,10 @@ def test_lock_satisfies_pyproject(
         assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
+def test_torch_and_torchaudio_are_the_pair_that_works_together(project: dict) -> None:
+    assert {"torch==2.11.0", "torchaudio==2.11.0"} <= set(project["dependencies"])
+
+
 def test_conda_users_get_the_very_same_pins(project: dict) -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python, *others = environment["dependencies"]

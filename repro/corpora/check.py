@@ -100,6 +100,8 @@ def check(name: str, root: str | Path | None) -> Report:
     Raises:
         ReproError: the name is unknown, or the folder is not that corpus at all.
     """
+    if root is None and (make := record_of(name).ensure):
+        root = make()
     utterances = list_utterances(name, root)
     lengths, problems = [], faults(utterances)
     for utterance in utterances:
@@ -114,9 +116,7 @@ def check(name: str, root: str | Path | None) -> Report:
     file = own.file_of(name)
     remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
     found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
-    make = record_of(name).ensure
-    where = make() if root is None and make else root
-    return Report(name_of(name), str(where), counts, of_files, *found)
+    return Report(name_of(name), str(root), counts, of_files, *found)
 
 
 def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:

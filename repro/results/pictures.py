@@ -32,7 +32,9 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
         KeyError, TypeError, ValueError: it is not a packed matrix.
     """
     (rows, columns), low, high = packed["shape"], packed["low"], packed["high"]
-    if not (0 < rows <= ROWS and 0 < columns <= COLUMNS and -LARGEST < low <= high < LARGEST):
-        raise ValueError("invalid shape or bounds")
+    if not (type(rows) is type(columns) is int and 0 < rows <= ROWS and 0 < columns <= COLUMNS):
+        raise ValueError("invalid shape")
+    if not -LARGEST < low <= high < LARGEST:
+        raise ValueError("invalid bounds")
     points = np.frombuffer(base64.b64decode(packed["data"], validate=True), np.uint8)
     return low + points.reshape(rows, columns) * ((high - low) / STEPS)

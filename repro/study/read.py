@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro import config, results
-from repro.corpora import at_hand, corpus_hash, name_of
+from repro.corpora import corpus_hash, name_of
 from repro.errors import NoResultsError, ReproError
 from repro.results import Results
 from repro.study.grids import STUDIES, short_name, variants
@@ -71,11 +71,11 @@ def held(asked: Run) -> Results:
 
 def _nothing(asked: Run) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
-    on, options = f" on {name_of(asked.corpus)}", ["--corpus", asked.corpus]
-    if root := asked.root or ("" if at_hand(asked.corpus, None) else "DIR"):
-        options += ["--root", str(root)]
-    if STUDIES[asked.study].own_corpora:
-        on, options = "", []
+    on, options = "", []
+    if not STUDIES[asked.study].own_corpora:
+        on, options = f" on {name_of(asked.corpus)}", ["--corpus", asked.corpus]
+        if root := asked.root or ("" if asked.at_hand else "DIR"):
+            options += ["--root", str(root)]
     if asked.only:
         options += ["--only", asked.only]
     preset, changes = config.parted(asked.setting)

@@ -27,7 +27,7 @@ def test_a_point_takes_a_byte() -> None:
     assert packed["shape"] == [100, 50]
 
 
-SHAPES = ([2], [2, 3, 1], [0, 3], [101, 1], [3, 3])
+SHAPES = ([2], [2, 3, 1], [0, 3], [True, 6], [101, 1], [3, 3])
 BOUNDS = ({"low": "0"}, {"low": 6.0}, {"high": float("inf")}, {"high": float("nan")})
 BOUNDS += ({"high": 10**400}, {"low": -1.7e308, "high": 1.7e308})
 DATA = ("AAAA", "not base64!", "é", "A" * 10**6, None)
