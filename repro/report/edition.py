@@ -1,7 +1,7 @@
 """The published edition: the book made from the published results, and the README's part of it.
 
-Nothing is trained and no number is typed in: `make edition` writes the pages, and two tables into
-the README.
+Nothing is trained and no number is typed in: `make edition` writes the pages, and the answer with a
+table into the README.
 """
 
 import hashlib
@@ -10,8 +10,6 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from repro.errors import ReproError
 from repro.report.build import begin_book, find_project, make_book, notebooks
@@ -112,15 +110,14 @@ def _sha256(content: bytes) -> str:
 BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
 NUMBERS = (
-    "WA (%) of each pooling, what attention gains over GAP (points, 95% interval), the steps of "
-    "training, about (the paper gives none: on all of IEMOCAP's release), and the mean training "
-    "loss at their end:"
+    "WA (%) of each pooling, what attention gains over GAP (points, 95% interval over speakers), "
+    "and the steps of training (the paper gives none):"
 )
 NOTHING = "Not known yet: no result on real speech has been published here."
 
 
 def update_readme(project: Path, results: Path) -> None:
-    """Write the answer, the poolings in numbers and the verdicts into a project's README, if any.
+    """Write the answer and the poolings in numbers into a project's README, if any.
 
     Args:
         project: its folder.
@@ -141,23 +138,11 @@ def update_readme(project: Path, results: Path) -> None:
 
 
 def summary(data: Results) -> str:
-    """Return as Markdown what results say of the paper: in words, in numbers, claim by claim."""
+    """Return as Markdown what results say of the paper's main claim: in words and in numbers."""
     found = board.evidence(data.predictions)
-    rows = board.rows(found)
-    if rows.empty:
+    if not found:
         return NOTHING
-    rows = rows.query("section == '3.3'")  # of the poolings; the others stand on the first page
-    rows = rows.assign(cell=rows["verdict"] + " (`" + rows["preset"] + "`)")
-    cells = rows.groupby(["claim", "corpus"], sort=False)["cell"]
-    table = cells.agg(lambda each: ", ".join(dict.fromkeys(each))).unstack(fill_value="–")
-    table = table.loc[rows["claim"].drop_duplicates()].rename_axis("claim of the paper")
-    numbers = board.overview(data)
-    losses = numbers.select_dtypes("float")
-    numbers[losses.columns] = losses.map("{:.2f}".format, na_action="ignore").fillna("–")
-    parts = [board.answer(found), NUMBERS, _markdown(numbers), _markdown(table.reset_index())]
-    return "\n\n".join(parts)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    rows = [table.columns, ["---"] * table.shape[1], *table.itertuples(index=False)]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    numbers = board.overview(data).drop(columns=["loss, gap", "loss, attention"])
+    rows = [numbers.columns, ["---"] * numbers.shape[1], *numbers.itertuples(index=False)]
+    table = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    return "\n\n".join([board.answer(found), NUMBERS, table])

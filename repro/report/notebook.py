@@ -46,7 +46,7 @@ def again(page: Page, corpus: str, setting: str, folder: Path) -> Page:
     for cell in read.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
-            cell.source = "\n\n".join(re.findall(r"^#+ .*$", cell.source, re.MULTILINE))
+            cell.source = headings(cell.source)
         elif ONCE in tags:
             continue
         else:
@@ -71,6 +71,15 @@ def again(page: Page, corpus: str, setting: str, folder: Path) -> Page:
     if corpus != name_of(page.parameters["corpus"]):
         here |= {"corpus": corpus, "root": None}
     return page._replace(notebook=target, parameters=page.parameters | here)
+
+
+def headings(source: str) -> str:
+    """Return the headings of a text without its words, but for those that would head nothing."""
+    kept: list[str] = []
+    for heading in reversed(re.findall(r"^#+ .*$", source, re.MULTILINE)):
+        if not kept or heading.index(" ") < kept[0].index(" "):  # of a higher level
+            kept.insert(0, heading)
+    return "\n\n".join(kept)
 
 
 def run(page: Page, target: Path, private: dict[str, str]) -> None:
