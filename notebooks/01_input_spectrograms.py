@@ -51,7 +51,7 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 #
 # A recording belongs to the speaker who speaks in it. This decides who is held out.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
 common.table(speech.corpus_counts(table)) if at_hand else None
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "The corpus that this report is about: its utterances by speaker and emotion, as the results hold them."}}
@@ -71,7 +71,7 @@ seconds = len(waveform) / paper.SAMPLE_RATE
 print(f"{chosen['utterance']}: {chosen['emotion']}, {seconds:.2f} s")
 Audio(waveform.numpy(), rate=paper.SAMPLE_RATE)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform with its training and test segments. What is left at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-segments", "caption": "A waveform with its training and test segments. What is left at the end, shorter than one step, belongs to no segment."}, "image": {"alt": "Waveform of one utterance above horizontal bars, two seconds long, that start one second apart in training and 0.4 seconds apart in test."}}
 plots.segments(waveform, speech.segment_starts(len(waveform)))
 
 # %% [markdown]
@@ -79,7 +79,7 @@ plots.segments(waveform, speech.segment_starts(len(waveform)))
 # fills it up, and it counts in training and in test. Leaving it out makes a different test
 # ({doc}`06_protocol`).
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances of the corpus whose speech this page shows."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
 plots.lengths(table)
 
 # %% [markdown]
@@ -103,7 +103,7 @@ segment = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)
 print("network input:", tuple(segment.shape))
 print(f"entries at 0 or above: {100 * (segment >= 0).float().mean():.1f}%")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling and after the µ-law, each with the distribution of its values."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-normalisation", "caption": "The first segment in decibels, as magnitudes, after linear scaling and after the µ-law, each with the distribution of its values."}, "image": {"alt": "Four spectrograms of the same two seconds, each beside a histogram of its values: decibels, magnitudes near zero, scaled values near minus one, and values after the mu-law."}}
 plots.normalisation(speech.normalisation_steps(waveform, front_end))
 
 # %% [markdown]
@@ -119,13 +119,13 @@ plots.normalisation(speech.normalisation_steps(waveform, front_end))
 # zero is louder than nearly everything, so the first layer sees a bright frame around each
 # segment. Read so, the paper has it too, unless it padded with −1 (`network.padding=silence`).
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve(speech.mu_law_values())
 
 # %% [markdown]
 # ## One input for each emotion
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of the first utterance of each emotion, by one speaker where there is one who has all four."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of the first utterance of each emotion, by one speaker where there is one who has all four."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
 variety = table.groupby("speaker")["emotion"].nunique()
 examples = table[table["speaker"] == variety.idxmax()].drop_duplicates("emotion")
 inputs = {

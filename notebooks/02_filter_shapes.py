@@ -57,7 +57,7 @@ filter_shapes.answer(data)
 # filter stays at 2 while the other grows.
 #
 # A filter that reaches over the edge of a segment reads zeros, as the paper says nothing else.
-# They are louder than nearly all of the speech ({doc}`01_input_spectrograms`), and longer filters
+# They are louder than nearly all of the example of {doc}`01_input_spectrograms`, and longer filters
 # meet more of them. What the sweep finds of long filters may in part be that. A sweep with
 # another value of `network.padding` could tell.
 #
@@ -66,7 +66,7 @@ filter_shapes.answer(data)
 # One network is trained for each shape, held-out speaker and seed. Where a network's loss stays near
 # that of guessing, it has hardly learnt, and its accuracy says little of its shape.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those that all of IEMOCAP would give."}}
 summary = metrics.summary(data.predictions)
 common.table(common.outcome(data), 2)
 
@@ -86,7 +86,7 @@ plots.histories(data.history, loss_of_guessing(data.predictions))
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim about Fig. 2 has a test that was fixed before any result of the study on real speech
+# Each claim about the paper's Fig. 2 has a test that was fixed before any result of the study on real speech
 # was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is better than
 # always naming the commonest emotion, by the interval of its WA, all claims are undecided, and the
 # table says so.

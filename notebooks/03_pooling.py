@@ -150,7 +150,7 @@ print("the two forms agree:", torch.allclose(trace_form, attention_form))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-pooling-loss", "caption": "Training loss for each pooling. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each pooling."}}
 plots.histories(data.history, loss_of_guessing(data.predictions))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-learnt", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those of the paper on IEMOCAP."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-learnt", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those that all of IEMOCAP would give."}}
 common.table(common.outcome(data), 2)
 
 # %% [markdown]
@@ -159,12 +159,12 @@ common.table(common.outcome(data), 2)
 # Brackets hold 95% intervals, ours over speakers ({doc}`09_how_sure`). The paper gives none. The
 # ones beside its WA follow from the number of utterances in IEMOCAP's release, though the paper
 # may have used others ({doc}`10_left_open`). They take utterances as independent, so they are too
-# narrow. The earlier systems of Table 1 stand in {doc}`08_paper_in_one_page`.
+# narrow. The earlier systems of the paper's Table 1 stand in {doc}`08_paper_in_one_page`.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1", "caption": "WA and UA (%) of the poolings, in the paper and here."}}
 common.table(poolings.table_1(data.predictions))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper, with 95% intervals. Dotted: in WA, always naming the commonest emotion of either corpus; in UA, guessing. The interval of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-table-1", "caption": "WA and UA of each pooling, here and in the paper, with 95% intervals. Dotted: guessing, which in WA is always naming the commonest emotion of either corpus. The interval of the paper's WA assumes independent utterances, as many as IEMOCAP has."}, "image": {"alt": "Points with intervals: weighted and unweighted accuracy of each pooling, here and in the paper."}}
 summary = poolings.here_and_in_paper(data.predictions)
 plots.poolings(summary, wording.run(data.predictions))
 
@@ -204,7 +204,7 @@ plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim about Table 1 has a test that was fixed before any result of the study on real speech
+# Each claim about the paper's Table 1 has a test that was fixed before any result of the study on real speech
 # was looked at, with the exceptions that {doc}`09_how_sure` lists. The p-values here are not
 # McNemar's but those of an exact test that exchanges two poolings speaker by speaker. They enter
 # no verdict. On nEMO the first seed alone decides, by the plan; the tables average over all seeds.

@@ -70,9 +70,10 @@ variations.readings_answer(found, data.predictions)
 # itself. Where `score=logits` stands among changes that were trained with torch's batch statistics,
 # it was trained anew too, though it only tests in another way: it shows how large that can be.
 #
-# One change has the words on its side. Section 3.3 puts a softmax on the bottom-up map, which makes
-# weights of it that sum to one, and then averages over positions as well (`attention_average=mean`).
-# Scores are then smaller by the number of positions. The default sums.
+# Three changes have the words on their side, and {doc}`10_left_open` says why they are not the default:
+# `attention_bn`, `score=logits` and `attention_average=mean`. For the last, Section 3.3 puts a softmax
+# on the bottom-up map, which makes weights of it that sum to one, and then averages over positions as
+# well. Scores are then smaller by the number of positions. The default sums.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)

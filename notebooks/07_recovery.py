@@ -85,10 +85,10 @@ def network_input(signal: np.ndarray) -> torch.Tensor:
     return segments(torch.from_numpy(signal).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)[0, 0]
 
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
 plots.emotions({name: network_input(signal) for name, signal in signals.items()})
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
 scale = planted.BY_TEXT["200 Hz"]
 signals = {
     name: planted.signal(scale, name, np.random.default_rng(0)) for name in planted.ARRANGEMENTS

@@ -58,7 +58,8 @@ common.table(left_open.readings())
 #
 # Three more places are easily missed:
 #
-# - Zeros around the input of Conv1 are a bright frame, not silence ({doc}`01_input_spectrograms`).
+# - Zeros around the input of Conv1 are a bright frame, not silence (see the example in
+#   {doc}`01_input_spectrograms`).
 #   The wider the filter, the more of it Conv1 sees.
 # - Section 2.1 sets the µ-law against taking logarithms. The reading `front_end.scale=segment-log`
 #   does both, and has the words against it.
@@ -67,7 +68,7 @@ common.table(left_open.readings())
 # ## What the text does not say
 #
 # This book was made from the text of the paper, without its figures. What they alone show should
-# be checked against them.
+# be checked against them. Figures and tables named on this page are the paper's.
 #
 # - *The filter shapes of Fig. 2.* The text gives both ranges and speaks of dozens of shapes,
 #   without a list. {doc}`02_filter_shapes` tries a selection.

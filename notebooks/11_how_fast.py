@@ -65,7 +65,7 @@ speed.answer(machines)
 #
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
 # multiplies matrices in the precision asked for, measured in the same turns. That of prediction also
-# counts the time of the front end. The networks of one layer are those of Fig. 2.
+# counts the time of the front end. The networks of one layer are those of the paper's Fig. 2.
 
 # %% tags=["remove-input"]
 speed.measured(machines)
@@ -91,7 +91,7 @@ speed.measured(machines)
 #   trained in float32.
 # - **No loader.** All segments of a corpus are one tensor on the device, which folds share. A
 #   batch is a selection of rows. Nothing waits for the device within an epoch.
-# - **No maps at all** for one layer alone, as in Fig. 2. Its convolution is linear in a fixed
+# - **No maps at all** for one layer alone, as in the paper's Fig. 2. Its convolution is linear in a fixed
 #   spectrogram, so the mean and variance of every filter follow from those of the patches that it
 #   reads, computed once for all epochs.
 # - **On a GPU** the networks are torch's own, but for two parts: the layer alone has no maps there
@@ -141,7 +141,7 @@ again = [published / "emodb" / f"{name}.jsonl" for name in ("torch", "pooling")]
 moved = speed.compared("statistics", "exact", "torch", *again)
 Markdown("Not run yet.") if moved is None else common.table(moved)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-inexact-paper", "caption": "The same under `paper`: in bfloat16 with torch's batch statistics, and in float32 on a GPU, whose own are exact."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-inexact-paper", "caption": "The same under `paper`: in bfloat16 with torch's batch statistics, and in float32 on a GPU, whose own (cudnn) are exact."}}
 again = [published / "emodb" / f"{name}.jsonl" for name in ("paper-bf16", "paper")]
 moved = speed.compared("statistics", "cudnn", "torch", *again)
 Markdown("Not run yet.") if moved is None else common.table(moved)

@@ -140,8 +140,9 @@ def _other_utterances(tested: set[str], by_default: set[str]) -> str:
     """Return how the utterances that a change is tested on differ from the default's."""
     if tested == by_default:
         return ""
-    shared = f"{len(tested & by_default)} of the default's {len(by_default)}"
-    return f"tested on {len(tested)} utterances, {shared}"
+    shared, more = tested & by_default, len(tested - by_default)
+    others = f" and {more} others" if more else ""
+    return f"tested on {len(shared)} of the default's {len(by_default)} utterances{others}"
 
 
 def _on_speakers_of(default: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame | None:

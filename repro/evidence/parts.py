@@ -81,13 +81,13 @@ class StudyScores:
     def require(self, variants: Iterable[str]) -> None:
         """Raise NotTestableError unless there are these variants of all speakers, and enough."""
         missing = [name for name in variants if name not in self.variants]
-        require(not missing, f"no results of {', '.join(missing)}")
+        require(not missing, f"no results of {', '.join(map(short_name, missing))}")
         require(
             self.speakers >= metrics.FEWEST_SPEAKERS,
             f"{self.speakers} speakers are too few: an interval needs {metrics.FEWEST_SPEAKERS}",
         )
         for name in variants:
-            require(name in self.finished, f"{name} is not finished")
+            require(name in self.finished, f"{short_name(name)} is not finished")
 
     def bootstrap(self, variants: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of variants [variants, scores], and draws [draws, variants, scores].

@@ -103,7 +103,7 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
 def power(
     sizes: dict[str, tuple[int, int]],
     differing: Disagreement = ASSUMED,
-    gains: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+    gains: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0),
     runs: int = RUNS,
 ) -> pd.DataFrame:
     """Return how often the interval of a difference of two systems leaves out 0.

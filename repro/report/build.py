@@ -269,7 +269,10 @@ def find_project() -> Path:
 
 
 def list_pages(book: Path) -> None:
-    """Put the pages made for further corpora and settings into the table of contents of a book."""
+    """Put the pages made for further corpora and settings into the table of contents of a book.
+
+    The page that they stand below leads to them too.
+    """
     toc = yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))
     for part in toc.get("parts", ()):
         for chapter in part["chapters"]:
@@ -277,6 +280,7 @@ def list_pages(book: Path) -> None:
                 chapter.pop("sections", None)
                 if further := sorted(p.stem for p in book.glob(f"{chapter['file']}_*.ipynb")):
                     chapter["sections"] = [{"file": f"report/{name}"} for name in further]
+                    notebook.lead_to(book / f"{chapter['file']}.ipynb", further)
     (book / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from repro.report.pages import wording
 ONCE = "once"  # the tag of a cell that is true of any corpus and setting
 
 NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
+
+ELSEWHERE = "elsewhere"  # the cell that leads to a page's further ones
 
 START = 300  # seconds that a kernel has to start: on a busy machine imports take long
 
@@ -80,6 +83,18 @@ def headings(source: str) -> str:
         if not kept or heading.index(" ") < kept[0].index(" "):  # of a higher level
             kept.insert(0, heading)
     return "\n\n".join(kept)
+
+
+def lead_to(path: Path, pages: Sequence[str]) -> None:
+    """Let an executed notebook lead to other pages beside it, by their names."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    first, *cells = (cell for cell in notebook.cells if cell["id"] != ELSEWHERE)
+    links = ", ".join(f"{{doc}}`{name}`" for name in pages)
+    said = f"*On other corpora or under other settings:* {links}."
+    notebook.cells = [first, nbformat.v4.new_markdown_cell(said, id=ELSEWHERE), *cells]
+    nbformat.write(notebook, path)
 
 
 def run(page: Page, target: Path, private: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -164,9 +165,8 @@ def normalisation(steps: dict[str, np.ndarray]) -> Figure:
         ax.set(title=name, xlabel="", ylabel="kHz")
         fig.colorbar(image, ax=ax)
         beside.hist(np.ravel(x), bins=60, color="0.4", log=True)
-        beside.set_ylabel("entries")
+        beside.set(xlabel="dB" if "decibels" in name else "value", ylabel="entries")
     axes[-1, 0].set_xlabel("time (s)")
-    axes[-1, 1].set_xlabel("value")
     return fig
 
 
@@ -185,8 +185,9 @@ def emotions(inputs: dict[str, np.ndarray]) -> Figure:
     """Draw one network input [bins, frames] for each emotion."""
     fig, axes = _subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
     for (emotion, x), ax in zip(inputs.items(), axes, strict=True):
-        spectrogram_image(ax, x, vmin=-1, vmax=1)
+        image = spectrogram_image(ax, x, vmin=-1, vmax=1)
         ax.set_title(emotion)
+    fig.colorbar(image, ax=axes)
     axes[0].set_ylabel("frequency (kHz)")
     return fig
 
@@ -252,7 +253,7 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
         ):
             name = f"{prefix}{score}"
             ax.plot(rows[name], y + shift, marker, color=colour, ms=6, label=label)
-            guess = "guessing" if prefix else None
+            guess = f"guessing, {'IEMOCAP' if prefix else 'here'}"
             ax.axvline(rows[f"{name} guess"].iloc[0], color=colour, ls=":", label=guess)
             _score_tips(ax, rows[name], y + shift, rows, name, rows["variant"])
             if f"{name} low" in rows:
@@ -329,19 +330,24 @@ def histories(history: pd.DataFrame, guessing: float) -> Figure:
     Dotted is the loss of guessing, see `loss_of_guessing`.
     """
     variants = history.groupby("variant", sort=False)
+    looks = zip(cycle(("-", "--", "-.", ":")), variants, strict=False)
     columns = min(len(variants), 5)
     fig, ax = _subplots(figsize=(WIDTH, 2.6 + 0.2 * np.ceil(len(variants) / columns)))
     palette = sns.color_palette("colorblind" if len(variants) <= 6 else "viridis", len(variants))
-    for colour, (variant, runs) in zip(palette, variants, strict=True):
+    lowest = guessing
+    for colour, (dashes, (variant, runs)) in zip(palette, looks, strict=True):
         for _, fold in runs.groupby(["fold", "seed"]):
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
-        ax.plot(mean, color=colour, lw=2.2, label=short_name(variant))
+        ax.plot(mean, dashes, color=colour, lw=2.2, label=short_name(variant))
+        lowest = min(lowest, mean.min())
+    if lowest < guessing / 10:  # on a linear scale all would end as one line
+        ax.set_yscale("log")
     ax.axhline(guessing, color="0.6", ls=":")
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
     ax.annotate("guessing", (1, guessing), **place, color="0.4", fontsize=SMALL)
     ax.set(xlabel="epoch", ylabel="cross-entropy")
-    _legend(fig, columns, fontsize=SMALL, handlelength=1)
+    _legend(fig, columns, fontsize=SMALL, handlelength=2.5)
     fig.data = history[["variant", "fold", "seed", "epoch", "loss"]]
     return fig
 

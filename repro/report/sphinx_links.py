@@ -24,6 +24,7 @@ from sphinx.writers.html5 import HTML5Translator
 # What `pages.common.table` and `plots.svg` write their data into.
 TABLE_DATA = re.compile(r'<p class="csv">.*?base64,([^"]*)".*?</p>\s*', re.DOTALL)
 FIGURE_DATA = re.compile(r'<metadata class="csv">(.*?)</metadata>\s*', re.DOTALL)
+WITHOUT_RESULTS = "without-results"  # the tag of a cell that shows none, on a page that does
 ELEMENT_IDS = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
@@ -41,8 +42,15 @@ class Links(SphinxTransform):
         page = Path(self.env.doc2path(self.env.docname))
         if page.suffix != ".ipynb":
             return
-        sources = {"notebook": page} | self._results(page)
+        notebook = json.loads(page.read_text(encoding="utf-8"))
+        without = {
+            cell["metadata"]["mystnb"]["figure"]["name"]
+            for cell in notebook["cells"]
+            if WITHOUT_RESULTS in cell["metadata"].get("tags", [])
+        }
+        shown = self._results(notebook)
         for figure in list(self.document.findall(nodes.figure)):
+            sources = {"notebook": page} | ({} if without & set(figure["names"]) else shown)
             cells = [raw for raw in figure.findall(nodes.raw) if "<table" in raw.astext()]
             images = [i for i in figure.findall(nodes.image) if i["uri"].endswith(".svg")]
             if cells:
@@ -63,9 +71,8 @@ class Links(SphinxTransform):
                 ]
             figure.append(nodes.legend("", line))
 
-    def _results(self, page: Path) -> dict[str, Path]:
+    def _results(self, notebook: dict[str, Any]) -> dict[str, Path]:
         """Find the results files that a page shows: in the book, or in the project."""
-        notebook = json.loads(page.read_text(encoding="utf-8"))
         names = notebook["metadata"].get("repro", {}).get("shown", [])
         if not any(map(_reads_results, notebook["cells"])):
             return {}

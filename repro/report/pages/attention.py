@@ -79,21 +79,23 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
 
 
 def answer(averages: pd.DataFrame) -> Markdown:
-    """Return whether attention follows energy or pitch, over all utterances and by emotion."""
-    every = averages[averages["group"] == "all"].set_index("measure")
-    if every["low"].isna().all():
+    """Return where attention looks, by loudness and pitch, and how widely it is spread."""
+    rows = averages.set_index(["group", "measure"])[["value", "low", "high"]]
+    if rows.loc["all", "low"].isna().all():
         few = metrics.FEWEST_SPEAKERS
         return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
-    measures = [f"{look}_{of}" for look in ("bottom_up", "top_down") for of in ("energy", "pitch")]
-    most = max(every.loc[measures, "value"], key=abs)
-    emotions = averages[averages["group"].isin(paper.EMOTIONS)].dropna(subset="value")
-    energy = emotions[emotions["measure"] == "top_down_energy"].set_index("group")["value"]
-    by_emotion = ", ".join(f"{name} {value:.2f}" for name, value in energy.items())
+    text = {row.Index: metrics.format_interval(row[1:], 2) for row in rows.itertuples()}
+    by_emotion = ", ".join(
+        f"{name} {text[name, 'bottom_up_energy']}"
+        for name in paper.EMOTIONS
+        if not pd.isna(rows.loc[(name, "bottom_up_energy"), "value"])
+    )
     return Markdown(
-        "The closest that attention comes to energy or to pitch, over all utterances, is a rank "
-        f"correlation of {most:.2f}, where 1 is full agreement, 0 none and −1 the contrary. The "
-        "bottom-up map says where to look, the top-down map what speaks for the emotion that is "
-        "recognised: loud places where its correlation with energy is positive, soft ones where it "
-        f"is negative (by the true emotion: {by_emotion}). Periodicity stands for pitch; it is "
-        "measured in pauses too, which can weaken the agreement with it."
+        "The bottom-up map says where to look. Its rank correlation with loudness is "
+        f"{text['all', 'bottom_up_energy']} over all utterances (1 is full agreement, 0 none, −1 "
+        f"the contrary) and with periodicity {text['all', 'bottom_up_pitch']}; with loudness, by "
+        f"the true emotion: {by_emotion}. Its spread is {text['all', 'spread']}, where 1 is a "
+        "plain average. The top-down map says what speaks for the emotion that is recognised: it "
+        f"has {text['all', 'top_down_energy']} with loudness and "
+        f"{text['all', 'top_down_pitch']} with periodicity."
     )

@@ -188,9 +188,9 @@ def overview(data: Results) -> pd.DataFrame:
     settings give on all of IEMOCAP's release.
     """
     theirs = [f"{row.wa:.2f}" for row in paper.TABLE_1.values()]
-    gain = f"{PUBLISHED['WA, attention − gap']:+.2f}"
+    gains = [f"{PUBLISHED[f'{score}, attention − gap']:+.2f}" for score in metrics.ACCURACIES]
     steps = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
-    rows = [("IEMOCAP, as published", *theirs, gain, steps, math.nan, math.nan)]
+    rows = [("IEMOCAP, as published", *theirs, "–", *gains, steps, math.nan, math.nan)]
     every, of = claims.deciding(real(data.predictions)), ["corpus", "corpus_hash", "preset"]
     runs = every[every["study"] == "pooling"].groupby(of) if len(every) else ()
     for (corpus, state, preset), predictions in sorted(
@@ -207,15 +207,20 @@ def overview(data: Results) -> pd.DataFrame:
         run = data._replace(folds=folds, history=history, predictions=predictions)
         found = learning.learning(run).set_index("variant").reindex([*paper.TABLE_1])
         pairs = metrics.compare_pairs(predictions).query("one == 'attention' and other == 'gap'")
-        gains = [*metrics.format_intervals(pairs, "WA", sign="+"), "–"]
+        gains = [
+            [*metrics.format_intervals(pairs, score, sign="+"), "–"][0]
+            for score in metrics.ACCURACIES
+        ]
         scores = ["–" if math.isnan(wa) else f"{wa:.1f}" for wa in found["WA"]]
         losses = found.loc[["gap", "attention"], "loss"]
         where = f"{wording.title(corpus)}, {preset}"
-        rows.append((where, *scores, gains[0], found["steps"].max(), *losses))
+        commonest = f"{metrics.majority(predictions):.1f}"
+        rows.append((where, *scores, commonest, *gains, found["steps"].max(), *losses))
     columns = [
         "corpus, preset",
         *paper.TABLE_1,
-        "attention − gap",
+        "commonest emotion",
+        *(f"attention − gap, {score}" for score in metrics.ACCURACIES),
         "steps",
         "loss, gap",
         "loss, attention",
@@ -250,9 +255,11 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     lines = []
     for claim in order(found):
         cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
+        tested = [verdict for of in found if (verdict := _tested(of, claim.id))]
+        limits = _limits([part for verdict in tested for part in verdict.parts])  # of all corpora
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]
-            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset))}</td>")
+            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset), limits)}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
     return HTML(
@@ -261,14 +268,18 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     )
 
 
-def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
+def _cell(
+    claim: paper.Claim,
+    found: Sequence[Evidence],
+    here: tuple[str, str],
+    limits: tuple[float, float],
+) -> str:
     study = claims.TESTS[claim.id].study
     ran = [of for of in found if study in of.runs] or found[:1]
     tested = [verdict for of in ran if (verdict := _tested(of, claim.id))]
     notes = {of.verdicts[claim.id].note for of in ran}
     if not tested and len(notes) == 1:
         return f'<span class="untested">– {html.escape(notes.pop())}</span>'
-    limits = _limits([part for verdict in tested for part in verdict.parts])
     (corpus, preset), presets = here, [of.preset for of in ran]
     own = corpus, preset if preset in presets else min(presets)
     shown = []
@@ -286,7 +297,7 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
         shown.append(
             f'<a class="{verdict.verdict}" href="{page}.html#verdicts" title="{html.escape(tip)}">'
             f"<b>{sign} {_called(verdict)}</b> <small>{label}</small>"
-            f"{_picture(verdict.parts, limits) * (study == 'pooling')}</a>"
+            f"{_drawn(verdict.parts, limits) * (study == 'pooling')}</a>"
         )
     return "".join(shown)
 
@@ -313,8 +324,11 @@ def _limits(parts: Sequence[parts.Part]) -> tuple[float, float]:
     return min(numbers) - margin, max(numbers) + margin
 
 
-def _picture(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
-    """Draw effects below each other: points with intervals, zero, and diamonds for the paper."""
+def _drawn(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
+    """Draw effects below each other: points with intervals, zero, and diamonds for the paper.
+
+    The first of them stands below in numbers.
+    """
     low, high = limits
 
     def x(value: float) -> str:
@@ -331,7 +345,7 @@ def _picture(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
             drawn.append(f'<path class="paper" d="M{at} {y - 3}l3 3l-3 3l-3 -3z"/>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'aria-hidden="true">{"".join(drawn)}</svg>'
+        f'aria-hidden="true">{"".join(drawn)}</svg><small>{parts[0].number}</small>'
     )
 
 

@@ -83,8 +83,8 @@ def _inexact(folds: pd.DataFrame) -> str:
     found = " and ".join(way for way, of_folds in ways.items() if of_folds.any())
     return found and (
         f"> **Inexact.** Networks on this page were trained {found}, which rounds more than the "
-        "trainer does now. *How fast, and why* shows how far this moved the scores of the poolings "
-        "on EmoDB."
+        "trainer does now. [How fast, and why](11_how_fast.html) shows how far this moved the "
+        "scores of the poolings on EmoDB."
     )
 
 
@@ -137,7 +137,7 @@ def outcome(data: Results) -> pd.DataFrame:
             "training loss": found["loss"].round(2),
             "loss of guessing": found["loss of guessing"].round(2),
             "steps here": found["steps"].astype("Int64"),
-            "steps in the paper": found["steps of the paper"].astype("Int64"),
+            "steps on IEMOCAP": found["steps of the paper"].astype("Int64"),
         }
     )
 
@@ -196,7 +196,10 @@ def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
         shown = "<br>".join(filter(None, effects)) or v.note
         rows.append((_mark(v.verdict), v.claim.text, shown, v.speakers, v.seeds))
     columns = ["verdict", "claim", "effect [95% interval]", "speakers", "seeds"]
-    return table(pd.DataFrame(rows, columns=columns))
+    found = pd.DataFrame(rows, columns=columns)
+    # Claims that nothing can be said of share a row.
+    alike = found.groupby(columns[:1] + columns[2:], sort=False, dropna=False)["claim"]
+    return table(alike.agg("<br>".join).reset_index()[columns])
 
 
 def _unbroken(part: parts.Part) -> str:

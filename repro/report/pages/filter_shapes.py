@@ -26,7 +26,9 @@ def answer(data: Results) -> Markdown:
     on = wording.title(predictions["corpus"].iloc[0])
     paper_height, paper_width = (f"{h}×{w}" for h, w in paper.STEM_SHAPES)
     never = [name for name in paper.EMOTIONS if name not in set(predictions["predicted"])]
+    judged = claims.judge(data.predictions)
     said = [
+        _undecided([v for v in judged if claims.TESTS[v.claim.id].study == "filter-shapes"]),
         f"Of the {len(found)} shapes tried on {on}, the best WA is {' and '.join(best)}; the paper "
         f"chose {paper_height} and {paper_width}.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),
@@ -36,3 +38,11 @@ def answer(data: Results) -> Markdown:
         wording.steps(data.folds),
     ]
     return Markdown(" ".join(filter(None, said)))
+
+
+def _undecided(judged: list[claims.Verdict]) -> str:
+    """Return that no claim on shapes is decided, and why, if that is so."""
+    if {verdict.verdict for verdict in judged} & {"supported", "contradicted"}:
+        return ""
+    reasons = dict.fromkeys(verdict.note for verdict in judged if verdict.note)
+    return f"**None of the paper's claims on filter shapes is decided here: {'; '.join(reasons)}.**"

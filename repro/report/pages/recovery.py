@@ -49,12 +49,10 @@ def recovered(found: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["planted", "recovered", "recovered / planted"])
     best = zip(found["best WA"], found["best reach"], found["unit"], strict=True)
     table["best WA"] = [f"{wa:.1f} at {reach} {unit}" for wa, reach, unit in best]
-    columns = {
-        "smallest reach": "smallest as good",
-        "half WA": "WA at half the stretch or less",
-        "chance": "chance",
-    }
-    return table.join(found[[*columns]].rename(columns=columns))
+    smallest = zip(found["smallest reach"], found["unit"], strict=True)
+    table["smallest as good"] = [f"{reach} {unit}" for reach, unit in smallest]
+    table["WA at half the stretch or less"], table["chance"] = found["half WA"], found["chance"]
+    return table
 
 
 def answer(found: pd.DataFrame) -> Markdown:
@@ -70,31 +68,28 @@ def answer(found: pd.DataFrame) -> Markdown:
     if len(steps):
         order = "always" if (steps > 0).all() else "do not always"
         said += f"Larger planted scales {order} give larger recovered ones. "
-    times = found["smallest reach"] / found["planted"]
-    if times.notna().any():
-        peaks = found["best reach"] / found["planted"]
-        said += (
-            "Read where a curve flattens, as the paper reads the height, the sweep gives "
-            f"{times.min():.1f} to {times.max():.1f} times what was planted. Read at its best, as "
-            f"the paper reads the width, it gives {peaks.min():.1f} to {peaks.max():.1f} times"
-            f"{', or more where the best is the largest tried' * bool(found['at_least'].any())}. "
+    (height, _), (_, width) = paper.STEM_SHAPES
+    peaks = found["best reach"].where(found["recovered"].notna() & ~found["at_least"])
+    for unit, size, how, reach in (
+        ("Hz", height * paper.BIN_HZ, "where a curve flattens", found["smallest reach"]),
+        ("ms", round(1000 * width * paper.SHIFT_SECONDS), "at its best", peaks),
+    ):
+        ratios = (reach / found["planted"])[found["unit"] == unit].dropna()
+        if ratios.empty:
+            continue
+        times, stands_for = (
+            " to ".join(dict.fromkeys(f"{end:.{digits}f}" for end in ends))
+            for ends, digits in (
+                ((ratios.min(), ratios.max()), 1),
+                ((size / ratios.max(), size / ratios.min()), 0),
+            )
         )
-        (height, _), (_, width) = paper.STEM_SHAPES
-        best = peaks.where(found["recovered"].notna() & ~found["at_least"])
-        stands_for = [
-            f"{size} {unit} for patterns of {' to '.join(dict.fromkeys(ends))} {unit}"
-            for size, unit, ratios in (
-                (height * paper.BIN_HZ, "Hz", times),
-                (round(1000 * width * paper.SHIFT_SECONDS), "ms", best),
-            )
-            if len(of := ratios[found["unit"] == unit].dropna())
-            and (ends := [f"{size / ratio:.0f}" for ratio in (of.max(), of.min())])
-        ]
-        if stands_for:
-            said += (
-                "Were speech as simple as these signals, the paper's filters would so stand for "
-                f"it: {', '.join(stands_for)}. "
-            )
+        side = "height" if unit == "Hz" else "width"
+        said += (
+            f"Read {how}, as the paper reads the {side}, the sweep of the {side} gives {times} "
+            f"times what was planted: were speech as simple as these signals, the paper's {size} "
+            f"{unit} would stand for patterns of {stands_for} {unit}. "
+        )
     less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
     where = ", ".join(found.loc[found["early"] & less, "scale"])
     better = f"do better than chance at {where}, which they should not"

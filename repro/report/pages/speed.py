@@ -97,9 +97,10 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
             both = _complete(of_model, 2 * len(names), "variant", by)
             if both.empty:
                 continue
+            how = ["precision", "statistics", "seed"]
             ways = {
-                f"{way}, seed {seed}": found
-                for (way, seed), of in of_model.groupby([by, "seed"], sort=False)
+                "{}, {}, seed {}".format(*way): found
+                for way, of in of_model.groupby(how, sort=False)
                 if len(found := _complete(of, len(names), "variant"))
             }
             one, other = (both[both[by] == way] for way in (new, old))
