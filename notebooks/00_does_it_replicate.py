@@ -58,7 +58,7 @@ board.board(evidence, name_of(corpus), preset) if evidence else None
 
 # %% tags=["remove-input"]
 for of_study in found.values():
-    if unfinished := common.state(of_study, corpus, root):
+    if unfinished := common.state(of_study):
         display(unfinished)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-overview", "caption": "The poolings in numbers: WA (%) of each, and of always naming the commonest emotion; what attention gains over GAP (points, with 95% intervals); the steps of training (about; the paper gives none, and may not have used all of IEMOCAP); and the mean training loss at their end. The numbers of different corpora cannot be compared, only what lies within a row."}}
@@ -113,5 +113,5 @@ common.notice(corpus, preset, sweep="filter-shapes" in found)
 
 # %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "What this page was made from", "code_prompt_hide": "What this page was made from"}
 of_runs = ["study", "corpus", "preset"]
-for (_, of, setting), rows in data.folds.groupby(of_runs, sort=False) if len(data.folds) else ():
+for (_, of, setting), rows in data.folds.groupby(of_runs, sort=False):
     display(common.provenance(of, setting, rows))

@@ -41,7 +41,7 @@ common.notice(corpus, preset, of="filter-shapes")
 data = collect(Run("filter-shapes", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
-common.state(data, corpus, root)
+common.state(data)
 
 # %% [markdown]
 # ## Answer

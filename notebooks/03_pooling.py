@@ -53,7 +53,7 @@ with suppress(NoResultsError):  # where they have not been run the rest of the p
     plain = collect(Run("baselines", corpus, root, preset, results, device, precision, seeds))
 
 # %% tags=["remove-input"]
-common.state(data, corpus, root)
+common.state(data)
 
 # %% [markdown]
 # ## Answer

@@ -44,7 +44,7 @@ data = attention.with_maps(
 averages = attention.averages(data.attention)
 
 # %% tags=["remove-input"]
-common.state(data, corpus, root, only="attention")
+common.state(data)
 
 # %% [markdown]
 # ## Answer

@@ -42,10 +42,10 @@ data = collect(Run("readings", corpus, root, preset, results, device, precision,
 found = effects.table(data.predictions)
 
 # %% tags=["remove-input"]
-common.left_out(corpus, "readings", preset)
+common.left_out(data)
 
 # %% tags=["remove-input"]
-common.state(data, corpus, root)
+common.state(data)
 
 # %% [markdown]
 # ## Answer

@@ -50,7 +50,7 @@ data = collect(Run("recovery", corpus, root, preset, results, device, precision,
 found = recovery.recovered(data.predictions)
 
 # %% tags=["remove-input"]
-common.state(data, corpus, root)
+common.state(data)
 
 # %% [markdown]
 # ## Answer
@@ -75,25 +75,21 @@ page.answer(found)
 # and soft events equally often in all classes.
 
 # %%
-scale = planted.BY_TEXT["160 ms"]
-signals = {
-    name: planted.signal(scale, name, np.random.default_rng(0)) for name in planted.ARRANGEMENTS
-}
-
-
-def network_input(signal: np.ndarray) -> torch.Tensor:
-    return segments(torch.from_numpy(signal).float(), FrontEnd(), paper.TRAIN_HOP_SECONDS)[0, 0]
+def inputs(scale: str) -> dict[str, torch.Tensor]:
+    """One signal of each class, as the network sees it."""
+    found = {}
+    for name in planted.ARRANGEMENTS:
+        signal = planted.signal(planted.BY_TEXT[scale], name, np.random.default_rng(0))
+        waveform = torch.from_numpy(signal).float()
+        found[name] = segments(waveform, FrontEnd(), paper.TRAIN_HOP_SECONDS)[0, 0]
+    return found
 
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
-plots.emotions({name: network_input(signal) for name, signal in signals.items()})
+plots.emotions(inputs("160 ms"))
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
-scale = planted.BY_TEXT["200 Hz"]
-signals = {
-    name: planted.signal(scale, name, np.random.default_rng(0)) for name in planted.ARRANGEMENTS
-}
-plots.emotions({name: network_input(signal) for name, signal in signals.items()})
+plots.emotions(inputs("200 Hz"))
 
 # %% [markdown]
 # A spectrogram smears. Each frame looks at 40 ms, so a click shows in the frames around it too.

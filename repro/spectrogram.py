@@ -77,17 +77,17 @@ def magnitudes(
     waveform = waveform / (waveform.abs().amax() / LOUDEST).clamp_min(1)
     waveform = fill(waveform, front_end, hop_seconds)
     if front_end.frames == "whole":
-        frames = _spectrum(waveform.unfold(0, WINDOW, SHIFT), front_end)
+        frames = spectrum_of(waveform.unfold(0, WINDOW, SHIFT), front_end)
         return frames.unfold(0, (SEGMENT - WINDOW) // SHIFT + 1, hop // SHIFT).unsqueeze(1)
 
     # Frame t is centred on t × 10 ms; of the 201 that a segment has, the last is left out.
     half = WINDOW // 2
-    frames = _spectrum(F.pad(waveform, (half, half)).unfold(0, WINDOW, SHIFT), front_end)
+    frames = spectrum_of(F.pad(waveform, (half, half)).unfold(0, WINDOW, SHIFT), front_end)
     cut = frames[:-1].unfold(0, paper.FRAMES, hop // SHIFT).clone()  # [n, bins, frames]
     own = waveform.unfold(0, SEGMENT, hop)  # [n, samples]
     first = F.pad(own[:, : WINDOW + SHIFT - half], (half, 0)).unfold(1, WINDOW, SHIFT)
     last = F.pad(own[:, SHIFT - WINDOW :], (0, SHIFT)).unsqueeze(1)
-    edges = _spectrum(torch.cat([first, last], 1), front_end).mT
+    edges = spectrum_of(torch.cat([first, last], 1), front_end).mT
     cut[:, :, :2], cut[:, :, -1:] = edges[:, :, :2], edges[:, :, 2:]
     return cut.unsqueeze(1)
 
@@ -162,7 +162,7 @@ def fill(
     return F.pad(waveform, (0, missing))
 
 
-def _spectrum(frames: Tensor, front_end: FrontEnd) -> Tensor:
+def spectrum_of(frames: Tensor, front_end: FrontEnd) -> Tensor:
     """[..., frames, 640 samples] to [..., frames, 400 bins]: Hamming window, DFT of 1600 points."""
     periodic = front_end.window == "periodic"
     window = torch.hamming_window(WINDOW, periodic, device=frames.device, dtype=frames.dtype)

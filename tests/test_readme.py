@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 import tiny_corpus
 from conftest import Command
@@ -83,17 +84,20 @@ def test_it_is_short() -> None:
     assert len(written.split()) <= 430
 
 
-def test_every_notebook_has_its_papermill_command() -> None:
+def test_papermill_runs_every_notebook_with_parameters_that_it_has() -> None:
     page = (ROOT / "book" / "run.md").read_text(encoding="utf-8")
-    lines = [shlex.split(line) for line in commands(page) if line.startswith("papermill ")]
-    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    assert sorted(words[1] for words in lines) == [f"notebooks/{path.name}" for path in notebooks]
-    for words in lines:
-        assert words[3::3] == ["-p"] * len(words[3::3])
-        names = set(words[4::3])
-        assert names <= {"corpus", "root", "preset", "results", "device", "precision", "seeds"}
-        assert words[words.index("preset") + 1] == "paper"
-    assert len({words[2] for words in lines}) == len(lines)  # an output each
+    [patterns] = re.findall(r"^for page in (.*); do$", page, re.MULTILINE)
+    found = [path for pattern in patterns.split() for path in sorted(ROOT.glob(pattern))]
+    assert sorted(found) == sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert found[-1].stem == "00_does_it_replicate"
+    [line] = [line for line in commands(page) if line.startswith("papermill ")]
+    words = shlex.split(line)
+    given = dict(zip(words[4::3], words[5::3], strict=True))
+    assert words[3::3] == ["-p"] * len(given) and given["preset"] == "paper"
+    for path in found:
+        cells = nbformat.read(path, as_version=4).cells
+        [cell] = (c for c in cells if "parameters" in c.metadata.get("tags", []))
+        assert given.keys() <= set(re.findall(r"^(\w+) =", cell.source, re.MULTILINE))
 
 
 # Numbers and verdicts ----------------------------------------------------------------------------

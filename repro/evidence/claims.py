@@ -143,14 +143,12 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def deciding(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return what verdicts are made from: of `CONFIRMING` corpora, the first seed."""
-    if predictions.empty:
-        return predictions
     return predictions[(predictions["seed"] == 0) | ~predictions["corpus"].isin(CONFIRMING)]
 
 
 def _studies(predictions: pd.DataFrame) -> dict[str, StudyScores]:
-    groups = [] if predictions.empty else deciding(predictions).groupby("study")
-    return {name: StudyScores(rows) for name, rows in groups if name in PLANNED}
+    studies = deciding(predictions).groupby("study")
+    return {name: StudyScores(rows) for name, rows in studies if name in PLANNED}
 
 
 def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores]) -> Verdict:

@@ -61,7 +61,7 @@ def speakers(predictions: pd.DataFrame) -> int:
     A session or a random tenth of the utterances is no speaker, and what is drawn from such folds
     is no interval over speakers.
     """
-    if predictions.empty or not set(predictions["held_out"]) <= {"speaker", "speaker-groups"}:
+    if not set(predictions["held_out"]) <= {"speaker", "speaker-groups"}:
         return 0
     return predictions["fold"].nunique()
 
@@ -215,6 +215,13 @@ def on_common_folds(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
     return predictions[having == group.nunique()]
 
 
+def comparable(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the variants that are furthest, all tested on the same folds and seeds."""
+    units = {name: units_of(rows) for name, rows in predictions.groupby("variant")}
+    most = max(units.values(), key=len, default=set())
+    return predictions[predictions["variant"].map(units) == most]
+
+
 def mean(measures: pd.DataFrame, column: str) -> Interval:
     """Return the mean of what was measured on utterances, over all that have it.
 
@@ -222,7 +229,7 @@ def mean(measures: pd.DataFrame, column: str) -> Interval:
         measures: a row per utterance, with `fold`, `seed` and the column; may be empty.
         column: numbers, NaN where there is none.
     """
-    known = measures.dropna(subset=[column]) if len(measures) else measures
+    known = measures.dropna(subset=[column])
     if known.empty:
         return NONE
     cells = known.pivot_table(index="seed", columns="fold", values=column, aggfunc=["sum", "count"])

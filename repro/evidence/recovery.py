@@ -76,32 +76,47 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         seeds.
     """
     rows = []
-    name_of = predictions["variant"].map({v: scale_of(v).text for v in set(predictions["variant"])})
-    for name in dict.fromkeys(name_of):
-        scale, of_scale = planted.BY_TEXT[name], predictions[name_of == name]
-        by_reach = {reach_of(v): p for v, p in of_scale.groupby("variant", sort=False)}
+    scales = {variant: scale_of(variant) for variant in predictions["variant"].unique()}
+    for scale in dict.fromkeys(scales.values()):
+        sizes = [variant for variant, of in scales.items() if of == scale]
+        # Of sizes that lack folds yet nothing can be said beside the others.
+        of_scale = metrics.comparable(predictions[predictions["variant"].isin(sizes)])
+        by_reach = {reach_of(v): p for v, p in of_scale.groupby("variant")}
         reaches = np.array(sorted(by_reach))
         counts = [metrics.confusion_counts(by_reach[reach]) for reach in reaches]
         accuracy = np.array([metrics.scores_of(c.sum((0, 1)))[WA] for c in counts])
+        draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
         chance, speakers = metrics.majority(of_scale), metrics.speakers(of_scale)
         above = [_above_chance(c, chance, len(counts)) for c in counts]
         best, half = int(accuracy.argmax()), int((reaches <= scale.size / 2).sum()) - 1
         found = low = high = level = np.nan
         if above[best]:
-            draws = np.stack([metrics.scores_of(metrics.resample(c))[:, WA] for c in counts], 1)
             found = float(half_rise(reaches, accuracy, chance))
             low, high = metrics.percentile_limits(half_rise(reaches, draws, chance), speakers)
             behind, _ = metrics.percentile_limits(draws[:, [best]] - draws, speakers)
             if np.isfinite(behind).all():
                 level = reaches[np.argmax(behind <= 0)]
-        row = {"scale": scale.text, "unit": scale.unit, "planted": scale.size, "recovered": found}
-        row |= {"low": low, "high": high, "smallest reach": level}
-        row |= {"half reach": reaches[half] if half >= 0 else np.nan}
-        row |= {"half WA": accuracy[half] if half >= 0 else np.nan}
-        row |= {"at_most": bool(np.isclose(found, reaches[0])), "chance": chance}
-        row |= {"at_least": best == len(reaches) - 1, "early": half >= 0 and above[half]}
-        row |= {"best reach": reaches[best], "best WA": accuracy[best]}
-        rows.append(row | {"speakers": speakers, "seeds": of_scale["seed"].nunique()})
+        rows.append(
+            {
+                "scale": scale.text,
+                "unit": scale.unit,
+                "planted": scale.size,
+                "recovered": found,
+                "low": low,
+                "high": high,
+                "at_most": bool(np.isclose(found, reaches[0])),
+                "best reach": reaches[best],
+                "best WA": accuracy[best],
+                "at_least": best == len(reaches) - 1,
+                "smallest reach": level,
+                "half reach": reaches[half] if half >= 0 else np.nan,
+                "half WA": accuracy[half] if half >= 0 else np.nan,
+                "early": half >= 0 and above[half],
+                "chance": chance,
+                "speakers": speakers,
+                "seeds": of_scale["seed"].nunique(),
+            }
+        )
     return pd.DataFrame(rows)
 
 

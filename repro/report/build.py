@@ -175,7 +175,8 @@ def settled(page: Page) -> Page:
     presets = [setting for name, setting in _compared(page) if name == corpus]
     if not presets or preset in presets:
         return page
-    return page._replace(parameters=page.parameters | {"preset": min(presets)})
+    first = min(presets, key=lambda of: (config.parted(of)[0] in config.SHOWCASES, of))
+    return page._replace(parameters=page.parameters | {"preset": first})
 
 
 def elsewhere(page: Page) -> list[tuple[str, str]]:

@@ -27,6 +27,8 @@ from repro.results import pictures
 FORMAT = 1  # of a line that does not say; a change that today's readers would misread counts up
 LINE_START = b'{"key"'
 FOLD_COLUMNS = ["study", "variant", "preset", "corpus", "key", "fold", "seed"]
+# What every row of a table says of its fold.
+OF_A_FOLD = [*FOLD_COLUMNS, "corpus_hash", "average", "held_out", "precision", "statistics"]
 PREDICTION_COLUMNS = ["utterance", "emotion", *paper.EMOTIONS]
 # What a line also holds since version 0.2: scores by the other reading of Section 2.1, and lengths.
 LOGITS = [f"{emotion} logit" for emotion in paper.EMOTIONS]
@@ -218,9 +220,9 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
             ]
             maps = pd.DataFrame(shown_maps, columns=["utterance", *PICTURES])
             examples.append(shown.merge(maps, on="utterance"))
-    parts = histories, predictions, attention, examples
-    whole = (pd.concat(of, ignore_index=True) if of else pd.DataFrame() for of in parts)
-    return Results(pd.DataFrame(folds), *whole)
+    parts = [pd.DataFrame(folds)] if folds else [], histories, predictions, attention, examples
+    nothing = pd.DataFrame(columns=OF_A_FOLD)  # of which pages may ask as of any table
+    return Results(*(pd.concat(of, ignore_index=True) if of else nothing for of in parts))
 
 
 # What a line holds -------------------------------------------------------------------------------

@@ -2,12 +2,16 @@
 
 import shlex
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from repro import config, results
-from repro.corpora import corpus_hash, name_of
-from repro.errors import NoResultsError, ReproError
+import pandas as pd
+
+from repro import config, crossval, paper, results
+from repro.config import Experiment
+from repro.corpora import CORPORA, IEMOCAP_SHAPED, corpus_hash, name_of
+from repro.errors import NoResultsError, NoSuchReadingError, ReproError
 from repro.results import Results
 from repro.study.grids import STUDIES, short_name, variants
 from repro.study.ledger import Ledger, Record, fold_of, open_ledger
@@ -40,7 +44,7 @@ def held(asked: Run) -> Results:
 
     A file may also hold other studies, other settings, and earlier states of the corpus. What was
     trained alike for another study or preset counts: here it has the names that are asked for.
-    Where the corpus is at hand, `planned` has the number of folds by variant.
+    `planned` has the number of folds by variant, guessed where the corpus is not at hand.
 
     Raises:
         NoResultsError: the file holds no fold of the study.
@@ -110,7 +114,31 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
                 f"{asked.results}: {asked.study}, {asked.setting}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
             )
-    return found
+    begun = int(found.folds["seed"].max()) + 1
+    planned = {}
+    with suppress(ReproError):  # settings of another version
+        for name, variant in asked.grid().items():
+            if folds := planned_folds(found.folds["corpus"].iloc[0], variant.experiment):
+                planned[name] = begun * folds
+    return found._replace(planned=planned)
+
+
+def planned_folds(corpus: str, experiment: Experiment) -> int:
+    """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
+    if experiment.protocol.labels != "hap" and corpus not in IEMOCAP_SHAPED:
+        return 0
+    published = CORPORA[corpus].published if corpus in CORPORA else {}
+    # Of a corpus that is not known here, as many speakers as the paper has. Names of utterances
+    # matter where folds are split by them, and lengths where short ones are left out.
+    rows = [
+        (f"{speaker}_{number}", str(speaker), paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)
+        for speaker in published or range(paper.FOLDS)
+        for number in range(paper.FOLDS)
+    ]
+    table = pd.DataFrame(rows, columns=["utterance", "speaker", "samples"])
+    with suppress(NoSuchReadingError):
+        return len(crossval.make_folds(table, experiment))
+    return 0
 
 
 def study_lines(ledger: Ledger, study: str, setting: str) -> list[Record]:

@@ -9,7 +9,7 @@ import pytest
 from made_up import EMOTIONS, Chance, predictions, utterances
 from statsmodels.stats.multitest import multipletests
 
-from repro import paper
+from repro import paper, results
 from repro.evidence import claims, metrics, parts
 from repro.study import grids
 
@@ -67,7 +67,7 @@ def test_every_claim_is_judged_once_and_in_order() -> None:
     assert sorted(claims.TESTS) == sorted(ids)
     assert all(claim.section in {"3.2", "3.3", "4"} and claim.text for claim in paper.CLAIMS)
     both = pd.concat([poolings(), sweep()], ignore_index=True)
-    for made in (both, poolings(), sweep(), pd.DataFrame()):
+    for made in (both, poolings(), sweep(), results.tables([]).predictions):
         assert [v.claim.id for v in claims.judge(made)] == ids
     assert len({test.statement for test in claims.TESTS.values()}) == len(ids)
     assert {test.study for test in claims.TESTS.values()} <= set(grids.STUDIES)
@@ -80,7 +80,9 @@ def test_claims_of_a_study_without_results_are_not_testable() -> None:
             assert (v.speakers, v.seeds, v.parts) == (0, 0, ())
         else:
             assert v.verdict != "not testable here" and (v.speakers, v.seeds) == (10, 1)
-    assert {v.verdict for v in claims.judge(pd.DataFrame())} == {"not testable here"}
+    assert {v.verdict for v in claims.judge(results.tables([]).predictions)} == {
+        "not testable here"
+    }
 
 
 def test_a_study_beside_those_of_the_paper_changes_nothing() -> None:
@@ -197,7 +199,7 @@ def test_by_the_plan_a_sweep_is_judged_when_all_its_shapes_are_trained() -> None
     whole = sweep(speakers=9, corpus="nemo", per_emotion=10)
     begun = whole[whole["variant"] != "100x2"]
     assert verdict(whole, "angry-falls") != "not testable here"
-    assert verdicts(begun)["angry-falls"].note == "no results of 100x2"
+    assert verdicts(begun)["angry-falls"].note == "no results of 100×2"
     assert verdict(begun.assign(corpus="ours"), "angry-falls") != "not testable here"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from made_up import EMOTIONS, RUN, predictions, utterances
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
+from repro import results
 from repro.evidence import metrics
 
 
@@ -167,7 +168,7 @@ def test_folds_that_are_not_speakers_give_no_interval(held_out: str) -> None:
     )
     assert metrics.speakers(of_speakers) == 10
     assert metrics.speakers(of_speakers.assign(held_out="speaker-groups")) == 10
-    assert metrics.speakers(pd.DataFrame()) == 0
+    assert metrics.speakers(results.tables([]).predictions) == 0
     of_parts = of_speakers.assign(held_out=held_out)
     bounds = ["WA low", "WA high", "UA low", "UA high"]
     for table in (of_parts, of_speakers.assign(held_out="session", variant="s", key="s")):
@@ -296,4 +297,4 @@ def test_the_mean_is_of_what_was_measured() -> None:
     table = random_frame(np.random.default_rng(0), 4).assign(x=[1.0, np.nan, 3.0, np.nan])
     assert metrics.mean(table, "x") == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
     assert np.isnan(metrics.mean(table.assign(x=np.nan), "x").value)
-    assert np.isnan(metrics.mean(pd.DataFrame(), "x").value)
+    assert np.isnan(metrics.mean(results.tables([]).predictions.assign(x=1.0), "x").value)

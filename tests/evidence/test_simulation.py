@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from made_up import answers, predictions, utterances
 
+from repro import results
 from repro.evidence import metrics, simulation
 from repro.report.pages import power
 
@@ -132,7 +133,7 @@ def test_nothing_is_measured_where_there_is_too_little() -> None:
     table = made_up(simulation.ASSUMED, 5, 20)
     assert simulation.disagreement(table, "a", "b") is not None
     for less in (
-        pd.DataFrame(),
+        results.tables([]).predictions,
         table[table["variant"] == "a"],
         table[table["fold"] < "04"],
         table[(table["variant"] == "a") | (table["fold"] < "04")],  # one is not finished

@@ -114,8 +114,15 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     right = {name: 100 * (rows["predicted"] == rows["emotion"]).mean() for name, rows in emodb}
     row = numbers.loc["EmoDB, paper"]
     assert (row["gap"], row["steps"]) == (f"{right['gap']:.1f}", 400)
-    assert row["attention − gap"].startswith(f"−{right['gap'] - right['attention']:.1f} [")
-    assert numbers["attention − gap"].str[0].to_list() == ["+", "−", "−", "+"]
+    gain = "attention − gap, WA"
+    assert row[gain].startswith(f"−{right['gap'] - right['attention']:.1f} [")
+    assert numbers[gain].str[0].to_list() == ["+", "−", "−", "+"]
+    begun = tmp_path / "begun.jsonl"
+    begun.write_bytes(path.read_bytes())
+    for record in results.read_lines(write_results(tmp_path / "again.jsonl", LEVEL, seeds=2)):
+        if record["seed"] == 1 and record["fold"] < "05":
+            results.append(begun, record)
+    assert board.overview(board.at_hand({}, str(begun))).equals(numbers.reset_index())
     of_few = {"corpus": ("nemo", "1" * 12), "preset": "coarse, front_end.scale=segment-max"}
     few = write_results(tmp_path / "few.jsonl", {"attention": 0.6}, speakers=4, **of_few)
     assert len(board.overview(results.read(few))) == 1, "the paper alone"
@@ -315,6 +322,7 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
     book.mkdir()
     shutil.copy(ROOT / "book" / "_toc.yml", book)
     (book / "report").mkdir()
+    parent = shutil.copy(page.notebook, book / "report")
     listed = []
     for there in (False, True, False):
         if there:
@@ -325,6 +333,12 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
         listed.append(toc_files(yaml.safe_load((book / "_toc.yml").read_text())))
     assert listed[0] == listed[2] and not any("03_pooling_" in page for page in listed[0])
     assert set(listed[1]) - set(listed[0]) == {f"report/{target.stem}"}
+    leads = [
+        cell.source
+        for cell in nbformat.read(parent, as_version=4).cells
+        if "{doc}`03_" in cell.source
+    ]
+    assert len(leads) == 1 and f"{{doc}}`{target.stem}`" in leads[0]
 
 
 def test_a_corpus_is_counted_from_results_only_where_they_hold_it(tmp_path: Path) -> None:
@@ -353,7 +367,7 @@ def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
 
 def test_without_real_speech_the_first_page_says_so(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("synthetic", "0" * 12))
-    for predictions in (pd.DataFrame(), results.read(path).predictions):
+    for predictions in (results.tables([]).predictions, results.read(path).predictions):
         assert board.evidence(predictions) == []
         assert first_answer(predictions).startswith("**Not known yet: ")
 
@@ -403,12 +417,11 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=10)
     write_results(path, {"attention": 0.6}, speakers=7)
     data = collect(path)
-    said = common.state(data, "emodb", None)
+    said = common.state(data)
     assert said is not None
     assert "Folds so far: `attention` 7 of 10. Not run yet: `bilinear`." in said.data
     assert "gap" not in said.data
-    assert common.state(data, "emodb", None, only="gap") is None
-    assert common.state(data, "emodb", "corpus/emodb") is None, "run there, it is finished"
+    assert common.state(collect(path, only="gap")) is None
 
 
 @pytest.mark.parametrize(
@@ -429,7 +442,7 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     ],
 )
 def test_planned_folds_are_those_that_a_corpus_gives(corpus: str, change: str, folds: int) -> None:
-    assert common._planned_folds(corpus, config.Experiment().override(change)) == folds
+    assert read.planned_folds(corpus, config.Experiment().override(change)) == folds
 
 
 def test_a_group_of_speakers_is_not_called_a_speaker() -> None:
@@ -512,20 +525,23 @@ def test_the_first_page_tells_of_the_readings_that_train_best(tmp_path: Path) ->
     path = write_results(tmp_path / "r.jsonl", LEVEL)
     assert variations.exploratory(str(path)) is variations.exploratory(None) is None
     said = variations.exploratory(str(ROOT / "results" / "emodb" / "readings.jsonl")).data
-    assert "on EmoDB (coarse, inexact) under the readings that train best is" in said
+    assert "on EmoDB (coarse, inexact) under them is" in said
+    assert "With the defaults gap is the best" in said
     assert all(f"{name} (" in said for name in LEVEL)
     lines = results.read_lines(ROOT / "results" / "emodb" / "readings.jsonl")
     best = [line for line in lines if line["variant"].startswith(grids.BEST)]
     for line in best + [line | {"preset": "quick", "key": "0" * 12} for line in best]:
         results.append(path, line)
-    assert variations.exploratory(str(path)).data.count("under the readings that train best") == 2
+    assert variations.exploratory(str(path)).data.count("under them is") == 2
 
 
 def test_states_of_a_corpus_are_told_apart(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("my.csv", "0" * 12))
     write_results(path, LEVEL, corpus=("my.csv", "1" * 12))
-    assert len(board.overview(board.at_hand({}, str(path)))) == 3
-    assert power.on_iemocap(str(path)).data.count("WA, attention − gap") == 2
+    write_results(path, LEVEL, corpus=("nemo", "2" * 12))
+    assert len(board.overview(board.at_hand({}, str(path)))) == 4
+    assert power.together(str(path)) is None, "no mean can be taken over both states"
+    assert power.on_iemocap(str(path)).data.count("WA, attention − gap") == 3
 
 
 @pytest.mark.parametrize("scale", get_args(Scale))

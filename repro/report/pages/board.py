@@ -65,35 +65,29 @@ def at_hand(found: Mapping[str, Results], results_file: str | None) -> Results:
     That is of the studies that a page has found, by name, and of a results file, if there is one,
     which may hold the same studies on other corpora and with other presets.
     """
-    read = []
+    read = results.tables([])
     if results_file is not None and Path(results_file).is_file():
-        read = [results.read(results_file, study=set(PAGES))]
-    tables = {}
+        read = results.read(results_file, study=set(PAGES))
+    shown = {(run.corpus, run.preset) for data in found.values() for run in data.folds.itertuples()}
     for name in ("folds", "history", "predictions"):
-        shown, others = (
-            pd.concat([pd.DataFrame(), *(getattr(data, name) for data in each)])
-            for each in (found.values(), read)
-        )
-        if len(shown) and len(others):
-            runs, those_shown = (each["corpus"] + " " + each["preset"] for each in (others, shown))
-            others = others[~runs.isin(those_shown)]
-        tables[name] = pd.concat([shown, others])
-    return Results(**tables, attention=pd.DataFrame(), examples=pd.DataFrame())
+        table = getattr(read, name)
+        others = [run not in shown for run in zip(table["corpus"], table["preset"], strict=True)]
+        every = [*(getattr(data, name) for data in found.values()), table.loc[others]]
+        read = read._replace(**{name: pd.concat([t for t in every if len(t)] or every)})
+    return read
 
 
 def real(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions on real speech under presets that are made to test claims."""
-    if predictions.empty:
-        return predictions
-    showcase = predictions["preset"].map(common.is_showcase)
-    return predictions[~(predictions["corpus"].isin(BUILT_IN) | showcase)]
+    showcases = filter(common.is_showcase, set(predictions["preset"]))
+    return predictions[
+        ~(predictions["corpus"].isin(BUILT_IN) | predictions["preset"].isin([*showcases]))
+    ]
 
 
 def evidence(predictions: pd.DataFrame) -> list[Evidence]:
     """Return the verdicts of each corpus of real speech and preset that is made to test claims."""
     predictions = real(predictions)
-    if predictions.empty:
-        return []
     found = []
     states = ["corpus", "corpus_hash", "preset"]
     for (corpus, _, preset), rows in claims.deciding(predictions).groupby(states, sort=False):
@@ -192,11 +186,11 @@ def overview(data: Results) -> pd.DataFrame:
     steps = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     rows = [("IEMOCAP, as published", *theirs, "–", *gains, steps, math.nan, math.nan)]
     every, of = claims.deciding(real(data.predictions)), ["corpus", "corpus_hash", "preset"]
-    runs = every[every["study"] == "pooling"].groupby(of) if len(every) else ()
+    runs = every[every["study"] == "pooling"].groupby(of)
     for (corpus, state, preset), predictions in sorted(
         runs, key=lambda run: not of_paper(run[0][2])
     ):
-        done = predictions.groupby("variant")["fold"].transform("nunique")
+        done = predictions.groupby(["variant", "seed"])["fold"].transform("nunique")
         predictions = predictions[done == parts.speakers_in_all(predictions)]
         if predictions.empty:
             continue

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import math
-from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 
@@ -12,10 +11,9 @@ import torch
 from IPython.display import HTML, Markdown
 
 import repro
-from repro import config, crossval, paper
+from repro import config, paper
 from repro.config import Experiment
-from repro.corpora import BUILT_IN, CORPORA, IEMOCAP_SHAPED, at_hand, name_of
-from repro.errors import NoSuchReadingError, ReproError
+from repro.corpora import BUILT_IN, name_of
 from repro.evidence import claims, metrics, parts
 from repro.evidence.learning import learning
 from repro.model import build_network
@@ -68,12 +66,9 @@ def is_showcase(preset: str) -> bool:
     return config.parted(preset)[0] in config.SHOWCASES
 
 
-def state(data: Results, corpus: str, root: str | None, only: str | None = None) -> Markdown | None:
-    """Return which variants are not finished, and what was not trained exactly; None if all is.
-
-    With `only`, speak of this variant and no other.
-    """
-    said = [_unfinished(data, corpus, root, only), _inexact(data.folds)]
+def state(data: Results) -> Markdown | None:
+    """Return which variants are not finished, and what was not trained exactly; None if all is."""
+    said = [_unfinished(data), _inexact(data.folds)]
     return Markdown("\n>\n".join(filter(None, said))) if any(said) else None
 
 
@@ -88,40 +83,24 @@ def _inexact(folds: pd.DataFrame) -> str:
     )
 
 
-def _unfinished(data: Results, corpus: str, root: str | None, only: str | None) -> str:
-    first, plan = data.folds.iloc[0], data.planned
-    if plan is None:
-        if at_hand(corpus, root):
-            return ""
-        try:
-            grid = grids.variants(first["study"], first["preset"])
-        except ReproError:  # settings of another version
-            return ""
-        seeds = data.folds["seed"].max() + 1
-        plan = {
-            variant: seeds * _planned_folds(first["corpus"], of.experiment)
-            for variant, of in grid.items()
-        }
-    begun, missing = [], []
-    for variant in [only] if only else plan:
-        done = data.folds[data.folds["variant"] == variant].groupby("corpus").size()
-        begun += [
-            f"`{short_name(variant)}` {n} of {plan[variant]}" for n in done if n < plan[variant]
-        ]
-        if plan[variant] and done.empty:
-            missing.append(f"`{short_name(variant)}`")
+def _unfinished(data: Results) -> str:
+    done, plan = data.folds["variant"].value_counts(), data.planned or {}
+    begun = [
+        f"`{short_name(name)}` {done[name]} of {n}"
+        for name, n in plan.items()
+        if 0 < done.get(name, 0) < n
+    ]
+    missing = [f"`{short_name(name)}`" for name in plan if name not in done]
     said = [f" Folds so far: {', '.join(begun)}."] if begun else []
     said += [f" Not run yet: {', '.join(missing)}."] if missing else []
     return f"> **Unfinished.**{''.join(said)}" if said else ""
 
 
-def left_out(corpus: str, of: str, preset: str) -> Markdown | None:
-    """Return the variants of a study for which a corpus has no names or labels."""
-    names = [
-        f"`{short_name(variant)}`"
-        for variant, each in grids.variants(of, preset).items()
-        if not _planned_folds(corpus, each.experiment)
-    ]
+def left_out(data: Results) -> Markdown | None:
+    """Return the variants of a study for which its corpus has no names or labels."""
+    study, preset, corpus = data.folds[["study", "preset", "corpus"]].iloc[0]
+    grid, planned = grids.variants(study, preset), data.planned or {}
+    names = [f"`{short_name(variant)}`" for variant in grid if variant not in planned]
     said = f"{wording.title(corpus)} has no names or labels for {', '.join(names)}."
     return Markdown(said) if names else None
 
@@ -230,24 +209,6 @@ def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
         learnt = (p for p in build_network(of.experiment.network).parameters() if p.requires_grad)
         counts[short_name(variant)] = sum(p.numel() for p in learnt)
     return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
-
-
-def _planned_folds(corpus: str, experiment: Experiment) -> int:
-    """Return how many folds a corpus gives; 0 for one that it cannot be split or labelled for."""
-    if experiment.protocol.labels != "hap" and corpus not in IEMOCAP_SHAPED:
-        return 0
-    published = CORPORA[corpus].published if corpus in CORPORA else {}
-    # Of a corpus that is not known here, as many speakers as the paper has. Names of utterances
-    # matter where folds are split by them, and lengths where short ones are left out.
-    rows = [
-        (f"{speaker}_{number}", str(speaker), paper.SEGMENT_SECONDS * paper.SAMPLE_RATE)
-        for speaker in published or range(paper.FOLDS)
-        for number in range(paper.FOLDS)
-    ]
-    table = pd.DataFrame(rows, columns=["utterance", "speaker", "samples"])
-    with suppress(NoSuchReadingError):
-        return len(crossval.make_folds(table, experiment))
-    return 0
 
 
 def _as_run(of: str, preset: str) -> Experiment:

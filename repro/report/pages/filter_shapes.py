@@ -3,7 +3,7 @@
 from IPython.display import Markdown
 
 from repro import paper
-from repro.evidence import claims
+from repro.evidence import claims, metrics
 from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
@@ -12,7 +12,7 @@ from repro.study.grids import short_name
 
 def answer(data: Results) -> Markdown:
     """Return the best height and width here and in the paper."""
-    predictions = wording.comparable(data.predictions)
+    predictions = metrics.comparable(data.predictions)
     found = learning(data._replace(predictions=predictions))
     of_variant = found.set_index("variant")["WA"]
     best = []

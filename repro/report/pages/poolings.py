@@ -119,7 +119,7 @@ def order(predictions: pd.DataFrame, where: str) -> str:
 
     Where says in words what the order is of, such as `on EmoDB`.
     """
-    predictions = wording.comparable(predictions)
+    predictions = metrics.comparable(predictions)
     if predictions["variant"].nunique() < 2:
         return (
             f"There is no order {where} yet, as no two poolings were tested on the same speakers."

@@ -64,7 +64,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     The paper's own network comes first. None where there is no file, or it holds none that are
     evidence, on enough speakers.
     """
-    found = _evidence(results_file)
+    found = board.real(board.at_hand({}, results_file).predictions)
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
@@ -74,14 +74,6 @@ def on_iemocap(results_file: str | None) -> HTML | None:
         there = f"{wording.title(corpus)}, {preset}"
         tables += [] if outlook.empty else [_outlook(outlook, there, parts.speakers_in_all(rows))]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
-
-
-def _evidence(results_file: str | None) -> pd.DataFrame:
-    """Return the predictions on real speech that a results file holds, but for showcases."""
-    found = board.real(board.at_hand({}, results_file).predictions)
-    return (
-        pd.DataFrame(columns=["study", "corpus", "corpus_hash", "preset"]) if found.empty else found
-    )
 
 
 def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
@@ -118,10 +110,12 @@ def together(results_file: str | None) -> HTML | None:
     That is, over those that have all of it under the same settings. None where there is no file, or
     there are no two such corpora.
     """
-    found = _evidence(results_file)
+    found = board.real(board.at_hand({}, results_file).predictions)
     settings = {name: _settings(name) for name in set(found["preset"])}
     tables = []
     for _, rows in found.groupby([found["preset"].map(settings), "study"], sort=False):
+        states = rows.groupby("corpus")["corpus_hash"].transform("nunique")
+        rows = rows[states == 1]  # of a corpus that changed no mean can be taken
         if rows["corpus"].nunique() < 2:
             continue
         # Two names may stand for the same settings, as a preset and another one with changes.

@@ -20,6 +20,7 @@ from matplotlib.image import imsave
 from torch import Tensor
 
 from repro import files, paper, spectrogram
+from repro.config import FrontEnd
 from repro.errors import ReproError
 from repro.model import AttentionPooling
 from repro.report import plots
@@ -198,11 +199,9 @@ def _spectrogram(waveform: Float[Tensor, " samples"]) -> str:
     half = spectrogram.WINDOW // 2
     padded = torch.nn.functional.pad(waveform, (half, half))
     frames = padded.unfold(0, spectrogram.WINDOW, spectrogram.SHIFT)[:-1]
-    window = torch.hamming_window(spectrogram.WINDOW)
     columns = []
     for part in frames.split(_frames_per_column(len(frames))):
-        spectrum = torch.fft.rfft(part * window, paper.DFT_POINTS)[:, : paper.BINS].abs()
-        columns.append(spectrum.amax(0).view(ROWS, -1).amax(1))
+        columns.append(spectrogram.spectrum_of(part, FrontEnd()).amax(0).view(ROWS, -1).amax(1))
     magnitude = torch.stack(columns, 1)
     relative = magnitude / magnitude.max().clamp_min(torch.finfo().tiny)
     decibels = 20 * relative.clamp_min(plots.FLOOR).log10()

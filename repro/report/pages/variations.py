@@ -143,8 +143,7 @@ def exploratory(results_file: str | None) -> Markdown | None:
         return None
     found = board.real(results.read(results_file, study={"readings"}).predictions)
     said = []
-    runs = found.groupby(["corpus", "corpus_hash", "preset"]) if len(found) else ()
-    for (corpus, _, preset), rows in runs:
+    for (corpus, _, preset), rows in found.groupby(["corpus", "corpus_hash", "preset"]):
         best = _poolings(rows, grids.AT_ITS_BEST)
         inexact = ", inexact" * (not best.query(board.INEXACT).empty)
         where = f"on {wording.title(corpus)} ({preset}{inexact}) under them"
@@ -162,7 +161,7 @@ def _best_of_both(predictions: pd.DataFrame) -> str:
     """Return that the best pooling is another one under other readings, if it is."""
     best = []
     for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST):
-        of = wording.comparable(_poolings(predictions, names))
+        of = metrics.comparable(_poolings(predictions, names))
         best += [metrics.summary(of).set_index("variant")["WA"].idxmax()] if len(of) else []
     if len(set(best)) < 2:
         return ""
