@@ -147,6 +147,8 @@ def _opened(path: Path) -> Iterator[_Stream]:
             yield file
     # TypeError: a name that ends in .raw, which promises sound without a header.
     except (soundfile.SoundFileError, OSError, TypeError) as error:
+        if not os.access(path, os.R_OK):
+            raise ReproError(f"{path}: cannot be read; check its permissions") from error
         reason = " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
         raise ReproError(f"{path}: not a readable sound file ({reason}); replace it") from error
 

@@ -174,7 +174,7 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Train every fold of a study that its results file does not hold yet."""
-    from repro.corpora import name_of, own
+    from repro.corpora import name_of, own, record_of
     from repro.study.grids import STUDIES
     from repro.study.plan import Run
     from repro.study.run import run
@@ -185,8 +185,11 @@ def run(
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
     folder = "planted" if planted else name_of(corpus)
     path = results or Path("results") / folder / f"{study}.jsonl"
-    how = (device, precision, seeds, assignments or (), only, ray, gpus_per_fold)
-    asked = Run(study, corpus, root, preset, path, *how)
+    setting = ", ".join([preset, *(assignments or ())])
+    how = (device, precision, seeds, only, ray, gpus_per_fold)
+    asked = Run(study, corpus, root, setting, path, *how)
+    asked.grid()  # what does not exist is refused before the results' folder is made
+    record_of(corpus)
     if ray and dry_run:
         raise ReproError("--dry-run measures this machine, not a Ray cluster: omit --ray")
     if dry_run:
@@ -257,7 +260,7 @@ def report(
     setting = ", ".join([preset, *(assignments or ())])
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
-    wanted = [page.strip() for page in pages.split(",")] if pages else ()
+    wanted = [] if pages is None else [page.strip() for page in pages.split(",")]
     if dry_run:
         found = build.notebooks(build.find_project())
         _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
@@ -321,7 +324,7 @@ def predict(
         list[Path], typer.Argument(metavar="WAV...", help="Sound files.", parser=_path)
     ],
     device: Device = "cpu",
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")] = False,
     plot: Annotated[Path | None, _path_option(PLOT_HELP, metavar="FOLDER")] = None,
 ) -> None:
     """Print the emotion of each sound file with a score per emotion, a line as each is done."""

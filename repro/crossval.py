@@ -163,15 +163,14 @@ def run_fold(
     precision: Precision = "fp32",
     resume: Callable[[State], None] | None = None,
     on_epoch: Callable[[State], None] | None = None,
-    kept: dict[str, Tensor] | None = None,
     on_scored: OnScored | None = None,
 ) -> tuple[list[float], pd.DataFrame]:
     """Return the loss per epoch on a fold's training speakers, and the scores of the held-out one.
 
     The features are from `extract`, the fold from `make_folds`, and its own seed follows from the
     one given, see `fold_seed`. `precision`, `resume` and `on_epoch` are those of `trainer.fit`.
-    Whoever keeps the state of a fold must keep the tensors `kept` as well. `on_scored` is given the
-    network, each test utterance's segments, and the predictions, in the end.
+    `on_scored` is given the network, each test utterance's segments, and the predictions, in the
+    end.
 
     Returns:
         The loss per epoch, and a table with a row per test utterance, with utterance, emotion
@@ -198,19 +197,20 @@ def run_fold(
         found = _predictions(features.table, fold, scores)
         return (found[list(paper.EMOTIONS)].idxmax(axis=1) == found["emotion"]).mean()
 
-    kept = {} if kept is None else kept  # the scores of the best epoch, if that is what counts
+    best: Tensor | None = None  # the scores of the best epoch, if that is what counts
 
     def epoch_done(state: State) -> None:
+        nonlocal best
         if experiment.protocol.epoch == "best-on-test":
-            scores = score()
-            if "best" not in kept or accuracy(scores) > accuracy(kept["best"]):
-                kept["best"] = scores
+            scores, best = score(), state.kept.get("best")
+            if best is None or accuracy(scores) > accuracy(best):
+                best = state.kept["best"] = scores
         if on_epoch:
             on_epoch(state)
 
     how = where | {"seed": seed, "resume": resume, "on_epoch": epoch_done}
     history = training.fit(network, experiment.training, **how)
-    scores = kept["best"] if "best" in kept else score()
+    scores = score() if best is None else best
     predictions = _predictions(features.table, fold, scores)
     if on_scored:
         on_scored(network, test_segments(), predictions)
@@ -285,7 +285,8 @@ def _utterance_scores(
 ) -> Float[Tensor, "utterances 8"]:
     """Return the scores of each utterance, and those by logits."""
     ways: tuple[Score, Score] = (score, "logits")
-    scores = torch.cat([trainer.utterance_scores(logits, way) for way in ways], 1)
+    rows = ([trainer.utterance_score(each, way) for way in ways] for each in logits)
+    scores = torch.stack([torch.cat(row) for row in rows])
     if not scores.isfinite().all():
         raise ReproError(
             f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "

@@ -24,7 +24,7 @@ class NoMapsError(NoResultsError):
 
 def told(message: object) -> str:
     """Return a message as the one line that reaches the user."""
-    return f"repro: {' '.join(str(message).split())}"
+    return f"repro: {' '.join(map(str.strip, str(message).splitlines()))}"
 
 
 def warn(message: object) -> None:

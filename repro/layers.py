@@ -239,15 +239,15 @@ class _FirstLayer(torch.autograd.Function):
             for g_n, reads_n in passed
         )
         # The sums of a map times z are linear in those of the map times what was read.
-        by_z = torch.cat([(w * of).sum((1, 2, 3)) for w, of in zip(ctx.weights, of_g, strict=True)])
-        d_gamma, terms = _terms(d_beta, by_z, y.numel() // y.shape[1], *ctx.channels)
-        channels = [len(w) for w in ctx.weights]
-        by_stem = zip(*(_as_weight(term).split(channels) for term in terms), strict=True)
-        wide, products = _wide(y), zip(of_g, *ctx.products, strict=True)
-        found = [
-            sum(a * b for a, b in zip(*pair, strict=True)).to(wide)
-            for pair in zip(by_stem, products, strict=True)
-        ]
+        sums_by_z = torch.cat(
+            [(w * of).sum((1, 2, 3)) for w, of in zip(ctx.weights, of_g, strict=True)]
+        )
+        d_gamma, terms = _terms(d_beta, sums_by_z, y.numel() // y.shape[1], *ctx.channels)
+        wide, channels = _wide(y), [len(w) for w in ctx.weights]
+        by_g, by_z, by_one = (_as_weight(term).split(channels) for term in terms)
+        of_z, of_one = ctx.products
+        stems = zip(by_g, of_g, by_z, of_z, by_one, of_one, strict=True)
+        found = [(a * g + b * z + c * one).to(wide) for a, g, b, z, c, one in stems]
         return None, d_gamma.to(wide), d_beta.to(wide), None, None, *found
 
 

@@ -89,7 +89,7 @@ class Trunk(nn.Module):
 class GlobalAveragePooling(nn.Module):
     """Mean over all positions, then a fully connected layer (Section 2.4.1, Eq. 3)."""
 
-    def __init__(self, channels: int):
+    def __init__(self, network: Network, channels: int):
         super().__init__()
         self.classify = nn.Linear(channels, CLASSES)
 
@@ -101,16 +101,11 @@ class GlobalAveragePooling(nn.Module):
 
 
 class BilinearPooling(nn.Module):
-    """Second-order pooling XᵀX, normalised, then a fully connected layer (Eq. 4, Section 3.3).
+    """Second-order pooling XᵀX, normalised, then a fully connected layer (Eq. 4, Section 3.3)."""
 
-    Args:
-        channels: of the feature map.
-        norm: `l2-sqrt` (l2 norm, then signed square root) or `sqrt-l2` (the other way round).
-    """
-
-    def __init__(self, channels: int, norm: str):
+    def __init__(self, network: Network, channels: int):
         super().__init__()
-        self.norm = norm
+        self.norm = network.bilinear_norm
         self.classify = nn.Linear(channels * channels, CLASSES)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4"]:
@@ -125,20 +120,13 @@ class BilinearPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Class-specific top-down map times class-agnostic bottom-up map (Section 2.4.2, Eq. 10).
+    """Class-specific top-down map times class-agnostic bottom-up map (Section 2.4.2, Eq. 10)."""
 
-    Args:
-        channels: of the feature map.
-        average: `sum` over positions, or their `mean`.
-        bn: batch normalisation after the 1×1 convolutions that make the maps.
-        softmax: of the bottom-up map, over positions.
-    """
-
-    def __init__(self, channels: int, average: str, bn: bool, softmax: bool = True):
+    def __init__(self, network: Network, channels: int):
         super().__init__()
-        self.average, self.softmax = average, softmax
-        self.top_down = _attention_map(channels, CLASSES, bn)
-        self.bottom_up = _attention_map(channels, 1, bn)
+        self.average, self.softmax = network.attention_average, network.attention_softmax
+        self.top_down = _attention_map(channels, CLASSES, network.attention_bn)
+        self.bottom_up = _attention_map(channels, 1, network.attention_bn)
 
     def maps(
         self, x: Float[Tensor, "n c h w"]
@@ -163,11 +151,9 @@ class AttentionPooling(nn.Module):
 # A pooling for each name: from the settings and the number of channels to a module that turns the
 # last map [n, c, h, w] into scores [n, 4].
 POOLINGS: dict[str, Callable[[Network, int], nn.Module]] = {
-    "gap": lambda _, channels: GlobalAveragePooling(channels),
-    "bilinear": lambda network, channels: BilinearPooling(channels, network.bilinear_norm),
-    "attention": lambda network, channels: AttentionPooling(
-        channels, network.attention_average, network.attention_bn, network.attention_softmax
-    ),
+    "gap": GlobalAveragePooling,
+    "bilinear": BilinearPooling,
+    "attention": AttentionPooling,
 }
 
 

@@ -30,12 +30,14 @@ class State(NamedTuple):
         optimiser: with its momenta.
         order: shuffles the segments.
         history: mean loss of each epoch so far.
+        kept: tensors of whoever trains, which go on with the rest.
     """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
     order: torch.Generator
     history: list[float]
+    kept: dict[str, Tensor]
 
 
 def fit(
@@ -90,7 +92,7 @@ def fit(
     optimiser = sgd(network, training)
     order = torch.Generator().manual_seed(seed)
     history: list[float] = []
-    state = State(network, optimiser, order, history)
+    state = State(network, optimiser, order, history, {})
     if resume:
         resume(state)
     for epoch in range(len(history) + 1, training.epochs + 1):
@@ -152,16 +154,9 @@ def in_batches(
     return [torch.cat(part).cpu() for part in zip(*parts, strict=True)]
 
 
-def utterance_scores(
-    logits: Sequence[Float[Tensor, "_ 4"]], score: Score
-) -> Float[Tensor, "utterances 4"]:
-    """Return the mean scores of each utterance's segments: [utterances, 4] (Section 2.1).
-
-    Given are the logits of these segments, from `predict`, and whether they or their softmax count.
-    """
-    if score == "softmax":
-        logits = [of_utterance.softmax(1) for of_utterance in logits]
-    return torch.stack([of_utterance.mean(0) for of_utterance in logits])
+def utterance_score(logits: Float[Tensor, "_ 4"], score: Score) -> Float[Tensor, " 4"]:
+    """Return the mean over an utterance's segments of their logits, or softmax (Section 2.1)."""
+    return (logits.softmax(1) if score == "softmax" else logits).mean(0)
 
 
 def sgd(network: nn.Module, training: Training) -> torch.optim.SGD:

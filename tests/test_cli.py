@@ -98,7 +98,7 @@ def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.Mon
     assert command("report", "--precision=fp32", "--pages=02, 03").status == 0
     nothing = command("report", "--pages=10", "--dry-run")
     assert nothing.status == 0 and nothing.out == ["these pages train nothing"]
-    assert asked == [["auto", 0, ()], ["fp32", 1, ["02", "03"]]]
+    assert asked == [["auto", 0, []], ["fp32", 1, ["02", "03"]]]
 
 
 def test_results_have_a_place_of_their_own_by_default(

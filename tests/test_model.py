@@ -237,7 +237,7 @@ def test_every_reading_builds_and_learns(pooling: str, alternative: str) -> None
 
 
 def test_gap_is_eq_3() -> None:
-    pooling = GlobalAveragePooling(8).double()
+    pooling = GlobalAveragePooling(Network(), 8).double()
     x = feature_maps()
     expected = torch.zeros(3, 4, dtype=torch.float64)
     for n, k in product(range(3), range(4)):
@@ -251,7 +251,7 @@ def test_gap_is_eq_3() -> None:
 
 @pytest.mark.parametrize("norm", ["l2-sqrt", "sqrt-l2"])
 def test_bilinear_is_the_trace_of_eq_4_on_normalised_features(norm: str) -> None:
-    pooling = BilinearPooling(8, norm).double()
+    pooling = BilinearPooling(Network(bilinear_norm=norm), 8).double()
     for n, x in enumerate(feature_maps()):
         matrix = x.flatten(1).T  # X: positions × channels
         second_order = matrix.T @ matrix
@@ -271,7 +271,7 @@ def test_bilinear_is_the_trace_of_eq_4_on_normalised_features(norm: str) -> None
 @pytest.mark.parametrize("norm", ["l2-sqrt", "sqrt-l2"])
 @pytest.mark.parametrize("dead", [slice(0, 3), slice(None)], ids=["some", "all"])
 def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(norm: str, dead: slice) -> None:
-    pooling = BilinearPooling(8, norm)
+    pooling = BilinearPooling(Network(bilinear_norm=norm), 8)
     x = feature_maps().float().relu()
     x[:, dead] = 0
     x.requires_grad_()
@@ -286,7 +286,7 @@ def test_channels_that_relu_has_silenced_do_not_spoil_the_gradient(norm: str, de
 def test_attention_is_bilinear_pooling_with_weights_of_rank_1(seed: int) -> None:
     """With W_k = b a_kᵀ, Tr(XᵀX W_kᵀ) of Eq. 4 is (X a_k)ᵀ (X b) of Eq. 10."""
     torch.manual_seed(seed)
-    attention = AttentionPooling(8, "sum", False, softmax=False).double()
+    attention = AttentionPooling(Network(attention_softmax=False), 8).double()
     nn.init.zeros_(attention.top_down.bias)
     nn.init.zeros_(attention.bottom_up.bias)
     x = feature_maps(seed=seed)
@@ -300,7 +300,7 @@ def test_attention_is_bilinear_pooling_with_weights_of_rank_1(seed: int) -> None
 
 
 def test_attention_scores_by_hand() -> None:
-    pooling = AttentionPooling(8, "sum", False).double()
+    pooling = AttentionPooling(Network(), 8).double()
     x = feature_maps()
     a, a_bias = pooling.top_down.weight.flatten(1), pooling.top_down.bias
     b, b_bias = pooling.bottom_up.weight.flatten(), pooling.bottom_up.bias
@@ -313,7 +313,7 @@ def test_attention_scores_by_hand() -> None:
 
 
 def test_the_mean_divides_by_the_number_of_positions_as_well() -> None:
-    pooling = AttentionPooling(8, "sum", False).double()
+    pooling = AttentionPooling(Network(), 8).double()
     total = pooling(feature_maps())
     pooling.average = "mean"
     torch.testing.assert_close(pooling(feature_maps()), total / 35)

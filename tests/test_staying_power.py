@@ -148,8 +148,8 @@ def test_a_stopped_run_goes_on_inside_its_fold(corpus: Path, tmp_path: Path, who
     run.join(60)
     assert len(list(partial.iterdir())) == 1
     trained: list[str] = []
-    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "seeds": 2, "overrides": SMALL}
-    asked = Run("pooling", "emodb", corpus, results=path, **how)
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "seeds": 2}
+    asked = Run("pooling", "emodb", corpus, tiny_corpus.changed(SMALL), path, **how)
     count = train(asked, lambda label, done, _: trained.append(f"{label} {done}"))
     assert count == len(FOLDS)
     first = [line.rpartition(" ")[2] for line in trained if line.startswith("pooling gap, 03")]

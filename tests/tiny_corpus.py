@@ -18,6 +18,11 @@ SMALL = ["network.stem_channels=2", "network.trunk=(4,4,4,4)", "network.stride=(
 SMALL += ["training.max_segments=8"]
 
 
+def changed(overrides: Iterable[str] = SMALL, preset: str = "smoke") -> str:
+    """A preset with overrides behind its name, as `Run` takes them."""
+    return ", ".join([preset, *overrides])
+
+
 def write(
     root: Path, speakers: Iterable[str] = ("03", "08"), seconds: Iterable[float] = (1.5, 2.5)
 ) -> Path:

@@ -44,7 +44,8 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         if not in_cache and (
             directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
         ):
-            raise ReproError(f"{directory}: the folder is not empty; name a new one")
+            what = "the folder is not empty" if directory.is_dir() else "a file, and no folder"
+            raise ReproError(f"{directory}: {what}; name a new folder")
         parent = directory.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".repro-", dir=parent) as beside:

@@ -112,9 +112,13 @@ def check(name: str, root: str | Path | None) -> Report:
         else:
             lengths.append(length)
             problems += [f"{utterance.path}: {fault}" for fault in of_file]
+    if not utterances:
+        problems.append(f"{root}: no utterance found; check the folder")
     counts, of_files = counted(utterances), np.array(lengths, dtype=np.int64)
     file = own.file_of(name)
     remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
+    if len(counts) == 1:
+        remarks.append(f"{name_of(name)}: one speaker; to hold one out takes at least two")
     found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
     return Report(name_of(name), str(root), counts, of_files, *found)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path, PurePath
+from typing import Any
 
 import pandas as pd
 
@@ -78,6 +79,9 @@ def utterances(corpus: str, folder: Path) -> list[Utterance]:
     paths = [folder / path for path in known["path"]]
     missing = known["path"][[not os.path.isfile(path) for path in paths]]
     _refuse(file, missing, f", but there is none in {folder}; correct it, or give its --root")
+    files_of = known["path"].map(lambda path: os.path.realpath(folder / path))
+    again = known["path"][files_of.duplicated()]
+    _refuse(file, again, ", the recording of an earlier line; remove one of the two")
     columns = (known[name] for name in Utterance._fields[:3])
     return [Utterance(*row) for row in zip(*columns, paths, strict=True)]
 
@@ -129,6 +133,8 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
         twice = table.loc[table[name].duplicated(), name]
         _refuse(file, twice, ", as in an earlier line; remove one of the two")
     table["label"] = table["emotion"]
+    if unused := [label for label in mapping if label not in {*EMOTIONS, *table["label"]}]:
+        raise ReproError(f"--labels: no line of {file} is labelled {', '.join(unused)}")
     table["emotion"] = table["label"].map(mapping).fillna("")
     return file, table
 
@@ -152,14 +158,11 @@ def _cells(file: Path) -> pd.DataFrame:
     text = _text(file)
     if file.suffix.lower() == ".jsonl":
         return _objects(file, text)
+    how: dict[str, Any] = {"sep": "\t" if file.suffix.lower() == ".tsv" else ","}
+    how |= {"dtype": str, "na_filter": False, "skip_blank_lines": False}  # they count as lines
     try:
-        table = pd.read_csv(
-            StringIO(text),
-            sep="\t" if file.suffix.lower() == ".tsv" else ",",
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,  # they count as lines
-        )
+        table = pd.read_csv(StringIO(text), **how)
+        names = pd.read_csv(StringIO(text), header=None, nrows=1, **how).iloc[0]
     except pd.errors.EmptyDataError as error:
         raise ReproError(f"{file}: {EMPTY}") from error
     except pd.errors.ParserError as error:
@@ -167,7 +170,8 @@ def _cells(file: Path) -> pd.DataFrame:
         raise ReproError(f"{file}: not a table that can be read ({reason}); correct it") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes it for a name of the row
         raise ReproError(f"{file}: line 2: more cells than columns have names; correct it")
-    return table.set_index(table.index + 2)
+    # pandas gives the second of two columns of one name another.
+    return table.set_axis(names.to_list(), axis=1).set_index(table.index + 2)
 
 
 def _objects(file: Path, text: str) -> pd.DataFrame:

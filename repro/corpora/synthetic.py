@@ -36,8 +36,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.fft import next_fast_len
-from scipy.signal import resample_poly
 
 from repro.corpora import cache, iemocap
 from repro.corpora.record import Corpus
@@ -264,8 +262,10 @@ def _speak(turns: list[Turn]) -> list[np.ndarray]:
 
 def _shape(sound: np.ndarray, turn: Turn) -> np.ndarray:
     """Give formants, spectral balance, loudness and a quiet background: [samples] in [-1, 1]."""
+    from scipy import signal  # takes most of a second, and only those who speak need it
+
     # eSpeak's 22,050 Hz are 441 / 320 of 16 kHz; taken as `formants` times that, formants rise.
-    sound = resample_poly(sound, 320, round(441 * turn.formants)).astype(np.float64)
+    sound = signal.resample_poly(sound, 320, round(441 * turn.formants)).astype(np.float64)
     sound = _tilt(sound, turn.tilt)
     sound *= NEUTRAL_LEVEL * 10 ** (turn.level / 20) / np.sqrt(np.mean(sound**2))
     rng = np.random.default_rng(turn.noise_seed)
@@ -277,7 +277,9 @@ def _shape(sound: np.ndarray, turn: Turn) -> np.ndarray:
 
 def _tilt(waveform: np.ndarray, slope: float) -> np.ndarray:
     """Turn the spectrum about 500 Hz by `slope` dB an octave, down to 125 Hz."""
-    points = next_fast_len(len(waveform), real=True)
+    from scipy import fft
+
+    points = fft.next_fast_len(len(waveform), real=True)
     octaves = np.log2(np.fft.rfftfreq(points, 1 / SAMPLE_RATE).clip(125) / 500)
     spectrum = np.fft.rfft(waveform, points) * 10 ** (slope * octaves / 20)
     return np.fft.irfft(spectrum, points)[: len(waveform)]

@@ -87,7 +87,9 @@ def build_report(
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
+        raise ReproError(
+            f"{out}: no report can be written here ({error.strerror or error})"
+        ) from error
     _train(planned(pages, **parameters), progress_bar)
     begin_book(project, out)  # not before: an earlier book outlives a training that ends in a fault
     paths = {name: str(path) for name in ("root", "results") if (path := parameters[name])}
@@ -382,5 +384,7 @@ def begin_book(project: Path, out: Path) -> Path:
             folder.chmod(0o755)  # those of a read-only checkout are copied as they are
         (target / MARK).touch()
     except OSError as error:
-        raise ReproError(f"{out}: no report can be written here ({error.strerror})") from error
+        raise ReproError(
+            f"{out}: no report can be written here ({error.strerror or error})"
+        ) from error
     return target

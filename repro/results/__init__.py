@@ -9,7 +9,6 @@ a file.
 """
 
 import json
-import mmap
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -297,32 +296,23 @@ FITS: dict[str, Callable[[Any], bool]] = {
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
-    """Open a file to append whole lines; gives its length as well.
+    """Open a file to append whole lines, its last line ended or cut; gives its length as well.
 
     Without a buffer: what a full disk refused must not be written later, behind the next line.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
-            yield file, _end_last_line(file, path)
+            file.seek(0)
+            last = file.read().rpartition(b"\n")[2]
+            _refuse_foreign(last, path)
+            if _is_whole(last):
+                file.write(b"\n")
+            elif last:
+                file.truncate(file.tell() - len(last))
+            yield file, file.seek(0, os.SEEK_END)
     except OSError as error:
         raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
-
-
-def _end_last_line(file: FileIO, path: Path) -> int:
-    """Cut a torn last line, or give a whole one its end; return the length of the file then."""
-    size = os.fstat(file.fileno()).st_size
-    if not size:
-        return 0
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # reads its end alone
-        end = content.rfind(b"\n") + 1
-        last = content[end:]
-    _refuse_foreign(last, path)
-    if _is_whole(last):
-        return size + file.write(b"\n")
-    if last:
-        file.truncate(end)
-    return end
 
 
 def _is_whole(last: bytes) -> bool:

@@ -4,10 +4,10 @@ A killed run loses the epoch it is in and at most `INTERVAL` (5 s) of shorter on
 that takes less writes nothing.
 
 A checkpoint holds all that the coming epochs depend on: weights and batch-norm statistics, momenta,
-the state of the generator that shuffles, the losses so far, and what the caller adds in `extra`. It
-is a safetensors file, which cannot run code when read, with a checksum over everything in it: what
-is damaged, or was begun by other code or on another device, is removed and the fold begins anew.
-Going on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
+the state of the generator that shuffles, the losses so far, and what whoever trains keeps. It is a
+safetensors file, which cannot run code when read, with a checksum over everything in it: what is
+damaged, or was begun by other code or on another device, is removed and the fold begins anew. Going
+on from a checkpoint on a CPU gives the very numbers of a fold that never stopped.
 """
 
 import hashlib
@@ -56,7 +56,6 @@ class Checkpoint:
     def __init__(self, path: Path, made_by: dict[str, Any]):
         self.path = path
         self.made_by = made_by
-        self.extra: dict[str, Tensor] = {}  # kept with the rest, for whoever trains
         self.earlier = 0.0  # seconds that the fold took before it was interrupted
         self.begun = self.saved = time.perf_counter()
         self.failed = False  # to write, which is said once
@@ -68,7 +67,7 @@ class Checkpoint:
 
     def restore(self, state: State) -> None:
         """Put everything back as it was after the last epoch kept; nothing if there is none."""
-        network, optimiser, order, history = state
+        network, optimiser, order, history, _ = state
         try:
             tensors, kept = _read(self.path)
             if kept["made_by"] != self.made_by:
@@ -91,7 +90,7 @@ class Checkpoint:
             buffer = torch.empty_like(parameters[name], requires_grad=False).copy_(momentum)
             optimiser.state[parameters[name]]["momentum_buffer"] = buffer
         order.set_state(tensors["order"])
-        self.extra.update(_under("extra.", extra))
+        state.kept.update(_under("extra.", extra))
         self.earlier = kept["seconds"]
         history[:] = kept["history"]
 
@@ -102,7 +101,7 @@ class Checkpoint:
         """
         if time.perf_counter() - self.saved < INTERVAL:
             return
-        tensors = _tensors(state) | {f"extra.{name}": t for name, t in self.extra.items()}
+        tensors = _tensors(state) | {f"extra.{name}": t for name, t in state.kept.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         kept = {"made_by": self.made_by, "history": state.history, "seconds": self.seconds}
         text = json.dumps(kept)
@@ -137,7 +136,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
 
     Where there is no momentum, as before the first step, zeros stand for it.
     """
-    network, optimiser, order, _ = state
+    network, optimiser, order, _, _ = state
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     if optimiser.defaults["momentum"]:
         for name, parameter in network.named_parameters():

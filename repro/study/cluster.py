@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,13 +25,13 @@ import pandas as pd
 import torch
 
 import repro
-from repro import audio, crossval, results
+from repro import audio, crossval
 from repro.config import FrontEnd
 from repro.device import Precision, choose_device, enough_memory, ready_to_extract
 from repro.errors import ReproError
 from repro.study.fold import run_task
-from repro.study.ledger import Ledger
-from repro.study.plan import Plan, Progress, Tables, Task
+from repro.study.ledger import Ledger, Record
+from repro.study.plan import Plan, Progress, Task
 
 PATIENCE = 20.0  # seconds that a cluster has to answer
 RETRIES = 10  # of a fold whose machine or process was lost
@@ -95,27 +95,18 @@ def require_ray() -> None:
 
 def train(
     plan: Plan, tasks: Sequence[Task], held: Ledger, precision: Precision, progress: Progress
-) -> list[str]:
-    """Train folds on a cluster and append each to the results file as it comes back.
+) -> Generator[tuple[Task, Record | ReproError], None, None]:
+    """Train folds on a cluster; give each as it comes back, see `run.Train`.
 
-    Args:
-        plan: what the folds are of. The address of the cluster is `auto` for the one that runs on
-            this machine, `local` for one that lasts as long as the command, or HOST:PORT of a
-            cluster's head; the workers choose their device by the run's.
-        tasks: the folds.
-        held: what is trained is entered here.
-        precision: `fp32` or `bf16`.
-        progress: called when a fold has come back, with its label, the epochs done and the epochs
-            in all; once before that with the number of folds and machines for a label.
-
-    Returns:
-        What was wrong with each fold that could not be trained.
+    The address of the cluster, `plan.run.ray`, is `auto` for the one that runs on this machine,
+    `local` for one that lasts as long as the command, or HOST:PORT of a cluster's head; the workers
+    choose their device by the run's. `progress` is told once beforehand of folds and machines.
 
     Raises:
         ReproError: the cluster cannot be reached, or lacks what was asked for.
     """
-    asked, failed = plan.run, []
-    assert asked.ray is not None and asked.results is not None
+    asked = plan.run
+    assert asked.ray is not None
     with _connected(asked.ray):
         import ray
 
@@ -127,27 +118,21 @@ def train(
         # Not `auto`: a worker would take what torch finds there, whatever Ray has booked for it.
         worker = Worker("cuda" if gpus else "cpu", precision, threads, SOFTWARE)
         plan.require_statistics(held, torch.device(worker.device))
-        waiting = _submit(tasks, plan.tables, worker, **resources)
+        waiting = _submit(tasks, worker, **resources)
         done, total = 0, sum(task.epochs for task in tasks)
         progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
         while waiting:
             for reference in ray.wait(list(waiting), timeout=1.0)[0]:  # wake up for Ctrl-C
                 task = waiting.pop(reference)
                 try:
-                    record = _get(reference, task.label)
+                    yield task, _get(reference, task.label)
                 except ReproError as error:  # the others do not wait for it
-                    failed.append(str(error))
-                else:
-                    results.append(asked.results, record)
-                    held.add(record)
+                    yield task, error
                 done += task.epochs
                 progress(task.label, done, total)
-    return failed
 
 
-def _submit(
-    tasks: Sequence[Task], tables: Tables, worker: Worker, **resources: Any
-) -> dict[Any, Task]:
+def _submit(tasks: Sequence[Task], worker: Worker, **resources: Any) -> dict[Any, Task]:
     """Hand all folds to the cluster; return what each will be, by a reference to its line."""
     import ray
 
@@ -158,13 +143,14 @@ def _submit(
     for task in tasks:
         source, _ = task.inputs
         if source not in corpora:
-            waveforms = [audio.load(path).numpy() for path in tables[source]["path"]]
-            corpora[source] = ray.put(Recordings(tables[source], waveforms))
+            waveforms = [audio.load(path).numpy() for path in task.table["path"]]
+            corpora[source] = ray.put(Recordings(task.table, waveforms))
         if task.inputs not in inputs:
             front_end = task.experiment.front_end
             # A result of a task, unlike what is put, is made again if it is lost with its machine.
             inputs[task.inputs] = extract.remote(corpora[source], front_end, worker)
-        waiting[train.remote(task, corpora[source], inputs[task.inputs], worker)] = task
+        alone = task._replace(table=pd.DataFrame())  # the corpus is sent once, and not with each
+        waiting[train.remote(alone, corpora[source], inputs[task.inputs], worker)] = task
     return waiting
 
 
@@ -191,7 +177,7 @@ def _train(task: Task, corpus: Recordings, inputs: Inputs, worker: Worker) -> di
             utterance,
             labels,
         )
-    return run_task(task, corpus.table, features, device, worker.precision)
+    return run_task(task, features, device, worker.precision)
 
 
 @contextmanager

@@ -22,75 +22,59 @@ from repro.study.plan import Task
 from repro.trainer import State
 
 
-def inputs(task: Task, table: pd.DataFrame, device: torch.device) -> Features | np.ndarray | None:
+def inputs(task: Task, device: torch.device) -> Features | np.ndarray | None:
     """Return what the folds of a task's corpus, and front end or system, share."""
     if task.variant.system:
-        return baselines.measure(task.variant.system, table)
+        return baselines.measure(task.variant.system, task.table)
     ready_to_extract()
-    return crossval.extract(table, task.experiment.front_end, device)
+    return crossval.extract(task.table, task.experiment.front_end, device)
 
 
 def run_task(
     task: Task,
-    table: pd.DataFrame,
     shared: Features | np.ndarray | None,
     device: torch.device,
     precision: Precision,
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
     partial: Path | None = None,
 ) -> dict[str, Any]:
     """Return the line of a fold in the results file, once it is trained and tested.
 
     What its folds share comes from `inputs`. `on_epoch` is called with the number of each finished
-    epoch, from 1. With the path of its checkpoint, `partial`, a fold that was interrupted goes on
-    from there.
+    epoch of a network, from 1. With the path of its checkpoint, `partial`, a fold that was
+    interrupted goes on from there.
 
     Raises:
         ReproError: training diverged, or memory is short; the fold is named.
     """
-    if isinstance(shared, Features):
-        return _train(task, shared, device, precision, on_epoch, partial)
     start = time.perf_counter()
-    assert task.variant.system
-    predictions = baselines.predict(task.variant.system, table, shared, task.fold)
-    predictions["samples"] = table["samples"].iloc[task.fold.test].to_numpy()
-    seconds = time.perf_counter() - start
-    if on_epoch:
-        on_epoch(1)
-    return _line(task, [], predictions, made_by(torch.device("cpu"), "fp64", seconds))
-
-
-def _train(
-    task: Task,
-    features: Features,
-    device: torch.device,
-    precision: Precision,
-    on_epoch: Callable[[int], None] | None,
-    partial: Path | None,
-) -> dict[str, Any]:
-    start = time.perf_counter()
+    if not isinstance(shared, Features):
+        assert task.variant.system
+        predictions = baselines.predict(task.variant.system, task.table, shared, task.fold)
+        predictions["samples"] = task.table["samples"].iloc[task.fold.test].to_numpy()
+        seconds = time.perf_counter() - start
+        return _line(task, [], predictions, made_by(torch.device("cpu"), "fp64", seconds))
     made = lasting(device, precision) | {"fold": list(results.identity(task.heading))}
     checkpoint = Checkpoint(partial, made) if partial else None
     seen: dict[str, Any] = {}
 
     def epoch_done(state: State) -> None:
         epoch = len(state.history)
-        if on_epoch:
-            on_epoch(epoch)
+        on_epoch(epoch)
         if checkpoint and epoch < task.epochs:  # the last one ends as a result at once
             checkpoint.keep(state)
 
     def look(
         network: SpeechEmotionNetwork, test: Iterator[Tensor], predictions: pd.DataFrame
     ) -> None:
-        waveforms = [features.waveform(int(row)) for row in task.fold.test]
+        waveforms = [shared.waveform(int(row)) for row in task.fold.test]
         seen["attention"] = attention.measure(network, test, waveforms, predictions, device)
 
     ready_to_train(device)
     try:
         with enough_memory(device, "training"):
             history, predictions = crossval.run_fold(
-                features,
+                shared,
                 task.fold,
                 task.experiment,
                 seed=task.heading["seed"],
@@ -98,7 +82,6 @@ def _train(
                 precision=precision,
                 resume=checkpoint.restore if checkpoint else None,
                 on_epoch=epoch_done,
-                kept=checkpoint.extra if checkpoint else None,
                 on_scored=look if task.variant.attends else None,
             )
     except ReproError as error:

@@ -36,13 +36,12 @@ class Run:
         corpus: name of the corpus; `root` is its folder, unless it is the built-in one. Or a table
             of one's own, see `corpora.own`. A study with corpora of its own reads neither.
         root: see `corpus`.
-        preset: one of `config.PRESETS`, see `config.preset`.
+        preset: with what is changed of it, see `config.preset`; results files name it so.
         results: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
             holds none, float32.
         seeds: how many seeds, counted from 0; with none nothing is trained.
-        overrides: `FIELD=VALUE` texts that change the preset.
         only: these variants and no others, with commas between their names, in full or as pages
             show them.
         ray: spread the folds over this cluster, see `cluster.train`; by default they run here.
@@ -57,7 +56,6 @@ class Run:
     device: str = "auto"
     precision: str = "auto"
     seeds: int = 1
-    overrides: Sequence[str] = ()
     only: str | None = None
     ray: str | None = None
     gpus_per_fold: float | None = None
@@ -78,11 +76,6 @@ class Run:
             )
 
     @property
-    def setting(self) -> str:
-        """The preset with its overrides, as results files name it."""
-        return ", ".join([self.preset, *self.overrides])
-
-    @property
     def at_hand(self) -> bool:
         """Whether the corpus that was asked for can be read, as `corpora.at_hand` tells."""
         return at_hand(self.corpus, self.root)
@@ -100,7 +93,7 @@ class Run:
         Raises:
             ReproError: there is no such preset or variant, or an override does not fit.
         """
-        grid, named = variants(self.study, self.setting), self.named
+        grid, named = variants(self.study, self.preset), self.named
         for name in named:
             if name not in map(short_name, grid):
                 raise ReproError(
@@ -116,11 +109,13 @@ class Task(NamedTuple):
         heading: the start of its line in the results file.
         variant: how it is trained and counted.
         fold: who is held out.
+        table: the corpus.
     """
 
     heading: dict[str, Any]
     variant: Variant
     fold: crossval.Fold
+    table: pd.DataFrame
 
     @property
     def experiment(self) -> Experiment:
@@ -175,12 +170,12 @@ class Plan(NamedTuple):
             "key": trained.key,
             "study": self.run.study,
             "variant": variant.name,
-            "preset": self.run.setting,
+            "preset": self.run.preset,
             "experiment": asdict(trained),
             "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
         }
         folds = crossval.make_folds(table, trained)
-        return [Task(heading | {"fold": fold.held_out}, variant, fold) for fold in folds]
+        return [Task(heading | {"fold": fold.held_out}, variant, fold, table) for fold in folds]
 
     def losses(self, held: Ledger) -> dict[str, float]:
         """Return the last training loss of each variant, averaged over the folds of seed 0.

@@ -64,7 +64,7 @@ def held(asked: Run) -> Results:
     found = results.tables(
         record
         for variant in grid
-        for record in ledger.of(asked.study, asked.setting, variant, hashes, seeds)
+        for record in ledger.of(asked.study, asked.preset, variant, hashes, seeds)
     )
     if found.folds.empty:
         raise _nothing(asked)
@@ -82,11 +82,11 @@ def _nothing(asked: Run) -> NoResultsError:
             options += ["--root", str(root)]
     if asked.only:
         options += ["--only", asked.only]
-    preset, changes = config.parted(asked.setting)
+    preset, changes = config.parted(asked.preset)
     options += ["--preset", preset, *(part for each in changes for part in ("--set", each))]
     command = shlex.join(["repro", "run", asked.study, *options])
     return NoResultsError(
-        f"The study `{asked.study}` has not been run{on} with the preset `{asked.setting}`: "
+        f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
         f"`{command} --results {asked.study}.jsonl` runs it, and `repro results merge` puts it "
         f"together with {asked.results}"
     )
@@ -97,7 +97,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line
-        for line in study_lines(ledger, asked.study, asked.setting)
+        for line in study_lines(ledger, asked.study, asked.preset)
         if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
@@ -111,7 +111,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
     ):
         if (folds.groupby(of)[what].nunique() > 1).any():
             raise ReproError(
-                f"{asked.results}: {asked.study}, {asked.setting}, holds folds of several {mixed}; "
+                f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
             )
     begun = int(found.folds["seed"].max()) + 1

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,10 +17,12 @@ from repro.device import Precision, choose_device
 from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.grids import ignored
-from repro.study.ledger import Ledger, open_ledger
+from repro.study.ledger import Ledger, Record, open_ledger
 from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
 
-Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], list[str]]
+# Each fold as it ends, with its line of the results file or why it could not be trained.
+Trained = Generator[tuple[Task, Record | ReproError], None, None]
+Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], Trained]
 
 
 def run(asked: Run, progress: Progress | None = None) -> int:
@@ -65,10 +68,18 @@ def run(asked: Run, progress: Progress | None = None) -> int:
                 results.require_writable(path)
                 for remark in remarks(plan.tables):
                     warn(remark)
-                for change in ignored(asked.study, asked.setting):
+                for change in ignored(asked.study, asked.preset):
                     warn(f"{asked.study} sets this itself, and ignores --set {change}")
                 told = True
-            failed += train(plan, tasks, held, precision, progress or line_per_fold())
+            trained = train(plan, tasks, held, precision, progress or line_per_fold())
+            with closing(trained):  # what trains stops at once if a line cannot be written
+                for task, line in trained:
+                    if isinstance(line, ReproError):
+                        failed.append(str(line))
+                        continue
+                    results.append(path, line)
+                    held.add(line)
+                    checkpoint.discard(checkpoint.path_of(path, results.identity(task.heading)))
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
@@ -91,39 +102,31 @@ def _train_here(
     held: Ledger,
     precision: Precision,
     progress: Progress,
-) -> list[str]:
-    """Train folds one after another in this process, and append each to the results file.
+) -> Trained:
+    """Train folds one after another in this process.
 
     A fold that cannot be trained, as when its loss diverges, would fail again, and the others do
-    not wait for it: what was wrong with each such fold is returned.
+    not wait for it.
     """
-    path, failed = plan.run.results, []
-    assert path is not None
+    assert plan.run.results is not None
     plan.require_statistics(held, device)
     done, total = 0, sum(task.epochs for task in tasks)
-
-    def report(label: str, before: int, epoch: int) -> None:
-        nonlocal done
-        done = before + epoch  # a fold that goes on does not begin with its first
-        progress(label, done, total)
-
-    for (source, _), group in groupby(tasks, lambda task: task.inputs):
-        alike, table = list(group), plan.tables[source]
-        shared = fold.inputs(alike[0], table, device)
+    for _, group in groupby(tasks, lambda task: task.inputs):
+        alike = list(group)
+        shared = fold.inputs(alike[0], device)
         for task in alike:
-            on_epoch = partial(report, task.label, done)
+
+            def on_epoch(epoch: int, label: str = task.label, before: int = done) -> None:
+                progress(label, before + epoch, total)
+
             on_epoch(0)
-            kept = checkpoint.path_of(path, results.identity(task.heading))
+            kept = checkpoint.path_of(plan.run.results, results.identity(task.heading))
             try:
-                record = fold.run_task(task, table, shared, device, precision, on_epoch, kept)
+                yield task, fold.run_task(task, shared, device, precision, on_epoch, kept)
             except ReproError as error:
-                failed.append(str(error))
-                continue
-            results.append(path, record)
-            held.add(record)
-            checkpoint.discard(kept)
+                yield task, error
+            done += task.epochs
         del shared  # the next ones need the room
-    return failed
 
 
 def _discard_finished(path: Path, held: Ledger) -> None:

@@ -22,7 +22,7 @@ from repro.config import Experiment, FrontEnd, Network
 from repro.device import Precision, choose_device, enough_memory, ready_to_train
 from repro.results.provenance import made_by
 from repro.study.ledger import Ledger, open_ledger
-from repro.study.plan import Run, Tables, Task, missing, prepare, source_of
+from repro.study.plan import Run, Task, missing, prepare
 
 SEGMENT_BYTES = 4 * paper.BINS * paper.FRAMES  # float32
 ANY_SCORES: dict[str, list[Any]] = {n: [] for n in (*paper.EMOTIONS, *results.COUNTED)}
@@ -100,9 +100,9 @@ def survey(runs: Sequence[Run], say: Callable[[str], object] = lambda _: None) -
         if networks:
             plan.require_statistics(held, where)
         folds, variants = len(tasks), len({task.variant.name for task in tasks})
-        seconds = meter.seconds(networks, plan.tables)
+        costs = [meter.cost(task) for task in networks]
+        seconds, memory = sum((s for s, _ in costs), 0.0), max([memory, *(m for _, m in costs)])
         rows.append(Cost(run.study, variants, folds, folds - len(left), len(left), seconds))
-        memory = max([memory, *(meter.memory(task, plan.tables) for task in networks)])
         for task in left:  # which a later study need not train again
             maps = {"attention": None} if task.variant.attends else {}
             planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
@@ -126,28 +126,19 @@ class Meter:
         self.device, self.precision, self.say = device, precision, say
         self.speeds: dict[tuple[Network, int], Speed] = {}
 
-    def seconds(self, tasks: Sequence[Task], tables: Tables) -> float:
-        """Return what tasks take one after the other. To read the corpus takes little beside it."""
-        total = 0.0
-        for task in tasks:
-            train, test = _segments(task, tables[source_of(task.variant)])
-            epochs, scored = task.experiment.training.epochs, task.experiment.protocol.epoch
-            speed = self.speed(task, train)
-            total += speed.train * train * epochs
-            total += speed.predict * test * (1 if scored == "last" else epochs)
-        return total
+    def cost(self, task: Task) -> tuple[float, int]:
+        """Return the seconds and, on the device, the bytes that a task takes.
 
-    def memory(self, task: Task, tables: Tables) -> int:
-        """Return the bytes that a task takes on the device.
-
-        The corpus lies there as segments. The rest is what is precomputed of them, and
-        what the network computes with.
+        To read the corpus takes little time. It lies on the device as segments, with what is
+        precomputed of them, beside what the network computes with.
         """
-        source, front_end = source_of(task.variant), task.experiment.front_end
-        corpus = _count(tables[source]["samples"], paper.TRAIN_HOP_SECONDS, front_end)
-        train, _ = _segments(task, tables[source])
-        speed = self.speed(task, train)
-        return speed.memory + (SEGMENT_BYTES + speed.precomputed) * corpus
+        train, test = _segments(task)
+        speed, experiment = self.speed(task, train), task.experiment
+        epochs = experiment.training.epochs
+        scored = 1 if experiment.protocol.epoch == "last" else epochs
+        corpus = _count(task.table["samples"], paper.TRAIN_HOP_SECONDS, experiment.front_end)
+        seconds = speed.train * train * epochs + speed.predict * test * scored
+        return seconds, speed.memory + (SEGMENT_BYTES + speed.precomputed) * corpus
 
     def speed(self, task: Task, segments: int) -> Speed:
         """Return what a task's network takes, measured once with batches of its size."""
@@ -211,11 +202,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _segments(task: Task, table: pd.DataFrame) -> tuple[int, int]:
+def _segments(task: Task) -> tuple[int, int]:
     """Count the segments that a task trains on and those that it is tested on."""
     front_end, most = task.experiment.front_end, task.experiment.training.max_segments
-    train = _count(table["samples"].iloc[task.fold.train], paper.TRAIN_HOP_SECONDS, front_end)
-    test = _count(table["samples"].iloc[task.fold.test], paper.TEST_HOP_SECONDS, front_end)
+    train = _count(task.table["samples"].iloc[task.fold.train], paper.TRAIN_HOP_SECONDS, front_end)
+    test = _count(task.table["samples"].iloc[task.fold.test], paper.TEST_HOP_SECONDS, front_end)
     return min(train, most or train), test
 
 

@@ -153,14 +153,20 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     path = Path(path)
     if os.path.isdir(path):
         raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
+    [variant] = asked.grid().values()
     if path.exists():
         try:
-            load(path)
+            earlier = load(path)
         except ReproError as error:  # perhaps it is the user's own table
             raise ReproError(
                 f"{path}: not a model that can be read; remove it, or name another file"
             ) from error
-    [variant] = asked.grid().values()
+        of = earlier.card.get("corpus", {}).get("name")
+        if earlier.experiment != variant.experiment or of != corpora.name_of(asked.corpus):
+            raise ReproError(
+                f"{path}: a model of {of}, or of other settings (`repro card` shows them); remove "
+                "it, or name another file"
+            )
     asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
     run(asked, progress)
     tested = held(asked)
@@ -265,6 +271,8 @@ def load(path: str | Path) -> Recogniser:
         if not isinstance(card, dict):
             raise ValueError("its card is not an object")
         network = _rebuild(experiment.network, weights)
+    except PermissionError as error:
+        raise ReproError(f"{path}: cannot be read; check its permissions") from error
     except FAULTS as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         reason = textwrap.shorten(reason, 200)
@@ -424,7 +432,7 @@ def scores(
     for magnitudes in _magnitudes(recogniser, waveform, device):
         inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
         logits.append(trainer.predict(recogniser.network, inputs, device=device))
-    [found] = trainer.utterance_scores([torch.cat(logits)], protocol.score)
+    found = trainer.utterance_score(torch.cat(logits), protocol.score)
     if not found.isfinite().all():
         raise ReproError("the model gives no score: its weights overflow; train it again")
     return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))

@@ -98,6 +98,12 @@ def test_counts_that_nobody_published(tmp_path, write_wav, own_corpus):
         assert f"published release   {said}" in report.text()
 
 
+def test_a_corpus_of_nothing_is_no_corpus(tmp_path, own_corpus):
+    own_corpus()
+    report = check("mine", tmp_path)
+    assert report.problems == (f"{tmp_path}: no utterance found; check the folder",)
+
+
 def test_quiet_speech_is_not_silence(tmp_path, emodb_root):
     speech, rate = soundfile.read(emodb_root / "wav" / "03a01Fa.wav")
     soundfile.write(tmp_path / "03a01Fa.wav", speech / 100, rate, subtype="PCM_16")

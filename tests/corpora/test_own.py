@@ -132,6 +132,7 @@ GOOD = HEAD + "ada/001.wav,Ada,sad\n"
         (GOOD.replace("speaker", "who"), "line 1: no column speaker, but path, who, emotion"),
         (GOOD.replace(",", ";"), "line 1: no column path, speaker, emotion, but path;speaker;"),
         (GOOD.replace("path", "path ,path"), "line 1: two columns of one name"),
+        (GOOD.replace("emotion", "emotion,emotion"), "line 1: two columns of one name"),
         (GOOD + "ada/002.wav,Ada\n", "line 3: column emotion is empty"),
         (GOOD + "\n,Ada,sad\n\n,,sad\n", r"line 4: column path is empty.* \(1 more\)"),
         (GOOD + "ada/002.wav,Ada,sad,x\n", "Expected 3 fields in line 3, saw 4"),
@@ -139,6 +140,7 @@ GOOD = HEAD + "ada/001.wav,Ada,sad\n"
         (GOOD + '"ada,Ada,sad\n', "not a table that can be read"),
         (GOOD + "gone.wav,Ada,sad\n", r"line 3: column path is 'gone\.wav', but there is none in "),
         (GOOD + "ada/001.wav,Ben,joy\n", r"line 3: column path is 'ada/001.wav', as in an earlier"),
+        (GOOD + "./ada/001.wav,Ben,sad\n", r"line 3: column path is './ada/001.wav', the record"),
         (
             "path,speaker,emotion,utterance\nada/001.wav,Ada,sad,a\nada/002.wav,Ada,sad,a\n",
             "line 3: column utterance is 'a', as in an earlier line",
@@ -182,6 +184,8 @@ def test_what_names_no_table_or_emotion_is_refused(folder: Path, corpus: str, fa
 def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:
     with pytest.raises(ReproError, match=r"--labels goes with a table .*, not with emodb"):
         own.with_labels("emodb", "joy=happy")
+    with pytest.raises(ReproError, match=r"--labels: no line of .*my\.csv is labelled joi$"):
+        load_corpus("my.csv[joi=happy]")
     with pytest.raises(NoSuchReadingError, match=r"^my\.csv has no excited utterances"):
         load_corpus("my.csv", labels="hap+exc")
     with pytest.raises(ReproError, match=r"^gone\.csv: cannot be read"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_corpus
 from made_up import answers, utterances
 from matplotlib.figure import Figure
 
@@ -174,7 +175,7 @@ def test_each_variant_has_its_own_signals(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "r.jsonl"
     overrides = ["training.epochs=1", "training.max_segments=16", "protocol.max_folds=2"]
     overrides += ["network.stem_channels=2", "network.stride=(50, 50)"]
-    settings = {"device": "cpu", "precision": "fp32", "overrides": overrides}
+    settings = {"device": "cpu", "precision": "fp32", "preset": tiny_corpus.changed(overrides)}
     assert run(Run("recovery", results=path, **settings)) == 8
     assert run(Run("recovery", results=path, **settings)) == 0
     records = results.read_lines(path)

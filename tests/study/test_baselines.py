@@ -145,9 +145,9 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
 def test_whatever_is_counted_is_fitted_once(
     corpus: Path, path: Path, setting: str, tested: int
 ) -> None:
-    how: dict[str, Any] = {"only": baselines.MAJORITY, "overrides": [setting]}
+    how: dict[str, Any] = {"only": baselines.MAJORITY, "preset": f"quick, {setting}"}
     assert [run(corpus, path, **how) for _ in range(2)] == [3, 0]
-    found = held(Run("baselines", "emodb", corpus, "quick", path, **how))
+    found = held(Run("baselines", "emodb", corpus, results=path, **how))
     assert len(found.predictions) == tested
 
 

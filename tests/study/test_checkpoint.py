@@ -73,7 +73,6 @@ def run_fold(
         seed=3,
         resume=kept.restore if kept else None,
         on_epoch=on_epoch,
-        kept=kept.extra if kept else None,
     )
     return history, predictions, trained
 
@@ -193,11 +192,11 @@ def state(
         optimiser.zero_grad()
         network(segments[torch.randperm(4, generator=order)]).square().mean().backward()
         optimiser.step()
-    return State(network, optimiser, order, [*history])
+    return State(network, optimiser, order, [*history], {})
 
 
 def tensors_of(state: State) -> list:
-    network, optimiser, order, _ = state
+    network, optimiser, order, _, _ = state
     momenta = [optimiser.state[p].get("momentum_buffer") for p in network.parameters()]
     return [*network.state_dict().values(), *momenta, order.get_state()]
 
@@ -221,13 +220,13 @@ def test_everything_is_put_back(tmp_path: Path, every_epoch: None, momentum: flo
     with pytest.raises(AssertionError):
         assert_same(saved, fresh)
     first = Checkpoint(tmp_path / "fold.safetensors", MADE_BY)
-    first.extra["best"] = torch.rand(3, 4)
+    saved.kept["best"] = torch.rand(3, 4)
     first.keep(saved)
     second = Checkpoint(first.path, MADE_BY)
     second.restore(fresh)
     assert fresh.history == [1.5, 1.25]
     assert_same(saved, fresh)
-    assert torch.equal(second.extra["best"], first.extra["best"])
+    assert torch.equal(fresh.kept["best"], saved.kept["best"])
 
 
 def test_checkpoints_are_seconds_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +255,7 @@ def refused(path: Path, capsys: Any, made_by: dict[str, Any] = MADE_BY) -> str:
     each.restore(fresh)
     assert fresh.history == []
     assert_same(fresh, state(seed=1, steps=0))
-    assert each.extra == {}
+    assert fresh.kept == {}
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"repro: {path}: not used (")
     assert not path.is_file()

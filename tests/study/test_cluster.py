@@ -25,7 +25,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(corpus: Path, results_file: Path, **changes: Any) -> int:
     settings: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
-    settings["overrides"] = [*tiny_corpus.SMALL, "protocol.max_folds=4"]
+    settings["preset"] = tiny_corpus.changed([*tiny_corpus.SMALL, "protocol.max_folds=4"])
     progress = changes.pop("progress", None)
     asked = Run("pooling", "emodb", corpus, results=results_file, **settings | changes)
     return train(asked, progress)
@@ -111,7 +111,7 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
     monkeypatch.setattr(cluster, "_knock", lambda address: None)  # seconds, and seen to above
     hot = [*tiny_corpus.SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
     with pytest.raises(ReproError, match=r"diverged.* more failed") as caught:
-        run(corpus, path, ray=pair.address, overrides=hot)
+        run(corpus, path, ray=pair.address, preset=tiny_corpus.changed(hot))
     assert type(caught.value) is ReproError
     with pytest.raises(ReproError, match="no machine of the cluster has a GPU"):
         run(corpus, path, ray=pair.address, device="cuda")
@@ -147,9 +147,7 @@ def test_a_worker_computes_on_what_is_booked_for_it(
 ) -> None:
     devices: list[str] = []
     monkeypatch.setattr(cluster, "_connected", lambda _: nullcontext())
-    monkeypatch.setattr(
-        cluster, "_submit", lambda _, __, to, **___: devices.append(to.device) or {}
-    )
+    monkeypatch.setattr(cluster, "_submit", lambda _, to, **__: devices.append(to.device) or {})
     for machine in ({"CPU": 1}, {"CPU": 1, "GPU": 1}):
         monkeypatch.setattr(cluster, "_machines", lambda has=machine: [has])
         run(corpus, path, ray="auto", device="auto")

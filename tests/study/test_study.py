@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from made_up import file_of, record
-from tiny_corpus import SMALL
+from tiny_corpus import SMALL, changed
 
 import repro
 from repro import config, crossval, files, paper, results
@@ -26,7 +26,7 @@ from repro.study.run import run as train
 def run(
     corpus: Path, path: Path, name: str = "pooling", progress: Progress | None = None, **how: Any
 ) -> int:
-    settings = {"device": "cpu", "precision": "fp32", "overrides": SMALL} | how
+    settings = {"device": "cpu", "precision": "fp32", "preset": changed()} | how
     return train(Run(name, "emodb", corpus, results=path, **settings), progress)
 
 
@@ -166,7 +166,7 @@ def test_a_study_on_a_gpu_repeats_itself(
 ) -> None:
     lines = []
     for path in (tmp_path / "one.jsonl", tmp_path / "other.jsonl"):
-        run(corpus, path, name, device="cuda", precision=precision, overrides=[*SMALL, *more])
+        run(corpus, path, name, device="cuda", precision=precision, preset=changed([*SMALL, *more]))
         lines.append([line | {"provenance": None} for line in results.read_lines(path)])
     assert lines[0] == lines[1]
 
@@ -216,24 +216,30 @@ def test_memory_is_made_ready(corpus: Path, path: Path, monkeypatch: pytest.Monk
 def test_a_run_warns_of_what_its_study_sets_itself(
     corpus: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(corpus, path, "filter-shapes", only="2×2", overrides=[*SMALL, "network.pooling=bilinear"])
+    run(
+        corpus,
+        path,
+        "filter-shapes",
+        only="2×2",
+        preset=changed([*SMALL, "network.pooling=bilinear"]),
+    )
     said = "repro: filter-shapes sets this itself, and ignores --set network.pooling=bilinear"
     assert said in capsys.readouterr().err.splitlines()
 
 
 def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, path: Path) -> None:
-    whole = Run("pooling", "emodb", corpus, results=path, overrides=SMALL, device="cpu", seeds=0)
+    whole = Run("pooling", "emodb", corpus, results=path, preset=changed(), device="cpu", seeds=0)
     with pytest.raises(NoResultsError, match="has not been run on emodb"):
         collect(whole)
     assert run(corpus, path, only="gap,attention") == 4
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     found = collect(whole)
     assert found.folds.groupby("variant").size().to_dict() == {"attention": 1, "gap": 2}
-    said = common.state(found, "emodb", str(corpus))
+    said = common.state(found)
     assert said is not None
     assert "Folds so far: `attention` 1 of 2. Not run yet: `bilinear`." in said.data
     trained = collect(replace(whole, seeds=1, precision="fp32"))
-    assert common.state(trained, "emodb", str(corpus)) is None
+    assert common.state(trained) is None
 
 
 def test_variants_are_chosen_by_their_names() -> None:
@@ -257,7 +263,7 @@ def test_results_without_a_file_leave_nothing_behind(
 ) -> None:
     torch.optim.SGD([torch.zeros(1)])  # torch's compiler comes with it, and makes a folder, once
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = collect(Run("pooling", "emodb", corpus, device="cpu", overrides=SMALL, only="gap"))
+    found = collect(Run("pooling", "emodb", corpus, device="cpu", preset=changed(), only="gap"))
     assert set(found.predictions["variant"]) == {"gap"}
     assert list(tmp_path.iterdir()) == []
 
@@ -291,9 +297,9 @@ def test_what_is_left_out_of_the_test_is_left_out_of_the_attention_maps(
     del lines[0]["attention"]["examples"][1:]  # the first is of a short utterance
     file_of(path, *lines)
     how: dict[str, Any] = {"results": path, "only": "attention"}
-    whole = held(Run("pooling", "emodb", corpus, overrides=SMALL, **how))
+    whole = held(Run("pooling", "emodb", corpus, preset=changed(), **how))
     longer = [*SMALL, "front_end.short=drop-test"]
-    left = held(Run("pooling", "emodb", corpus, overrides=longer, **how))
+    left = held(Run("pooling", "emodb", corpus, preset=changed(longer), **how))
     columns = ["utterance", *results.ATTENTION_COLUMNS]
     tested = left.predictions["utterance"]
     assert 0 < len(tested) < len(whole.predictions)
@@ -317,8 +323,10 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
 
     with monkeypatch.context() as patch:
         patch.setattr(crossval, "run_fold", diverge)
+        progress: list[int] = []
         with pytest.raises(ReproError) as caught:
-            run(corpus, path)
+            run(corpus, path, progress=lambda _, done, total: progress.extend((done, total)))
+    assert progress[::2] == sorted(progress[::2]) and progress[-2] == progress[-1]
     assert str(caught.value) == (
         "pooling gap, 03 held out, seed 0: training diverged in epoch 1; 1 more failed; "
         f"every other fold is in {path}"

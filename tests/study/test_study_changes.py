@@ -24,7 +24,7 @@ from repro.study.read import held, study_lines
 from repro.study.run import run as train
 
 SMALL = [*tiny_corpus.SMALL, "training.epochs=1", "protocol.max_folds=2"]
-PRESET = ", ".join(["coarse", *SMALL])
+PRESET = tiny_corpus.changed(SMALL, "coarse")
 IEMOCAP_ONLY = {"protocol.labels=hap+exc", "protocol.folds=letter", "protocol.folds=session"}
 
 
@@ -43,8 +43,9 @@ def iemocap(tmp_path_factory: pytest.TempPathFactory, write_wav: Callable[..., P
 
 
 def asked(root: Path, path: Path, name: str, **how: Any) -> Run:
-    settings = {"device": "cpu", "precision": "fp32", "overrides": SMALL} | how
-    return Run(name, root.name, root, "coarse", path, **settings)
+    preset = tiny_corpus.changed(how.pop("overrides", SMALL), "coarse")
+    settings = {"device": "cpu", "precision": "fp32"} | how
+    return Run(name, root.name, root, preset, path, **settings)
 
 
 def silent(*_: object) -> None:
@@ -358,10 +359,7 @@ def test_on_a_cluster_the_second_stage_follows_too(
     def on_cluster(plan: Plan, tasks: list[Task], held: Ledger, *how: Any) -> list[str]:
         sent.append([task.variant.name for task in tasks])
         for task in tasks:
-            record = whole[results.identity(task.heading)]
-            results.append(part, record)
-            held.add(record)
-        return []
+            yield task, whole[results.identity(task.heading)]
 
     monkeypatch.setattr(cluster, "train", on_cluster)
     run("readings", part, ray="local")

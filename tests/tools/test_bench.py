@@ -98,11 +98,11 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
     moved = speed.compared("precision", "bf16", "fp32", single, half)
     found = moved.set_index(["model", "score"])
     gain = found.loc[("attention − gap", "WA")]
-    assert gain["fp32, seed 0"] == "+50.0 [+50.0, +50.0]"
-    assert gain["bf16, seed 0"] == "−50.0 [−50.0, −50.0]"
+    assert gain["fp32, exact, seed 0"] == "+50.0 [+50.0, +50.0]"
+    assert gain["bf16, exact, seed 0"] == "−50.0 [−50.0, −50.0]"
     assert gain["bf16 − fp32"] == "−100.0 [−100.0, −100.0]"
-    assert gain["fp32, seed 1"] == "–"  # of which there is no GAP
-    assert set(found.loc["gap", "fp32, seed 1"]) == {"–"}
+    assert gain["fp32, exact, seed 1"] == "–"  # of which there is no GAP
+    assert set(found.loc["gap", "fp32, exact, seed 1"]) == {"–"}
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,9 @@ def test_arithmetics_are_compared_where_both_ran(
     assert speed.compared(by, new, old, first, tmp_path / "none.jsonl") is None
     second = few(tmp_path / "new.jsonl", {"gap": even, "bilinear": even}, provenance=after)
     found = speed.compared(by, new, old, first, second)
-    columns = ["model", "score", f"{old}, seed 0", f"{old}, seed 1", f"{new}, seed 0"]
-    assert list(found) == [*columns, f"{new} − {old}"]
+    one, other = ("{precision}, {statistics}".format(**way) for way in (before, after))
+    columns = [f"{one}, seed 0", f"{one}, seed 1", f"{other}, seed 0", f"{new} − {old}"]
+    assert list(found) == ["model", "score", *columns]
     cells = ["100.0 [100.0, 100.0]"] * 2 + ["50.0 [50.0, 50.0]", "−50.0 [−50.0, −50.0]"]
     assert found.to_numpy().tolist() == [["gap", score, *cells] for score in ("WA", "UA")]
 

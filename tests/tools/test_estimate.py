@@ -43,8 +43,9 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def asked(corpus: Path, path: Path, study: str, **changes: Any) -> Run:
-    settings = {"root": corpus, "device": "cpu", "precision": "fp32", "overrides": TINY} | changes
-    return Run(study, "emodb", preset="smoke", results=path, **settings)
+    preset = tiny_corpus.changed(changes.pop("overrides", TINY))
+    settings = {"root": corpus, "device": "cpu", "precision": "fp32"} | changes
+    return Run(study, "emodb", preset=preset, results=path, **settings)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -179,6 +180,11 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
     assert made.card["made by"]["precision"] == "fp32"
     assert steps[-1] == ("all speakers", 2, 2)
     assert {p.name for p in tmp_path.iterdir()} == {"m.safetensors", "m.folds.jsonl"}
+    before = path.read_bytes()
+    for other in ({"preset": "smoke, training.epochs=1"}, {"corpus": "ravdess"}):
+        with pytest.raises(ReproError, match="a model of emodb, or of other settings"):
+            recogniser.train_and_save(path, replace(asked, **other))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.slow
