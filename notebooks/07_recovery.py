@@ -74,6 +74,7 @@ page.answer(found)
 # at random places, farther apart than the events of a pair. A filter smaller than a pair sees loud
 # and soft events equally often in all classes.
 
+
 # %%
 def inputs(scale: str) -> dict[str, torch.Tensor]:
     """One signal of each class, as the network sees it."""
