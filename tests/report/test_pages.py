@@ -296,6 +296,10 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
     settled = {preset: report.settled(each) for preset, each in asked.items()}
     assert settled["paper"] == asked["paper"], "there are results under it"
     assert settled["quick"].parameters["preset"] == "coarse"
+    shown = write_results(tmp_path / "shown.jsonl", {"gap": 0.6}, preset="demo")
+    write_results(shown, {"gap": 0.6}, preset="paper")
+    evident = page._replace(parameters=asked["quick"].parameters | {"results": str(shown)})
+    assert report.settled(evident).parameters["preset"] == "paper", "a demo is no evidence"
     assert [wording.further("03_pooling", *where) for where in there] == [
         "03_pooling_emodb-paper",
         "03_pooling_nemo-coarse",
@@ -345,6 +349,9 @@ def test_a_corpus_is_counted_from_results_only_where_they_hold_it(tmp_path: Path
     path = str(write_results(tmp_path / "r.jsonl", {"gap": 0.6}, speakers=2))
     assert "<td" in speech.held_in(path, "emodb", None).data
     assert speech.held_in(path, "nemo", None) is None
+    excited = str(tmp_path / "excited.jsonl")
+    write_results(Path(excited), {"gap": 0.6}, preset="coarse, protocol.labels=hap+exc")
+    assert speech.held_in(excited, "emodb", None) is None, "happy are not happy alone there"
 
 
 @pytest.mark.parametrize(("chance", "learnt"), [(0.0, False), (0.5, True)])
