@@ -154,6 +154,11 @@ def _options(version: Annotated[bool, VERSION] = False) -> None:
     pass
 
 
+def _setting(preset: str, assignments: list[str] | None) -> str:
+    """Return a preset with its changes behind it, as `Run` takes them."""
+    return ", ".join([preset, *(assignments or ())])
+
+
 @app.command()
 def run(
     study: StudyName,
@@ -185,7 +190,7 @@ def run(
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
     folder = "planted" if planted else name_of(corpus)
     path = results or Path("results") / folder / f"{study}.jsonl"
-    setting = ", ".join([preset, *(assignments or ())])
+    setting = _setting(preset, assignments)
     how = (device, precision, seeds, only, ray, gpus_per_fold)
     asked = Run(study, corpus, root, setting, path, *how)
     asked.grid()  # what does not exist is refused before the results' folder is made
@@ -257,7 +262,7 @@ def report(
     record_of(corpus)
     if root is not None or (own.file_of(corpus) and not path.exists()):
         list_utterances(corpus, root)  # of a corpus that is not there no page could say anything
-    setting = ", ".join([preset, *(assignments or ())])
+    setting = _setting(preset, assignments)
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
     wanted = [] if pages is None else [page.strip() for page in pages.split(",")]

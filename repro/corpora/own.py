@@ -79,8 +79,7 @@ def utterances(corpus: str, folder: Path) -> list[Utterance]:
     paths = [folder / path for path in known["path"]]
     missing = known["path"][[not os.path.isfile(path) for path in paths]]
     _refuse(file, missing, f", but there is none in {folder}; correct it, or give its --root")
-    files_of = known["path"].map(lambda path: os.path.realpath(folder / path))
-    again = known["path"][files_of.duplicated()]
+    again = known["path"][pd.Index(map(os.path.realpath, paths)).duplicated()]
     _refuse(file, again, ", the recording of an earlier line; remove one of the two")
     columns = (known[name] for name in Utterance._fields[:3])
     return [Utterance(*row) for row in zip(*columns, paths, strict=True)]

@@ -330,17 +330,16 @@ def histories(history: pd.DataFrame, guessing: float) -> Figure:
     Dotted is the loss of guessing, see `loss_of_guessing`.
     """
     variants = history.groupby("variant", sort=False)
-    looks = zip(cycle(("-", "--", "-.", ":")), variants, strict=False)
     columns = min(len(variants), 5)
     fig, ax = _subplots(figsize=(WIDTH, 2.6 + 0.2 * np.ceil(len(variants) / columns)))
     palette = sns.color_palette("colorblind" if len(variants) <= 6 else "viridis", len(variants))
-    lowest = guessing
-    for colour, (dashes, (variant, runs)) in zip(palette, looks, strict=True):
+    looks = zip(palette, cycle(("-", "--", "-.", ":")), variants, strict=False)
+    for colour, dashes, (variant, runs) in looks:
         for _, fold in runs.groupby(["fold", "seed"]):
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
         mean = runs.groupby("epoch")["loss"].mean()
         ax.plot(mean, dashes, color=colour, lw=2.2, label=short_name(variant))
-        lowest = min(lowest, mean.min())
+    lowest = history.groupby(["variant", "epoch"])["loss"].mean().min()
     if lowest < guessing / 10:  # on a linear scale all would end as one line
         ax.set_yscale("log")
     ax.axhline(guessing, color="0.6", ls=":")

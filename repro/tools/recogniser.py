@@ -161,7 +161,8 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
             raise ReproError(
                 f"{path}: not a model that can be read; remove it, or name another file"
             ) from error
-        of = earlier.card.get("corpus", {}).get("name")
+        corpus = earlier.card.get("corpus")
+        of = corpus.get("name") if isinstance(corpus, dict) else corpus
         if earlier.experiment != variant.experiment or of != corpora.name_of(asked.corpus):
             raise ReproError(
                 f"{path}: a model of {of}, or of other settings (`repro card` shows them); remove "

@@ -69,7 +69,7 @@ def readings(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_counted(path: Path, name: str, overrides: list[str] = SMALL) -> list[dict[str, Any]]:
-    return study_lines(open_ledger(path), name, ", ".join(["coarse", *overrides]))
+    return study_lines(open_ledger(path), name, tiny_corpus.changed(overrides, "coarse"))
 
 
 def variants_in(path: Path, name: str, overrides: list[str] = SMALL) -> list[str]:

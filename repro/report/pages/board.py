@@ -249,7 +249,7 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     lines = []
     for claim in order(found):
         cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
-        tested = [verdict for of in found if (verdict := _tested(of, claim.id))]
+        tested = filter(None, (_tested(of, claim.id) for of in found))
         limits = _limits([part for verdict in tested for part in verdict.parts])  # of all corpora
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]

@@ -44,5 +44,6 @@ def _undecided(judged: list[claims.Verdict]) -> str:
     """Return that no claim on shapes is decided, and why, if that is so."""
     if {verdict.verdict for verdict in judged} & {"supported", "contradicted"}:
         return ""
-    reasons = dict.fromkeys(verdict.note for verdict in judged if verdict.note)
-    return f"**None of the paper's claims on filter shapes is decided here: {'; '.join(reasons)}.**"
+    reasons = "; ".join(dict.fromkeys(verdict.note for verdict in judged if verdict.note))
+    why = f": {reasons}" if reasons else ""  # intervals alone may leave them open
+    return f"**None of the paper's claims on filter shapes is decided here{why}.**"

@@ -70,9 +70,10 @@ def answer(found: pd.DataFrame) -> Markdown:
         said += f"Larger planted scales {order} give larger recovered ones. "
     (height, _), (_, width) = paper.STEM_SHAPES
     peaks = found["best reach"].where(found["recovered"].notna() & ~found["at_least"])
-    for unit, size, how, reach in (
-        ("Hz", height * paper.BIN_HZ, "where a curve flattens", found["smallest reach"]),
-        ("ms", round(1000 * width * paper.SHIFT_SECONDS), "at its best", peaks),
+    milliseconds = round(1000 * width * paper.SHIFT_SECONDS)
+    for side, unit, size, how, reach in (
+        ("height", "Hz", height * paper.BIN_HZ, "where a curve flattens", found["smallest reach"]),
+        ("width", "ms", milliseconds, "at its best", peaks),
     ):
         ratios = (reach / found["planted"])[found["unit"] == unit].dropna()
         if ratios.empty:
@@ -84,7 +85,6 @@ def answer(found: pd.DataFrame) -> Markdown:
                 ((size / ratios.max(), size / ratios.min()), 0),
             )
         )
-        side = "height" if unit == "Hz" else "width"
         said += (
             f"Read {how}, as the paper reads the {side}, the sweep of the {side} gives {times} "
             f"times what was planted: were speech as simple as these signals, the paper's {size} "
