@@ -17,6 +17,7 @@ ACCURACY = 0.7  # of the simulated systems: about what the paper reports
 PER_SPEAKER = 50  # utterances
 LUCK = 5.0  # points: standard deviation of a fold's WA between trainings of different seeds
 RUNS = 500  # experiments per row
+MANY = 2000  # likewise, where what is counted is rare
 DRAWS = 4000  # for each of them; what their luck does to an interval's ends averages out
 
 
@@ -127,8 +128,40 @@ def power(
     return pd.DataFrame(rows, columns=["experiment", "gain", "found", "wrong"])
 
 
+def errors(
+    sizes: dict[str, tuple[int, int]],
+    differing: Disagreement = ASSUMED,
+    runs: int = MANY,
+) -> pd.DataFrame:
+    """Return how often the interval of a difference leaves out 0 where there is none on average.
+
+    Args:
+        sizes: speakers, and utterances of each, by the name of the experiment.
+        differing: how the two systems differ. The gains of speakers scatter evenly, or a few gain
+            much and the others lose a little.
+        runs: experiments per row.
+
+    Returns:
+        A row for each experiment and way to scatter, with how often, in per cent, the interval lies
+        above 0 and below it.
+    """
+    rows = []
+    for name, (speakers, utterances) in sizes.items():
+        for scatter, skewed in (("evenly", False), ("a few far above", True)):
+            of_all = np.full((speakers, 1), utterances)
+            _, low, high = differences(of_all, differing, 0.0, runs, skewed)
+            shares = [100 * float(part.mean()) for part in (low > 0, high < 0)]
+            rows.append((name, scatter, *shares))
+    columns = ["experiment", "gains of speakers", "above 0 (%)", "below 0 (%)"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def differences(
-    utterances: np.ndarray, differing: Disagreement, gain: float, runs: int = RUNS
+    utterances: np.ndarray,
+    differing: Disagreement,
+    gain: float,
+    runs: int = RUNS,
+    skewed: bool = False,
 ) -> np.ndarray:
     """Return the difference of two systems, with its interval, in simulated experiments.
 
@@ -138,13 +171,16 @@ def differences(
         differing: how the two systems differ, in each group alike.
         gain: by how many points one of them is truly better, in each group alike.
         runs: experiments.
+        skewed: the gains of speakers scatter exponentially above the lowest, instead of evenly.
 
     Returns:
         Values, lower and upper limits in points: [3, runs].
     """
     rng = np.random.default_rng(0)
     speakers = len(utterances)
-    gains = (gain + differing.spread * rng.standard_normal((runs, speakers, 1))) / 100
+    shape = (runs, speakers, 1)
+    scatter = rng.standard_exponential(shape) - 1 if skewed else rng.standard_normal(shape)
+    gains = (gain + differing.spread * scatter) / 100
     gains = gains.clip(-1, 1)
     # Systems that differ in accuracy disagree on as many utterances at least.
     discordant = np.maximum(np.abs(gains), max(differing.discordant, 1e-9))
@@ -167,12 +203,13 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
         runs: simulated experiments per truth.
 
     Returns:
-        A row per pair and score (WA, UA) with one, other, score; speakers (of both, here); paper,
-        and here with here low and here high (points that `one` is ahead of `other`); needed (points
-        by which it must be found ahead for its interval to lie above 0, in half of all
-        experiments); and how often, in per cent, its interval would lie above and below 0: paper
-        above and paper below if what the paper found is true, here above and here below if what is
-        seen here is. Pairs that have not been run on five speakers are left out.
+        A row per pair and score (WA, UA) with one, other, score; speakers (of both, here); spread
+        (see `Disagreement`); paper, and here with here low and here high (points that `one` is
+        ahead of `other`); needed (points by which it must be found ahead for its interval to lie
+        above 0, in half of all experiments); and how often, in per cent, its interval would lie
+        above and below 0: paper above and paper below if what the paper found is true, here above
+        and here below if what is seen here is. Pairs that have not been run on five speakers are
+        left out.
     """
     rows = []
     sizes = {"WA": utterances.sum(1, keepdims=True), "UA": utterances}
@@ -183,6 +220,7 @@ def outlook(predictions: pd.DataFrame, utterances: np.ndarray, runs: int = RUNS)
             continue
         for score in metrics.ACCURACIES:
             row = {"one": one, "other": other, "score": score, "speakers": pair["speakers"]}
+            row["spread"] = differing.spread
             row["paper"] = metrics.paper_difference(one, other, score)
             row |= {f"here{end}": pair[f"{score}{end}"] for end in ("", " low", " high")}
             for truth in ("paper", "here"):

@@ -120,6 +120,14 @@ def test_what_would_be_found_elsewhere() -> None:
     assert simulation.outlook(table[table["fold"] < "04"], np.full((10, 4), 50)).empty
 
 
+def test_gains_of_a_few_speakers_are_missed_more_often_than_an_interval_says() -> None:
+    found = simulation.errors({"large": (10, 400)}, simulation.Disagreement(0.2, 8.0), runs=1000)
+    assert list(found["gains of speakers"]) == ["evenly", "a few far above"]
+    even, skewed = found.iloc[0, 2:], found.iloc[1, 2:]
+    assert ((even > 1) & (even < 4.5)).all()
+    assert skewed["below 0 (%)"] > 4.5 and skewed["above 0 (%)"] < 2
+
+
 @pytest.mark.parametrize("spread", [0.0, 4.0, 8.0])
 def test_disagreement_is_measured_without_what_chance_adds(spread: float) -> None:
     truth = simulation.Disagreement(0.3, spread)

@@ -46,9 +46,12 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
 def simulated() -> Markdown:
     """Return how far a share of simulated experiments can be off by chance."""
     near, half = (196 * (p * (1 - p) / simulation.RUNS) ** 0.5 for p in (metrics.LEVEL, 0.5))
+    rare = 196 * (parts.TAIL * (1 - parts.TAIL) / simulation.MANY) ** 0.5
     return Markdown(
         f"Each share is counted from {simulation.RUNS} experiments. Chance can move it by "
-        f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and by {half:.0f} points at a half."
+        f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and by {half:.0f} points at a half. "
+        f"Those of {{numref}}`tab-errors` are counted from {simulation.MANY}, and can move by "
+        f"{rare:.1f} points."
     )
 
 
@@ -86,6 +89,7 @@ def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
         "there": metrics.format_intervals(found, "here", sign="+"),
         "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
+        "spread": found["spread"].round(1),
         "needed": [f"±{x:.1f}" for x in found["needed"]],
     }
     for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):
