@@ -47,6 +47,7 @@ common.state(data)
 # ## Answer
 
 # %% tags=["remove-input"]
+data = common.settled(data)
 filter_shapes.answer(data)
 
 # %% [markdown]

@@ -59,6 +59,7 @@ common.state(data)
 # ## Answer
 
 # %% tags=["remove-input"]
+data = common.settled(data)
 poolings.answer(data, plain)
 
 # %% [markdown]

@@ -42,6 +42,7 @@ from repro.evidence.parts import (
     all_within,
     exceeds,
     require,
+    settled,
     trend,
 )
 from repro.study.grids import known, short_name, variants
@@ -136,14 +137,16 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
     for claim, test in TESTS.items():
         if study := studies.get(test.study):
             with suppress(NotTestableError):
+                _require_planned(study, test)
                 parts = test.parts(study)
                 rows += [(claim, *(getattr(p, of) for of in shown), study.corpus) for p in parts]
     return pd.DataFrame(rows, columns=["claim", *shown, "corpora"])
 
 
 def deciding(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return what verdicts are made from: of `CONFIRMING` corpora, the first seed."""
-    return predictions[(predictions["seed"] == 0) | ~predictions["corpus"].isin(CONFIRMING)]
+    """Return what verdicts are made from: `settled` seeds; of `CONFIRMING` corpora, the first."""
+    first = (predictions["seed"] == 0) | ~predictions["corpus"].isin(CONFIRMING)
+    return settled(predictions[first])
 
 
 def _studies(predictions: pd.DataFrame) -> dict[str, StudyScores]:
@@ -167,8 +170,7 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
             f"the preset {study.preset} is made to show the machinery, not to test the paper",
         )
         require(not changed, f"settings of the preset {preset} were changed ({changed})")
-        if test.study == "filter-shapes" and study.corpus in CONFIRMING:
-            study.require(variants(test.study, "coarse"))  # the shapes of the plan
+        _require_planned(study, test)
         parts = tuple(test.parts(study))
     except NotTestableError as reason:
         note = str(reason)
@@ -182,6 +184,13 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
                 "its WA: the networks have hardly learnt"
             )
     return Verdict(claim, verdict, parts, study.speakers, study.seeds, note)
+
+
+def _require_planned(study: StudyScores, test: ClaimTest) -> None:
+    """Raise NotTestableError if filter shapes of the plan are missing on a corpus of it."""
+    corpora = {rows["corpus"].iloc[0] for rows in study.corpora}
+    if test.study == "filter-shapes" and corpora & {*CONFIRMING}:
+        study.require(variants(test.study, "coarse"))
 
 
 def sweep(variants: Iterable[str], side: Side) -> dict[int, str]:
@@ -217,7 +226,8 @@ def _test(claim: str, statement: str) -> Callable[[Measure], Measure]:
     "height-rises",
     f"Each speaker's Spearman correlation of WA, and of neutral accuracy, with the filter height "
     f"from the lowest to {HEIGHT} is averaged over speakers (seeds counted together); supported "
-    "if both bootstrap intervals over speakers lie above 0, contradicted if one lies below.",
+    "if both bootstrap intervals over speakers lie above 0, contradicted if one lies below. Of two "
+    "heights, a correlation is the sign of the change.",
 )
 def _height_rises(study: StudyScores) -> list[Part]:
     heights = {h: name for h, name in sweep(study.variants, "height").items() if h <= HEIGHT}

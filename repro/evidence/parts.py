@@ -84,7 +84,7 @@ class StudyScores:
         require(not missing, f"no results of {', '.join(map(short_name, missing))}")
         require(
             self.speakers >= metrics.FEWEST_SPEAKERS,
-            f"{self.speakers} speakers are too few: an interval needs {metrics.FEWEST_SPEAKERS}",
+            f"too few speakers ({self.speakers}): an interval needs {metrics.FEWEST_SPEAKERS}",
         )
         for name in variants:
             require(name in self.finished, f"{short_name(name)} is not finished")
@@ -112,6 +112,22 @@ def speakers_in_all(rows: pd.DataFrame) -> int:
     return max(begun, len(corpus.published)) if whole else begun  # type: ignore[union-attr]
 
 
+def settled(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the seeds that count: with which no variant lacks speakers.
+
+    A further seed that is still being trained would weigh on the speakers that it has. Variants
+    that have all speakers with no seed yet are not waited for. If the first seed lacks any of the
+    others, all rows count.
+    """
+    kept = []
+    for _, rows in predictions.groupby(["study", "corpus", "corpus_hash", "preset"], sort=False):
+        folds = rows.groupby(["variant", "seed"])["fold"].nunique().unstack(fill_value=0)
+        whole = folds >= (speakers_in_all(rows) or np.inf)
+        seeds = folds.columns[whole[whole.any(axis=1)].all()]
+        kept.append(rows[rows["seed"].isin(seeds)] if folds.columns[0] in seeds else rows)
+    return pd.concat(kept) if kept else predictions
+
+
 def learnt(predictions: pd.DataFrame) -> bool:
     """Return whether a variant is better than always naming the commonest emotion by its interval.
 
@@ -128,7 +144,9 @@ def exceeds(
     least: float = 0.0,
 ) -> Part:
     """Return a number made from the scores of variants, claimed to be above a bound."""
-    value, draws = map(number, study.bootstrap(variants))
+    scores, draws = study.bootstrap(variants)
+    _require_all_emotions(scores)
+    value, draws = number(scores), number(draws)
     gain = metrics.Interval(float(value), *metrics.percentile_limits(draws, study.speakers))
     return Part(what, "points", *gain, above(gain, least))
 
@@ -147,8 +165,9 @@ def all_within(
     It is supported if all intervals lie within, contradicted if a number lies outside, by a t-test
     after Holm's correction. If neither is so, the interval that reaches out furthest is shown.
     """
-    values, draws = map(numbers, study.bootstrap(variants))
-    require(bool(np.isfinite(values).all()), "an emotion has no utterances")
+    scores, draws = study.bootstrap(variants)
+    _require_all_emotions(scores)
+    values, draws = numbers(scores), numbers(draws)
     low, high = metrics.percentile_limits(draws, study.speakers)
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
     error = metrics.standard_error(draws, study.speakers)
@@ -180,7 +199,7 @@ def trend(study: StudyScores, sizes: dict[int, str], score: int, side: str, *, r
         known = blocks[np.isfinite(blocks).all(1)]  # speakers who have that emotion
         require(
             len(known) >= metrics.FEWEST_SPEAKERS,
-            f"{len(known)} speakers with {metrics.SCORES[score]} utterances are too few",
+            f"too few speakers with {metrics.SCORES[score]} utterances ({len(known)})",
         )
         each = np.array([_rank_correlation(block) for block in known])
         rng = np.random.default_rng(number)
@@ -204,6 +223,10 @@ def above(estimate: metrics.Interval, least: float = 0.0) -> Judgement:
     if estimate.low > least:
         return "supported"
     return "contradicted" if estimate.high < least else "undecided"
+
+
+def _require_all_emotions(scores: np.ndarray) -> None:
+    require(bool(np.isfinite(scores).all()), "an emotion has no utterances")
 
 
 def require(condition: bool, reason: str) -> None:

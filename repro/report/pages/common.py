@@ -96,6 +96,12 @@ def _unfinished(data: Results) -> str:
     return f"> **Unfinished.**{''.join(said)}" if said else ""
 
 
+def settled(data: Results) -> Results:
+    """Return what counts of a study, see `parts.settled`; its folds are all that were trained."""
+    counted = ("history", "predictions", "attention", "examples")
+    return data._replace(**{name: parts.settled(getattr(data, name)) for name in counted})
+
+
 def left_out(data: Results) -> Markdown | None:
     """Return the variants of a study for which its corpus has no names or labels."""
     study, preset, corpus = data.folds[["study", "preset", "corpus"]].iloc[0]
