@@ -133,8 +133,8 @@ Markdown("Not run yet.") if moved is None else common.table(moved)
 # channels last gives them. The poolings were trained in both ways, on the same folds, from the same
 # initial weights and in the same order of segments: under `coarse` with torch's statistics and exactly
 # (`results/emodb/torch.jsonl` and `pooling.jsonl`), under `paper` in bfloat16 with torch's statistics
-# and exactly on a GPU (`paper-bf16.jsonl` and `paper.jsonl`). How far a score moves is how far rounding
-# alone can move it. Only the exact ones are judged.
+# and exactly on a GPU (`paper-bf16.jsonl` and `paper.jsonl`). How far a score moves is
+# an example of how far rounding alone can move it. Only the exact ones are judged.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-statistics", "caption": "WA and UA (%) on EmoDB after training with torch's batch statistics and with exact ones, what attention gains over GAP (points), and the difference between the two on the same seed."}}
 again = [published / "emodb" / f"{name}.jsonl" for name in ("torch", "pooling")]

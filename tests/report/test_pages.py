@@ -431,6 +431,17 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     assert common.state(collect(path, only="gap")) is None
 
 
+def test_a_seed_that_is_begun_is_said_to_be_and_weighs_nothing(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL, speakers=10)
+    before = collect(path)
+    data = collect(write_results(path, {"gap": 0.9}, speakers=3, seed=1))
+    assert "`gap` 13 of 20" in common.state(data).data
+    counted = common.settled(data)
+    for one, other in zip(counted[1:3], before[1:3], strict=True):
+        pd.testing.assert_frame_equal(one.reset_index(drop=True), other)
+    assert len(counted.folds) == 33
+
+
 @pytest.mark.parametrize(
     ("corpus", "change", "folds"),
     [
@@ -500,6 +511,8 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert said.startswith("By WA the order on EmoDB is attention (100.0%), max (0.0%). ")
     alone = predictions.query("variant == 'gap'")
     assert poolings.order(alone, "here").startswith("There is no order here yet")
+    few = poolings.order(predictions.query("fold < '04'"), "here")
+    assert "There is no interval: it needs 5 speakers." in few and "clear of 0" not in few
     assert first_answer(predictions)
     counts = {name: metrics.confusion(rows) for name, rows in predictions.groupby("variant")}
     assert set(plots.confusions(counts).data["variant"]) == {"gap", "attention", "max"}
@@ -540,6 +553,24 @@ def test_the_first_page_tells_of_the_readings_that_train_best(tmp_path: Path) ->
     for line in best + [line | {"preset": "quick", "key": "0" * 12} for line in best]:
         results.append(path, line)
     assert variations.exploratory(str(path)).data.count("under them is") == 2
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [(0.01, "that may be luck"), (0.3, "which pooling wins depends on the readings")],
+)
+def test_an_order_that_changes_by_little_may_have_changed_by_luck(
+    gain: float, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    ahead = {"gap", f"{grids.BEST}, attention"}
+    names = grids.TO_THE_LETTER | grids.AT_ITS_BEST
+    for number, (name, pooling) in enumerate(names.items()):
+        chance, rng = 0.5 + gain * (name in ahead), np.random.default_rng(number)
+        of = {"study": "readings", "variant": name, "key": f"{number:012d}"}
+        right = rng.random(10 * 4 * 25) < chance
+        write_results(path, {pooling: lambda _, right=right: right}, **of)
+    assert variations.exploratory(str(path)).data.endswith(f" is the best: {words}.")
 
 
 def test_states_of_a_corpus_are_told_apart(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from repro.study.grids import short_name
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
 IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
-CHANCE = 100 / len(paper.EMOTIONS)
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -62,11 +61,11 @@ def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
         **{
             "WA guess": metrics.majority(predictions),
-            "UA guess": CHANCE,
+            "UA guess": 100 / predictions["emotion"].nunique(),
             "paper WA low": [b.low for b in bounds],
             "paper WA high": [b.high for b in bounds],
             "paper WA guess": IEMOCAP_MAJORITY,
-            "paper UA guess": CHANCE,
+            "paper UA guess": 100 / len(paper.EMOTIONS),
         }
     )
 
@@ -107,8 +106,7 @@ def answer(data: Results, plain: Results | None) -> Markdown:
         f"Training ends at a mean loss of {', '.join(found)}.",
         wording.steps(data.folds),
     ]
-    units = metrics.units_of(data.predictions)
-    if plain and units == metrics.units_of(plain.predictions):
+    if plain and set(data.predictions["fold"]) == set(plain.predictions["fold"]):
         best = metrics.summary(plain.predictions).set_index("variant")["WA"]
         said.insert(2, f"Without a network, {best.idxmax()} reaches {best.max():.1f}%.")
     return Markdown(" ".join(filter(None, said)))
@@ -128,7 +126,11 @@ def order(predictions: pd.DataFrame, where: str) -> str:
     clear = in_pairs(found[(found["WA low"] > 0) | (found["WA high"] < 0)])
     points = ", ".join(clear["pair"] + " is " + clear["WA"])
     said = [f"By WA the order {where} is {wording.ranking(ours.set_index('variant')['WA'])}."]
-    if len(found):
-        said += [f"In points of WA, {points}." if points else "No difference in WA is clear of 0."]
+    if points:
+        said += [f"In points of WA, {points}."]
+    elif found["WA low"].notna().any():
+        said += ["No difference in WA is clear of 0."]
+    elif len(found):
+        said += [f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers."]
     said += [wording.guessing(ours, predictions)]
     return " ".join(filter(None, said))

@@ -159,13 +159,21 @@ def exploratory(results_file: str | None) -> Markdown | None:
 
 def _best_of_both(predictions: pd.DataFrame) -> str:
     """Return that the best pooling is another one under other readings, if it is."""
-    best = []
-    for names in (grids.TO_THE_LETTER, grids.AT_ITS_BEST):
-        of = metrics.comparable(_poolings(predictions, names))
-        best += [metrics.summary(of).set_index("variant")["WA"].idxmax()] if len(of) else []
-    if len(set(best)) < 2:
+    readings = (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
+    before, after = (metrics.comparable(_poolings(predictions, names)) for names in readings)
+    if before.empty or metrics.units_of(before) != metrics.units_of(after):
         return ""
-    return f"With the defaults {best[0]} is the best: which pooling wins depends on the readings."
+    first, then = (
+        metrics.summary(of).set_index("variant")["WA"].idxmax() for of in (before, after)
+    )
+    there = [dict(list(of.groupby("variant"))) for of in (before, after)]
+    if first == then or any({first, then} - of.keys() for of in there):
+        return ""
+    # By how much what one of the two is ahead changes from the former readings to the latter.
+    plus, minus = [there[1][then], there[0][first]], [there[1][first], there[0][then]]
+    depends = metrics.contrast(plus, minus, "WA").low > 0
+    what = "which pooling wins depends on the readings" if depends else "that may be luck"
+    return f"With the defaults {first} is the best: {what}."
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -190,7 +198,7 @@ def _largest(found: pd.DataFrame) -> str:
         return ""
     most = found.loc[[found["WA effect"].abs().idxmax()]]
     [text], [name] = metrics.format_intervals(most, "WA effect", sign="+"), most["variant"]
-    return f"WA changes most if one is {grids.TRAPS[name]}: {text} points."
+    return f"What changes WA most is to {grids.TRAPS[name]}: {text} points."
 
 
 def _last_losses(data: Results) -> pd.DataFrame:
