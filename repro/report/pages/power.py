@@ -50,7 +50,7 @@ def simulated() -> Markdown:
     return Markdown(
         f"Each share is counted from {simulation.RUNS} experiments. Chance can move it by "
         f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and by {half:.0f} points at a half. "
-        f"Those of {{numref}}`tab-errors` are counted from {simulation.MANY}, and can move by "
+        f"Those of differences are counted from {simulation.MANY}: chance can move them by "
         f"{rare:.1f} points."
     )
 
