@@ -157,20 +157,17 @@ def _cells(file: Path) -> pd.DataFrame:
     text = _text(file)
     if file.suffix.lower() == ".jsonl":
         return _objects(file, text)
-    how: dict[str, Any] = {"sep": "\t" if file.suffix.lower() == ".tsv" else ","}
-    how |= {"dtype": str, "na_filter": False, "skip_blank_lines": False}  # they count as lines
+    # Blank lines count as lines; and of two columns of one name, pandas would rename the second.
+    how: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
+    sep = "\t" if file.suffix.lower() == ".tsv" else ","
     try:
-        table = pd.read_csv(StringIO(text), **how)
-        names = pd.read_csv(StringIO(text), header=None, nrows=1, **how).iloc[0]
+        rows = pd.read_csv(StringIO(text), sep=sep, header=None, **how)
     except pd.errors.EmptyDataError as error:
         raise ReproError(f"{file}: {EMPTY}") from error
     except pd.errors.ParserError as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         raise ReproError(f"{file}: not a table that can be read ({reason}); correct it") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes it for a name of the row
-        raise ReproError(f"{file}: line 2: more cells than columns have names; correct it")
-    # pandas gives the second of two columns of one name another.
-    return table.set_axis(names.to_list(), axis=1).set_index(table.index + 2)
+    return rows[1:].set_axis(rows.iloc[0].to_list(), axis=1).set_axis(rows.index[1:] + 1)
 
 
 def _objects(file: Path, text: str) -> pd.DataFrame:
