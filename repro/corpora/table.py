@@ -13,6 +13,7 @@ import pandas as pd
 from repro import audio
 from repro.errors import ReproError
 from repro.paper import EMOTIONS
+from repro.results import is_text
 
 
 class Utterance(NamedTuple):
@@ -117,7 +118,7 @@ def faults(utterances: Iterable[Utterance]) -> list[str]:
     found = []
     first: dict[str, Path] = {}
     for utterance, speaker, emotion, path in utterances:
-        if not _is_text(utterance) or not _is_text(speaker):
+        if not is_text(utterance) or not is_text(speaker):
             found.append(
                 f"{path}: {utterance!r} by {speaker!r} cannot be written to a results file; "
                 "give both names as text"
@@ -130,11 +131,6 @@ def faults(utterances: Iterable[Utterance]) -> list[str]:
         if (other := first.setdefault(utterance, path)) is not path:
             found.append(f"{path}: {utterance!r} is also the name of {other}; remove one of them")
     return found
-
-
-def _is_text(name: object) -> bool:
-    """Tell whether a name is a string without half characters, which have no code."""
-    return isinstance(name, str) and name.encode(errors="ignore").decode() == name
 
 
 def corpus_hash(table: pd.DataFrame) -> str:

@@ -227,8 +227,9 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
 # What a line holds -------------------------------------------------------------------------------
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.encode() is not None  # half a character has no code
+def is_text(value: object) -> bool:
+    """Tell whether a value is a string without half characters, which have no code."""
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 def _is_number(value: Any) -> bool:
@@ -238,7 +239,7 @@ def _is_number(value: Any) -> bool:
 
 def _is_protocol(value: Any) -> bool:
     """Tell whether a protocol says what decides how its folds are put together and compared."""
-    named = _is_text(value["folds"]) and _is_text(value["labels"])
+    named = is_text(value["folds"]) and is_text(value["labels"])
     return named and value["average"] in ("pooled", "folds")
 
 
@@ -251,7 +252,7 @@ def _is_table(value: Any) -> bool:
     utterances, emotions, *scores = (value[name] for name in PREDICTION_COLUMNS)
     return (
         _are_columns(value.values(), len(utterances))
-        and all(map(_is_text, utterances))
+        and all(map(is_text, utterances))
         and len(set(utterances)) == len(utterances) > 0
         and all(emotion in paper.EMOTIONS for emotion in emotions)
         and all(_is_number(score) for column in scores for score in column)
@@ -277,17 +278,17 @@ def _is_attention(value: Any, predictions: dict[str, list[Any]]) -> bool:
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
-    "key": _is_text,
-    "study": _is_text,
-    "variant": _is_text,
-    "preset": _is_text,
+    "key": is_text,
+    "study": is_text,
+    "variant": is_text,
+    "preset": is_text,
     "experiment": lambda value: _is_protocol(value["protocol"]),
-    "corpus": lambda value: _is_text(value["name"]) and _is_text(value["hash"]),
-    "fold": _is_text,
+    "corpus": lambda value: is_text(value["name"]) and is_text(value["hash"]),
+    "fold": is_text,
     "seed": lambda value: type(value) is int and 0 <= value < 2**63,
     "history": lambda value: type(value) is list and all(map(_is_number, value)),
     "predictions": _is_table,
-    "provenance": lambda value: _is_text(value["precision"]),
+    "provenance": lambda value: is_text(value["precision"]),
 }
 
 
