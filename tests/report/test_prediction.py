@@ -74,7 +74,7 @@ def test_scores_are_bars() -> None:
 def test_what_others_named_is_only_text(tmp_path: Path) -> None:
     name = os.fsdecode(b'<b>&\xff".wav')
     part = shown(model(), 2, tmp_path / "a.png", name)
-    page = prediction.write(tmp_path / "new", Path("<u>.safetensors"), model(), [part])
+    page = prediction.write(tmp_path, Path("<u>.safetensors"), model(), [part])
     text = page.read_text(encoding="utf-8")
     assert "&lt;b&gt;&amp;" in text and not re.search(r"<(b>&|i>|u>|script)", text)
     assert "&amp; &lt;script&gt;" in text and f"</strong> {NOT_FOR}" in text
@@ -83,8 +83,8 @@ def test_what_others_named_is_only_text(tmp_path: Path) -> None:
 
 def test_a_page_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     for _ in range(2):  # its own it replaces
-        page = prediction.write(tmp_path / "own", Path("m"), model(), [])
         prediction.prepare(tmp_path / "own")
+        page = prediction.write(tmp_path / "own", Path("m"), model(), [])
     assert page.stat().st_size > 0
     other = tmp_path / "index.html"
     other.write_text("mine")

@@ -113,19 +113,17 @@ def prepare(folder: Path) -> None:
 
 def picture_of(recording: Path, folder: Path, taken: Collection[Path]) -> Path:
     """Return where to draw a recording: numbered if one of its name is taken, or not made here."""
-    for end in chain([""], (f"-{number}" for number in count(2))):
-        path = folder / f"{recording.stem}{end}.png"
-        ours = not path.exists() or MAKER.encode() in path.read_bytes()
-        if ours and path not in taken:
-            return path
-    raise AssertionError
+    ends = chain([""], (f"-{number}" for number in count(2)))
+    paths = (folder / f"{recording.stem}{end}.png" for end in ends)
+    free = (path for path in paths if path not in taken)
+    return next(p for p in free if not p.exists() or MAKER.encode() in p.read_bytes())
 
 
 def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterable[str]) -> Path:
     """Write the page of some recordings, `index.html`, and return its path.
 
     Args:
-        folder: where to write it.
+        folder: where to write it, from `prepare`.
         model: the file of the recogniser.
         recogniser: that scored them.
         recordings: a part of the page each, from `recording`.
@@ -135,7 +133,6 @@ def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterabl
     """
     page = folder / PAGE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # Names of files need not be text.
         whole = _page(model.name, recogniser, recordings).encode("utf-8", "xmlcharrefreplace")
         files.write_whole(page, whole)
@@ -264,7 +261,6 @@ def _data(kind: str, file: io.BytesIO) -> str:
 def _draw(seen: Attention, path: Path, *, power: bool) -> None:
     matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         plots.attention(seen, power=power).savefig(path, dpi=150, metadata={"Software": MAKER})
     except OSError as error:
         raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
