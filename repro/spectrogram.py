@@ -82,7 +82,7 @@ def magnitudes(
 
     # Frame t is centred on t × 10 ms; of the 201 that a segment has, the last is left out.
     half = WINDOW // 2
-    frames = spectrum_of(F.pad(waveform, (half, half)).unfold(0, WINDOW, SHIFT), front_end)
+    frames = spectrum_of(windows(waveform), front_end)
     cut = frames[:-1].unfold(0, paper.FRAMES, hop // SHIFT).clone()  # [n, bins, frames]
     own = waveform.unfold(0, SEGMENT, hop)  # [n, samples]
     first = F.pad(own[:, : WINDOW + SHIFT - half], (half, 0)).unfold(1, WINDOW, SHIFT)
@@ -160,6 +160,11 @@ def fill(
     if last == 0 and front_end.short == "repeat":
         return waveform.repeat(-(-SEGMENT // len(waveform)))[:SEGMENT]
     return F.pad(waveform, (0, missing))
+
+
+def windows(waveform: Float[Tensor, " samples"]) -> Float[Tensor, "windows 640"]:
+    """Return what each window of 40 ms holds of a signal, centred every 10 ms from its start on."""
+    return F.pad(waveform, (WINDOW // 2, WINDOW // 2)).unfold(0, WINDOW, SHIFT)
 
 
 def spectrum_of(frames: Tensor, front_end: FrontEnd) -> Tensor:

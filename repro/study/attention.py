@@ -104,7 +104,7 @@ def look(
 
 def energy(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
     """Return the mean square of each window of 40 ms, one every 10 ms, of a signal at 16 kHz."""
-    return _windows(waveform).square().mean(1)
+    return spectrogram.windows(waveform).square().mean(1)
 
 
 def periodicity(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]:
@@ -117,18 +117,11 @@ def periodicity(waveform: Float[Tensor, " samples"]) -> Float[Tensor, " frames"]
     too soft to count: the hum of a pause is periodic, too.
     """
     window = torch.hann_window(spectrogram.WINDOW, periodic=False)
-    frames = _windows(waveform)
+    frames = spectrogram.windows(waveform)
     own = _autocorrelation((frames - frames.mean(1, keepdim=True)) * window)
     shape = _autocorrelation(window[None])
     ratio = own[:, LAGS] / own[:, :1].clamp_min(1e-12) / (shape[:, LAGS] / shape[:, :1])
     return ratio.amax(1).clamp(0, 1)
-
-
-def _windows(waveform: Tensor) -> Float[Tensor, "frames 640"]:
-    """Cut a waveform where the spectrogram's windows lie."""
-    half = spectrogram.WINDOW // 2
-    padded = F.pad(waveform, (half, half))
-    return padded.unfold(0, spectrogram.WINDOW, spectrogram.SHIFT)
 
 
 def _autocorrelation(frames: Tensor) -> Tensor:

@@ -193,9 +193,7 @@ def _bars(scores: Mapping[str, float], best: str) -> str:
 
 def _spectrogram(waveform: Float[Tensor, " samples"]) -> str:
     """Draw the spectrum up to 4 kHz in decibels, the loudest of each column's frames."""
-    half = spectrogram.WINDOW // 2
-    padded = torch.nn.functional.pad(waveform, (half, half))
-    frames = padded.unfold(0, spectrogram.WINDOW, spectrogram.SHIFT)[:-1]
+    frames = spectrogram.windows(waveform)[:-1]
     columns = []
     for part in frames.split(_frames_per_column(len(frames))):
         columns.append(spectrogram.spectrum_of(part, FrontEnd()).amax(0).view(ROWS, -1).amax(1))
