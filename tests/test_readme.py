@@ -124,8 +124,3 @@ def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ReproError, match=r"README\.md: .*put them back"):
         edition.update_readme(tmp_path, tmp_path / "none")
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
-
-
-def test_a_project_without_a_readme_gets_none(tmp_path: Path) -> None:
-    edition.update_readme(tmp_path, tmp_path / "none")
-    assert list(tmp_path.iterdir()) == []

@@ -117,7 +117,7 @@ NOTHING = "Not known yet: no result on real speech has been published here."
 
 
 def update_readme(project: Path, results: Path) -> None:
-    """Write the answer and the poolings in numbers into a project's README, if any.
+    """Write the answer and the poolings in numbers into a project's README.
 
     Args:
         project: its folder.
@@ -127,8 +127,6 @@ def update_readme(project: Path, results: Path) -> None:
         ReproError: the README has lost its markers.
     """
     readme = project / "README.md"
-    if not readme.is_file():
-        return
     before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

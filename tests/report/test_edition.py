@@ -100,6 +100,7 @@ def test_the_first_page_has_an_answer() -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project with two pages: one has results, one has none."""
     folder = write_project(tmp_path / "project", "report/00_first")
+    (folder / "README.md").write_text(edition.BEGIN + edition.END, encoding="utf-8")
     first = "print(corpus, root, preset, results)"
     second = (
         "from repro.study.plan import Run\n"
