@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -476,9 +477,7 @@ def _print(found: object, text: str, as_json: bool) -> None:
 def _print_estimate(runs: Sequence[Run]) -> None:
     from repro.tools import estimate
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
+    say = partial(print, file=sys.stderr, flush=True)
     print(estimate.survey(runs, say).text() if runs else "these pages train nothing")
 
 

@@ -16,6 +16,7 @@ from repro.evidence import metrics
 ACCURACY = 0.7  # of the simulated systems: about what the paper reports
 PER_SPEAKER = 50  # utterances
 LUCK = 5.0  # points: standard deviation of a fold's WA between trainings of different seeds
+SEEDS = (1, 2)  # how often everything is trained
 RUNS = 500  # experiments per row
 MANY = 2000  # likewise, where what is counted is rare
 DRAWS = 4000  # for each of them; what their luck does to an interval's ends averages out
@@ -39,7 +40,6 @@ ASSUMED = Disagreement(0.1, 2.0)  # where nothing has been measured
 def coverage(
     speakers: Sequence[int] = (5, 10, 20),
     spreads: Sequence[float] = (0.0, 5.0, 10.0),
-    seeds: Sequence[int] = (1, 2),
     runs: int = RUNS,
 ) -> pd.DataFrame:
     """Return how often 95% intervals of WA hold the truth.
@@ -47,8 +47,6 @@ def coverage(
     Args:
         speakers: how many there are.
         spreads: by how many points speakers differ (standard deviation).
-        seeds: how often everything is trained. Each training of a fold adds luck of its own, with a
-            standard deviation of `LUCK` points.
         runs: experiments per row.
 
     Returns:
@@ -60,7 +58,7 @@ def coverage(
     for count in speakers:
         for spread in spreads:
             held = []
-            for trainings in seeds:
+            for trainings in SEEDS:
                 rng = np.random.default_rng(0)
                 chances = ACCURACY + spread / 100 * rng.standard_normal((runs, 1, count))
                 luck = LUCK / 100 * rng.standard_normal((runs, trainings, count))
@@ -69,7 +67,7 @@ def coverage(
                 of_one = right[:, 0].sum(1)
             by_utterances = _share_holding(_wilson(of_one, count * PER_SPEAKER))
             rows.append((count, spread, *held, by_utterances))
-    by_seeds = [f"bootstrap, {n} seed{'' if n == 1 else 's'} (%)" for n in seeds]
+    by_seeds = [f"bootstrap, {n} seed{'' if n == 1 else 's'} (%)" for n in SEEDS]
     columns = ["speakers", "SD between speakers (points)", *by_seeds, "Wilson (%)"]
     return pd.DataFrame(rows, columns=columns)
 
