@@ -53,7 +53,7 @@ in_brief.answer()
 # ordinary layers follow. {numref}`fig-network` and {numref}`tab-settings` show the settings that
 # this book trains with.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Maps with more rows have higher boxes, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Maps with more rows have higher boxes, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
 plots.network(in_brief.layers(experiment.network))
 
 # %% [markdown]
@@ -73,7 +73,7 @@ plots.network(in_brief.layers(experiment.network))
 #
 # ## The training
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-settings", "caption": "Settings of the paper's experiment, as this book reads them."}}
 common.table(in_brief.settings(experiment))
 
 # %% [markdown]
@@ -82,10 +82,10 @@ common.table(in_brief.settings(experiment))
 # The paper reports two accuracies. WA is the share of all utterances that are recognised, UA the
 # mean over the emotions.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA, of earlier systems as the paper cites them and of its own."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA, of earlier systems as the paper cites them and of its own."}}
 common.table(in_brief.published_accuracies(), decimals=2)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-claims", "caption": "The paper's claims that this book tests, in our words, with their sections."}}
 common.table(in_brief.claimed())
 
 # %% [markdown]

@@ -39,7 +39,7 @@ left_open.answer()
 # close, and {doc}`../plan` tests both on nEMO. {doc}`05_readings` measures what the other readings do,
 # where that study has been run; `repro run ... --set` tries them.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, with the setting that takes each of the other readings."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-readings", "caption": "Sentences of the paper that can be read in more than one way, with the setting that takes each of the other readings."}}
 common.table(left_open.readings())
 
 # %% [markdown]

@@ -24,7 +24,7 @@ from sphinx.writers.html5 import HTML5Translator
 # What `pages.common.table` and `plots.svg` write their data into.
 TABLE_DATA = re.compile(r'<p class="csv">.*?base64,([^"]*)".*?</p>\s*', re.DOTALL)
 FIGURE_DATA = re.compile(r'<metadata class="csv">(.*?)</metadata>\s*', re.DOTALL)
-WITHOUT_RESULTS = "without-results"  # the tag of a cell that shows none, on a page that does
+WITHOUT_RESULTS = "without-results"  # the tag of a cell that shows none
 ELEMENT_IDS = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
@@ -74,8 +74,6 @@ class Links(SphinxTransform):
     def _results(self, notebook: dict[str, Any]) -> dict[str, Path]:
         """Find the results files that a page shows: in the book, or in the project."""
         names = notebook["metadata"].get("repro", {}).get("shown", [])
-        if not any(map(_reads_results, notebook["cells"])):
-            return {}
         book = Path(self.env.srcdir)
         found = {
             f"results: {name.removeprefix('results/')}": folder / name
@@ -137,12 +135,6 @@ def inline(svg: str, prefix: str, alt: str) -> str:
     body = body.replace("*{", f".{prefix} *{{")  # matplotlib's style is for one figure
     label = html.escape(alt, quote=True)
     return body.replace("<svg", f'<svg class="figure {prefix}" role="img" aria-label="{label}"', 1)
-
-
-def _reads_results(cell: dict[str, Any]) -> bool:
-    """Tell whether a cell does anything with the results file that a notebook is given."""
-    given = {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))
-    return cell["cell_type"] == "code" and not given and "results" in "".join(cell["source"])
 
 
 def _without_thebe(app: Sphinx, page: str, template: str, context: dict, tree: Any) -> None:
