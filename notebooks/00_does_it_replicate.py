@@ -78,9 +78,9 @@ variations.exploratory(results) if evidence else None
 # train, unless `network.stride=1,1` stands behind it. `front_end.scale=segment-max` is the second of
 # two readings of how the paper scales its input, which are equally close to its words.
 #
-# **What it means.** In the published book, attention loses on EmoDB under `paper` with a training loss
-# that ends above that of the plain average. So it may only have needed more steps: what separates the
-# two is then the training, and need not be the pooling. On nEMO all poolings learn their training
+# **What it means.** In the published book, attention loses on EmoDB, with a training loss that ends
+# above that of the plain average. So it may only have needed more steps: what separates the two is
+# then the training, and need not be the pooling. On nEMO all poolings learn their training
 # speakers by heart, and no difference between them is clear of 0. With a softmax and an average as
 # well, as the words have it, attention hardly learns anything on EmoDB ({doc}`05_readings`). A
 # logistic regression on statistics of pitch and spectrum is not shown to do worse than a network of

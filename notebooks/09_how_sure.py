@@ -151,6 +151,9 @@ power.together(results)
 #   seed. They had been judged by two seeds trained with torch's. The main claim turned from
 #   contradicted into undecided. The difference hardly moved ({doc}`11_how_fast`), but one seed gives a
 #   wider interval than two.
+# - Then they were trained exactly with the second seed as well, as they had been with torch's batch
+#   statistics. It was known by then that the main claim was contradicted by those two seeds, and
+#   undecided by one exact seed. It turned from undecided into contradicted.
 #
 # ```{admonition} And these changed none
 # :class: dropdown
