@@ -83,8 +83,8 @@ variations.exploratory(results) if evidence else None
 # then the training, and need not be the pooling. On nEMO all poolings learn their training
 # speakers by heart, and no difference between them is clear of 0. With a softmax and an average as
 # well, as the words have it, attention hardly learns anything on EmoDB ({doc}`05_readings`). A
-# logistic regression on statistics of pitch and spectrum is not shown to do worse than a network of
-# the table above, on either corpus ({doc}`03_pooling`).
+# logistic regression on statistics of pitch and spectrum is not shown to do worse than any network
+# of the table above, on either corpus ({doc}`03_pooling`).
 #
 # **How far to trust it.** EmoDB was explored: its results were looked at many times while the book was
 # written. The tests of the claims were fixed before, but some were changed later, and verdicts with

@@ -85,7 +85,7 @@ class ClaimTest(NamedTuple):
 class Verdict:
     """What the results say of one claim.
 
-    Speakers and seeds are those of the study so far, not of the networks that the claim compares.
+    Speakers and seeds are those of the study that count, not of the networks that are compared.
     """
 
     claim: paper.Claim

@@ -190,7 +190,7 @@ def all_within(
 
 def trend(study: StudyScores, sizes: dict[int, str], score: int, side: str, *, rises: bool) -> Part:
     """Return the mean over speakers of a score's correlation with filter size (seeds together)."""
-    study.require(sizes.values())
+    _require_all_emotions(study.bootstrap(sizes.values())[0])
     means, draws, fewest = [], [], study.speakers
     for number, rows in enumerate(study.corpora):
         of_shapes = (rows[rows["variant"] == name] for name in sizes.values())

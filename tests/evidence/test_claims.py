@@ -200,9 +200,10 @@ def test_a_further_seed_counts_once_it_is_whole() -> None:
 def test_without_an_emotion_no_claim_is_testable() -> None:
     both = pd.concat([poolings(attention=0.9), sweep(rise)], ignore_index=True)
     found = verdicts(both[both["emotion"] != "happy"])
-    of_poolings = found["attention-above-gap"]
-    assert of_poolings.verdict == "not testable here"
-    assert of_poolings.note == found["best-shapes"].note == "an emotion has no utterances"
+    assert {of.verdict for of in found.values()} == {"not testable here"}
+    on_iemocap_alone = {"gap-beats-earlier", "attention-margin"}
+    notes = {of.note for claim, of in found.items() if claim not in on_iemocap_alone}
+    assert notes == {"an emotion has no utterances"}
 
 
 def test_no_verdict_is_made_from_a_part_of_a_corpus() -> None:

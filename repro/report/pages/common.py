@@ -97,9 +97,9 @@ def _unfinished(data: Results) -> str:
 
 
 def settled(data: Results) -> Results:
-    """Return what counts of a study, see `parts.settled`; its folds are all that were trained."""
-    counted = ("history", "predictions", "attention", "examples")
-    return data._replace(**{name: parts.settled(getattr(data, name)) for name in counted})
+    """Return a study with the predictions and losses that count, see `parts.settled`."""
+    history, predictions = map(parts.settled, (data.history, data.predictions))
+    return data._replace(history=history, predictions=predictions)
 
 
 def left_out(data: Results) -> Markdown | None:

@@ -30,7 +30,7 @@ def answer(data: Results) -> Markdown:
         f"Of the {len(found)} shapes tried on {on}, the best WA is {' and '.join(best)}; the paper "
         f"chose {theirs}."
         if best
-        else "There is no order yet: it takes three sizes of a sweep, tested on the same speakers.",
+        else "No best size is named: it takes three of a sweep, tested on the same speakers.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),
         wording.guessing(found, predictions),
         f"Training ends at a mean loss between {found['loss'].min():.2f} and "

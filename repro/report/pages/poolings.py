@@ -131,6 +131,8 @@ def order(predictions: pd.DataFrame, where: str) -> str:
     elif found["WA low"].notna().any():
         said += ["No difference in WA is clear of 0."]
     elif len(found):
-        said += [f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers."]
+        said += [
+            f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers, each held out."
+        ]
     said += [wording.guessing(ours, predictions)]
     return " ".join(filter(None, said))

@@ -24,7 +24,7 @@ def differing(
         found = held(Run("pooling", corpus, root, preset, results_file))
     except NoResultsError:
         return None
-    return simulation.disagreement(found.predictions, "attention", "gap")
+    return simulation.disagreement(parts.settled(found.predictions), "attention", "gap")
 
 
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
@@ -50,8 +50,8 @@ def simulated() -> Markdown:
     return Markdown(
         f"Each share is counted from {simulation.RUNS} experiments. Chance can move it by "
         f"{near:.0f} points near {100 * metrics.LEVEL:.0f}%, and by {half:.0f} points at a half. "
-        f"Those of differences are counted from {simulation.MANY}: chance can move them by "
-        f"{rare:.1f} points."
+        f"The errors of a difference are counted from {simulation.MANY}; near "
+        f"{100 * parts.TAIL:.1f}% chance can move them by {rare:.1f} points."
     )
 
 
@@ -67,7 +67,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     The paper's own network comes first. None where there is no file, or it holds none that are
     evidence, on enough speakers.
     """
-    found = board.real(board.at_hand({}, results_file).predictions)
+    found = parts.settled(board.real(board.at_hand({}, results_file).predictions))
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []

@@ -8,7 +8,7 @@ from IPython.display import Markdown
 
 from repro import results
 from repro.config import READINGS, Experiment
-from repro.evidence import effects, metrics
+from repro.evidence import effects, metrics, parts
 from repro.evidence.learning import last_losses
 from repro.report.pages import board, poolings, wording
 from repro.results import Results
@@ -172,8 +172,8 @@ def _best_of_both(predictions: pd.DataFrame) -> str:
     # By how much what one of the two is ahead changes from the former readings to the latter.
     plus, minus = [there[1][then], there[0][first]], [there[1][first], there[0][then]]
     depends = metrics.contrast(plus, minus, "WA").low > 0
-    what = "which pooling wins depends on the readings" if depends else "that may be luck"
-    return f"With the defaults {first} is the best: {what}."
+    what = "Which pooling wins seems to depend on the readings" if depends else "That may be luck"
+    return f"With the defaults {first} is the best and not {then}. {what}."
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -243,4 +243,4 @@ def _poolings(predictions: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     order = list(names).index
     taken = predictions[predictions["variant"].isin(names)]
     taken = taken.sort_values("variant", key=lambda column: column.map(order), kind="stable")
-    return taken.assign(variant=taken["variant"].map(names))
+    return parts.settled(taken.assign(variant=taken["variant"].map(names)))
