@@ -79,7 +79,10 @@ class StudyScores:
         self._bootstrap = cache(lambda name: metrics.bootstrap(self.variants[name]))
 
     def require(self, variants: Iterable[str]) -> None:
-        """Raise NotTestableError unless there are these variants of all speakers, and enough."""
+        """Raise NotTestableError unless there are these variants of all speakers, and enough.
+
+        Every emotion must have utterances, too.
+        """
         missing = [name for name in variants if name not in self.variants]
         require(not missing, f"no results of {', '.join(map(short_name, missing))}")
         require(
@@ -88,6 +91,8 @@ class StudyScores:
         )
         for name in variants:
             require(name in self.finished, f"{short_name(name)} is not finished")
+        there = all({*metrics.EMOTIONS} <= {*rows["emotion"]} for rows in self.corpora)
+        require(there, "an emotion has no utterances")
 
     def bootstrap(self, variants: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of variants [variants, scores], and draws [draws, variants, scores].
@@ -144,9 +149,7 @@ def exceeds(
     least: float = 0.0,
 ) -> Part:
     """Return a number made from the scores of variants, claimed to be above a bound."""
-    scores, draws = study.bootstrap(variants)
-    _require_all_emotions(scores)
-    value, draws = number(scores), number(draws)
+    value, draws = map(number, study.bootstrap(variants))
     gain = metrics.Interval(float(value), *metrics.percentile_limits(draws, study.speakers))
     return Part(what, "points", *gain, above(gain, least))
 
@@ -165,9 +168,7 @@ def all_within(
     It is supported if all intervals lie within, contradicted if a number lies outside, by a t-test
     after Holm's correction. If neither is so, the interval that reaches out furthest is shown.
     """
-    scores, draws = study.bootstrap(variants)
-    _require_all_emotions(scores)
-    values, draws = numbers(scores), numbers(draws)
+    values, draws = map(numbers, study.bootstrap(variants))
     low, high = metrics.percentile_limits(draws, study.speakers)
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
     error = metrics.standard_error(draws, study.speakers)
@@ -190,7 +191,7 @@ def all_within(
 
 def trend(study: StudyScores, sizes: dict[int, str], score: int, side: str, *, rises: bool) -> Part:
     """Return the mean over speakers of a score's correlation with filter size (seeds together)."""
-    _require_all_emotions(study.bootstrap(sizes.values())[0])
+    study.require(sizes.values())
     means, draws, fewest = [], [], study.speakers
     for number, rows in enumerate(study.corpora):
         of_shapes = (rows[rows["variant"] == name] for name in sizes.values())
@@ -223,10 +224,6 @@ def above(estimate: metrics.Interval, least: float = 0.0) -> Judgement:
     if estimate.low > least:
         return "supported"
     return "contradicted" if estimate.high < least else "undecided"
-
-
-def _require_all_emotions(scores: np.ndarray) -> None:
-    require(bool(np.isfinite(scores).all()), "an emotion has no utterances")
 
 
 def require(condition: bool, reason: str) -> None:
