@@ -7,7 +7,7 @@ right, so that a failure leaves nothing behind.
 import hashlib
 import importlib.util
 import lzma
-import re
+import stat
 import struct
 import textwrap
 import zipfile
@@ -21,6 +21,7 @@ from repro.corpora.table import expand
 from repro.errors import ReproError
 
 TIMEOUT_SECONDS = 60
+LARGEST_FILE = 10_000_000  # bytes; the longest recordings have less than a million
 LARGEST_CORPUS = 1_000_000_000  # bytes; nEMO's recordings have 531 million
 # What Python raises for an archive with damaged bytes. ValueError: names and offsets; RuntimeError:
 # an encrypted member, or a method that it does not know.
@@ -80,10 +81,10 @@ def _download(archive: Archive, folder: Path) -> Path:
 
 
 def _unpack(file: Path, tree: Path, archive: Archive) -> None:
-    """Write the recordings of a zip file into `tree`, and nothing else that it holds.
+    """Write the recordings of a zip file into `tree`; refuse an archive that is unsafe.
 
-    Of the folders inside the archive only the last is kept, if it is a plain name, so no member can
-    name a place outside `tree`. A link becomes a file, which is none of the published ones.
+    Of the folders inside the archive only the last is kept, so no member can name a place outside
+    `tree`; one that tries, or that is a link, still condemns the whole.
     """
     tree.mkdir()
     try:
@@ -91,9 +92,14 @@ def _unpack(file: Path, tree: Path, archive: Archive) -> None:
             recordings = {}
             for member in members.infolist():
                 path = PurePosixPath(member.filename)
-                folder = path.parent.name
-                if archive.recording.fullmatch(path.name) and re.fullmatch(r"[\w-]*", folder):
-                    recordings[tree / folder / path.name] = member
+                wanted = archive.recording.fullmatch(path.name)
+                if _unsafe(member) or (wanted and member.file_size > LARGEST_FILE):
+                    raise ReproError(
+                        f"{archive.url}: unsafe member {member.filename[:80]!r} in the archive; "
+                        "nothing was unpacked"
+                    )
+                if wanted:
+                    recordings[tree / path.parent.name / path.name] = member
             if sum(member.file_size for member in recordings.values()) > LARGEST_CORPUS:
                 raise ReproError(f"{archive.url}: larger than any corpus; nothing was unpacked")
             for target, member in recordings.items():
@@ -111,3 +117,10 @@ def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return members.read(member)
     except OSError as error:  # bzip2's way to say that its data are damaged
         raise zipfile.BadZipFile(str(error)) from error
+
+
+def _unsafe(member: zipfile.ZipInfo) -> bool:
+    """Return whether a member climbs out or is a link."""
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    climbs = path.is_absolute() or ".." in path.parts or ":" in member.filename
+    return climbs or stat.S_ISLNK(member.external_attr >> 16)
