@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_corpus
-from made_up import file_of
+from made_up import file_of, predictions, utterances
 
 from repro import config, crossval, paper, results
 from repro.report.pages import poolings
@@ -130,8 +130,8 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
     records = results.read_lines(fitted)
     file_of(path, *records[:3])
     assert run(corpus, path) == 3
-    predictions = [record["predictions"] for record in results.read_lines(path)]
-    assert predictions == [record["predictions"] for record in records]
+    scores = [record["predictions"] for record in results.read_lines(path)]
+    assert scores == [record["predictions"] for record in records]
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,19 @@ def test_the_folds_are_those_of_the_preset(corpus: Path, path: Path) -> None:
 
 
 def test_the_page_shows_them_in_the_columns_of_table_1(fitted: Path) -> None:
-    predictions = results.read(fitted).predictions
-    table = poolings.accuracies(predictions)
+    table = poolings.accuracies(results.read(fitted).predictions)
     assert list(table) == ["source", "model", "WA", "UA"]
     assert table["model"].to_list() == [baselines.MAJORITY, baselines.CLASSIFIER]
     assert table["source"].unique() == ["here: EmoDB, quick, 1 seed, 3 of 10 speakers"]
     assert table["WA"].iloc[0] == "25.0"
+
+
+def test_a_pooling_is_ahead_of_the_classifier_on_its_own_folds_only() -> None:
+    table = utterances()
+    plain = predictions(table, dict.fromkeys(baselines.SYSTEMS, 0.0), study="baselines")
+    pooled = predictions(table, {"gap": 1.0, "attention": 0.0}, seeds=2)
+    begun = pooled.query("variant != 'attention' or fold != '00'")
+    found = poolings.without_a_network(plain, begun)
+    assert found["model"].to_list() == [*baselines.SYSTEMS, "gap − prosody+spectrum"]
+    assert found["WA"].iloc[-1] == "+100.0 [+100.0, +100.0]"
+    assert len(poolings.without_a_network(plain, pooled)) == 4

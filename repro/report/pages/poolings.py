@@ -9,6 +9,7 @@ from repro.evidence import metrics, parts
 from repro.evidence.learning import learning
 from repro.report.pages import wording
 from repro.results import Results
+from repro.study.baselines import CLASSIFIER
 from repro.study.grids import short_name
 
 # The paper does not say how many utterances it has; the published release does.
@@ -48,6 +49,23 @@ def accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
         for folds in found["folds"]
     ]
     return pd.DataFrame({"source": source, "model": models} | scores)
+
+
+def without_a_network(plain: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return what the systems without a network reach, and how far each pooling is ahead of one.
+
+    That is of `baselines.CLASSIFIER`, in points, where both were tested on the same folds.
+    """
+    classifier = plain[plain["variant"] == CLASSIFIER]
+    rows = []
+    for name, pooled in predictions.groupby("variant", sort=False):
+        if set(pooled["fold"]) == set(classifier["fold"]):
+            ahead = (metrics.contrast([pooled], [classifier], s) for s in metrics.ACCURACIES)
+            points = (metrics.format_interval(each, sign="+") for each in ahead)
+            source = f"here: {wording.run(pooled)}"
+            rows.append((source, f"{short_name(name)} − {CLASSIFIER}", *points))
+    reached = accuracies(plain)
+    return pd.concat([reached, pd.DataFrame(rows, columns=reached.columns)], ignore_index=True)
 
 
 def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
