@@ -21,6 +21,7 @@ from repro import crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network
 from repro.device import Precision, choose_device, enough_memory, ready_to_train
 from repro.results.provenance import made_by
+from repro.study.grids import BEST, STUDIES
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Run, Task, missing, prepare
 
@@ -50,7 +51,7 @@ class Estimate:
 
     rows: list[Cost]  # one for each study
     memory: int  # bytes on the device, at the most
-    refused: dict[str, str]  # variants that the corpus has no reading for, and why
+    left_out: dict[str, str]  # variants that are not counted, and why
     device: str  # its name, and the precision, or both where the studies are not all in one
     memory_there: int  # bytes that the device has in all; 0 if the system does not say
 
@@ -65,7 +66,7 @@ class Estimate:
             table.rename_axis(None).to_string(),
             f"{self.device}: {decimal(self.memory)} of memory ({decimal(self.memory_there)} there)",
         ]
-        lines += [f"left out: {variant} ({reason})" for variant, reason in self.refused.items()]
+        lines += [f"left out: {variant} ({reason})" for variant, reason in self.left_out.items()]
         return "\n".join([*lines, "nothing was trained"])
 
 
@@ -87,15 +88,18 @@ def survey(runs: Sequence[Run], say: Callable[[str], object] = lambda _: None) -
     held = open_ledger(path)
     planned = Ledger(held.records)
     rows, memory = [], 0
-    refusals: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for run in runs:
         plan = prepare(run)
-        refusals |= plan.refused
+        left_out |= plan.refused
         tasks = plan.tasks()
         how = plan.precision(tasks, held)
         meter = meters.setdefault(how, Meter(where, how, say))
-        tasks += plan.tasks(plan.second_stage(held))  # if it can be known yet
+        second = plan.second_stage(held)
+        tasks += plan.tasks(second)
         left = missing(tasks, planned)
+        if left and STUDIES[run.study].second and not (second or run.only):
+            left_out[BEST] = "chosen once the others are trained"
         networks = [task for task in left if not task.variant.system]
         if networks:
             plan.require_statistics(held, where)
@@ -107,7 +111,7 @@ def survey(runs: Sequence[Run], say: Callable[[str], object] = lambda _: None) -
             maps = {"attention": None} if task.variant.attends else {}
             planned.add(task.heading | {"predictions": ANY_SCORES} | maps)
     device = "{device}, {precision}".format(**made_by(where, " and ".join(meters), 0.0))
-    return Estimate(rows, memory, refusals, device, _memory_of(where))
+    return Estimate(rows, memory, left_out, device, _memory_of(where))
 
 
 class Speed(NamedTuple):

@@ -132,6 +132,9 @@ def test_every_study_is_surveyed(name: str, survey: Survey, tmp_path: Path) -> N
     assert row.study == name
     assert 0 < row.left <= row.folds == row.done + row.left
     assert name in found.text() and "nothing was trained" in found.text()
+    second = "left out: best readings (chosen once the others are trained)"
+    assert (second in found.text()) == (name == "readings")
+    assert second not in survey(name, overrides=(), only=next(iter(grids.known(name)))).text()
     assert list(tmp_path.iterdir()) == []
 
 
