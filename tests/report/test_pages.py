@@ -22,9 +22,20 @@ from repro.evidence import metrics, simulation
 from repro.report import build as report
 from repro.report import edition, notebook, plots
 from repro.report.notebook import Page
-from repro.report.pages import board, common, first, poolings, power, speech, variations, wording
+from repro.report.pages import (
+    board,
+    common,
+    filter_shapes,
+    first,
+    poolings,
+    power,
+    speech,
+    variations,
+    wording,
+)
 from repro.results import provenance
 from repro.study import grids, read
+from repro.study.baselines import SYSTEMS
 from repro.study.plan import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -372,6 +383,15 @@ def test_a_sweep_that_has_not_learnt_is_said_to_have_not(
     assert ("the networks have hardly learnt" in said) != learnt
 
 
+def test_a_best_size_takes_three_of_a_sweep(tmp_path: Path) -> None:
+    of_sweep = {"study_name": "filter-shapes", "preset": "coarse"}
+    path = write_results(tmp_path / "r.jsonl", {"2x2": 0.2, "10x2": 0.4}, **of_sweep)
+    said = filter_shapes.answer(results.read(path)).data
+    assert "No best size is named" in said and "the best WA" not in said
+    said = filter_shapes.answer(results.read(write_results(path, {"40x2": 0.6}, **of_sweep))).data
+    assert "the best WA is at 40×2 (" in said and "when the height varies; the paper" in said
+
+
 def test_steps_and_losses_are_those_of_the_settings(tmp_path: Path) -> None:
     table = common.outcome(collect(write_results(tmp_path / "r.jsonl", LEVEL)))
     # Nine tenths of 514 segments in batches of 64; four emotions, equally common.
@@ -518,6 +538,15 @@ def test_a_pooling_without_a_published_number_passes_through_every_page(tmp_path
     assert said.startswith("By WA the order on EmoDB is attention (100.0%), max (0.0%). ")
     alone = predictions.query("variant == 'gap'")
     assert poolings.order(alone, "here").startswith("There is no order here yet")
+    three = poolings.here_and_in_paper(predictions.query("emotion != 'happy'"))
+    assert {*three["UA guess"].round(1)} == {33.3} and {*three["paper UA guess"]} == {25.0}
+    systems = write_results(
+        tmp_path / "p.jsonl", dict.fromkeys(SYSTEMS, 0.5), study_name="baselines"
+    )
+    without = results.read(systems)
+    assert " Without a network, " in poolings.answer(data, plain=without).data
+    fewer = without._replace(predictions=without.predictions.query("fold < '05'"))
+    assert "Without" not in poolings.answer(data, plain=fewer).data, "not the same speakers"
     few = poolings.order(predictions.query("fold < '04'"), "here")
     assert "There is no interval: it needs 5 speakers" in few and "clear of 0" not in few
     assert first_answer(predictions)
