@@ -213,10 +213,14 @@ def build_network(network: Network) -> SpeechEmotionNetwork:
         A module from [n, 1, 400, 200], or 197 frames under `frames="whole"`, to scores [n, 4] in
         the order of `paper.EMOTIONS`.
     """
+    return (FirstLayerNetwork if is_first_layer(network) else SpeechEmotionNetwork)(network)
+
+
+def is_first_layer(network: Network) -> bool:
+    """Return whether it is built as a `FirstLayerNetwork`, which always computes in float32."""
     alone = len(network.stems) == 1 and not network.trunk and network.pooling == "gap"
     # The moments of its patches take the square of this for each segment.
-    alone = alone and math.prod(network.stems[0]) <= LONGEST
-    return (FirstLayerNetwork if alone else SpeechEmotionNetwork)(network)
+    return alone and math.prod(network.stems[0]) <= LONGEST
 
 
 def check_network(network: Network) -> None:

@@ -4,7 +4,7 @@ A part is one effect with its 95% bootstrap interval over speakers (`metrics`) a
 own: an effect claimed to be above a bound, several claimed to lie within bounds, or a trend.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
@@ -78,7 +78,7 @@ class StudyScores:
         # Several claims read the same variants.
         self._bootstrap = cache(lambda name: metrics.bootstrap(self.variants[name]))
 
-    def require(self, variants: Iterable[str]) -> None:
+    def require(self, variants: Collection[str]) -> None:
         """Raise NotTestableError unless there are these variants of all speakers, and enough.
 
         Every emotion must have utterances, too.

@@ -17,7 +17,7 @@ from repro.config import Experiment, FrontEnd
 from repro.corpora import at_hand, corpus_hash, load_corpus
 from repro.device import Precision, choose_precision
 from repro.errors import NoSuchReadingError, ReproError
-from repro.model import check_network
+from repro.model import check_network, is_first_layer
 from repro.results.provenance import statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
 from repro.study.ledger import Ledger, Trained, training_id
@@ -209,12 +209,15 @@ class Plan(NamedTuple):
     def precision(self, tasks: Sequence[Task], held: Ledger) -> Precision:
         """Return in which precision to train folds of which some may be held.
 
-        Folds are compared with each other, so all have that of the first: `auto` takes it.
+        Folds are compared with each other, so all have that of the first: `auto` takes it. The
+        networks of Section 3.2 compute in float32, whatever is asked for.
 
         Raises:
             ReproError: another one is asked for, or one that is unknown.
         """
         chosen = choose_precision(self.run.precision)
+        if all(is_first_layer(task.experiment.network) for task in tasks):
+            return "fp32"
         theirs = _made(tasks, held, "precision")
         if len(theirs) != 1 or chosen in theirs:
             return chosen
@@ -241,13 +244,20 @@ class Plan(NamedTuple):
 
 
 def _made(tasks: Sequence[Task], held: Ledger, what: str) -> set[str]:
-    """Return all that the provenance of the networks that are held says of one thing."""
-    return {
-        results.provenance_of(record)[what]
-        for task in tasks
-        if not task.variant.system
-        for record, _ in held.trained(task.heading, task.variant)
-    }
+    """Return all that the provenance of the networks that are held says of one thing.
+
+    These are the networks of the same studies, and those of others that count in their place.
+    """
+    headings = [(task.heading, task.variant) for task in tasks if not task.variant.system]
+    found = [record for heading in headings for record, _ in held.trained(*heading)]
+    runs = {_run_of(heading) for heading, _ in headings}
+    found += [record for record in held.records if _run_of(record) in runs]
+    return {results.provenance_of(record)[what] for record in found}
+
+
+def _run_of(heading: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the study, the preset and the corpus of a line, or of the start of one."""
+    return heading["study"], heading["preset"], heading["corpus"]["name"]
 
 
 def source_of(variant: Variant) -> Source:

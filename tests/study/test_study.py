@@ -336,17 +336,21 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
     assert run(corpus, path) == 2
 
 
-def test_a_study_goes_on_in_the_precision_that_it_began_in(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "r.jsonl"
-    assert run(corpus, path, only="gap") == 2
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+def test_a_study_goes_on_in_the_precision_that_it_began_in(corpus: Path, path: Path) -> None:
+    assert run(corpus, path, only="gap", precision="bf16") == 2
     assert run(corpus, path, only="bilinear", precision="auto") == 2
-    with pytest.raises(ReproError, match=r"holds .* fp32: go on with --precision fp32, or name"):
-        run(corpus, path, precision="bf16")
+    for only in ("attention", None):
+        with pytest.raises(ReproError, match=r"holds .* bf16: go on with --precision bf16, or nam"):
+            run(corpus, path, only=only, precision="fp32")
+    assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"bf16"}
+
+
+def test_the_network_of_section_3_2_computes_in_float32_and_says_so(
+    corpus: Path, path: Path
+) -> None:
+    how: dict[str, Any] = {"name": "filter-shapes", "only": "2x2", "precision": "bf16"}
+    assert [run(corpus, path, **how) for _ in range(2)] == [2, 0]
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"fp32"}
-    assert run(corpus, tmp_path / "new.jsonl", only="gap", precision="bf16") == 2
 
 
 def test_a_study_does_not_go_on_with_batch_statistics_of_another_kind(
@@ -360,3 +364,7 @@ def test_a_study_does_not_go_on_with_batch_statistics_of_another_kind(
         run(corpus, path)
     results.append(path, lines[0])
     assert run(corpus, path) == 0
+    path.unlink()
+    file_of(path, *(line for line in lines if line["variant"] == "gap"))
+    with pytest.raises(ReproError, match="another kind"):
+        run(corpus, path, only="bilinear")
