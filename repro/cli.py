@@ -156,8 +156,10 @@ def _options(version: Annotated[bool, VERSION] = False) -> None:
 
 
 def _setting(preset: str, assignments: list[str] | None) -> str:
-    """Return a preset with its changes behind it, as `Run` takes them."""
-    return ", ".join([preset, *(assignments or ())])
+    """Return a preset with its changes behind it, as results files name it."""
+    from repro.config import spelled
+
+    return spelled(", ".join([preset, *(assignments or ())]))
 
 
 @app.command()

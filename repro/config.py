@@ -10,6 +10,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from repro import paper
@@ -287,8 +288,8 @@ def preset(setting: str) -> Experiment:
     if name not in PRESETS:
         raise ReproError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
     experiment = PRESETS[name]
-    for assignment in overrides:
-        experiment = experiment.override(assignment)
+    for each in overrides:
+        experiment = experiment.override(each)
     return experiment
 
 
@@ -296,6 +297,28 @@ def parted(setting: str) -> tuple[str, list[str]]:
     """Return the name of a preset, and the `FIELD=VALUE` texts behind it."""
     name, comma, changes = setting.partition(",")
     return name, re.split(r", *(?=[^,]*=)", changes.strip()) if comma else []
+
+
+def spelled(setting: str) -> str:
+    """Return a preset with its changes as `assignment` writes them, in the order of `FIELDS`.
+
+    So one setting has one name, however it was typed. What is no setting stays as it is.
+    """
+    name, overrides = parted(setting)
+    try:
+        experiment = preset(setting)
+    except ReproError:
+        return setting
+    changed = {each.partition("=")[0].strip() for each in overrides}
+    values = {name: attrgetter(name)(experiment) for name in FIELDS if name in changed}
+    return ", ".join([name, *(assignment(*each) for each in values.items())])
+
+
+def assignment(field: str, value: Any) -> str:
+    """Return a field and its value as `--set` takes them."""
+    if isinstance(value, tuple) and len(value) > 1:
+        value = ",".join(str(part) for part in value)
+    return f"{field}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 SHOWCASES = ("smoke", "demo")  # presets whose results are no evidence

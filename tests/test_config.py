@@ -100,6 +100,28 @@ def test_any_changed_field_changes_the_key(field: str) -> None:
     assert len(keys | {base.key}) == 1 + len(others)
 
 
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_setting_that_is_spelled_is_the_same_setting(field: str) -> None:
+    for value in other_values(field):
+        of_preset = config.spelled(f"coarse, {config.assignment(field, value)}")
+        assert config.preset(of_preset) == changed(PRESETS["coarse"], field, value)
+        assert config.spelled(of_preset) == of_preset
+
+
+def test_one_setting_has_one_name() -> None:
+    name = "coarse, front_end.scale=segment-max, network.stride=1,1"
+    for typed in (
+        "coarse,network.stride=1,1,front_end.scale=segment-max",
+        "coarse, network.stride = (1, 1), front_end.scale='segment-max'",
+        "coarse, network.stride=2,2, front_end.scale=segment-max, network.stride=[1,1]",
+    ):
+        assert config.spelled(typed) == name
+    assert config.spelled("coarse, network.x=1") == "coarse, network.x=1"
+    for path in PUBLISHED:
+        presets = {record["preset"] for record in results.read_lines(path)}
+        assert {config.spelled(preset) for preset in presets} == presets
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.sets(st.sampled_from(FIELDS)))
 def test_json_gives_the_same_experiment_back(changes: set[str]) -> None:

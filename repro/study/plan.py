@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from repro import crossval, results
-from repro.config import Experiment, FrontEnd
+from repro.config import Experiment, FrontEnd, spelled
 from repro.corpora import at_hand, corpus_hash, load_corpus
 from repro.device import Precision, choose_precision
 from repro.errors import NoSuchReadingError, ReproError
@@ -36,7 +36,8 @@ class Run:
         corpus: name of the corpus; `root` is its folder, unless it is the built-in one. Or a table
             of one's own, see `corpora.own`. A study with corpora of its own reads neither.
         root: see `corpus`.
-        preset: with what is changed of it, see `config.preset`; results files name it so.
+        preset: with what is changed of it, see `config.preset`; results files name it as
+            `config.spelled` writes it.
         results: JSON Lines file to append to; a killed run goes on from what it holds.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
@@ -61,11 +62,12 @@ class Run:
     gpus_per_fold: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what a run would have to ignore.
+        """Spell the preset as results files do, and refuse what a run would have to ignore.
 
         Raises:
             ReproError: there is no such study, or it has no use for an option of a cluster.
         """
+        object.__setattr__(self, "preset", spelled(self.preset))
         if self.study not in STUDIES:
             raise ReproError(f"no study {self.study!r}: choose one of {', '.join(STUDIES)}")
         if self.ray and not STUDIES[self.study].networks:

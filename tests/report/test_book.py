@@ -164,7 +164,7 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
 def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
     text = left_open.readings()["or else"].str.cat()
     for reading, value in ((r, value) for r in config.READINGS for value, _ in r.alternatives):
-        said = left_open.assignment(reading.field, value)
+        said = config.assignment(reading.field, value)
         assert f"<code>{said}</code>" in text
         changed = config.preset("paper").override(said)
         assert attrgetter(reading.field)(changed) == value

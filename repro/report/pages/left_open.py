@@ -1,12 +1,10 @@
 """The page "What the paper left open", and every table of sentences with several readings."""
 
-from typing import Any
-
 import pandas as pd
 from IPython.display import Markdown
 
 from repro import paper
-from repro.config import READINGS
+from repro.config import READINGS, assignment
 from repro.report.pages import poolings
 
 NO_READING = "protocol.folds"  # varied with the readings, though the paper says what it does
@@ -21,13 +19,6 @@ def readings() -> pd.DataFrame:
         rows.append((r.section, field, r.says, r.default, "<br>".join(others)))
     columns = ["section", "field", "the paper says", "here", "or else"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def assignment(field: str, value: Any) -> str:
-    """Return a field and its value as `--set` takes them."""
-    if isinstance(value, tuple):
-        value = ",".join(str(part) for part in value)
-    return f"{field}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def counted() -> Markdown:
