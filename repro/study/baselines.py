@@ -23,6 +23,7 @@ STEP = 0.01  # seconds between measurements
 PITCH = 75.0, 500.0  # Hz, lowest and highest
 SHORTEST = 0.2  # seconds that Praat needs for its lowest pitch; shorter sounds are zero-padded
 FORMANTS, COEFFICIENTS = 3, 12
+SILENCE = -200.0  # dB: what is no sound at all has this harmonicity, and a loudness below it
 SPLIT_HZ = 1000  # between the low and the high band of the spectral tilt
 
 
@@ -86,12 +87,13 @@ def statistics(waveform: np.ndarray) -> dict[str, float]:
     pitch = sound.to_pitch(STEP, lowest, highest)
     hertz = pitch.selected_array["frequency"]
     voiced = hertz > 0
-    semitones = 12 * np.log2(hertz[voiced])
+    semitones = 12 * np.log2(np.where(voiced, hertz, np.nan))  # no change of pitch over a pause
     found = {"duration": duration, "voiced": float(voiced.mean())}
     found |= _summary("pitch", semitones) | _summary("pitch change", np.abs(np.diff(semitones)))
-    found |= _summary("loudness", sound.to_intensity(lowest, STEP).values.ravel())
+    loudness = sound.to_intensity(lowest, STEP).values.ravel()
+    found |= _summary("loudness", loudness[loudness > SILENCE])
     harmonicity = sound.to_harmonicity_cc(STEP, lowest).values.ravel()
-    found |= _summary("harmonicity", harmonicity[harmonicity > -200])  # -200: silence
+    found |= _summary("harmonicity", harmonicity[harmonicity > SILENCE])
     pulses = call([sound, pitch], "To PointProcess (cc)")
     found["jitter"] = call(pulses, "Get jitter (local)", 0, 0, 0.0001, 0.02, 1.3)
     found["shimmer"] = call([sound, pulses], "Get shimmer (local)", 0, 0, 0.0001, 0.02, 1.3, 1.6)

@@ -60,6 +60,15 @@ def test_statistics_measure_what_they_are_called() -> None:
     assert baselines.statistics(noise)["harmonicity mean"] < 5 < low["harmonicity mean"]
 
 
+def test_a_pause_has_no_loudness_and_is_no_change_of_pitch() -> None:
+    low, high, pause = voice(110), voice(220), np.zeros(RATE // 2)
+    alone, found = map(baselines.statistics, (low, np.concatenate([low, pause, high])))
+    # The edges of the pause fade; digital silence would weigh -300 dB.
+    assert found["loudness mean"] == pytest.approx(alone["loudness mean"], abs=3)
+    assert found["pitch range"] > 11 and found["pitch change range"] < 0.1
+    assert found["pitch change deviation"] < 0.1, "an octave was counted as one step of 10 ms"
+
+
 @pytest.mark.parametrize("sound", [np.zeros(RATE), np.zeros(1), voice(200, 0.02), np.ones(RATE)])
 def test_silence_and_shreds_have_the_same_statistics_some_of_them_none(sound: np.ndarray) -> None:
     found = baselines.statistics(sound)
