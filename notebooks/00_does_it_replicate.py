@@ -41,7 +41,7 @@ for name in ("pooling", "filter-shapes"):
     with suppress(NoResultsError):  # its claims are then not testable, and the board says so
         found[name] = collect(Run(name, corpus, root, preset, results, device, precision, seeds))
 showcase = corpus == "synthetic" or common.is_showcase(preset)
-data = board.at_hand(found, results)
+data = board.gathered(found, results)
 evidence = [] if showcase else board.evidence(data.predictions)
 
 # %% tags=["remove-input"]

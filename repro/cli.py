@@ -1,7 +1,7 @@
 """The `repro` command: `repro --help` lists what it does, `repro COMMAND --help` each option.
 
-Every command calls one function of the library, prints what it returns, and turns a `ReproError`
-into one line on standard error and exit status 1.
+Commands print what the library returns. A `ReproError` becomes one line on standard error and exit
+status 1.
 """
 
 from __future__ import annotations

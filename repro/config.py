@@ -396,8 +396,8 @@ READINGS = (
     Reading("network.attention_softmax", "3.3",
             "“softmax … applied to the bottom-up attention map”; Eqs. 9 and 10 have none",
             "a softmax over positions",
-            ((False, "none, as in the equations; added up over positions, where public "
-              "re-implementations average"),)),
+            ((False, "none, as in the equations, but with the biases of convolutions; added up "
+              "over positions, where public re-implementations average"),)),
     Reading("network.bilinear_norm", "3.3",
             "“l2-normalization and signed square-root”, “using the original implementation in "
             "[20]”",

@@ -1,4 +1,8 @@
-"""Where to compute: the device, the precision, and its memory (Section 3.1)."""
+"""Where to compute: the device, the precision, and its memory (Section 3.1).
+
+To import this, as every module that trains does, makes torch's cuDNN deterministic and its float32
+exact in the whole process.
+"""
 
 import ctypes
 import os

@@ -97,7 +97,11 @@ def normalise(
     front_end: FrontEnd,
     limits: tuple[float, float] | None = None,
 ) -> Float[Tensor, "n 1 bins frames"]:
-    """Return the µ-law of magnitudes scaled to [-1, 1], or [0, 1] where the scale only divides."""
+    """Return the µ-law of magnitudes scaled to [-1, 1], or [0, 1] where the scale only divides.
+
+    Raises:
+        ValueError: as `scale` does.
+    """
     return mu_law(scale(x, front_end, limits))
 
 
@@ -109,6 +113,9 @@ def scale(
     """Return each segment scaled linearly, by default from its minimum and maximum to [-1, 1].
 
     A segment without any contrast, such as digital silence, has its minimum everywhere.
+
+    Raises:
+        ValueError: one scale serves all segments, and its limits are not given.
     """
     if front_end.one_scale:
         if limits is None:

@@ -1,8 +1,7 @@
 """The report: notebooks run by papermill into a copy of the book, and the book built to HTML.
 
-Nothing here knows what the pages show. The notebooks follow the paper's sections one by one; this
-module trains what they need, gives them their parameters, has them run and hands what they wrote to
-Jupyter Book.
+The notebooks follow the paper's sections one by one. This module trains what they need (`TRAINS`),
+gives them their parameters, has them run and hands what they wrote to Jupyter Book.
 """
 
 import json
@@ -123,7 +122,7 @@ def make_book(out: Path, pages: Sequence[Page], results: Mapping[str, Path]) -> 
             private = notebook.private_paths(page.parameters, out)
             notebook.run(page, book / "report" / page.notebook.name, private)
 
-    pages = [settled(page) for page in pages]
+    pages = [with_results(page) for page in pages]
     every = [
         *pages,
         *(notebook.again(page, *of, out / "notebooks") for page in pages for of in elsewhere(page)),
@@ -167,7 +166,7 @@ def studies(pages: Collection[str]) -> dict[str, str | None]:
     return found
 
 
-def settled(page: Page) -> Page:
+def with_results(page: Page) -> Page:
     """Return a page under its preset or, if nothing was run under it, under one that was.
 
     Raises:

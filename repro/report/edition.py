@@ -131,7 +131,7 @@ def update_readme(project: Path, results: Path) -> None:
     _, end, after = rest.partition(END)
     if not end:
         raise ReproError(f"{readme}: it must hold the lines {BEGIN} and {END}; put them back")
-    shown = summary(board.at_hand({}, str(results)))
+    shown = summary(board.gathered({}, str(results)))
     readme.write_text(f"{before}{begin}\n{shown}\n{end}{after}", encoding="utf-8")
 
 

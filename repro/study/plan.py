@@ -38,7 +38,8 @@ class Run:
         root: see `corpus`.
         preset: with what is changed of it, see `config.preset`; results files name it as
             `config.spelled` writes it.
-        results: JSON Lines file to append to; a killed run goes on from what it holds.
+        results: JSON Lines file to append to; a killed run goes on from what it holds. Only
+            `read.collect` can do without.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch can use one.
         precision: `fp32`, `bf16`, or `auto`: that of the folds which the file holds already; if it
             holds none, float32.
@@ -76,6 +77,17 @@ class Run:
             raise ReproError(
                 "--gpus-per-fold shares out the GPUs of a Ray cluster: give --ray as well"
             )
+
+    @property
+    def file(self) -> Path:
+        """The results file.
+
+        Raises:
+            ReproError: none is named.
+        """
+        if self.results is None:
+            raise ReproError(f"{self.study}: name a results file (`results`)")
+        return Path(self.results)
 
     @property
     def at_hand(self) -> bool:

@@ -51,8 +51,7 @@ def held(asked: Run) -> Results:
         ReproError: the corpus or the results file cannot be read; or, without the corpus, the file
             holds the study on two states of it or with two settings.
     """
-    assert asked.results is not None
-    ledger = open_ledger(asked.results)
+    ledger = open_ledger(asked.file)
     if not asked.at_hand:
         return _held_alone(asked, ledger)
     plan = prepare(asked)

@@ -21,8 +21,8 @@ from repro.study.ledger import Ledger, Record, open_ledger
 from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
 
 # Each fold as it ends, with its line of the results file or why it could not be trained.
-Trained = Generator[tuple[Task, Record | ReproError], None, None]
-Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], Trained]
+Finished = Generator[tuple[Task, Record | ReproError], None, None]
+Train = Callable[[Plan, Sequence[Task], Ledger, Precision, Progress], Finished]
 
 
 def run(asked: Run, progress: Progress | None = None) -> int:
@@ -38,8 +38,7 @@ def run(asked: Run, progress: Progress | None = None) -> int:
         ReproError: something in the corpus, the settings or the results file is wrong; or, after
             all others were trained, folds that could not be.
     """
-    assert asked.results is not None
-    path = Path(asked.results)
+    path = asked.file
     train: Train
     if asked.ray:
         from repro.study import cluster
@@ -102,13 +101,12 @@ def _train_here(
     held: Ledger,
     precision: Precision,
     progress: Progress,
-) -> Trained:
+) -> Finished:
     """Train folds one after another in this process.
 
     A fold that cannot be trained, as when its loss diverges, would fail again, and the others do
     not wait for it.
     """
-    assert plan.run.results is not None
     plan.require_statistics(held, device)
     done, total = 0, sum(task.epochs for task in tasks)
     for _, group in groupby(tasks, lambda task: task.inputs):
@@ -120,7 +118,7 @@ def _train_here(
                 progress(label, before + epoch, total)
 
             on_epoch(0)
-            kept = checkpoint.path_of(plan.run.results, results.identity(task.heading))
+            kept = checkpoint.path_of(plan.run.file, results.identity(task.heading))
             try:
                 yield task, fold.run_task(task, shared, device, precision, on_epoch, kept)
             except ReproError as error:

@@ -81,11 +81,9 @@ def survey(runs: Sequence[Run], say: Callable[[str], object] = lambda _: None) -
     Raises:
         ReproError: something in the corpus, the settings or the results file is wrong.
     """
-    path = runs[0].results
-    assert path is not None
     where = choose_device(runs[0].device)
     meters: dict[Precision, Meter] = {}
-    held = open_ledger(path)
+    held = open_ledger(runs[0].file)
     planned = Ledger(held.records)
     rows, memory = [], 0
     left_out: dict[str, str] = {}

@@ -46,7 +46,7 @@ def test_every_notebook_is_published_and_in_the_table_of_contents(tmp_path: Path
     further = {
         wording.further(name, *where)
         for name, path in notebooks.items()
-        for where in report.elsewhere(report.settled(edition.page_of(path, tmp_path)))
+        for where in report.elsewhere(report.with_results(edition.page_of(path, tmp_path)))
     }
     assert listed == {path.stem for path in PUBLISHED} == notebooks.keys() | further
 

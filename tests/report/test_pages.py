@@ -102,7 +102,7 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     write_results(path, LEVEL | {"attention": 0.4}, preset="paper", provenance=inexact)
     write_results(path, LEVEL | {"attention": 0.8}, corpus=("nemo", "1" * 12))
     write_results(path, LEVEL, corpus=("synthetic", "0" * 12))
-    predictions = board.at_hand({}, str(path)).predictions
+    predictions = board.gathered({}, str(path)).predictions
     better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
     planned = "nEMO has had 1 of the 4 tests of this claim that were planned for it."
@@ -117,7 +117,7 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
         {"03_pooling.html", "03_pooling_emodb-paper.html"},
         {"03_pooling_nemo-coarse.html"},
     ]
-    numbers = board.overview(board.at_hand({}, str(path))).set_index("corpus, preset")
+    numbers = board.overview(board.gathered({}, str(path))).set_index("corpus, preset")
     assert [*numbers.index] == [
         *("IEMOCAP, as published", "EmoDB, paper", "EmoDB, coarse", "nEMO, coarse")
     ]
@@ -133,21 +133,21 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     for record in results.read_lines(write_results(tmp_path / "again.jsonl", LEVEL, seeds=2)):
         if record["seed"] == 1 and record["fold"] < "05":
             results.append(begun, record)
-    assert board.overview(board.at_hand({}, str(begun))).equals(numbers.reset_index())
+    assert board.overview(board.gathered({}, str(begun))).equals(numbers.reset_index())
     of_few = {"corpus": ("nemo", "1" * 12), "preset": "coarse, front_end.scale=segment-max"}
     few = write_results(tmp_path / "few.jsonl", {"attention": 0.6}, speakers=4, **of_few)
     assert len(board.overview(results.read(few))) == 1, "the paper alone"
     begun = board_rows(pd.concat([predictions, results.read(few).predictions]))[1]
     assert "– no results of gap (coarse, front_end.scale=segment-max)</a>" in begun
     shown = {"pooling": collect(path)}
-    both = board.at_hand(shown, str(path)).predictions
+    both = board.gathered(shown, str(path)).predictions
     assert len(both) == len(predictions), "what a page shows is not counted twice"
-    assert board.at_hand(shown, None).predictions.equals(shown["pooling"].predictions)
-    readme = edition.summary(board.at_hand({}, str(path)))
+    assert board.gathered(shown, None).predictions.equals(shown["pooling"].predictions)
+    readme = edition.summary(board.gathered({}, str(path)))
     assert first_answer(predictions) in readme
     assert f"| EmoDB, paper | {right['gap']:.1f} |" in readme
     write_results(path, LEVEL | {"attention": 0.8}, preset="quick")
-    better_or_worse = first_answer(board.at_hand({}, str(path)).predictions)
+    better_or_worse = first_answer(board.gathered({}, str(path)).predictions)
     assert (
         "worse" in better_or_worse.partition("on EmoDB (`paper, inexact`) and EmoDB (`coarse`)")[2]
     )
@@ -311,13 +311,13 @@ def test_a_page_is_made_again_for_each_further_corpus_and_setting(tmp_path: Path
         preset: page._replace(parameters=given | {"preset": preset})
         for preset in ("paper", "quick")
     }
-    settled = {preset: report.settled(each) for preset, each in asked.items()}
+    settled = {preset: report.with_results(each) for preset, each in asked.items()}
     assert settled["paper"] == asked["paper"], "there are results under it"
     assert settled["quick"].parameters["preset"] == "coarse"
     shown = write_results(tmp_path / "shown.jsonl", {"gap": 0.6}, preset="demo")
     write_results(shown, {"gap": 0.6}, preset="paper")
     evident = page._replace(parameters=asked["quick"].parameters | {"results": str(shown)})
-    assert report.settled(evident).parameters["preset"] == "paper", "a demo is no evidence"
+    assert report.with_results(evident).parameters["preset"] == "paper", "a demo is no evidence"
     assert [wording.further("03_pooling", *where) for where in there] == [
         "03_pooling_emodb-paper",
         "03_pooling_nemo-coarse",
@@ -618,7 +618,7 @@ def test_states_of_a_corpus_are_told_apart(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL, corpus=("my.csv", "0" * 12))
     write_results(path, LEVEL, corpus=("my.csv", "1" * 12))
     write_results(path, LEVEL, corpus=("nemo", "2" * 12))
-    assert len(board.overview(board.at_hand({}, str(path)))) == 4
+    assert len(board.overview(board.gathered({}, str(path)))) == 4
     assert power.together(str(path)) is None, "no mean can be taken over both states"
     assert power.on_iemocap(str(path)).data.count("WA, attention − gap") == 3
 

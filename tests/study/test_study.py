@@ -345,6 +345,12 @@ def test_a_study_goes_on_in_the_precision_that_it_began_in(corpus: Path, path: P
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"bf16"}
 
 
+def test_a_run_without_a_results_file_says_that_it_needs_one() -> None:
+    for call in (train, held):
+        with pytest.raises(ReproError, match=r"^pooling: name a results file"):
+            call(Run("pooling", device="cpu"))
+
+
 def test_the_network_of_section_3_2_computes_in_float32_and_says_so(
     corpus: Path, path: Path
 ) -> None:

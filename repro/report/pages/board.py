@@ -59,7 +59,7 @@ class Evidence(NamedTuple):
     verdicts: dict[str, claims.Verdict]  # by the claim's identifier
 
 
-def at_hand(found: Mapping[str, Results], results_file: str | None) -> Results:
+def gathered(found: Mapping[str, Results], results_file: str | None) -> Results:
     """Return what claims are judged by, of all corpora and presets at hand.
 
     That is of the studies that a page has found, by name, and of a results file, if there is one,

@@ -67,7 +67,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     The paper's own network comes first. None where there is no file, or it holds none that are
     evidence, on enough speakers.
     """
-    found = parts.settled(board.real(board.at_hand({}, results_file).predictions))
+    found = parts.settled(board.real(board.gathered({}, results_file).predictions))
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
@@ -114,7 +114,7 @@ def together(results_file: str | None) -> HTML | None:
     That is, over those that have all of it under the same settings. None where there is no file, or
     there are no two such corpora.
     """
-    found = board.real(board.at_hand({}, results_file).predictions)
+    found = board.real(board.gathered({}, results_file).predictions)
     settings = {name: _settings(name) for name in set(found["preset"])}
     tables = []
     for _, rows in found.groupby([found["preset"].map(settings), "study"], sort=False):
