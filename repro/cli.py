@@ -157,9 +157,11 @@ def _options(version: Annotated[bool, VERSION] = False) -> None:
 
 def _setting(preset: str, assignments: list[str] | None) -> str:
     """Return a preset with its changes behind it, as results files name it."""
-    from repro.config import spelled
+    from repro import config
 
-    return spelled(", ".join([preset, *(assignments or ())]))
+    for each in assignments or ():  # alone, since behind another it would be a part of its value
+        config.preset(f"{preset}, {each}")
+    return config.spelled(", ".join([preset, *(assignments or ())]))
 
 
 @app.command()

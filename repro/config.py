@@ -7,7 +7,6 @@ way the reading is a field here, and `READINGS` lists it with the words that lea
 import ast
 import hashlib
 import json
-import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from operator import attrgetter
@@ -17,6 +16,7 @@ from repro import paper
 from repro.errors import ReproError
 
 LARGEST = 10**9  # of any count
+MOST = 3e38  # of any other number: float32 holds little more
 # Fields that are younger than results that have been published, and what these were made with.
 ADDED: dict[str, dict[str, Any]] = {"network": {"attention_softmax": True}}
 TRAINED_AS: dict[Any, Any] = {"drop-test": "pad", "drop": "drop-training"}  # values of `short`
@@ -248,14 +248,14 @@ def _fits(value: Any, hint: Any) -> bool:
     if args:  # int | None
         return any(_fits(value, a) for a in args)
     if hint is float:
-        return type(value) in (int, float) and 0 <= value < math.inf
+        return type(value) in (int, float) and 0 <= value <= MOST
     return type(value) is hint and (hint is not int or 0 < value <= LARGEST)
 
 
 def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(str(a) for a in get_args(hint))
-    names = {int: "a whole number above 0", float: "a number of at least 0", str: "a name"}
+    names = {int: "a whole number above 0", float: f"a number from 0 to {MOST:g}", str: "a name"}
     names[bool] = "true or false"
     if get_origin(hint) is tuple:
         return "whole numbers separated by commas, in brackets"

@@ -47,7 +47,8 @@ def locked(path: Path) -> Iterator[None]:
     """
     if is_no_file(path):
         raise ReproError(f"{path}: cannot write results (not a file); name another")
-    beside = path.resolve().with_name(f".{path.resolve().name}.lock")  # one for all its links
+    real = Path(os.path.realpath(path))
+    beside = real.with_name(f".{real.name}.lock")  # one for all links to it
     lock = FileLock(beside, blocking=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -356,6 +356,11 @@ def test_a_results_file_that_is_some_text_is_left_alone(
     assert path.read_bytes() == b"Dear diary"
 
 
+def test_each_setting_is_read_alone(corpus: Path, path: Path, command: Command) -> None:
+    how = ("--corpus=emodb", f"--root={corpus}", "--results", path, "--set=training.epochs=3")
+    assert_one_line(command("run", "pooling", *how, "--set=foo"), "--set foo: no such field")
+
+
 def test_a_results_file_that_is_empty(path: Path, command: Command) -> None:
     path.write_bytes(b"")
     assert_one_line(command("table", "pooling", "--results", path), "no finished fold")

@@ -170,7 +170,8 @@ training.epochs.x=3 training.__class__=3 override.x=1"""
 UNFIT = """
 training.epochs=0 training.epochs=-1 training.epochs=2.5 training.epochs=True
 training.epochs=many training.epochs= training.learning_rate=-0.1
-training.learning_rate=nan training.learning_rate=1e999 training.learning_rate=(1,)
+training.learning_rate=nan training.learning_rate=1e999
+training.weight_decay=4e38 training.learning_rate=(1,)
 training.milestones=21 training.milestones=(0,) training.max_segments=0
 network.pooling=3 network.stride=(4,) network.stems=() network.attention_bn=1
 front_end.scale=0 protocol.max_folds=none

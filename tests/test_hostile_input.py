@@ -36,7 +36,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from made_up import record
 
-from repro import audio, paper, results
+from repro import audio, files, paper, results
 from repro.config import Experiment, Network
 from repro.corpora import CORPORA, emodb, fetch, iemocap, load_corpus
 from repro.corpora.record import Archive
@@ -278,6 +278,11 @@ def odd_file(path: Path, kind: str) -> Path:
     return path
 
 
+def append_locked(path: Path) -> None:
+    with files.locked(path):
+        results.append(path, record())
+
+
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "dangling", "device", "missing"])
 def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: str) -> None:
     path = odd_file(tmp_path / "x.wav", kind)
@@ -288,6 +293,9 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: s
         label_file(tmp_path).write_text(EVALUATION)
         path = odd_file(label_file(tmp_path, 1, "Ses01M_impro01"), kind)
         refusal(lambda: listed(tmp_path), path)
+    path = odd_file(tmp_path / "r.jsonl", kind)
+    if kind not in ("dangling", "missing"):
+        assert "cannot write results" in refusal(partial(append_locked, path), path)
     path = odd_file(tmp_path / "m.safetensors", kind)
     assert "no such model file" in refusal(lambda: recogniser.load(path), path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from repro import config
 from repro.corpora import load_corpus
 
 LETTERS = "NFTW"  # neutral, happy, sad, angry
@@ -19,8 +20,8 @@ SMALL += ["training.max_segments=8"]
 
 
 def changed(overrides: Iterable[str] = SMALL, preset: str = "smoke") -> str:
-    """A preset with overrides behind its name, as `Run` takes them."""
-    return ", ".join([preset, *overrides])
+    """A preset with overrides behind its name, as results files name it."""
+    return config.spelled(", ".join([preset, *overrides]))
 
 
 def write(

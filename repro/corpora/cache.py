@@ -29,7 +29,7 @@ def cache_folder(name: str) -> Path:
 
 @contextmanager
 def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
-    """Context manager: give a path beside a folder; what is made there is moved to it at the end.
+    """Context manager: give a path near a folder; what is made there is moved to it at the end.
 
     So an interruption leaves nothing behind.
 
@@ -46,15 +46,21 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         ):
             what = "the folder is not empty" if directory.is_dir() else "a file, and no folder"
             raise ReproError(f"{directory}: {what}; name a new folder")
-        parent = directory.absolute().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".repro-", dir=parent) as beside:
-            tree = Path(beside) / "tree"
+        # A folder that is there is filled, as it may be the current one or a link to another.
+        within = not in_cache and directory.exists()
+        place = directory if within else directory.absolute().parent
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".repro-", dir=place) as temporary:
+            tree = Path(temporary) / "tree"
             yield tree
             if in_cache:
                 with suppress(FileNotFoundError):
-                    directory.rename(Path(beside) / "replaced")
-            tree.rename(directory)
+                    directory.rename(Path(temporary) / "replaced")
+            if within:
+                for made in tree.iterdir():
+                    made.rename(directory / made.name)
+            else:
+                tree.rename(directory)
     except OSError as error:
         remedy = "set XDG_CACHE_HOME to" if in_cache else "name"
         raise ReproError(

@@ -4,6 +4,7 @@ The file of the table, `my.csv`, `my.tsv` or `my.jsonl`, stands wherever a corpu
 the paper's emotions its labels are may stand behind it: `my.csv[joy=happy,anger=angry]`.
 """
 
+import csv
 import json
 import os
 import re
@@ -78,7 +79,7 @@ def utterances(corpus: str, folder: Path) -> list[Utterance]:
         )
     paths = [folder / path for path in known["path"]]
     missing = known["path"][[not os.path.isfile(path) for path in paths]]
-    _refuse(file, missing, f", but there is none in {folder}; correct it, or give its --root")
+    _refuse(file, missing, f", but there is none in {folder}; correct it, or name another folder")
     again = known["path"][pd.Index(map(os.path.realpath, paths)).duplicated()]
     _refuse(file, again, ", the recording of an earlier line; remove one of the two")
     columns = (known[name] for name in Utterance._fields[:3])
@@ -114,16 +115,16 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
             f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
             "the columns path, speaker and emotion, with commas between them"
         )
-    if not table.columns.is_unique:
-        raise ReproError(f"{file}: line 1: two columns of one name; rename one of them")
     table = table.map(str.strip)
-    for name in {*table} - {"path"}:  # one speaker, however accents are written
-        table[name] = table[name].str.normalize("NFC")
     table = table[(table != "").any(axis=1)]
     if table.empty:
         raise ReproError(f"{file}: {EMPTY}")
     table = table[[name for name in ("utterance", *COLUMNS) if name in table]]
+    for name in table.columns[table.columns.duplicated()]:
+        raise ReproError(f"{file}: line 1: two columns {name}; rename one of them")
     for name in table:
+        if name != "path":  # one speaker, however accents are written
+            table[name] = table[name].str.normalize("NFC")
         _refuse(file, table.loc[table[name] == "", name], "; fill it in, or remove the line")
     if "utterance" not in table:
         stems = table["path"].map(lambda path: PurePath(path).stem)
@@ -148,6 +149,8 @@ def _mapping(labels: str) -> dict[str, str]:
                 f"--labels: {pair!r} is not LABEL=EMOTION, such as joy=happy, where EMOTION is "
                 f"{_either(EMOTIONS)}"
             )
+        if label not in EMOTIONS and mapping.get(label, emotion) != emotion:
+            raise ReproError(f"--labels: {label} stands for two emotions; choose one")
         mapping[label] = emotion
     return mapping
 
@@ -157,17 +160,27 @@ def _cells(file: Path) -> pd.DataFrame:
     text = _text(file)
     if file.suffix.lower() == ".jsonl":
         return _objects(file, text)
-    # Blank lines count as lines; and of two columns of one name, pandas would rename the second.
-    how: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
-    sep = "\t" if file.suffix.lower() == ".tsv" else ","
+    # Between tabs a quotation mark is a character like any other.
+    tabs: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    how = tabs if file.suffix.lower() == ".tsv" else {"strict": True}
+    reader = csv.reader(StringIO(text, newline=""), **how)
+    rows: dict[int, list[str]] = {}
+    begin = 1  # a cell may go over several lines
     try:
-        rows = pd.read_csv(StringIO(text), sep=sep, header=None, **how)
-    except pd.errors.EmptyDataError as error:
-        raise ReproError(f"{file}: {EMPTY}") from error
-    except pd.errors.ParserError as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise ReproError(f"{file}: not a table that can be read ({reason}); correct it") from error
-    return rows[1:].set_axis(rows.iloc[0].to_list(), axis=1).set_axis(rows.index[1:] + 1)
+        for cells in reader:
+            rows[begin] = cells
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise ReproError(f"{file}: line {begin}: cannot be read ({error}); correct it") from error
+    columns = rows.pop(1, [])
+    for line, cells in rows.items():
+        if len(cells) > len(columns):
+            counts = f"{len(cells)} cells, where line 1 has {len(columns)}"
+            raise ReproError(f"{file}: line {line}: {counts}; correct it")
+        cells += [""] * (len(columns) - len(cells))
+    if not rows:
+        raise ReproError(f"{file}: {EMPTY}")
+    return pd.DataFrame([*rows.values()], [*rows], columns)
 
 
 def _objects(file: Path, text: str) -> pd.DataFrame:

@@ -288,7 +288,9 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "seed": lambda value: type(value) is int and 0 <= value < 2**63,
     "history": lambda value: type(value) is list and all(map(_is_number, value)),
     "predictions": _is_table,
-    "provenance": lambda value: is_text(value["precision"]),
+    "provenance": lambda value: (
+        is_text(value["precision"]) and is_text(value.get("statistics", ""))
+    ),
 }
 
 
@@ -330,5 +332,5 @@ def _refuse_foreign(last: bytes, path: Path) -> None:
 
     Zeros are what a power cut leaves of a line whose length reached the disk before its text.
     """
-    if last.strip(b"\0") and not last.startswith(LINE_START[: len(last)]):
+    if last.strip(b"\0 \t\r") and not last.startswith(LINE_START[: len(last)]):
         raise ReproError(f"{path}: not a results file; name another")

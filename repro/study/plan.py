@@ -22,6 +22,7 @@ from repro.results.provenance import statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
 from repro.study.ledger import Ledger, Trained, training_id
 
+MOST_SEEDS = 1000
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
 Tables = dict[Source, pd.DataFrame]
 Progress = Callable[[str, int, int], None]  # what is training, epochs done, epochs in all
@@ -66,9 +67,12 @@ class Run:
         """Spell the preset as results files do, and refuse what a run would have to ignore.
 
         Raises:
-            ReproError: there is no such study, or it has no use for an option of a cluster.
+            ReproError: there is no such study or number of seeds, or the study has no use for an
+                option of a cluster.
         """
-        object.__setattr__(self, "preset", spelled(self.preset))
+        object.__setattr__(self, "preset", spelled(str(self.preset)))  # papermill reads `2` as 2
+        if type(self.seeds) is not int or not 0 <= self.seeds <= MOST_SEEDS:
+            raise ReproError(f"seeds {self.seeds}: give a whole number from 0 to {MOST_SEEDS}")
         if self.study not in STUDIES:
             raise ReproError(f"no study {self.study!r}: choose one of {', '.join(STUDIES)}")
         if self.ray and not STUDIES[self.study].networks:
@@ -87,7 +91,7 @@ class Run:
         """
         if self.results is None:
             raise ReproError(f"{self.study}: name a results file (`results`)")
-        return Path(self.results)
+        return Path(str(self.results))  # papermill reads the name `2024` as a number
 
     @property
     def at_hand(self) -> bool:
@@ -305,10 +309,20 @@ def prepare(run: Run) -> Plan:
 
 
 def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
-    """Return the tasks that have to be trained: one for each training that is not held."""
+    """Return the tasks that have to be trained: one for each training that is not held.
+
+    Raises:
+        ReproError: one is held that cannot be read, and would be trained again each time.
+    """
     left: dict[Trained, Task] = {}
+    there = {results.identity(record) for record in held.records}
     for task in tasks:
         if held.find(task.heading, task.variant) is None:
+            if results.identity(task.heading) in there:
+                raise ReproError(
+                    f"{task.label}: the results file holds this fold with settings that this "
+                    "version of repro does not know; name another file"
+                )
             alike = training_id(task.heading, task.experiment, task.variant.name)
             if alike not in left or task.variant.attends:
                 left[alike] = task

@@ -84,10 +84,11 @@ def _nothing(asked: Run) -> NoResultsError:
     preset, changes = config.parted(asked.preset)
     options += ["--preset", preset, *(part for each in changes for part in ("--set", each))]
     command = shlex.join(["repro", "run", asked.study, *options])
+    said = f"`{command} --results {asked.study}.jsonl` runs it"
+    if asked.file.exists():
+        said += f", and `repro results merge` puts it together with {asked.file}"
     return NoResultsError(
-        f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: "
-        f"`{command} --results {asked.study}.jsonl` runs it, and `repro results merge` puts it "
-        f"together with {asked.results}"
+        f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: {said}"
     )
 
 

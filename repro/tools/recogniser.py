@@ -154,6 +154,8 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     if os.path.isdir(path):
         raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
     [variant] = asked.grid().values()
+    experiment = variant.experiment
+    table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
     if path.exists():
         try:
             earlier = load(path)
@@ -161,12 +163,11 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
             raise ReproError(
                 f"{path}: not a model that can be read; remove it, or name another file"
             ) from error
-        corpus = earlier.card.get("corpus")
-        of = corpus.get("name") if isinstance(corpus, dict) else corpus
-        if earlier.experiment != variant.experiment or of != corpora.name_of(asked.corpus):
+        corpus = {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)}
+        if (earlier.experiment, earlier.card.get("corpus")) != (experiment, corpus):
             raise ReproError(
-                f"{path}: a model of {of}, or of other settings (`repro card` shows them); remove "
-                "it, or name another file"
+                f"{path}: a model of another corpus or of other settings (`repro card` shows "
+                "them); remove it, or name another file"
             )
     asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
     run(asked, progress)
@@ -174,8 +175,6 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     device = choose_device(asked.device)
     # That of the folds, since their estimate is of the model that is saved.
     precision = choose_precision(tested.folds["precision"].iloc[0])
-    experiment = variant.experiment
-    table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
     of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
     checkpoint = Checkpoint(path_of(path, ["all speakers"]), lasting(device, precision) | of_this)
 

@@ -86,6 +86,18 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
+def test_an_empty_folder_is_filled_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", tmp_path / "link"):
+        synthetic.make(Path(name), speakers=2, per_emotion=1)
+    made = contents(tmp_path / "here")
+    assert len(made) > 8 and contents(Path()) == made == contents(tmp_path / "elsewhere")
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "link", "elsewhere"}
+
+
 def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(synthetic, "_write_session", Mock(side_effect=KeyboardInterrupt))

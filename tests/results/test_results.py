@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import RECORD, file_of, record
+from made_up import FP32, RECORD, file_of, record
 
 from repro import paper, results
 from repro.errors import ReproError
@@ -224,8 +224,18 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, conten
     assert path.read_bytes() == content
 
 
+def test_blanks_at_the_end_are_no_line(path: Path) -> None:
+    file_of(path, record())
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"  ")
+    assert results.read_lines(path) == [record()]
+    results.append(path, record(fold="08"))
+    assert path.read_bytes().startswith(whole + b"{") and len(results.read_lines(path)) == 2
+
+
 SPOILT = [b"garbage", b"", b'{"key": "0123"}', b"\xff"]
-SPOILT += [json.dumps(RECORD | each).encode() for each in ({"corpus": "emodb"}, {"fold": ["03"]})]
+ODD = [{"corpus": "emodb"}, {"fold": ["03"]}, {"provenance": FP32 | {"statistics": ["exact"]}}]
+SPOILT += [json.dumps(RECORD | each).encode() for each in ODD]
 SPOILT += [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000]  # too much for the parser
 
 

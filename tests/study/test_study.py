@@ -351,6 +351,23 @@ def test_a_run_without_a_results_file_says_that_it_needs_one() -> None:
             call(Run("pooling", device="cpu"))
 
 
+def test_a_fold_that_only_another_version_can_read_is_not_trained_again(
+    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+) -> None:
+    lines = copy.deepcopy(uninterrupted)
+    lines[0]["experiment"]["network"]["of a later version"] = True
+    file_of(path, *lines)
+    with pytest.raises(ReproError, match=r"^pooling gap, 03 .* settings that this version of rep"):
+        run(corpus, path)
+    assert len(results.read_lines(path)) == len(lines)
+
+
+@pytest.mark.parametrize("seeds", [-1, 1001, 1.5, True, "2"])
+def test_a_number_of_seeds_that_is_none_is_refused(seeds: Any) -> None:
+    with pytest.raises(ReproError, match=rf"^seeds {seeds}: give a whole number from 0 to 1000"):
+        Run("pooling", seeds=seeds)
+
+
 def test_the_network_of_section_3_2_computes_in_float32_and_says_so(
     corpus: Path, path: Path
 ) -> None:
