@@ -15,7 +15,7 @@ from repro.corpora import load_corpus
 
 LETTERS = "NFTW"  # neutral, happy, sad, angry
 # Settings with which a network is trained on it in a second.
-SMALL = ["network.stem_channels=2", "network.trunk=(4,4,4,4)", "network.stride=(8,8)"]
+SMALL = ["network.stem_channels=2", "network.trunk=4,4,4,4", "network.stride=8,8"]
 SMALL += ["training.max_segments=8"]
 
 

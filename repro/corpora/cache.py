@@ -1,4 +1,4 @@
-"""Corpora that are made and not read: written whole or not at all, the built-in ones in a cache."""
+"""Corpora that are made and not read, and their cache: an interruption leaves no half of one."""
 
 import hashlib
 import io
@@ -15,6 +15,7 @@ from repro.corpora.table import expand
 from repro.errors import ReproError
 from repro.paper import SAMPLE_RATE
 
+TEMPORARY = ".repro-"  # begins the names of folders in which a corpus is made
 SEAL = ".sha256"  # in the folder of a built-in corpus
 
 
@@ -31,7 +32,7 @@ def cache_folder(name: str) -> Path:
 def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
     """Context manager: give a path near a folder; what is made there is moved to it at the end.
 
-    So an interruption leaves nothing behind.
+    An interruption leaves nothing behind; a kill leaves a folder that the next call passes over.
 
     Args:
         directory: the folder, which need not exist.
@@ -41,16 +42,14 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         ReproError: the folder is not empty, outside the cache, or cannot be written.
     """
     try:
-        if not in_cache and (
-            directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
-        ):
-            what = "the folder is not empty" if directory.is_dir() else "a file, and no folder"
-            raise ReproError(f"{directory}: {what}; name a new folder")
         # A folder that is there is filled, as it may be the current one or a link to another.
         within = not in_cache and directory.exists()
+        if within and not (directory.is_dir() and all(map(_is_left, directory.iterdir()))):
+            what = "the folder is not empty" if directory.is_dir() else "a file, and no folder"
+            raise ReproError(f"{directory}: {what}; name a new folder")
         place = directory if within else directory.absolute().parent
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".repro-", dir=place) as temporary:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as temporary:
             tree = Path(temporary) / "tree"
             yield tree
             if in_cache:
@@ -66,6 +65,11 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         raise ReproError(
             f"{directory}: the corpus cannot be written here ({error}); {remedy} another folder"
         ) from error
+
+
+def _is_left(path: Path) -> bool:
+    """Tell whether something was left by a call that was killed."""
+    return path.name.startswith(TEMPORARY)
 
 
 def write_wav(path: Path, waveform: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """Downloads of corpora that anyone may have, each held against a checksum.
 
-What arrives is unpacked beside the folder that was asked for and renamed when it is complete and
+What arrives is unpacked apart, and moved to the folder that was asked for when it is complete and
 right, so that a failure leaves nothing behind.
 """
 

@@ -113,7 +113,8 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
     if absent := [name for name in COLUMNS if name not in table]:
         raise ReproError(
             f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
-            "the columns path, speaker and emotion, with commas between them"
+            "the columns path, speaker and emotion, with commas between them, or tabs and no "
+            "quotation marks in a .tsv"
         )
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
@@ -141,7 +142,7 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
 
 def _mapping(labels: str) -> dict[str, str]:
     """Return which of the four emotions each label stands for; each stands for itself."""
-    mapping = dict(zip(EMOTIONS, EMOTIONS, strict=True))
+    mapping: dict[str, str] = {}
     for pair in filter(None, labels.split(",")):
         label, _, emotion = map(str.strip, pair.partition("="))
         if emotion not in EMOTIONS or not label:
@@ -149,10 +150,9 @@ def _mapping(labels: str) -> dict[str, str]:
                 f"--labels: {pair!r} is not LABEL=EMOTION, such as joy=happy, where EMOTION is "
                 f"{_either(EMOTIONS)}"
             )
-        if label not in EMOTIONS and mapping.get(label, emotion) != emotion:
+        if mapping.setdefault(label, emotion) != emotion:
             raise ReproError(f"--labels: {label} stands for two emotions; choose one")
-        mapping[label] = emotion
-    return mapping
+    return dict(zip(EMOTIONS, EMOTIONS, strict=True)) | mapping
 
 
 def _cells(file: Path) -> pd.DataFrame:
@@ -173,13 +173,13 @@ def _cells(file: Path) -> pd.DataFrame:
     except csv.Error as error:
         raise ReproError(f"{file}: line {begin}: cannot be read ({error}); correct it") from error
     columns = rows.pop(1, [])
+    if not (rows and any(columns)):
+        raise ReproError(f"{file}: {EMPTY}")
     for line, cells in rows.items():
         if len(cells) > len(columns):
             counts = f"{len(cells)} cells, where line 1 has {len(columns)}"
             raise ReproError(f"{file}: line {line}: {counts}; correct it")
         cells += [""] * (len(columns) - len(cells))
-    if not rows:
-        raise ReproError(f"{file}: {EMPTY}")
     return pd.DataFrame([*rows.values()], [*rows], columns)
 
 

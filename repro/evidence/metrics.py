@@ -137,7 +137,7 @@ def contrast(plus: Sequence[pd.DataFrame], minus: Sequence[pd.DataFrame], score:
 
     Args:
         plus: predictions whose score counts as positive, each of one variant.
-        minus: likewise, as negative; all of the same speakers and seeds.
+        minus: likewise, as negative; all of the same speakers. Seeds count together.
         score: one of `SCORES`.
     """
     everything, column = [*plus, *minus], SCORES.index(score)

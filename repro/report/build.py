@@ -79,6 +79,7 @@ def build_report(
         ReproError: There is no book or notebook, a notebook failed, or the book did not build.
     """
     config.preset(parameters["preset"])  # refused before anything is made, if it does not fit
+    parameters["preset"] = config.spelled(parameters["preset"])
     project, results = find_project(), Path(parameters["results"])
     found = notebooks(project)
     pages = chosen(found, pages)

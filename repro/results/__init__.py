@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro import files, paper
+from repro import config, files, paper
 from repro.errors import ReproError
 from repro.results import pictures
 
@@ -168,7 +168,7 @@ def parse(line: bytes) -> dict[str, Any]:
             wrong = True
         if wrong:
             raise ValueError(f"invalid {name}")
-    return record
+    return record | {"preset": config.spelled(record["preset"])}
 
 
 def provenance_of(record: dict[str, Any]) -> dict[str, Any]:
@@ -330,7 +330,8 @@ def _is_whole(last: bytes) -> bool:
 def _refuse_foreign(last: bytes, path: Path) -> None:
     """Raise ReproError if what follows the last line end is not the beginning of a line of ours.
 
-    Zeros are what a power cut leaves of a line whose length reached the disk before its text.
+    Zeros are what a power cut leaves of a line whose length reached the disk before its text, and
+    blanks what an editor leaves.
     """
     if last.strip(b"\0 \t\r") and not last.startswith(LINE_START[: len(last)]):
         raise ReproError(f"{path}: not a results file; name another")

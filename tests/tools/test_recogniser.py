@@ -188,6 +188,7 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
         with pytest.raises(ReproError, match="a model of another corpus or of other settings"):
             recogniser.train_and_save(path, replace(asked, **other))
     assert path.read_bytes() == before
+    assert recogniser.train_and_save(path, asked).card["corpus"] == made.card["corpus"]
 
 
 @pytest.mark.slow

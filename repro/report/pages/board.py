@@ -243,7 +243,7 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
         found: the verdicts.
         corpus: that of the report.
         preset: its preset. The results of other corpora and presets have pages of their own, see
-            `build.settled`.
+            `build.with_results`.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
     lines = []
