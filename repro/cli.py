@@ -156,12 +156,12 @@ def _options(version: Annotated[bool, VERSION] = False) -> None:
 
 
 def _setting(preset: str, assignments: list[str] | None) -> str:
-    """Return a preset with its changes behind it, as results files name it."""
+    """Return a preset with its changes behind it, as `Run` takes them."""
     from repro import config
 
     for each in assignments or ():  # alone, since behind another it would be a part of its value
         config.preset(f"{preset}, {each}")
-    return config.spelled(", ".join([preset, *(assignments or ())]))
+    return ", ".join([preset, *(assignments or ())])
 
 
 @app.command()

@@ -44,7 +44,10 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
     try:
         # A folder that is there is filled, as it may be the current one or a link to another.
         within = not in_cache and directory.exists()
-        if within and not (directory.is_dir() and all(map(_is_left, directory.iterdir()))):
+        # What was left by a call that was killed does not count.
+        if within and not (
+            directory.is_dir() and all(of.name.startswith(TEMPORARY) for of in directory.iterdir())
+        ):
             what = "the folder is not empty" if directory.is_dir() else "a file, and no folder"
             raise ReproError(f"{directory}: {what}; name a new folder")
         place = directory if within else directory.absolute().parent
@@ -65,11 +68,6 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         raise ReproError(
             f"{directory}: the corpus cannot be written here ({error}); {remedy} another folder"
         ) from error
-
-
-def _is_left(path: Path) -> bool:
-    """Tell whether something was left by a call that was killed."""
-    return path.name.startswith(TEMPORARY)
 
 
 def write_wav(path: Path, waveform: np.ndarray) -> None:

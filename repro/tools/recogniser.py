@@ -156,6 +156,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     [variant] = asked.grid().values()
     experiment = variant.experiment
     table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
+    corpus = {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)}
     if path.exists():
         try:
             earlier = load(path)
@@ -163,7 +164,6 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
             raise ReproError(
                 f"{path}: not a model that can be read; remove it, or name another file"
             ) from error
-        corpus = {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)}
         if (earlier.experiment, earlier.card.get("corpus")) != (experiment, corpus):
             raise ReproError(
                 f"{path}: a model of another corpus or of other settings (`repro card` shows "
@@ -175,7 +175,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     device = choose_device(asked.device)
     # That of the folds, since their estimate is of the model that is saved.
     precision = choose_precision(tested.folds["precision"].iloc[0])
-    of_this = {"key": experiment.key, "corpus": corpora.corpus_hash(table)}
+    of_this = {"key": experiment.key, "corpus": corpus["hash"]}
     checkpoint = Checkpoint(path_of(path, ["all speakers"]), lasting(device, precision) | of_this)
 
     def epoch_done(state: State) -> None:

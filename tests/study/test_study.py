@@ -336,13 +336,16 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
     assert run(corpus, path) == 2
 
 
-def test_a_study_goes_on_in_the_precision_that_it_began_in(corpus: Path, path: Path) -> None:
-    assert run(corpus, path, only="gap", precision="bf16") == 2
+@pytest.mark.parametrize(("first", "other"), [("fp32", "bf16"), ("bf16", "fp32")])
+def test_a_study_goes_on_in_the_precision_that_it_began_in(
+    first: str, other: str, corpus: Path, path: Path
+) -> None:
+    assert run(corpus, path, only="gap", precision=first) == 2
     assert run(corpus, path, only="bilinear", precision="auto") == 2
     for only in ("attention", None):
-        with pytest.raises(ReproError, match=r"holds .* bf16: go on with --precision bf16, or nam"):
-            run(corpus, path, only=only, precision="fp32")
-    assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"bf16"}
+        with pytest.raises(ReproError, match=f"holds .* {first}: go on with --precision {first}, "):
+            run(corpus, path, only=only, precision=other)
+    assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {first}
 
 
 def test_a_run_without_a_results_file_says_that_it_needs_one() -> None:
