@@ -229,6 +229,8 @@ def table(
         raise ReproError(f"{results}: holds {held}, not {study}")
     lines = (line for setting in settings for line in study_lines(ledger, study, setting))
     predictions = tables(lines).predictions
+    if predictions.empty:
+        raise ReproError(f"{results}: every training of {study} in it diverged")
     states = predictions.groupby("corpus")["corpus_hash"].transform("nunique")
     named = predictions["corpus"] + " (" + predictions["corpus_hash"] + ")"
     predictions["corpus"] = predictions["corpus"].where(states == 1, named)

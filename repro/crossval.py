@@ -15,7 +15,7 @@ from torch import Tensor
 from repro import audio, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Score, Training
 from repro.device import Precision, enough_memory
-from repro.errors import NoSuchReadingError, ReproError
+from repro.errors import DivergedError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.trainer import State
 
@@ -178,8 +178,9 @@ def run_fold(
         whatever the protocol scores by (`neutral logit`), and its length in samples.
 
     Raises:
-        ReproError: there is nothing to train on, training diverged, or the file of a test utterance
-            cannot be read or has changed.
+        DivergedError: training diverged.
+        ReproError: there is nothing to train on, or the file of a test utterance cannot be read or
+            has changed.
     """
     seed = fold_seed(seed, fold)
     network = initial_network(experiment.network, seed)
@@ -288,7 +289,7 @@ def _utterance_scores(
     rows = ([trainer.utterance_score(each, way) for way in ways] for each in logits)
     scores = torch.stack([torch.cat(row) for row in rows])
     if not scores.isfinite().all():
-        raise ReproError(
+        raise DivergedError(
             f"fold {fold.held_out}: training diverged, the scores are not finite numbers; "
             "lower training.learning_rate"
         )

@@ -10,6 +10,10 @@ class ReproError(Exception):
     """
 
 
+class DivergedError(ReproError):
+    """The loss of a training, or what its network scores, is no finite number any more."""
+
+
 class NoSuchReadingError(ReproError):
     """A corpus cannot be labelled or split as a reading wants it."""
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import Score, Training
 from repro.device import Precision
-from repro.errors import ReproError
+from repro.errors import DivergedError, ReproError
 from repro.model import CLASSES
 
 PREDICT_BATCH = {"cpu": 2, "cuda": 64}  # on a processor, so few that their maps fit the cache
@@ -78,7 +78,8 @@ def fit(
             batches, weighted by their sizes, of their class-weighted means.
 
     Raises:
-        ReproError: there are no segments, or the loss is no longer finite.
+        DivergedError: the loss is no longer finite.
+        ReproError: there are no segments.
     """
     if rows is None:
         rows = torch.arange(len(segments))
@@ -111,7 +112,7 @@ def fit(
             total += loss.detach() * len(batch)
         history.append(total.item() / len(rows))
         if not math.isfinite(history[-1]):
-            raise ReproError(
+            raise DivergedError(
                 f"training diverged in epoch {epoch}: the loss is {history[-1]}; "
                 "lower training.learning_rate"
             )

@@ -309,15 +309,21 @@ def test_predict_says_what_may_be_wrong_with_a_recording(
     assert outcome.err == [f"repro: {half}: cut off: 39,978 of 80,000 bytes are left"]
 
 
-@pytest.mark.parametrize(
-    "assignment",
-    ["network.stride=(400,200)", "network.stems=((500,2),)", "training.learning_rate=1e30"],
-)
+@pytest.mark.parametrize("assignment", ["network.stride=(400,200)", "network.stems=((500,2),)"])
 def test_settings_that_no_network_can_have(assignment: str, corpus: Path, run_on: Command) -> None:
     outcome = run_on(corpus, "--set=network.padding=none", f"--set={assignment}")
     assert outcome.status == 1
     said = r" *\d+% |repro: emodb: the counts differ"
     assert len([line for line in outcome.err if not re.match(said, line)]) == 1
+
+
+def test_a_study_of_which_every_training_diverges(
+    corpus: Path, tmp_path: Path, command: Command, run_on: Command
+) -> None:
+    results = f"--results={tmp_path / 'r.jsonl'}"
+    outcome = run_on(corpus, results, "--set=training.learning_rate=1e30")
+    assert outcome.status == 0 and len([line for line in outcome.err if "diverged" in line]) == 1
+    assert_one_line(command("table", "pooling", results), "every training of pooling", "diverged")
 
 
 def test_a_name_of_no_file(corpus: Path, tmp_path: Path, command: Command, run_on: Command) -> None:

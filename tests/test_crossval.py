@@ -14,7 +14,7 @@ import torch
 from repro import audio, crossval, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Training
 from repro.corpora import CORPORA, load_corpus
-from repro.errors import NoSuchReadingError, ReproError
+from repro.errors import DivergedError, NoSuchReadingError, ReproError
 
 EMOTIONS = list(paper.EMOTIONS)
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4), stride=(8, 8))
@@ -372,5 +372,5 @@ def test_the_seed_of_a_fold_depends_on_seed_and_name_alone() -> None:
 def test_weights_that_overflow_after_the_last_step_are_a_fault(features: crossval.Features) -> None:
     training = Training(epochs=1, batch_size=64, learning_rate=1e38, milestones=())
     fold = crossval.make_folds(features.table, TINY)[0]
-    with pytest.raises(ReproError, match="diverged"):
+    with pytest.raises(DivergedError, match="diverged"):
         crossval.run_fold(features, fold, replace(TINY, training=training), seed=0)

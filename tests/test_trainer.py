@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from repro import trainer
 from repro.config import Network, Training
 from repro.device import ROOM, choose_device, choose_precision, enough_memory, has_room
-from repro.errors import ReproError
+from repro.errors import DivergedError, ReproError
 from repro.model import build_network
 
 NETWORK = Network(stem_channels=2, trunk=(4, 4, 4, 4))
@@ -183,7 +183,7 @@ def test_no_segment_is_a_fault() -> None:
 def test_a_loss_that_is_not_finite_is_a_fault() -> None:
     segments, labels = data()
     training = Training(epochs=5, batch_size=4, learning_rate=1e30, milestones=())
-    with pytest.raises(ReproError, match="diverged in epoch"):
+    with pytest.raises(DivergedError, match="diverged in epoch"):
         trainer.fit(network(), segments, labels, training, seed=0)
 
 

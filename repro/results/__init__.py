@@ -5,7 +5,7 @@ before the next begins, so the only damage that a killed run can do is a torn la
 reading ignores and the next append removes. A last line that only lacks its line end, as some
 editors and copies leave it, counts. A line that cannot be written (a full disk) is cut off again.
 Anything else that is not a finished fold is refused by its line number: no table is made from half
-a file.
+a file. A fold whose training diverged is finished too, but its line holds no predictions.
 """
 
 import json
@@ -48,7 +48,8 @@ class Results(NamedTuple):
     `provenance.made_by` says). What nothing was read for has none.
 
     Args:
-        folds: a row per finished fold, with its experiment and what `provenance.made_by` says.
+        folds: a row per finished fold, with its experiment and what `provenance.made_by` says, but
+            for those that diverged: nothing else speaks of them.
         history: a row per fold and epoch, with epoch (from 1) and loss.
         predictions: a row per fold and test utterance, with utterance, emotion (true), predicted,
             and a score per emotion.
@@ -56,6 +57,7 @@ class Results(NamedTuple):
             and `ATTENTION_COLUMNS`, see `attention.measure`.
         examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and
             `PICTURES`, as arrays [rows, columns].
+        diverged: a row per fold whose training diverged.
         planned: how many folds each variant has in the end, where `study.read.held` can tell.
     """
 
@@ -64,6 +66,7 @@ class Results(NamedTuple):
     predictions: pd.DataFrame
     attention: pd.DataFrame
     examples: pd.DataFrame
+    diverged: pd.DataFrame
     planned: dict[str, int] | None = None
 
 
@@ -71,6 +74,11 @@ def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
     """Return what makes a finished fold the same as another, so that it need not run again."""
     names = (record[name] for name in ("study", "variant", "key"))
     return *names, record["corpus"]["hash"], record["fold"], record["seed"]
+
+
+def has_diverged(record: dict[str, Any]) -> bool:
+    """Return whether the training of a finished fold diverged, so that nothing was predicted."""
+    return not record["predictions"]["utterance"]
 
 
 def append(path: str | Path, record: dict[str, Any]) -> None:
@@ -193,7 +201,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
 
 def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Results:
     """Return finished folds as tidy tables; the arguments are those of `read`."""
-    folds, histories, predictions, attention, examples = [], [], [], [], []
+    folds, histories, predictions, attention, examples, diverged = [], [], [], [], [], []
     for record in records:
         corpus, protocol = record["corpus"], record["experiment"]["protocol"]
         where = {name: record[name] for name in FOLD_COLUMNS}
@@ -202,6 +210,9 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
         made_by = provenance_of(record)
         where |= {name: made_by[name] for name in ("precision", "statistics")}
         if any(where[name] not in allowed for name, allowed in only.items()):
+            continue
+        if has_diverged(record):
+            diverged.append(pd.DataFrame([where]))
             continue
         folds.append(where | {"experiment": record["experiment"]} | made_by | where)
         epochs = range(1, len(record["history"]) + 1)
@@ -219,7 +230,8 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Result
             ]
             maps = pd.DataFrame(shown_maps, columns=["utterance", *PICTURES])
             examples.append(shown.merge(maps, on="utterance"))
-    parts = [pd.DataFrame(folds)] if folds else [], histories, predictions, attention, examples
+    runs = [pd.DataFrame(folds)] if folds else []
+    parts = runs, histories, predictions, attention, examples, diverged
     nothing = pd.DataFrame(columns=OF_A_FOLD)  # of which pages may ask as of any table
     return Results(*(pd.concat(of, ignore_index=True) if of else nothing for of in parts))
 
@@ -253,7 +265,7 @@ def _is_table(value: Any) -> bool:
     return (
         _are_columns(value.values(), len(utterances))
         and all(map(is_text, utterances))
-        and len(set(utterances)) == len(utterances) > 0
+        and len(set(utterances)) == len(utterances)
         and all(emotion in paper.EMOTIONS for emotion in emotions)
         and all(_is_number(score) for column in scores for score in column)
         and all(_is_number(x) for name in COUNTED for x in value.get(name, ()))

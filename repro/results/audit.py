@@ -26,6 +26,7 @@ class Tally:
     corpus_hash: str
     variant: str
     folds: int
+    diverged: int  # of the folds
     seeds: list[int]
     settings: int  # how many different ones; more than 1 is a mix
     missing: list[str]
@@ -57,7 +58,8 @@ class Outcome:
             if heading not in lines:
                 lines.append(heading)
             seeds = ", ".join(map(str, tally.seeds))
-            lines.append(f"  {tally.variant:12} {tally.folds} folds, seeds: {seeds}")
+            lost = f" ({tally.diverged} diverged)" if tally.diverged else ""
+            lines.append(f"  {tally.variant:12} {tally.folds} folds{lost}, seeds: {seeds}")
         return "\n".join([*lines, *(f"wrong: {fault}" for fault in self.faults)])
 
 
@@ -143,7 +145,8 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
         row = {name: record[name] for name in ("study", "preset", "variant", "key")}
         row |= {name: corpus[name] for name in ("name", "hash")}
         row |= {name: protocol[name] for name in ("folds", "labels")}
-        rows.append(row | {"unit": (record["fold"], record["seed"])})
+        diverged = results.has_diverged(record)
+        rows.append(row | {"unit": (record["fold"], record["seed"]), "diverged": diverged})
     tallies = []
     for (study, preset, corpus), run in pd.DataFrame(rows).groupby(
         ["study", "preset", "name"], sort=False
@@ -156,7 +159,8 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
                 lacking = sorted({*alike["unit"]} - {*own["unit"]})
                 missing = [f"fold {fold}, seed {seed}" for fold, seed in lacking]
                 seeds = sorted({seed for _, seed in own["unit"]})
-                counts = len(own), seeds, own["key"].nunique(), missing
+                lost = int(own["diverged"].sum())
+                counts = len(own), lost, seeds, own["key"].nunique(), missing
                 tallies.append(Tally(study, preset, corpus, str(state), str(variant), *counts))
     return tallies
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from repro import crossval, results
 from repro.crossval import Features
 from repro.device import Precision, enough_memory, ready_to_extract, ready_to_train
-from repro.errors import ReproError
+from repro.errors import DivergedError, ReproError
 from repro.model import SpeechEmotionNetwork
 from repro.results.provenance import lasting, made_by
 from repro.study import attention, baselines
@@ -42,10 +42,10 @@ def run_task(
 
     What its folds share comes from `inputs`. `on_epoch` is called with the number of each finished
     epoch of a network, from 1. With the path of its checkpoint, `partial`, a fold that was
-    interrupted goes on from there.
+    interrupted goes on from there. Of one that diverges there is nothing but the losses before.
 
     Raises:
-        ReproError: training diverged, or memory is short; the fold is named.
+        ReproError: memory is short, or a sound file is gone; the fold is named.
     """
     start = time.perf_counter()
     if not isinstance(shared, Features):
@@ -56,10 +56,12 @@ def run_task(
         return _line(task, [], predictions, made_by(torch.device("cpu"), "fp64", seconds))
     made = lasting(device, precision) | {"fold": list(results.identity(task.heading))}
     checkpoint = Checkpoint(partial, made) if partial else None
+    history: list[float] = []
     seen: dict[str, Any] = {}
 
     def epoch_done(state: State) -> None:
-        epoch = len(state.history)
+        history[:] = state.history
+        epoch = len(history)
         on_epoch(epoch)
         if checkpoint and epoch < task.epochs:  # the last one ends as a result at once
             checkpoint.keep(state)
@@ -73,7 +75,7 @@ def run_task(
     ready_to_train(device)
     try:
         with enough_memory(device, "training"):
-            history, predictions = crossval.run_fold(
+            _, predictions = crossval.run_fold(
                 shared,
                 task.fold,
                 task.experiment,
@@ -84,6 +86,8 @@ def run_task(
                 on_epoch=epoch_done,
                 on_scored=look if task.variant.attends else None,
             )
+    except DivergedError:
+        predictions = pd.DataFrame(columns=[*results.PREDICTION_COLUMNS, *results.COUNTED])
     except ReproError as error:
         raise ReproError(f"{task.label}: {error}") from error
     seconds = checkpoint.seconds if checkpoint else time.perf_counter() - start

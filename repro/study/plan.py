@@ -198,12 +198,12 @@ class Plan(NamedTuple):
     def losses(self, held: Ledger) -> dict[str, float]:
         """Return the last training loss of each variant, averaged over the folds of seed 0.
 
-        A variant of which folds are missing has none.
+        A variant of which folds are missing, or diverged, has none.
         """
         found: dict[str, float] = {}
         for variant in self.grid.values():
             folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
-            if all(folds):
+            if all(record and not results.has_diverged(record) for record in folds):
                 found[variant.name] = fmean(record["history"][-1] for record in folds if record)
         return found
 

@@ -66,14 +66,18 @@ def held(asked: Run) -> Results:
         for record in ledger.of(asked.study, asked.preset, variant, hashes, seeds)
     )
     if found.folds.empty:
-        raise _nothing(asked)
+        raise _nothing(asked, found)
     begun = int(found.folds["seed"].max()) + 1
     planned = {variant.name: begun * len(plan.folds(variant)) for variant in grid}
     return found._replace(planned=planned)
 
 
-def _nothing(asked: Run) -> NoResultsError:
+def _nothing(asked: Run, found: Results) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
+    if len(found.diverged):
+        return NoResultsError(
+            f"Every training of the study `{asked.study}` with the preset `{asked.preset}` diverged"
+        )
     on, options = "", []
     if not STUDIES[asked.study].own_corpora:
         on, options = f" on {name_of(asked.corpus)}", ["--corpus", asked.corpus]
@@ -102,7 +106,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
     if found.folds.empty:
-        raise _nothing(asked)
+        raise _nothing(asked, found)
     labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
     for what, of, mixed in (

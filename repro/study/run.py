@@ -58,6 +58,7 @@ def run(asked: Run, progress: Progress | None = None) -> int:
         first, before = plan.tasks(), len(held.records)
         precision = plan.precision(first, held)
         failed: list[str] = []
+        diverged: list[str] = []
         told = False
         for stage in (lambda: first, lambda: _second_stage(plan, held)):
             tasks = missing(stage(), held)
@@ -76,9 +77,14 @@ def run(asked: Run, progress: Progress | None = None) -> int:
                     if isinstance(line, ReproError):
                         failed.append(str(line))
                         continue
+                    if results.has_diverged(line):
+                        diverged.append(task.label)
                     results.append(path, line)
                     held.add(line)
                     checkpoint.discard(checkpoint.path_of(path, results.identity(task.heading)))
+    if diverged:
+        others = f", and {len(diverged) - 1} more" if diverged[1:] else ""
+        warn(f"{diverged[0]}{others}: training diverged, so that there are no scores")
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")
@@ -104,8 +110,7 @@ def _train_here(
 ) -> Finished:
     """Train folds one after another in this process.
 
-    A fold that cannot be trained, as when its loss diverges, would fail again, and the others do
-    not wait for it.
+    The others do not wait for a fold that cannot be trained, as when memory is short.
     """
     plan.require_statistics(held, device)
     done, total = 0, sum(task.epochs for task in tasks)

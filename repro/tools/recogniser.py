@@ -172,6 +172,10 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
     run(asked, progress)
     tested = held(asked)
+    if len(tested.diverged):
+        raise ReproError(
+            f"{asked.file}: {len(tested.diverged)} folds diverged, so that there is no estimate"
+        )
     device = choose_device(asked.device)
     # That of the folds, since their estimate is of the model that is saved.
     precision = choose_precision(tested.folds["precision"].iloc[0])

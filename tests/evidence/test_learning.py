@@ -22,7 +22,7 @@ def made_up(corpus: str) -> Results:
     training = {"epochs": 50, "batch_size": 64, "max_segments": None}
     folds = folds.assign(experiment=[{"training": training}] * len(folds))
     tables = folds, pd.concat(history, ignore_index=True), said
-    return Results(*tables, pd.DataFrame(), pd.DataFrame())
+    return Results(*tables, *[pd.DataFrame()] * 3)
 
 
 def test_how_far_the_networks_got() -> None:

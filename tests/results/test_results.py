@@ -306,7 +306,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "provenance": [[], {}],
     "history": [1.0, ["1.0"], [NAN], [INF], [10**400]],
-    "predictions": [[], {}, {name: [] for name in RECORD["predictions"]}],
+    "predictions": [[], {}],
     "format": [2, "2", None],
 }
 WRONG_PREDICTIONS: dict[str, list[Any]] = {

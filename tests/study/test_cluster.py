@@ -110,8 +110,13 @@ def test_faults_of_workers_and_of_the_cluster_are_one_line(
 
     monkeypatch.setattr(cluster, "_knock", lambda address: None)  # seconds, and seen to above
     hot = [*tiny_corpus.SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"]
-    with pytest.raises(ReproError, match=r"diverged.* more failed") as caught:
-        run(corpus, path, ray=pair.address, preset=tiny_corpus.changed(hot))
+    diverged = path.with_name("diverged.jsonl")
+    assert run(corpus, diverged, ray=pair.address, preset=tiny_corpus.changed(hot)) == 6
+    assert all(map(results.has_diverged, results.read_lines(diverged)))
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "SOFTWARE", "repro 0")
+        with pytest.raises(ReproError, match=r"given with repro 0: .* more failed") as caught:
+            run(corpus, path, ray=pair.address)
     assert type(caught.value) is ReproError
     with pytest.raises(ReproError, match="no machine of the cluster has a GPU"):
         run(corpus, path, ray=pair.address, device="cuda")

@@ -12,11 +12,12 @@ from made_up import file_of, record
 from tiny_corpus import SMALL, changed
 
 import repro
-from repro import config, crossval, files, paper, results
+from repro import config, crossval, files, paper, results, trainer
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
-from repro.errors import NoResultsError, ReproError
+from repro.errors import DivergedError, NoResultsError, ReproError
 from repro.report.pages import common
+from repro.results import audit
 from repro.study import grids
 from repro.study.plan import Progress, Run, line_per_fold
 from repro.study.read import collect, held
@@ -316,24 +317,60 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
 ) -> None:
     whole = crossval.run_fold
 
-    def diverge(features: Any, fold: Any, experiment: Experiment, **settings: Any) -> Any:
+    def fail(features: Any, fold: Any, experiment: Experiment, **settings: Any) -> Any:
         if fold.held_out == "03" and experiment.network.pooling != "attention":
-            raise ReproError("training diverged in epoch 1")
+            raise ReproError("out of memory")
         return whole(features, fold, experiment, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(crossval, "run_fold", diverge)
+        patch.setattr(crossval, "run_fold", fail)
         progress: list[int] = []
         with pytest.raises(ReproError) as caught:
             run(corpus, path, progress=lambda _, done, total: progress.extend((done, total)))
     assert progress[::2] == sorted(progress[::2]) and progress[-2] == progress[-1]
     assert str(caught.value) == (
-        "pooling gap, 03 held out, seed 0: training diverged in epoch 1; 1 more failed; "
+        "pooling gap, 03 held out, seed 0: out of memory; 1 more failed; "
         f"every other fold is in {path}"
     )
     done = [(r["variant"], r["fold"]) for r in results.read_lines(path)]
     assert done == [("gap", "08"), ("bilinear", "08"), ("attention", "03"), ("attention", "08")]
     assert run(corpus, path) == 2
+
+
+def test_a_fold_that_diverges_is_a_result_without_scores(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = trainer.fit
+
+    def diverge(network: Any, *data: Any, **settings: Any) -> Any:
+        if network.settings.pooling == "gap":
+            raise DivergedError("the loss is nan")
+        return whole(network, *data, **settings)
+
+    monkeypatch.setattr(trainer, "fit", diverge)
+    assert run(corpus, path) == 6 and run(corpus, path) == 0
+    said = "repro: pooling gap, 03 held out, seed 0, and 1 more: training diverged"
+    assert capsys.readouterr().err.count(said) == 1
+
+    found = held(Run("pooling", "emodb", corpus, changed(), path))
+    assert found.diverged[["variant", "fold"]].to_numpy().tolist() == [["gap", "03"], ["gap", "08"]]
+    for table in (found.folds, found.history, found.predictions):
+        assert set(table["variant"]) == {"bilinear", "attention"}
+    note = common.state(found)
+    assert note and "**Diverged.**" in note.data and "are no scores: 2 of `gap`." in note.data
+    assert "Unfinished" not in note.data
+    outcome = audit.check(path)
+    assert outcome.ok and "gap          2 folds (2 diverged), seeds: 0" in outcome.text()
+
+
+def test_a_study_of_which_all_diverges_says_so(corpus: Path, path: Path) -> None:
+    preset = changed([*SMALL, "protocol.max_folds=2", "training.learning_rate=1e30"])
+    assert run(corpus, path, only="gap", preset=preset) == 2
+    assert [len(record["history"]) for record in results.read_lines(path)] == [1, 1]
+    assert not [*Path(f"{path}.partial").glob("*")]
+    for root in (corpus, None):
+        with pytest.raises(NoResultsError, match="Every training of the study `pooling`"):
+            held(Run("pooling", "emodb", root, preset, path))
 
 
 @pytest.mark.parametrize(("first", "other"), [("fp32", "bf16"), ("bf16", "fp32")])

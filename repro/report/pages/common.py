@@ -67,8 +67,8 @@ def is_showcase(preset: str) -> bool:
 
 
 def state(data: Results) -> Markdown | None:
-    """Return which variants are not finished, and what was not trained exactly; None if all is."""
-    said = [_unfinished(data), _inexact(data.folds)]
+    """Return what did not end in scores, and what was not trained exactly; None if all did."""
+    said = [_unfinished(data), _diverged(data), _inexact(data.folds)]
     return Markdown("\n>\n".join(filter(None, said))) if any(said) else None
 
 
@@ -83,8 +83,18 @@ def _inexact(folds: pd.DataFrame) -> str:
     )
 
 
+def _diverged(data: Results) -> str:
+    found = data.diverged["variant"].value_counts(sort=False)
+    counts = ", ".join(f"{n} of `{short_name(name)}`" for name, n in found.items())
+    return counts and (
+        "> **Diverged.** The loss of these trainings was no finite number any more, so that there "
+        f"are no scores: {counts}."
+    )
+
+
 def _unfinished(data: Results) -> str:
-    done, plan = data.folds["variant"].value_counts(), data.planned or {}
+    ended, plan = pd.concat([data.folds, data.diverged]), data.planned or {}
+    done = ended["variant"].value_counts()
     begun = [
         f"`{short_name(name)}` {done[name]} of {n}"
         for name, n in plan.items()
