@@ -196,8 +196,9 @@ def run(
     folder = "planted" if planted else name_of(corpus)
     path = results or Path("results") / folder / f"{study}.jsonl"
     setting = _setting(preset, assignments)
-    how = (device, precision, seeds, only, ray, gpus_per_fold)
-    asked = Run(study, corpus, root, setting, path, *how)
+    how: dict[str, Any] = {"device": device, "precision": precision, "seeds": seeds, "only": only}
+    how |= {"ray": ray, "gpus_per_fold": gpus_per_fold}
+    asked = Run(study, corpus, root, setting, path, **how)
     asked.grid()  # what does not exist is refused before the results' folder is made
     record_of(corpus)
     if ray and dry_run:
@@ -440,11 +441,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Count a corpus, compare it with its published release and list what is wrong."""
-    from repro.corpora import BUILT_IN, own, record_of
+    from repro.corpora import own, record_of
     from repro.corpora.check import check as check_corpus
 
-    record_of(name)
-    if directory is None and name not in BUILT_IN and not own.file_of(name):
+    if record_of(name).ensure is None and directory is None:
         raise typer.BadParameter(f"name the folder of {name}", param_hint="DIRECTORY")
     outcome = check_corpus(own.with_labels(name, labels), directory)
     for remark in outcome.remarks:

@@ -8,7 +8,7 @@ import ast
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -19,7 +19,8 @@ LARGEST = 10**9  # of any count
 MOST = 3e38  # of any other number: float32 holds little more
 # Fields that are younger than results that have been published, and what these were made with.
 ADDED: dict[str, dict[str, Any]] = {"network": {"attention_softmax": True}}
-TRAINED_AS: dict[Any, Any] = {"drop-test": "pad", "drop": "drop-training"}  # values of `short`
+# What training makes of values of `short`.
+SHORT_IN_TRAINING: dict[Any, Any] = {"drop-test": "pad", "drop": "drop-training"}
 Shape = tuple[int, int]
 Score = Literal["softmax", "logits"]
 Scale = Literal["segment", "segment-max", "segment-log", "training-set", "training-set-max"]
@@ -123,10 +124,10 @@ class Protocol:
 class Experiment:
     """Everything that decides a result but the corpus, the held-out speaker and the seed."""
 
-    front_end: FrontEnd = field(default_factory=FrontEnd)
-    network: Network = field(default_factory=Network)
-    training: Training = field(default_factory=Training)
-    protocol: Protocol = field(default_factory=Protocol)
+    front_end: FrontEnd = FrontEnd()
+    network: Network = Network()
+    training: Training = Training()
+    protocol: Protocol = Protocol()
 
     @property
     def key(self) -> str:
@@ -152,7 +153,7 @@ class Experiment:
         protocol, short = replace(self.protocol, average="pooled"), self.front_end.short
         if protocol.epoch == "last":  # else the test decides which epoch counts
             protocol = replace(protocol, score="softmax")
-            short = TRAINED_AS.get(short, short)
+            short = SHORT_IN_TRAINING.get(short, short)
         return replace(self, front_end=replace(self.front_end, short=short), protocol=protocol)
 
     def override(self, assignment: str) -> "Experiment":

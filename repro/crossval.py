@@ -19,8 +19,6 @@ from repro.errors import DivergedError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.trainer import State
 
-PART = 64  # segments that are copied at once
-
 OnScored = Callable[[SpeechEmotionNetwork, Iterator[Tensor], pd.DataFrame], None]
 
 
@@ -187,8 +185,7 @@ def run_fold(
     training = training_set(features, fold, experiment.training, seed)
     where: dict[str, Any] = {"device": device, "precision": precision}
 
-    def test_segments() -> Iterator[Tensor]:
-        return _test_segments(features, fold, training.limits)
+    test_segments = partial(_test_segments, features, fold, training.limits)
 
     def score() -> Tensor:
         logits = [trainer.predict(network, of_one, **where) for of_one in test_segments()]
@@ -252,9 +249,8 @@ def training_set(features: Features, fold: Fold, training: Training, seed: int) 
     rows = rows.to(features.segments.device)
     if not features.front_end.one_scale:
         return TrainingSet(features, rows, None)
-    ends = [features.segments[part].aminmax() for part in rows.split(PART)]
-    low, high = min(end.min for end in ends).item(), max(end.max for end in ends).item()
-    return TrainingSet(features, rows, (low, high))
+    low, high = (end(features.segments, (1, 2, 3))[rows] for end in (torch.amin, torch.amax))
+    return TrainingSet(features, rows, (low.min().item(), high.max().item()))
 
 
 def initial_network(network: Network, seed: int) -> SpeechEmotionNetwork:

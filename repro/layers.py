@@ -2,8 +2,7 @@
 
 Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
 millions of positions of a batch one after another in float32: gradients are then off by several per
-cent. `norm_relu` adds up a few segments at a time, as a tree, and their sums in float64. So does
-`conv_norm_relu` for the weight of its convolution; in evaluation, it makes one layer of two. So
+cent. `conv_norm_relu` adds up a few segments at a time, as a tree, and their sums in float64. So
 does `first_layer`, which stores no map but the one that it gives. `mean_of_first_map` is the
 network of Section 3.2 up to its last layer, and stores no map at all.
 
@@ -34,27 +33,18 @@ _convolution_backward = torch.ops.aten.convolution_backward
 _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
 
 
-def norm_relu(
-    x: Float[Tensor, "n c h w"], norm: nn.BatchNorm2d, pool: bool = False
-) -> Float[Tensor, "n c i j"]:
-    """Return the ReLU of batch-normalised maps, after 2×2 max-pooling if asked for.
-
-    In training on a processor, the backward pass writes the gradient of x over x, which saves as
-    much memory. So x may not be a leaf, nor be read again.
-    """
-    if norm.training and x.device.type == "cpu":
-        return _NormReLU.apply(x, norm.weight, norm.bias, norm, pool)
-    return _pool_relu(norm(x), pool)
-
-
 def conv_norm_relu(
     x: Float[Tensor, "n c h w"], conv: nn.Conv2d, norm: nn.BatchNorm2d, pool: bool
 ) -> Float[Tensor, "n d i j"]:
-    """Return `norm_relu` of a convolution: in evaluation on a processor, both are one."""
+    """Return the ReLU of a convolution's batch-normalised maps, 2×2 max-pooled if asked for.
+
+    In evaluation on a processor, convolution and norm are one.
+    """
     if x.device.type != "cpu":
-        return norm_relu(conv(x), norm, pool)
+        return _pool_relu(norm(conv(x)), pool)
     if norm.training:
-        return norm_relu(_Convolution.apply(x, conv.weight, conv.bias, conv.padding), norm, pool)
+        maps = _Convolution.apply(x, conv.weight, conv.bias, conv.padding)
+        return _NormReLU.apply(maps, norm.weight, norm.bias, norm, pool)
     assert conv.bias is not None
     scale, shift = _in_evaluation(norm)
     shift = shift + conv.bias * scale
@@ -325,7 +315,10 @@ def _by_batch(norm: nn.BatchNorm2d, x: Float[Tensor, "n c h w"]) -> tuple[Tensor
 
 
 class _NormReLU(torch.autograd.Function):
-    """`norm_relu` by the statistics of the batch, a few segments at a time.
+    """Batch normalisation by the statistics of the batch, max-pooling and ReLU.
+
+    They work on a few segments at a time. The backward pass writes the gradient of x over x, which
+    saves as much memory: x may not be a leaf, nor be read again.
 
     With x̂ = (x - mean) / √(var + ε) and N positions, the gradient of x is
 

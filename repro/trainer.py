@@ -110,12 +110,13 @@ def fit(
             loss.backward()
             optimiser.step()
             total += loss.detach() * len(batch)
-        history.append(total.item() / len(rows))
-        if not math.isfinite(history[-1]):
+        mean = total.item() / len(rows)
+        if not math.isfinite(mean):
             raise DivergedError(
-                f"training diverged in epoch {epoch}: the loss is {history[-1]}; "
+                f"training diverged in epoch {epoch}: the loss is {mean}; "
                 "lower training.learning_rate"
             )
+        history.append(mean)
         if on_epoch:
             on_epoch(state)
     return history

@@ -8,7 +8,6 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,7 +16,7 @@ import pandas as pd
 
 from repro import files
 from repro.corpora.record import Corpus
-from repro.corpora.table import Utterance, expand
+from repro.corpora.table import ANY_EMOTION, Utterance, expand
 from repro.errors import ReproError
 from repro.paper import EMOTIONS
 
@@ -74,7 +73,7 @@ def utterances(corpus: str, folder: Path) -> list[Utterance]:
     known = table[table["emotion"] != ""]
     if known.empty:
         raise ReproError(
-            f"{file}: no line is labelled {_either(EMOTIONS)}, but {_counted(table['label'])}; say "
+            f"{file}: no line is labelled {ANY_EMOTION}, but {_counted(table['label'])}; say "
             "what they stand for, as in --labels joy=happy,anger=angry"
         )
     paths = [folder / path for path in known["path"]]
@@ -148,7 +147,7 @@ def _mapping(labels: str) -> dict[str, str]:
         if emotion not in EMOTIONS or not label:
             raise ReproError(
                 f"--labels: {pair!r} is not LABEL=EMOTION, such as joy=happy, where EMOTION is "
-                f"{_either(EMOTIONS)}"
+                f"{ANY_EMOTION}"
             )
         if mapping.setdefault(label, emotion) != emotion:
             raise ReproError(f"--labels: {label} stands for two emotions; choose one")
@@ -223,7 +222,3 @@ def _counted(labels: pd.Series) -> str:
     counts = labels.value_counts()
     said = [f"{label} ({count})" for label, count in counts[:LISTED].items()]
     return ", ".join(said + ["…"] * (len(counts) > LISTED))
-
-
-def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

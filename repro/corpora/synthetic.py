@@ -31,7 +31,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,8 +71,7 @@ class Style(NamedTuple):
     formants: float  # a multiple of the speaker's
 
 
-@dataclass(frozen=True, eq=False)
-class Turn:
+class Turn(NamedTuple):
     """One utterance to be made: its place in the tree, how it is said, and what."""
 
     dialogue: str  # its name, as IEMOCAP forms it
@@ -229,15 +227,15 @@ def _turn(
 
 def _write_session(folder: Path, turns: list[Turn]) -> None:
     """Speak and write the wav files, the evaluation files and the stray files of a session."""
-    sounds = dict(zip(turns, _speak(turns), strict=True))
+    spoken = list(zip(turns, _speak(turns), strict=True))
     evaluations = folder / "dialog" / "EmoEvaluation"
     evaluations.mkdir(parents=True)
     for dialogue in sorted({turn.dialogue for turn in turns}):
         wavs = folder / "sentences" / "wav" / dialogue
         wavs.mkdir(parents=True)
         lines, end = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""], 0.0
-        for turn in (turn for turn in turns if turn.dialogue == dialogue):
-            waveform = _shape(sounds[turn], turn)
+        for turn, sound in (each for each in spoken if each[0].dialogue == dialogue):
+            waveform = _shape(sound, turn)
             wav = wavs / f"{turn.utterance}.wav"
             cache.write_wav(wav, waveform)
             start, end = end + 0.5, end + 0.5 + len(waveform) / SAMPLE_RATE

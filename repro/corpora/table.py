@@ -15,6 +15,8 @@ from repro.errors import ReproError
 from repro.paper import EMOTIONS
 from repro.results import is_text
 
+ANY_EMOTION = f"{', '.join(EMOTIONS[:-1])} or {EMOTIONS[-1]}"
+
 
 class Utterance(NamedTuple):
     """One labelled utterance of a corpus; its file may turn out to be missing."""
@@ -126,7 +128,7 @@ def faults(utterances: Iterable[Utterance]) -> list[str]:
         if emotion not in EMOTIONS:
             found.append(
                 f"{path}: {utterance!r} is labelled {emotion!r}; "
-                f"leave it out, or label it {', '.join(EMOTIONS[:-1])} or {EMOTIONS[-1]}"
+                f"leave it out, or label it {ANY_EMOTION}"
             )
         if (other := first.setdefault(utterance, path)) is not path:
             found.append(f"{path}: {utterance!r} is also the name of {other}; remove one of them")

@@ -31,14 +31,14 @@ def made_by(device: torch.device, precision: str, seconds: float) -> dict[str, A
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else f"cpu: {processor()}",
         "precision": precision,
-        "statistics": statistics(device),
+        "statistics": batch_statistics(device),
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 2),
     }
 
 
-def statistics(device: torch.device) -> str:
+def batch_statistics(device: torch.device) -> str:
     """Return how batch normalisation and the gradient of Conv1 add up what the precision gives.
 
     `exact`, see `repro.layers`, or `cudnn` on a GPU, where batch normalisation is torch's, but for

@@ -59,9 +59,14 @@ def run_task(
     history: list[float] = []
     seen: dict[str, Any] = {}
 
+    def begun(state: State) -> None:
+        nonlocal history
+        history = state.history  # which goes on with the training
+        if checkpoint:
+            checkpoint.restore(state)
+
     def epoch_done(state: State) -> None:
-        history[:] = state.history
-        epoch = len(history)
+        epoch = len(state.history)
         on_epoch(epoch)
         if checkpoint and epoch < task.epochs:  # the last one ends as a result at once
             checkpoint.keep(state)
@@ -82,7 +87,7 @@ def run_task(
                 seed=task.heading["seed"],
                 device=device,
                 precision=precision,
-                resume=checkpoint.restore if checkpoint else None,
+                resume=begun,
                 on_epoch=epoch_done,
                 on_scored=look if task.variant.attends else None,
             )

@@ -208,7 +208,7 @@ class Extent(NamedTuple):
 
 
 RECOVERY_BATCH = 16
-FEW = tuple(scale for scale in planted.SCALES if scale.text in ("80 ms", "100 Hz"))
+FEW = planted.BY_TEXT["80 ms"], planted.BY_TEXT["100 Hz"]
 HEIGHTS = tuple(h for h in paper.SWEEP_HEIGHTS if h <= 40)
 WIDTHS = tuple(w for w in paper.SWEEP_WIDTHS if w <= 30)
 MEASURE = Extent(planted.SCALES, HEIGHTS, WIDTHS, 5, paper.EPOCHS, 25)

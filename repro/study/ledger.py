@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import paper, results, spectrogram
-from repro.config import TRAINED_AS, Experiment, from_dict
+from repro.config import SHORT_IN_TRAINING, Experiment, from_dict
 from repro.study.grids import Variant
 
 Record = dict[str, Any]  # a line of a results file, see `results.parse`
@@ -51,7 +51,7 @@ class Ledger:
         for record, experiment in self.trained(heading, variant):
             if all(record[name] == names[name] for name in ("study", "variant")):
                 own.append((record, experiment))
-            elif "attention" in record or not variant.attends:
+            elif "attention" in record or results.has_diverged(record) or not variant.attends:
                 others.append((record, experiment))
         found = (_counted(*line, variant.experiment) for line in own + others)
         return next((record | names for record in found if record), None)
@@ -119,7 +119,7 @@ def _counted(record: Record, trained: Experiment, wanted: Experiment) -> Record 
             return None
         table = table | dict(zip(paper.EMOTIONS, map(table.get, results.LOGITS), strict=True))
     if short != trained.front_end.short:
-        if short not in TRAINED_AS or "samples" not in table:
+        if short not in SHORT_IN_TRAINING or "samples" not in table:
             return None
         long_enough = [samples >= spectrogram.SEGMENT for samples in table["samples"]]
         table = _rows(table, long_enough)

@@ -18,7 +18,7 @@ from repro.corpora import at_hand, corpus_hash, load_corpus
 from repro.device import Precision, choose_precision
 from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network, is_first_layer
-from repro.results.provenance import statistics
+from repro.results.provenance import batch_statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
 from repro.study.ledger import Ledger, Trained, training_id
 
@@ -203,8 +203,9 @@ class Plan(NamedTuple):
         found: dict[str, float] = {}
         for variant in self.grid.values():
             folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
-            if all(record and not results.has_diverged(record) for record in folds):
-                found[variant.name] = fmean(record["history"][-1] for record in folds if record)
+            ended = [r["history"][-1] for r in folds if r and not results.has_diverged(r)]
+            if len(ended) == len(folds):
+                found[variant.name] = fmean(ended)
         return found
 
     def second_stage(self, held: Ledger, *, tried: bool = False) -> list[Variant]:
@@ -253,7 +254,7 @@ class Plan(NamedTuple):
         Raises:
             ReproError: it does not.
         """
-        theirs, ours = _made(self.tasks(), held, "statistics"), statistics(device)
+        theirs, ours = _made(self.tasks(), held, "statistics"), batch_statistics(device)
         if theirs and ours not in theirs:
             raise ReproError(
                 f"{self.run.results}: holds folds of this study with batch statistics of another "

@@ -76,7 +76,8 @@ def _nothing(asked: Run, found: Results) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
     if len(found.diverged):
         return NoResultsError(
-            f"Every training of the study `{asked.study}` with the preset `{asked.preset}` diverged"
+            f"Every training of the study `{asked.study}` with the preset `{asked.preset}` "
+            "diverged: lower `training.learning_rate`"
         )
     on, options = "", []
     if not STUDIES[asked.study].own_corpora:

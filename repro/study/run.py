@@ -84,7 +84,10 @@ def run(asked: Run, progress: Progress | None = None) -> int:
                     checkpoint.discard(checkpoint.path_of(path, results.identity(task.heading)))
     if diverged:
         others = f", and {len(diverged) - 1} more" if diverged[1:] else ""
-        warn(f"{diverged[0]}{others}: training diverged, so that there are no scores")
+        warn(
+            f"{diverged[0]}{others}: training diverged, so that there are no scores; lower "
+            "training.learning_rate"
+        )
     if failed:
         others = f"; {len(failed) - 1} more failed" if failed[1:] else ""
         raise ReproError(f"{failed[0]}{others}; every other fold is in {path}")

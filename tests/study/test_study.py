@@ -18,7 +18,7 @@ from repro.corpora import corpus_hash, load_corpus
 from repro.errors import DivergedError, NoResultsError, ReproError
 from repro.report.pages import common
 from repro.results import audit
-from repro.study import grids
+from repro.study import checkpoint, grids
 from repro.study.plan import Progress, Run, line_per_fold
 from repro.study.read import collect, held
 from repro.study.run import run as train
@@ -361,6 +361,24 @@ def test_a_fold_that_diverges_is_a_result_without_scores(
     assert "Unfinished" not in note.data
     outcome = audit.check(path)
     assert outcome.ok and "gap          2 folds (2 diverged), seeds: 0" in outcome.text()
+
+
+def test_a_fold_that_diverges_after_an_interruption_keeps_all_its_losses(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"preset": changed([*SMALL, "training.epochs=4"]), "only": "gap"}
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus, path, progress=stop, **how)
+    monkeypatch.setattr(trainer, "learning_rate", lambda epoch, training: 1e30)
+    assert run(corpus, path, **how) == 2
+    first, second = results.read_lines(path)
+    assert results.has_diverged(first) and results.has_diverged(second)
+    assert len(first["history"]) > 2 and len(second["history"]) == 1
 
 
 def test_a_study_of_which_all_diverges_says_so(corpus: Path, path: Path) -> None:
