@@ -127,14 +127,13 @@ plots.mu_law_curve(speech.mu_law_values())
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of the first utterance of each emotion, by one speaker where there is one who has all four."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
 variety = table.groupby("speaker")["emotion"].nunique()
-examples = table[table["speaker"] == variety.idxmax()].drop_duplicates("emotion")
-inputs = {
-    row.emotion: spectrogram.segments(audio.load(row.path), front_end, paper.TRAIN_HOP_SECONDS)[
-        0, 0
-    ]
-    for row in examples.itertuples()
-}
-plots.emotions({emotion: inputs[emotion] for emotion in paper.EMOTIONS if emotion in inputs})
+of_one = table[table["speaker"] == variety.idxmax()].drop_duplicates("emotion")
+paths = of_one.set_index("emotion")["path"]
+inputs = {}
+for emotion in filter(paths.get, paper.EMOTIONS):
+    waveform = audio.load(paths[emotion])
+    inputs[emotion] = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)[0, 0]
+plots.emotions(inputs)
 
 # %% tags=["remove-input"]
 common.provenance(corpus if at_hand else "synthetic", preset)

@@ -67,7 +67,7 @@ filter_shapes.answer(data)
 # One network is trained for each shape, held-out speaker and seed. Where a network's loss stays near
 # that of guessing, it has hardly learnt, and its accuracy says little of its shape.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the mean training loss of the last epoch beside that of guessing, and the steps of training beside those that all of IEMOCAP would give."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the training loss of the last epoch (the median, and from the least to the greatest) beside that of guessing, and the steps of training beside those that all improvised utterances of IEMOCAP would give."}}
 summary = metrics.summary(data.predictions)
 common.table(common.outcome(data), 2)
 
@@ -81,7 +81,7 @@ common.table(common.outcome(data), 2)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Band: the 95% interval of WA. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape. Thin lines are single folds; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape. Thin lines are single folds, thick ones their median; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}
 plots.histories(data.history, loss_of_guessing(data.predictions))
 
 # %% [markdown]

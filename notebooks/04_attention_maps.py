@@ -15,7 +15,7 @@
 # Attention pooling weighs the positions of the last map before it adds them up. The paper argues
 # that many regions of an utterance have nothing to do with emotion, and that attention stands for
 # what is salient, but it shows no map. This page shows some, and asks whether they follow something
-# simple: loudness, or periodicity, which is strongest where speech has a pitch.
+# simple: the energy of the sound, or periodicity, which is strongest where speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -50,7 +50,7 @@ common.state(data)
 # ## Answer
 
 # %% tags=["remove-input"]
-attention.answer(averages)
+attention.answer(averages, preset)
 
 # %% [markdown]
 # ## Two maps
@@ -68,7 +68,7 @@ attention.map_size(preset)
 #
 # For each emotion, this is the first utterance of the corpus that was recognised, and its segment
 # that scores highest for the emotion. The input is downsampled, on a scale that brings out what is
-# faint. It is laid over the maps in white; brighter colours mean more.
+# faint. It is laid over the maps in white; brighter colours mean more, on a scale of each map's own.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-maps-right", "caption": "Attention maps of utterances that were recognised. Rows: the input, the bottom-up map, the top-down map of the emotion."}, "image": {"alt": "Spectrograms of up to four utterances, one of each emotion, and below each the bottom-up and the top-down attention map laid over it."}}
 plots.attention_examples(data.examples, right=True)
@@ -100,7 +100,8 @@ plots.attention_examples(data.examples, right=False)
 plots.agreement(averages)
 
 # %% [markdown]
-# Correlations are averaged over an utterance's segments, then over utterances. Intervals are over
+# Columns of the silence that fills a short utterance up are left out. Correlations are averaged over an
+# utterance's segments, then over utterances. Intervals are over
 # speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of
 # the emotion that the utterance was taken for. An utterance that is recognised with one seed and
 # mistaken with another counts in both groups.

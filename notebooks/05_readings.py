@@ -70,6 +70,9 @@ variations.readings_answer(found, data.predictions)
 # itself. Where `score=logits` stands among changes that were trained with torch's batch statistics,
 # it was trained anew too, though it only tests in another way: it shows how large that can be.
 #
+# In the published book, the default here has other numbers than in {doc}`03_pooling`: it was trained
+# with torch's batch statistics and one seed, the networks there exactly and with two.
+#
 # Three changes have the words on their side, and {doc}`10_left_open` says why they are not the default:
 # `attention_bn`, `score=logits` and `attention_average=mean`. For the last, Section 3.3 puts a softmax
 # on the bottom-up map, which makes weights of it that sum to one, and then averages over positions as
@@ -80,6 +83,18 @@ plots.forest(found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction."}}
 common.table(variations.change_effects(found))
+
+# %% [markdown]
+# ## Attention without a softmax
+#
+# The paper's Eqs. 9 and 10 have no softmax, and no average: they add up over positions. Public
+# programs leave the softmax out, and average. {numref}`tab-attentions` sets these forms of the layer
+# beside the default of the study `pooling` and its GAP, all of the first seed and, in the published
+# book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
+# that factor: the two forms without a softmax differ in their training alone.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points attention is ahead of GAP, both with 95% intervals over speakers, the median training loss of the last epoch, and how many trainings diverged."}}
+common.table_if_run(variations.attentions(results, corpus, preset), 2)
 
 # %% [markdown]
 # ## The readings that train best

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # How sure are we?
 #
-# *What do the intervals of this book mean, do they keep their word, and what could an experiment of
-# this size find at all?*
+# *What do the intervals of this book mean, how often do they hold the truth, and what could an
+# experiment of this size find at all?*
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -30,13 +30,13 @@ plots.use_style()
 held = simulation.coverage()
 measured = power.differing(results, corpus, root, preset)
 sizes, differing = power.corpus_sizes(), measured or simulation.ASSUMED
-found = simulation.power(sizes, differing)
+found, errors = simulation.power(sizes, differing), simulation.errors(sizes, differing)
 
 # %% [markdown]
 # ## Answer
 
 # %% tags=["remove-input"]
-power.answer(held, found)
+power.answer(held, errors, found)
 
 # %% [markdown]
 # ## What the intervals are
@@ -55,7 +55,7 @@ power.answer(held, found)
 # give a difference at least as large? It enters no verdict. Where p is not small and a verdict is
 # definite, the call is close.
 #
-# ## Do they keep their word?
+# ## Do they hold the truth?
 #
 # A computer can make up experiments whose truth is known. In each, speakers have accuracies of their
 # own around the same mean, each training adds some luck to the accuracy on its speaker, and every
@@ -78,7 +78,7 @@ common.table(held)
 power.supposed(measured, corpus, preset)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-errors", "caption": "How often the interval of a difference leaves out 0 where there is none on average, from simulated experiments of the size of two corpora."}}
-common.table(simulation.errors(sizes, differing))
+common.table(errors)
 
 # %% tags=["remove-input"]
 power.simulated()
@@ -86,7 +86,7 @@ power.simulated()
 # %% [markdown]
 # ## What could be found?
 #
-# An interval that keeps its word may still be too wide to tell anything. {numref}`fig-power` shows
+# An interval that holds the truth may still be too wide to tell anything. {numref}`fig-power` shows
 # how often a true gain of one system over another is found, in experiments of the size of EmoDB and
 # of IEMOCAP. The dotted line is the paper's gain of attention over average pooling.
 
@@ -96,8 +96,8 @@ plots.power(found, poolings.attention_gain(), "the paper's gain")
 # %% [markdown]
 # ## What would be expected on IEMOCAP?
 #
-# The paper's corpus cannot be had without asking its makers. Whoever has it can know beforehand
-# which outcome would confirm the paper, and which would confirm this book. The table below makes up
+# IEMOCAP needs a licence. Whoever has it can know beforehand which outcome would support the paper,
+# and which would agree with what was seen on other corpora. The table below makes up
 # experiments with IEMOCAP's speakers and utterances, in which each network is trained once and two
 # poolings disagree as they do where they were measured.
 #
@@ -203,7 +203,8 @@ power.together(results)
 # ## What the intervals leave out
 #
 # - *Other corpora.* Intervals are about other speakers of the same kind, in the same room, saying
-#   the same things. EmoDB has ten sentences; what a network does on an eleventh is in no interval.
+#   the same things. EmoDB has ten sentences and nEMO ninety, which every speaker says: those of a test
+#   are all heard in training, and what a network does on another sentence is in no interval.
 # - *Other speakers to train on.* Any two networks share all but one of their training speakers. A
 #   bootstrap over those who are held out cannot show what training on other people would do.
 # - *What listeners disagree on.* The labels are taken as true.

@@ -50,7 +50,6 @@ common.table(left_open.readings())
 # - Attention pooling as derived (Eqs. 9 and 10) has no softmax and sums over positions. As
 #   implemented (Section 3.3) it puts a softmax on the bottom-up map and averages. It then weighs
 #   positions, and is no longer second-order pooling of rank one.
-# - The introduction gives UA as 68.0, Table 1 as 68.06.
 # - The abstract claims about 3% WA and 4% UA over “the” state-of-the-art method. There is no such
 #   method: in Table 1 the best earlier WA and the best earlier UA are of two systems, each well
 #   below the other on the other measure.

@@ -26,12 +26,17 @@ precision = "auto"
 seeds = 1
 
 # %% tags=["remove-input"]
-from IPython.display import Markdown
 
 from repro.report.build import find_project
 from repro.report.pages import common, speed
 
 published = find_project() / "results"
+
+
+def files(*names):
+    return [published / "emodb" / f"{name}.jsonl" for name in names]
+
+
 machines = speed.benchmarks(published / "bench")
 
 # %% [markdown]
@@ -53,7 +58,7 @@ speed.answer(machines)
 #   fifths.
 #
 # All ways run in turns. Ways that keep memory have a process to themselves, as kept memory would
-# speed up the others. The value is the median of at least seven rounds. Beside it stand the bounds of
+# speed up the others. The value is the median of seven rounds. Beside it stand the bounds of
 # the middle half of the rounds; differences smaller than this spread mean nothing. The ratio is to the
 # first way of doing the same.
 #
@@ -109,8 +114,7 @@ speed.measured(machines)
 # trained beside other work; those on a GPU two at a time.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-durations", "caption": "Minutes from the first epoch of a fold on EmoDB to its last score."}}
-took = speed.durations(*(published / "emodb" / f"{name}.jsonl" for name in speed.POOLINGS))
-Markdown("Not run yet.") if took is None else common.table(took)
+common.table_if_run(speed.durations(*files(*speed.POOLINGS)))
 
 # %% [markdown]
 # ## What bfloat16 does to accuracy
@@ -122,9 +126,7 @@ Markdown("Not run yet.") if took is None else common.table(took)
 # segments would.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-precisions", "caption": "WA and UA (%) on EmoDB after training in float32 and in bfloat16, what attention gains over GAP (points), and the difference between the two precisions on the same seed."}}
-precisions = [published / "emodb" / f"{name}.jsonl" for name in ("torch", "bf16")]
-moved = speed.compared("precision", "bf16", "fp32", *precisions)
-Markdown("Not run yet.") if moved is None else common.table(moved)
+common.table_if_run(speed.compared("precision", "bf16", "fp32", *files("torch", "bf16")))
 
 # %% [markdown]
 # ## What the published numbers are worth
@@ -137,11 +139,7 @@ Markdown("Not run yet.") if moved is None else common.table(moved)
 # an example of how far rounding alone can move it. Only the exact ones are judged.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-statistics", "caption": "WA and UA (%) on EmoDB after training with torch's batch statistics and with exact ones, what attention gains over GAP (points), and the difference between the two on the same seed."}}
-again = [published / "emodb" / f"{name}.jsonl" for name in ("torch", "pooling")]
-moved = speed.compared("statistics", "exact", "torch", *again)
-Markdown("Not run yet.") if moved is None else common.table(moved)
+common.table_if_run(speed.compared("statistics", "exact", "torch", *files("torch", "pooling")))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-inexact-paper", "caption": "The same under `paper`: in bfloat16 with torch's batch statistics, and in float32 on a GPU, whose own (cudnn) are exact."}}
-again = [published / "emodb" / f"{name}.jsonl" for name in ("paper-bf16", "paper")]
-moved = speed.compared("statistics", "cudnn", "torch", *again)
-Markdown("Not run yet.") if moved is None else common.table(moved)
+common.table_if_run(speed.compared("statistics", "cudnn", "torch", *files("paper-bf16", "paper")))

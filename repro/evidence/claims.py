@@ -159,8 +159,6 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
     if study is None:
         note = f"no results of the study {test.study}"
         return Verdict(claim, "not testable here", (), 0, 0, note)
-    verdict: Judgement = "not testable here"
-    parts: tuple[Part, ...] = ()
     try:
         require(study.corpus not in BUILT_IN, "synthetic sound says nothing about emotion")
         preset, overrides = config.parted(study.preset)
@@ -173,16 +171,15 @@ def _judge(claim: paper.Claim, test: ClaimTest, studies: dict[str, StudyScores])
         _require_planned(study, test)
         parts = tuple(test.parts(study))
     except NotTestableError as reason:
-        note = str(reason)
-    else:
-        verdict = _all_of({part.verdict for part in parts})
-        note = "; ".join(part.note for part in parts if part.note)
-        if test.study == "filter-shapes" and not study.learnt:
-            verdict = "undecided"
-            note = (
-                "no shape is better than always naming the commonest emotion, by the interval of "
-                "its WA: the networks have hardly learnt"
-            )
+        return Verdict(claim, "not testable here", (), study.speakers, study.seeds, str(reason))
+    verdict = _all_of({part.verdict for part in parts})
+    note = "; ".join(part.note for part in parts if part.note)
+    if test.study == "filter-shapes" and not study.learnt:
+        verdict = "undecided"
+        note = (
+            "no shape is better than always naming the commonest emotion, by the interval of its "
+            "WA: the networks have hardly learnt"
+        )
     return Verdict(claim, verdict, parts, study.speakers, study.seeds, note)
 
 
@@ -193,10 +190,10 @@ def _require_planned(study: StudyScores, test: ClaimTest) -> None:
         study.require(variants(test.study, "coarse"))
 
 
-def sweep(variants: Iterable[str], side: Side) -> dict[int, str]:
+def sweep(names: Iterable[str], side: Side) -> dict[int, str]:
     """Return the variants along one side of the filter, by its size, the smallest first."""
     grid = known("filter-shapes")
-    shapes = {name: grid[name].experiment.network.stems[0] for name in variants if name in grid}
+    shapes = {name: grid[name].experiment.network.stems[0] for name in names if name in grid}
     varied, fixed = (0, 1) if side == "height" else (1, 0)
     return dict(sorted((s[varied], v) for v, s in shapes.items() if s[fixed] == paper.SWEEP_FIXED))
 
@@ -246,8 +243,8 @@ def _height_flattens(study: StudyScores) -> list[Part]:
     higher = [name for h, name in heights.items() if h > HEIGHT]
     require(HEIGHT in heights and bool(higher), f"needs height {HEIGHT} and a greater one")
     what = f"WA, {{}} − {short_name(heights[HEIGHT])} (claimed: within ±{EQUAL_WA:g})"
-    variants = [heights[HEIGHT], *higher]
-    return [all_within(study, what, higher, variants, _over_first, -EQUAL_WA, EQUAL_WA)]
+    compared = [heights[HEIGHT], *higher]
+    return [all_within(study, what, higher, compared, _over_first, -EQUAL_WA, EQUAL_WA)]
 
 
 @_test(

@@ -112,9 +112,9 @@ def _row(
 ) -> tuple[object, ...]:
     """Return the row of a change; its default has `of` speakers in all."""
     speakers, scores = metrics.speakers(default), slice(len(metrics.ACCURACIES))
-    values, _ = metrics.bootstrap(changed)
-    default_values, default_draws = metrics.bootstrap(default)
     paired = _on_speakers_of(default, changed)
+    values, draws = metrics.bootstrap(changed if paired is None else paired)
+    default_values, default_draws = metrics.bootstrap(default)
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
     if speakers < of:
         notes.append(f"unfinished: on {speakers} of {of} speakers")
@@ -125,12 +125,9 @@ def _row(
     effects = (values - default_values)[scores]
     limits, p = np.full((len(effects), 2), np.nan), np.full(len(effects), np.nan)
     if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:
-        # The same speakers and seeds in each draw.
-        draws = (metrics.bootstrap(paired)[1] - default_draws)[:, scores]
-        limits = metrics.percentile_limits(draws, speakers).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(effects) / metrics.standard_error(draws, speakers)
-        p = 2 * stats.t.sf(np.where(effects == 0, 0, t), speakers - 1)
+        gains = (draws - default_draws)[:, scores]  # the same speakers and seeds in each draw
+        limits = metrics.percentile_limits(gains, speakers).T
+        p = 2 * stats.t.sf(np.abs(metrics.t_values(effects, gains, speakers)), speakers - 1)
     numbers = np.column_stack([values[scores], effects, limits, p])  # [scores, WHAT]
     counts = changed["utterance"].nunique(), speakers, changed["seed"].nunique()
     return variant, against, *numbers.ravel(), *counts, "; ".join(filter(None, notes))

@@ -23,17 +23,19 @@ def learning(data: Results) -> pd.DataFrame:
         data: of one study on one corpus with one preset.
 
     Returns:
-        `metrics.beside_majority`, a row per variant, with loss (mean training loss of the last
-        epoch, in nats) and loss of guessing (by how common each emotion is); steps (of training, of
+        `metrics.beside_majority`, a row per variant, with loss (training loss of the last epoch, in
+        nats: the median over trainings), loss min and loss max, and loss of guessing (by how common
+        each emotion is); steps (of training, of
         one network) and steps of the paper (on IEMOCAP). Steps are NaN for a corpus whose size is
         not known.
     """
     table = metrics.beside_majority(data.predictions)
     training = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
-    corpus = str(data.folds["corpus"].iloc[0])
+    corpus, losses = str(data.folds["corpus"].iloc[0]), last_losses(data.history)
     return table.assign(
         **{
-            "loss": table["variant"].map(last_losses(data.history)["mean"]),
+            "loss": table["variant"].map(losses["median"]),
+            **{f"loss {end}": table["variant"].map(losses[end]) for end in ("min", "max")},
             "loss of guessing": loss_of_guessing(data.predictions),
             "steps": [steps(corpus, training[name]["training"]) for name in table["variant"]],
             "steps of the paper": steps("iemocap", AS_IN_THE_PAPER),
@@ -42,9 +44,17 @@ def learning(data: Results) -> pd.DataFrame:
 
 
 def last_losses(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the loss of the last epoch by variant: mean over folds, and how many (size)."""
-    last = history.loc[history.groupby(["variant", "fold", "seed"])["epoch"].idxmax()]
-    return last.groupby("variant")["loss"].agg(["mean", "size"])
+    """Return the loss of the last epoch by variant: over trainings, and how many (size)."""
+    return (
+        last_epochs(history)
+        .groupby("variant")["loss"]
+        .agg(["mean", "median", "min", "max", "size"])
+    )
+
+
+def last_epochs(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of each training."""
+    return history.loc[history.groupby(["variant", "fold", "seed"])["epoch"].idxmax()]
 
 
 def loss_of_guessing(predictions: pd.DataFrame) -> float:

@@ -27,7 +27,6 @@ ACCURACIES = ("WA", "UA")
 SCORES = [*ACCURACIES, *EMOTIONS]
 RUN = ["corpus", "corpus_hash", "preset", "key", "variant"]
 LEVEL = 0.95
-POWER = 0.8  # chance of seeing a difference that an experiment should have
 RESAMPLES = 20_000  # the ends lie so far out that with fewer they would depend on luck
 FEWEST_SPEAKERS = 5  # with fewer the bootstrap has too little to draw from: no interval
 TABLE_1_PAIRS = (("attention", "gap"), ("gap", "bilinear"), ("attention", "bilinear"))
@@ -387,9 +386,11 @@ def format_p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.{2 if p >= 0.1 else 3}f}"
 
 
-def standard_error(draws: np.ndarray, speakers: int) -> np.ndarray:
-    """Return the standard errors [numbers] of draws [draws, numbers] from so many speakers."""
-    return np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
+def t_values(values: np.ndarray, draws: np.ndarray, speakers: int) -> np.ndarray:
+    """Return values [numbers] by the standard errors of their draws [draws, numbers]; 0 stays 0."""
+    error = np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):  # all speakers may be alike
+        return np.where(values == 0, 0, values / error)
 
 
 def percentile_limits(draws: np.ndarray, speakers: int) -> np.ndarray:

@@ -171,10 +171,8 @@ def all_within(
     values, draws = map(numbers, study.bootstrap(variants))
     low, high = metrics.percentile_limits(draws, study.speakers)
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
-    error = metrics.standard_error(draws, study.speakers)
     outside = np.maximum(least - values, values - most)
-    with np.errstate(divide="ignore", invalid="ignore"):  # all speakers may be alike
-        t = np.where(outside == 0, 0, outside / error)
+    t = metrics.t_values(outside, draws, study.speakers)
     chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
     against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < TAIL]
     inside = bool((reach < 0).all())

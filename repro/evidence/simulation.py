@@ -83,7 +83,7 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
     Returns:
         None where a variant is missing, or fewer speakers have both than an interval needs.
     """
-    there = {one, other} <= set(predictions.get("variant", ()))
+    there = {one, other} <= set(predictions["variant"])
     if not there or metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS:
         return None
     right = metrics.right(predictions, [one, other]).astype(int)
@@ -178,8 +178,7 @@ def differences(
     speakers = len(utterances)
     shape = (runs, speakers, 1)
     scatter = rng.standard_exponential(shape) - 1 if skewed else rng.standard_normal(shape)
-    gains = (gain + differing.spread * scatter) / 100
-    gains = gains.clip(-1, 1)
+    gains = ((gain + differing.spread * scatter) / 100).clip(-1, 1)
     # Systems that differ in accuracy disagree on as many utterances at least.
     discordant = np.maximum(np.abs(gains), max(differing.discordant, 1e-9))
     apart = rng.binomial(utterances, discordant)  # [runs, speakers, groups]

@@ -29,7 +29,7 @@ from repro.device import give_back_memory
 from repro.errors import ReproError
 from repro.report import notebook
 from repro.report.notebook import Page
-from repro.results import read_lines
+from repro.results import has_diverged, read_lines
 from repro.study.plan import Progress as OnEpoch
 from repro.study.plan import Run
 from repro.study.run import run
@@ -154,7 +154,7 @@ def chosen(found: Sequence[Path], pages: Collection[str]) -> list[str]:
     """
     numbers = [notebook.name[:2] for notebook in found]
     if absent := [page for page in pages if page not in numbers]:
-        raise ReproError(f"no page {absent[0]}: choose from {', '.join(sorted(numbers))}")
+        raise ReproError(f"no page {absent[0]}: choose from {', '.join(numbers)}")
     return [number for number in numbers if number in (pages or numbers)]
 
 
@@ -225,12 +225,13 @@ def _compared(page: Page) -> list[tuple[str, str]]:
 
 def _held(results: Path, of: Mapping[str, str | None]) -> list[tuple[str, str]]:
     """Return the corpora and settings of which a results file holds one of some studies."""
-    found = dict.fromkeys(
+    found = (
         (record["corpus"]["name"], record["preset"])
         for record in read_lines(results)
         if record["study"] in of and of[record["study"]] in (None, record["variant"])
+        if not has_diverged(record)
     )
-    return [*found]
+    return list(dict.fromkeys(found))
 
 
 def planned(pages: Collection[str], **parameters: Any) -> list[Run]:

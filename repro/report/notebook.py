@@ -128,10 +128,9 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
             coalesce_streams=True,  # where a stream is cut depends on the moment
         )
     except PapermillExecutionError as error:
-        if error.ename == NoMapsError.__name__ or (
-            page.unfinished and error.ename == NoResultsError.__name__
-        ):
-            what = "No maps" if error.ename == NoMapsError.__name__ else "Not run yet"
+        ends = {NoMapsError.__name__: "No maps"}
+        ends |= {NoResultsError.__name__: "Not run yet"} if page.unfinished else {}
+        if what := ends.get(error.ename):
             missing = what, error.evalue.partition("\n")[0]
         else:
             fault, said = f"cell {error.exec_count} failed: {error.ename}", error.evalue

@@ -1,6 +1,6 @@
 """Every figure of the report, in one style. Functions draw data that they are given.
 
-Colours are seaborn's colour-blind palette, one per emotion throughout; figures are SVG with the
+Colours are seaborn's colour-blind palette; figures are SVG with the
 same bytes for the same data. They are narrower than the column of a page and their letters as large
 as its text, so that they can still be read when a phone shrinks them to its width.
 """
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 WIDTH = 6.0  # inches: a phone shows it at two thirds
 FLOOR = 1e-4  # of the largest magnitude: what lies below is drawn alike
 SMALL = 9.5  # points: the smallest letters, which are still read there
-COLOURS = dict(
-    zip((*paper.EMOTIONS, "WA"), [*sns.color_palette("colorblind", 4), "black"], strict=True)
-)
+# Of Fig. 2: name, colour, marker and its size, as a larger one below a smaller one is still seen.
+COLOURS = [*sns.color_palette("colorblind", 4), "black"]
+LOOKS = [*zip((*paper.EMOTIONS, "WA"), COLOURS, "osD^X", (8, 7, 6, 5, 5), strict=True)]
 # Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
 MARKS = {
     "supported": ("✔", "#1a7f37"),
@@ -44,7 +44,6 @@ MARKS = {
     "undecided": ("?", "#7a5c00"),
     "not testable here": ("–", "#57606a"),
 }
-MARKERS = dict(zip((*paper.EMOTIONS, "WA"), "osD^X", strict=True))
 
 
 def use_style() -> None:
@@ -214,9 +213,8 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     for ax, (varied, (per_step, unit)) in zip(axes, sides.items(), strict=True):
         names = claims.sweep(table.index, varied)
         sizes, sweep = list(names), table.loc[list(names.values())]
-        for size, (name, colour) in zip((8, 7, 6, 5, 5), COLOURS.items(), strict=True):
-            # A larger marker below a smaller one is still seen.
-            looks = {"marker": MARKERS[name], "ms": size, "lw": 2.2 if name == "WA" else 1.2}
+        for name, colour, marker, size in LOOKS:
+            looks = {"marker": marker, "ms": size, "lw": 2.2 if name == "WA" else 1.2}
             ax.plot(sizes, sweep[name], color=colour, label=name, **looks)
             _score_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
         ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
@@ -325,7 +323,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
 
 
 def histories(history: pd.DataFrame, guessing: float) -> Figure:
-    """Draw the training loss per epoch: a thin line per fold, a thick one for their mean.
+    """Draw the training loss per epoch: a thin line per fold, a thick one for their median.
 
     Dotted is the loss of guessing, see `loss_of_guessing`.
     """
@@ -337,9 +335,9 @@ def histories(history: pd.DataFrame, guessing: float) -> Figure:
     for colour, dashes, (variant, runs) in looks:
         for _, fold in runs.groupby(["fold", "seed"]):
             ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
-        mean = runs.groupby("epoch")["loss"].mean()
-        ax.plot(mean, dashes, color=colour, lw=2.2, label=short_name(variant))
-    lowest = history.groupby(["variant", "epoch"])["loss"].mean().min()
+        median = runs.groupby("epoch")["loss"].median()
+        ax.plot(median, dashes, color=colour, lw=2.2, label=short_name(variant))
+    lowest = history.groupby(["variant", "epoch"])["loss"].median().min()
     if lowest < guessing / 10:  # on a linear scale all would end as one line
         ax.set_yscale("log")
     ax.axhline(guessing, color="0.6", ls=":")

@@ -76,12 +76,16 @@ class Links(SphinxTransform):
         names = notebook["metadata"].get("repro", {}).get("shown", [])
         book = Path(self.env.srcdir)
         found = {
-            f"results: {name.removeprefix('results/')}": folder / name
+            name.removeprefix("results/").removesuffix(".jsonl"): folder / name
             for name in sorted(names)
             for folder in (book.parent, book)
             if (folder / name).is_file()
         }
-        return found if len(found) != 1 else {"results": found.popitem()[1]}
+        if not found:
+            return {}
+        first, path = next(iter(found.items()))
+        del found[first]
+        return {f"results: {first}" if found else "results": path} | found
 
     def _as_table(self, figure: nodes.figure) -> Table:
         """Put a `Table` in a figure's place, its caption first."""

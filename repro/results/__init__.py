@@ -186,7 +186,7 @@ def provenance_of(record: dict[str, Any]) -> dict[str, Any]:
     return {"statistics": "torch" if on_cpu else "cudnn"} | made_by
 
 
-def read(path: str | Path, **only: Collection[str]) -> Results:
+def read(path: str | Path, **only: Collection[Any]) -> Results:
     """Return a results file as tidy tables.
 
     Args:
@@ -199,7 +199,7 @@ def read(path: str | Path, **only: Collection[str]) -> Results:
     return tables(read_lines(path), **only)
 
 
-def tables(records: Iterable[dict[str, Any]], **only: Collection[str]) -> Results:
+def tables(records: Iterable[dict[str, Any]], **only: Collection[Any]) -> Results:
     """Return finished folds as tidy tables; the arguments are those of `read`."""
     folds, histories, predictions, attention, examples, diverged = [], [], [], [], [], []
     for record in records:

@@ -148,9 +148,9 @@ class Meter:
         key = task.experiment.network, batch
         if key not in self.speeds:
             self.say("measuring {study} {variant}".format(**task.heading))
-            where, batch = (self.device, self.precision), min(batch, segments)
+            size = min(batch, segments)
             with enough_memory(self.device, task.label):
-                self.speeds[key] = measure(task.experiment, batch, *where)
+                self.speeds[key] = measure(task.experiment, size, self.device, self.precision)
         return self.speeds[key]
 
 

@@ -391,13 +391,12 @@ def attention_maps(
     """
     from repro.study import attention
 
-    network, front_end = recogniser.network, recogniser.experiment.front_end
+    network = recogniser.network
     if not isinstance(network.pooling, AttentionPooling):
         raise ReproError(f"{recogniser.experiment.network.pooling} pooling has no attention maps")
     columns: list[Tensor] = []
     chosen: tuple[Any, ...] = ()
-    for magnitudes in _magnitudes(recogniser, waveform, device):
-        inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
+    for magnitudes, inputs in _blocks(recogniser, waveform, device):
         seen = attention.look(network, inputs, device)
         best = int(seen.scores.amax(1).argmax())
         if not chosen or seen.scores[best].max() > chosen[-1].max():
@@ -432,21 +431,19 @@ def scores(
         ReproError: the weights, though each is a number, are too large to compute with.
     """
     ready_to_extract()  # the C library by itself takes half as much time again, for zeroed pages
-    front_end, protocol = recogniser.experiment.front_end, recogniser.experiment.protocol
-    logits = []
-    for magnitudes in _magnitudes(recogniser, waveform, device):
-        inputs = spectrogram.normalise(magnitudes, front_end, recogniser.limits)
-        logits.append(trainer.predict(recogniser.network, inputs, device=device))
+    network, protocol = recogniser.network, recogniser.experiment.protocol
+    inputs = (inputs for _, inputs in _blocks(recogniser, waveform, device))
+    logits = [trainer.predict(network, block, device=device) for block in inputs]
     found = trainer.utterance_score(torch.cat(logits), protocol.score)
     if not found.isfinite().all():
         raise ReproError("the model gives no score: its weights overflow; train it again")
     return dict(zip(paper.EMOTIONS, found.tolist(), strict=True))
 
 
-def _magnitudes(
+def _blocks(
     recogniser: Recogniser, waveform: Float[Tensor, " samples"], device: torch.device | str
-) -> Iterator[Float[Tensor, "n 1 bins frames"]]:
-    """Give the spectrograms of an utterance's test segments, block by block."""
+) -> Iterator[tuple[Float[Tensor, "n 1 bins frames"], Float[Tensor, "n 1 bins frames"]]]:
+    """Give the magnitudes of an utterance's test segments, and the inputs that they become."""
     front_end = recogniser.experiment.front_end
     hop = round(paper.TEST_HOP_SECONDS * paper.SAMPLE_RATE)
     count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
@@ -457,4 +454,5 @@ def _magnitudes(
         last = min(first + block, count) - 1
         # A segment knows nothing of its neighbours, so any stretch of whole segments will do.
         stretch = waveform[first * hop : last * hop + spectrogram.SEGMENT].to(device)
-        yield spectrogram.magnitudes(stretch, front_end, paper.TEST_HOP_SECONDS)
+        magnitudes = spectrogram.magnitudes(stretch, front_end, paper.TEST_HOP_SECONDS)
+        yield magnitudes, spectrogram.normalise(magnitudes, front_end, recogniser.limits)

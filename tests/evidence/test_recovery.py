@@ -114,6 +114,7 @@ def test_a_sweep_that_learns_nothing_gives_no_scale() -> None:
 
 def test_few_speakers_give_no_interval() -> None:
     table = recovery.recovered(predictions(sharp, speakers=2))
+    assert set(page.recovered(table)["smallest as good"]) == {"–"}
     assert table["recovered"].notna().all() and table[["low", "high"]].isna().all(axis=None)
 
 

@@ -11,10 +11,13 @@ import yaml
 from made_up import write_results
 from tiny_notebook import toc_files, write_notebook, write_project
 
-from repro import paper, results
+from repro import config, paper, results
+from repro.corpora import CORPORA
+from repro.evidence import learning, metrics
 from repro.report import build as report
 from repro.report import edition, notebook
 from repro.report.pages import wording
+from repro.study.baselines import CLASSIFIER
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
@@ -89,8 +92,69 @@ def test_table_1_shows_the_wa_that_the_results_give() -> None:
 def test_the_first_page_has_an_answer() -> None:
     page = nbformat.read(ROOT / "book" / "report" / "00_does_it_replicate.ipynb", as_version=4)
     text = shown(page)
-    assert re.search(r"\*\*(Yes|No|Undecided|Mixed|Not shown|Not known yet): ", text)
+    assert re.search(r"\*\*(Yes|No|Undecided|Mixed|Not confirmed|Not known yet): ", text)
     assert all(claim.text[1:] in text for claim in paper.CLAIMS)  # a line begins with a capital
+
+
+# What the first page says of them in words -------------------------------------------------------
+
+
+def published(name: str, study: str = "pooling") -> results.Results:
+    return results.read(ROOT / "results" / f"{name}.jsonl", study={study})
+
+
+def test_the_steps_of_training_are_far_fewer_on_emodb_and_about_half_on_nemo() -> None:
+    steps = {name: learning.steps(name, learning.AS_IN_THE_PAPER) for name in CORPORA}
+    assert steps["emodb"] < steps["iemocap"] / 10
+    assert 0.4 < steps["nemo"] / steps["iemocap"] < 0.6
+
+
+@pytest.mark.parametrize("name", ["emodb/pooling", "emodb/paper"])
+def test_on_emodb_attention_loses_and_its_training_loss_ends_above_that_of_gap(name: str) -> None:
+    data = published(name)
+    losses = learning.last_losses(data.history)["median"]
+    assert losses["attention"] > losses["gap"]
+    assert metrics.difference(data.predictions, "attention", "gap").high < 0
+
+
+@pytest.mark.parametrize("name", ["nemo/pooling", "nemo/pooling-max"])
+def test_on_nemo_poolings_know_their_training_speakers_and_none_is_clear_of_another(
+    name: str,
+) -> None:
+    data = published(name)
+    assert {config.parted(preset)[0] for preset in data.folds["preset"]} == {"coarse"}
+    assert (learning.last_losses(data.history)["max"] < 0.05).all()
+    pairs = metrics.compare_pairs(data.predictions)
+    assert len(pairs) == 3 and ((pairs["WA low"] < 0) & (pairs["WA high"] > 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "sign"),
+    [
+        ("emodb/pooling", "emodb/pooling", -1),
+        ("emodb/paper", "emodb/pooling", -1),
+        ("nemo/pooling", "nemo/baselines", 1),
+        ("nemo/pooling-max", "nemo/baselines", 1),
+    ],
+)
+def test_the_logistic_regression_is_ahead_on_emodb_and_behind_on_nemo(
+    name: str, plain: str, sign: int
+) -> None:
+    rows = published(plain, "baselines").predictions
+    rows = rows[rows["variant"] == CLASSIFIER]
+    for _, pooled in published(name).predictions.groupby("variant"):
+        assert sign * metrics.contrast([pooled], [rows], "WA").value > 0
+
+
+def test_other_forms_of_attention_diverge_or_are_not_clear_of_the_default_or_gap() -> None:
+    data = published("emodb/attention")
+    default = published("emodb/pooling").predictions.query("seed == 0")
+    assert len(data.diverged) == 10
+    assert set(data.diverged["preset"]) == {"coarse, network.attention_softmax=false"}
+    for variant in ("attention", "gap"):
+        rows = default[default["variant"] == variant]
+        found = metrics.contrast([data.predictions], [rows], "WA")
+        assert found.low < 0 < found.high
 
 
 # How it is made ----------------------------------------------------------------------------------

@@ -27,13 +27,18 @@ def with_maps(data: Results) -> Results:
 def map_size(preset: str) -> Markdown:
     """Return how large the attention maps are, and what one of their points covers."""
     network = config.preset(preset).network
-    last = in_brief.layers(network).iloc[-2]  # before the pooling
+    last = _last_map(preset)
     pooled = paper.POOL_WINDOW ** len(network.pools)
     high, wide = (step * pooled for step in network.stride)
     return Markdown(
         f"Here a map has {last['rows']} rows by {last['frames']} columns, {high * paper.BIN_HZ} Hz "
         f"and {wide * 1000 * paper.SHIFT_SECONDS:.0f} ms apart."
     )
+
+
+def _last_map(preset: str) -> pd.Series:
+    """Return the row of `in_brief.layers` before the pooling."""
+    return in_brief.layers(config.preset(preset).network).iloc[-2]
 
 
 def averages(attention: pd.DataFrame) -> pd.DataFrame:
@@ -78,8 +83,11 @@ def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
     return wide.rename_axis(columns=None).reset_index()
 
 
-def answer(averages: pd.DataFrame) -> Markdown:
-    """Return where attention looks, by loudness and pitch, and how widely it is spread."""
+def answer(averages: pd.DataFrame, preset: str) -> Markdown:
+    """Return whether attention follows energy or pitch, and over how many positions it is spread.
+
+    A map with the entropy of a uniform one over n of its N positions has the spread log n / log N.
+    """
     rows = averages.set_index(["group", "measure"])[["value", "low", "high"]]
     if rows.loc["all", "low"].isna().all():
         few = metrics.FEWEST_SPEAKERS
@@ -90,12 +98,16 @@ def answer(averages: pd.DataFrame) -> Markdown:
         for name in paper.EMOTIONS
         if not pd.isna(rows.loc[(name, "bottom_up_energy"), "value"])
     )
+    last = _last_map(preset)
+    positions = last["rows"] * last["frames"]
+    even = positions ** rows.loc[("all", "spread"), "value"]
     return Markdown(
-        "The bottom-up map says where to look. Its rank correlation with loudness is "
+        "The bottom-up map says where to look. Its rank correlation over time with energy is "
         f"{text['all', 'bottom_up_energy']} over all utterances (1 is full agreement, 0 none, −1 "
-        f"the contrary) and with periodicity {text['all', 'bottom_up_pitch']}; with loudness, by "
+        f"the contrary) and with periodicity {text['all', 'bottom_up_pitch']}; with energy, by "
         f"the true emotion: {by_emotion}. Its spread is {text['all', 'spread']}, where 1 is a "
-        "plain average. The top-down map says what speaks for the emotion that is recognised: it "
-        f"has {text['all', 'top_down_energy']} with loudness and "
+        f"plain average: as wide as an even look at {even:.0f} of its {positions} positions. The "
+        "top-down map says what speaks for the emotion that is recognised: it "
+        f"has {text['all', 'top_down_energy']} with energy and "
         f"{text['all', 'top_down_pitch']} with periodicity."
     )

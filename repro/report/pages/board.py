@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from repro import config, paper, results
-from repro.corpora import BUILT_IN
+from repro.corpora import BUILT_IN, CORPORA
 from repro.errors import ReproError
 from repro.evidence import claims, effects, learning, metrics, parts
 from repro.report import plots
@@ -32,11 +32,12 @@ SENTENCES = {
     "contradicted": "attention pooling does worse than a plain average in {scores}",
     "undecided": "attention pooling is not shown to beat a plain average, nor to lose to it",
 }
+ROLES = {"emodb": "explored", **dict.fromkeys(claims.CONFIRMING, "planned beforehand")}
 BEGIN = {
     frozenset({"supported"}): "Yes",
     frozenset({"contradicted"}): "No",
     frozenset({"undecided"}): "Undecided",
-    frozenset({"contradicted", "undecided"}): "Not shown",
+    frozenset({"contradicted", "undecided"}): "Not confirmed",
 }
 # The presets under which `book/plan.md` tests the main claim.
 PLANNED_FOR_MAIN = {
@@ -112,7 +113,7 @@ def _few(predictions: pd.DataFrame, preset: str) -> str:
 
 
 def answer(found: Sequence[Evidence]) -> str:
-    """Return what becomes of the paper's main claim in words, without numbers, as Markdown."""
+    """Return what becomes of the paper's main claim in words, as Markdown."""
     study = claims.TESTS[MAIN].study
     judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
     if not judged:
@@ -128,14 +129,17 @@ def answer(found: Sequence[Evidence]) -> str:
             places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
-    missing = []
+    points = " and ".join(
+        f"{PUBLISHED[f'{score}, attention − gap']:.2f} points of {score}"
+        for score in metrics.ACCURACIES
+    )
+    missing = [f"The gain that the paper reports is {points}."]
     for corpus in claims.CONFIRMING:
         tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED_FOR_MAIN
         if tested and tested != PLANNED_FOR_MAIN:
-            done = f"{len(tested)} of the {len(PLANNED_FOR_MAIN)}"
             missing.append(
-                f"{wording.title(corpus)} has had {done} tests of this claim that were planned for "
-                "it."
+                f"Done on {wording.title(corpus)}: {len(tested)} of the {len(PLANNED_FOR_MAIN)} "
+                "tests of this claim that were planned."
             )
     if all(of.corpus != "iemocap" for of, _ in judged):
         missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")
@@ -234,10 +238,11 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
 
 
 def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
-    """Return the board: a row for each claim, a column for each corpus, a line for each preset.
+    """Return the board: claims in rows, a column for each corpus, a line for each preset.
 
     Each line has a sign and a word, and leads to the page that shows more. Differences between
-    poolings, in points, are drawn with their 95% intervals against zero and the paper's own.
+    poolings, in points, are drawn with their 95% intervals against zero and the paper's own. Claims
+    of which all corpora say the same share a row.
 
     Args:
         found: the verdicts.
@@ -246,19 +251,26 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
             `build.with_results`.
     """
     corpora = list(dict.fromkeys(of.corpus for of in found))
-    lines = []
+    lines: dict[str, list[str]] = {}  # the claims of a row, by its cells
     for claim in order(found):
-        cells = [f'<th scope="row">{claim.text[0].upper()}{claim.text[1:]}</th>']
+        cells = []
         tested = filter(None, (_tested(of, claim.id) for of in found))
         limits = _limits([part for verdict in tested for part in verdict.parts])  # of all corpora
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]
             cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset), limits)}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
+        lines.setdefault("".join(cells), []).append(f"{claim.text[0].upper()}{claim.text[1:]}")
+    head = "".join(
+        f'<th scope="col">{wording.title(c)}<br><small>{ROLES.get(c, "")}</small></th>'
+        for c in ["", *corpora]
+    )
+    body = "".join(
+        f'<tr><th scope="row"><p>{"</p><p>".join(texts)}</p></th>{cells}</tr>'
+        for cells, texts in lines.items()
+    )
     return HTML(
         f'<table class="table board"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>{common.download(rows(found))}"
+        f"<tbody>{body}</tbody></table>{common.download(rows(found))}"
     )
 
 
@@ -282,14 +294,17 @@ def _cell(
         page = PAGES[study]
         if (of.corpus, of.preset) != own:
             page = wording.further(page, of.corpus, of.preset)
+        # Of a table of the reader's own there is no further page.
+        link = f'href="{page}.html#verdicts" ' * (of.corpus in {corpus, *CORPORA})
         if verdict not in tested:
-            note = html.escape(verdict.note)
-            shown.append(f'<a class="untested" href="{page}.html">– {note} ({label})</a>')
+            link, note = link.replace("#verdicts", ""), html.escape(verdict.note)
+            shown.append(f'<a class="untested" {link}>– {note} ({label})</a>')
             continue
-        tip = "; ".join([*map(str, verdict.parts), *filter(None, [verdict.note]), of.runs[study]])
+        numbers = map(str, verdict.parts) if study == "pooling" else ()  # the others have many
+        tip = "; ".join([*numbers, *filter(None, [verdict.note]), of.runs[study]])
         sign, _ = plots.MARKS[verdict.verdict]
         shown.append(
-            f'<a class="{verdict.verdict}" href="{page}.html#verdicts" title="{html.escape(tip)}">'
+            f'<a class="{verdict.verdict}" {link}title="{html.escape(tip)}">'
             f"<b>{sign} {_called(verdict)}</b> <small>{label}</small>"
             f"{_drawn(verdict.parts, limits) * (study == 'pooling')}</a>"
         )
@@ -310,15 +325,15 @@ def _called(verdict: claims.Verdict) -> str:
     return f"{verdict.verdict}, a close call" if close else verdict.verdict
 
 
-def _limits(parts: Sequence[parts.Part]) -> tuple[float, float]:
+def _limits(measured: Sequence[parts.Part]) -> tuple[float, float]:
     """Return the ends of an axis that holds all intervals, zero and the paper's differences."""
-    numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in parts)]
-    numbers += [end for part in parts for end in (part.low, part.high)]
+    numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in measured)]
+    numbers += [end for part in measured for end in (part.low, part.high)]
     margin = 0.06 * (max(numbers) - min(numbers) or 1)  # all may be 0
     return min(numbers) - margin, max(numbers) + margin
 
 
-def _drawn(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
+def _drawn(measured: Sequence[parts.Part], limits: tuple[float, float]) -> str:
     """Draw effects below each other: points with intervals, zero, and diamonds for the paper.
 
     The first of them stands below in numbers.
@@ -328,9 +343,9 @@ def _drawn(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
     def x(value: float) -> str:
         return f"{WIDTH * (value - low) / (high - low):.1f}"
 
-    height = ROW * len(parts)
+    height = ROW * len(measured)
     drawn = [f'<path class="zero" d="M{x(0.0)} 0V{height}"/>']
-    for row, part in enumerate(parts):
+    for row, part in enumerate(measured):
         y = ROW * (row + 0.5)
         drawn.append(f'<path d="M{x(part.low)} {y}H{x(part.high)}"/>')
         drawn.append(f'<circle cx="{x(part.effect)}" cy="{y}" r="2.5"/>')
@@ -339,7 +354,7 @@ def _drawn(parts: Sequence[parts.Part], limits: tuple[float, float]) -> str:
             drawn.append(f'<path class="paper" d="M{at} {y - 3}l3 3l-3 3l-3 -3z"/>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'aria-hidden="true">{"".join(drawn)}</svg><small>{parts[0].number}</small>'
+        f'aria-hidden="true">{"".join(drawn)}</svg><small>{measured[0].number}</small>'
     )
 
 

@@ -18,7 +18,7 @@ from repro.evidence import claims, metrics, parts
 from repro.evidence.learning import learning
 from repro.model import build_network
 from repro.report import plots
-from repro.report.pages import wording
+from repro.report.pages import in_brief, wording
 from repro.results import Results
 from repro.study import grids
 from repro.study.grids import Variant, short_name
@@ -43,7 +43,8 @@ def notice(
     lines, said = [], [f"Changed: {'; '.join(changes)}."] if changes else []
     if skipped > 1:
         said.append(
-            f"The first layer computes one position in {skipped}: it is another, coarser network."
+            f"The first layer computes one position in {skipped} and passes over what its filters "
+            "do not reach from there: it is another, coarser network."
         )
     if sweep and (own_changes := _changes(_as_run("filter-shapes", preset), experiment)):
         said.append(f"In the sweep of filter shapes {'; '.join(own_changes)}.")
@@ -129,7 +130,10 @@ def outcome(data: Results) -> pd.DataFrame:
             "network": found["variant"].map(short_name),
             "WA": metrics.format_intervals(found, "WA"),
             "above the commonest emotion": metrics.format_intervals(found, "above"),
-            "training loss": found["loss"].round(2),
+            "training loss": [
+                f"{median:.2f} ({low:.2f} to {high:.2f})"
+                for median, low, high in found[["loss", "loss min", "loss max"]].to_numpy()
+            ],
             "loss of guessing": found["loss of guessing"].round(2),
             "steps here": found["steps"].astype("Int64"),
             "steps on IEMOCAP": found["steps of the paper"].astype("Int64"),
@@ -168,6 +172,11 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
     style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
     style = style.set_properties(subset=numbers, **{"text-align": "right"})
     return HTML(style.to_html() + download(frame))
+
+
+def table_if_run(frame: pd.DataFrame | None, decimals: int = 1) -> HTML | Markdown:
+    """Return a table as HTML, or that nothing has been run for it."""
+    return Markdown("Not run yet.") if frame is None else table(frame, decimals)
 
 
 def download(frame: pd.DataFrame) -> str:
@@ -220,11 +229,9 @@ def tests(predictions: pd.DataFrame) -> Markdown:
 
 def parameters(grid: dict[str, Variant]) -> pd.DataFrame:
     """Return how many parameters each variant's network has."""
-    counts = {}
-    for variant, of in grid.items():
-        learnt = (p for p in build_network(of.experiment.network).parameters() if p.requires_grad)
-        counts[short_name(variant)] = sum(p.numel() for p in learnt)
-    return pd.DataFrame(counts.items(), columns=["variant", "parameters"])
+    networks = {variant: build_network(of.experiment.network) for variant, of in grid.items()}
+    counts = [(short_name(variant), in_brief.weights(of)) for variant, of in networks.items()]
+    return pd.DataFrame(counts, columns=["variant", "parameters"])
 
 
 def _as_run(of: str, preset: str) -> Experiment:

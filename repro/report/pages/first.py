@@ -29,7 +29,7 @@ def trained(found: dict[str, Results], corpus: str) -> Markdown:
     rows = learnt(found)
     better = rows["loss, last epoch"] < rows["loss of guessing"]
     works = (
-        "It works: of every pooling and filter shape, the mean loss ends below that of guessing."
+        "It works: of every pooling and filter shape, the median loss ends below that of guessing."
         if better.all()
         else f"{', '.join(rows['network'][~better])} did not get below the loss of guessing."
     )
@@ -48,7 +48,7 @@ def learnt(found: dict[str, Results]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["network"])]
     for data in found.values():
         table = learning(data)
-        first = data.history.query("epoch == 1").groupby("variant")["loss"].mean()
+        first = data.history.query("epoch == 1").groupby("variant")["loss"].median()
         tables.append(
             pd.DataFrame(
                 {

@@ -63,7 +63,7 @@ def layers(settings: Network) -> pd.DataFrame:
         shapes = "\n".join(f"{h}×{w}" for h, w in settings.stems)
         rows = [
             ("input", "spectrogram", 1, paper.BINS, paper.FRAMES, 0),
-            ("Conv1", shapes, *x.shape[1:], _weights(built.stems)),
+            ("Conv1", shapes, *x.shape[1:], weights(built.stems)),
         ]
         trunk = built.trunk
         kernel = f"{paper.TRUNK_KERNEL}×{paper.TRUNK_KERNEL}"
@@ -71,12 +71,13 @@ def layers(settings: Network) -> pd.DataFrame:
         for number, (conv, norm, pooled) in enumerate(triples, 2):
             x = conv_norm_relu(x, conv, norm, pooled)  # type: ignore[arg-type]
             pooling = f"\nmax {paper.POOL_WINDOW}×{paper.POOL_WINDOW}" * pooled
-            rows.append((f"Conv{number}", kernel + pooling, *x.shape[1:], _weights(conv, norm)))
+            rows.append((f"Conv{number}", kernel + pooling, *x.shape[1:], weights(conv, norm)))
     last = "average" if settings.pooling == "gap" else settings.pooling
     classes = len(paper.EMOTIONS)
-    rows.append(("scores", f"{last}\npooling", classes, 1, 1, _weights(built.pooling)))
+    rows.append(("scores", f"{last}\npooling", classes, 1, 1, weights(built.pooling)))
     return pd.DataFrame(rows, columns=["layer", "filters", "maps", "rows", "frames", "parameters"])
 
 
-def _weights(*modules: torch.nn.Module) -> int:
-    return sum(p.numel() for module in modules for p in module.parameters())
+def weights(*modules: torch.nn.Module) -> int:
+    """Return how many parameters modules learn; Conv1's biases are frozen, see `model.Stems`."""
+    return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad)

@@ -6,7 +6,7 @@ from IPython.display import Markdown
 from repro import paper
 from repro.corpora import iemocap
 from repro.evidence import metrics, parts
-from repro.evidence.learning import learning
+from repro.evidence.learning import last_epochs, learning, loss_of_guessing
 from repro.report.pages import wording
 from repro.results import Results
 from repro.study.baselines import CLASSIFIER
@@ -121,13 +121,40 @@ def answer(data: Results, plain: Results | None) -> Markdown:
     said = [
         order(data.predictions, f"on {wording.title(data.predictions['corpus'].iloc[0])}"),
         f"In the paper it is {theirs}.",
-        f"Training ends at a mean loss of {', '.join(found)}.",
+        f"Training ends at a loss, in the median, of {', '.join(found)}.",
         wording.steps(data.folds),
     ]
     if plain and set(data.predictions["fold"]) == set(plain.predictions["fold"]):
         best = metrics.summary(plain.predictions).set_index("variant")["WA"]
         said.insert(2, f"Without a network, {best.idxmax()} reaches {best.max():.1f}%.")
     return Markdown(" ".join(filter(None, said)))
+
+
+def stuck(data: Results) -> Markdown | None:
+    """Return which trainings ended no better than guessing, and what the paper's gain is without.
+
+    None if there is no such training.
+    """
+    last = last_epochs(data.history)
+    failed = last[last["loss"] >= loss_of_guessing(data.predictions)]
+    if failed.empty:
+        return None
+    named = [
+        f"{each.variant}, {each.fold} held out, seed {each.seed}" for each in failed.itertuples()
+    ]
+    of_failed, of_all = (
+        pd.MultiIndex.from_frame(each[["fold", "seed"]]) for each in (failed, data.predictions)
+    )
+    found = in_pairs(metrics.compare_pairs(data.predictions[~of_all.isin(of_failed)]))
+    gains = [
+        f" Without that fold and seed of all poolings, {row.pair} would be {row.WA} in WA and "
+        f"{row.UA} in UA. No verdict leaves it out."
+        for row in found[found["pair"] == "attention − gap"].itertuples()
+    ]
+    return Markdown(
+        f"{wording.many(len(failed), 'training')} of {len(last)} ended with a loss no better than "
+        f"that of guessing: {'; '.join(named)}.{''.join(gains)}"
+    )
 
 
 def order(predictions: pd.DataFrame, where: str) -> str:

@@ -1,5 +1,7 @@
 """The page "How sure are we?": what intervals hold, and what gain an experiment can find."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -13,18 +15,18 @@ from repro.report.pages import board, common, poolings, wording
 from repro.study.plan import Run
 from repro.study.read import held
 
+POWER = 0.8  # chance of finding a gain that an experiment should have
+
 
 def differing(
     results_file: str | None, corpus: str, root: str | None, preset: str
 ) -> Disagreement | None:
     """Return how attention and GAP differ in a results file; None if it does not hold both."""
-    if results_file is None:
-        return None
-    try:
-        found = held(Run("pooling", corpus, root, preset, results_file))
-    except NoResultsError:
-        return None
-    return simulation.disagreement(parts.settled(found.predictions), "attention", "gap")
+    with suppress(NoResultsError):
+        if results_file is not None:
+            found = held(Run("pooling", corpus, root, preset, results_file))
+            return simulation.disagreement(parts.settled(found.predictions), "attention", "gap")
+    return None
 
 
 def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdown:
@@ -132,14 +134,20 @@ def together(results_file: str | None) -> HTML | None:
     return None if every.empty else common.table(every)
 
 
-def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
+def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Markdown:
     """Return how often intervals hold the truth, and what gain is found four times out of five.
 
-    The first is from `simulation.coverage`, the second from `simulation.power`.
+    The first is from `simulation.coverage` and `simulation.errors`, the second from
+    `simulation.power`.
     """
-    enough = 100 * metrics.POWER
+    enough = 100 * POWER
     points, every = poolings.attention_gain(), poolings.IEMOCAP_UTTERANCES
     ours = held.filter(like="bootstrap")
+    ends = errors.groupby("experiment", sort=False)["below 0 (%)"].agg(["min", "max"])
+    wrong = [
+        f"{low:.1f} to {high:.1f} in a hundred experiments of the size of {name}"
+        for name, low, high in ends.itertuples()
+    ]
     needed = []
     for name, rows in found.groupby("experiment", sort=False):
         at_least = rows.loc[rows["found"] >= enough, "gain"].min()
@@ -149,8 +157,10 @@ def answer(held: pd.DataFrame, found: pd.DataFrame) -> Markdown:
         needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
         f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
-        f"{ours.max(axis=None):.0f} in a hundred hold the truth. To be found {enough:.0f} times in "
-        f"a hundred, a gain in WA must {' and '.join(needed)}. The paper's gain of attention over "
+        f"{ours.max(axis=None):.0f} in a hundred hold the truth. Where two systems are alike on "
+        f"average, that of their difference lies wholly below 0 in {' and '.join(wrong)}; "
+        f"{100 * parts.TAIL:.1f} would be right. To be found {enough:.0f} times in a hundred, a "
+        f"gain in WA must {' and '.join(needed)}. The paper's gain of attention over "
         f"average pooling is {points:.1f} points: {points / 100 * every:.0f} of IEMOCAP's "
         f"{every:,} utterances."
     )

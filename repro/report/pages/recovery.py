@@ -37,22 +37,21 @@ def notice(preset: str) -> Markdown:
 def recovered(found: pd.DataFrame) -> pd.DataFrame:
     """Return `recovery.recovered` laid out: each recovered scale beside the planted one."""
     rows = []
-    for row in found.itertuples():
-        text = metrics.format_interval((row.recovered, row.low, row.high), 0)
-        scale, ratio = f"{text} {row.unit}", f"{row.recovered / row.planted:.2f}"
-        if pd.isna(row.recovered):
+    for row in found.to_dict("records"):
+        unit, planted, size = row["unit"], row["planted"], row["recovered"]
+        text = metrics.format_interval((size, row["low"], row["high"]), 0)
+        scale, ratio = f"{text} {unit}", f"{size / planted:.2f}"
+        if pd.isna(size):
             scale, ratio = "none", "–"
-        elif row.at_most:  # it lies below what the sweep can tell
-            most = row.recovered if pd.isna(row.high) else row.high
-            scale, ratio = f"at most {most:.0f} {row.unit}", f"at most {most / row.planted:.2f}"
-        rows.append((row.scale, scale, ratio))
-    table = pd.DataFrame(rows, columns=["planted", "recovered", "recovered / planted"])
-    best = zip(found["best WA"], found["best reach"], found["unit"], strict=True)
-    table["best WA"] = [f"{wa:.1f} at {reach} {unit}" for wa, reach, unit in best]
-    smallest = zip(found["smallest reach"], found["unit"], strict=True)
-    table["smallest as good"] = [f"{reach} {unit}" for reach, unit in smallest]
-    table["WA at half the stretch or less"], table["chance"] = found["half WA"], found["chance"]
-    return table
+        elif row["at_most"]:  # it lies below what the sweep can tell
+            most = size if pd.isna(row["high"]) else row["high"]
+            scale, ratio = f"at most {most:.0f} {unit}", f"at most {most / planted:.2f}"
+        best, level = f"{row['best WA']:.1f} at {row['best reach']} {unit}", row["smallest reach"]
+        smallest = "–" if pd.isna(level) else f"{level:.0f} {unit}"
+        rows.append((row["scale"], scale, ratio, best, smallest, row["half WA"], row["chance"]))
+    columns = ["planted", "recovered", "recovered / planted", "best WA", "smallest as good"]
+    columns += ["WA at half the stretch or less", "chance"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def answer(found: pd.DataFrame) -> Markdown:
@@ -85,10 +84,12 @@ def answer(found: pd.DataFrame) -> Markdown:
                 ((size / ratios.max(), size / ratios.min()), 0),
             )
         )
+        told = found.loc[ratios.index, "scale"]
+        at = f" at {' and '.join(told)}" * (len(told) < sum(found["unit"] == unit))
         said += (
             f"Read {how}, as the paper reads the {side}, the sweep of the {side} gives {times} "
-            f"times what was planted: were speech as simple as these signals, the paper's {size} "
-            f"{unit} would stand for patterns of {stands_for} {unit}. "
+            f"times what was planted{at}: were speech as simple as these signals, the paper's "
+            f"{size} {unit} would stand for patterns of {stands_for} {unit}. "
         )
     less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
     where = ", ".join(found.loc[found["early"] & less, "scale"])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import results
+from repro import config, results
 from repro.config import READINGS, Experiment
+from repro.corpora import name_of
 from repro.evidence import effects, metrics, parts
 from repro.evidence.learning import last_losses
 from repro.report.pages import board, poolings, wording
@@ -45,6 +46,50 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
             "note": found["note"],
         }
     )
+
+
+def attentions(results_file: str | None, corpus: str, preset: str) -> pd.DataFrame | None:
+    """Return what attention reaches with other forms of its layer, and how far it is ahead of GAP.
+
+    Those are the settings of the study `pooling` that change a preset in `network.attention_…`
+    alone. They are of the first seed, as is the GAP of the preset itself, which has no such layer.
+    None where a results file holds no such settings.
+    """
+    if results_file is None or not Path(results_file).is_file():
+        return None
+    data = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)}, seed={0})
+    settings = [
+        setting
+        for setting in pd.concat([data.folds, data.diverged])["preset"].unique()
+        if config.parted(setting)[0] == preset
+        and all(change.startswith("network.attention_") for change in config.parted(setting)[1])
+    ]
+    if settings in ([], [preset]):
+        return None
+    gap = data.predictions.query("preset == @preset and variant == 'gap'")
+    rows = []
+    for setting in sorted(settings, key=len):
+        of = f"preset == {setting!r} and variant == 'attention'"
+        found, losses = data.predictions.query(of), last_losses(data.history.query(of))
+        diverged, row = len(data.diverged.query(of)), dict.fromkeys(metrics.ACCURACIES, "–")
+        ahead = {f"{score}, attention − gap": "–" for score in row}
+        if len(found):
+            summary = metrics.summary(found)
+            row = {score: metrics.format_intervals(summary, score)[0] for score in row}
+            if metrics.units_of(found) == metrics.units_of(gap):
+                points = (metrics.contrast([found], [gap], score) for score in row)
+                ahead = {
+                    name: metrics.format_interval(each, sign="+")
+                    for name, each in zip(ahead, points, strict=True)
+                }
+        name = ", ".join(map(grids.short_name, config.parted(setting)[1])) or "default"
+        rows.append(
+            {"attention": name}
+            | row
+            | ahead
+            | {"training loss": losses["median"].max(), "diverged": diverged}
+        )
+    return pd.DataFrame(rows)
 
 
 def training_losses(data: Results) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def steps(folds: pd.DataFrame) -> str:
     theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     return (
         f"Steps of training: about {', '.join(dict.fromkeys(trained))}. The paper's would be about "
-        f"{theirs:,.0f}, if it used all of IEMOCAP's release."
+        f"{theirs:,.0f}, if it used every improvised utterance of these emotions in IEMOCAP."
     )
 
 
