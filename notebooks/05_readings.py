@@ -78,7 +78,7 @@ variations.readings_answer(found, data.predictions)
 # on the bottom-up map, which makes weights of it that sum to one, and then averages over positions as
 # well. Scores are then smaller by the number of positions. The default sums.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals. Beyond ±10 points the scale is logarithmic."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-effects", "caption": "Effect of each reading on WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction."}}

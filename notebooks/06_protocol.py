@@ -81,7 +81,7 @@ variations.protocol_answer(found, data.predictions)
 # speakers ({doc}`09_how_sure`). The best epoch cannot lower WA: it adds a bias whatever its
 # p-value, and only its size is in question.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals. Beyond ±10 points the scale is logarithmic."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-traps", "caption": "What each trap adds to WA and UA (points), with 95% intervals. A star marks p < 0.05 after Holm's correction over all effects on this page."}}

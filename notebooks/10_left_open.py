@@ -53,6 +53,7 @@ common.table(left_open.readings())
 # - The abstract claims about 3% WA and 4% UA over “the” state-of-the-art method. There is no such
 #   method: in Table 1 the best earlier WA and the best earlier UA are of two systems, each well
 #   below the other on the other measure.
+# - The abstract sets attention pooling against max-pooling as well. No experiment has any.
 # - Section 2.4 announces two pooling methods, Section 3.3 compares three.
 #
 # Three more places are easily missed:

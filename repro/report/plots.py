@@ -440,7 +440,10 @@ def agreement(averages: pd.DataFrame) -> Figure:
 
 
 def forest(effects: pd.DataFrame) -> Figure:
-    """Draw `evidence.effects.table`: each change's effect on WA and UA with its 95% interval."""
+    """Draw `evidence.effects.table`: each change's effect on WA and UA with its 95% interval.
+
+    Beyond ±10 points the axis is logarithmic: one reading ruins training, and would hide the rest.
+    """
     size = (WIDTH, 1.4 + 0.28 * max(len(effects), 1))
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
     y = np.arange(len(effects), dtype=float)
@@ -455,6 +458,9 @@ def forest(effects: pd.DataFrame) -> Figure:
             ax.plot(effects[name][shown], y[shown], "o", ms=5, color="C0", mfc=face, label=label)
         _score_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
+        ax.set_xscale("symlog", linthresh=10, linscale=0.7)
+        ax.set_xticks((-40, -10, 0, 10), ("−40", "−10", "0", "10"))
+        ax.set_xticks((), minor=True)
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
     _legend(fig, 2, "right")

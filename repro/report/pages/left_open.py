@@ -50,9 +50,10 @@ def answer() -> Markdown:
     choices = [reading for reading in READINGS if reading.field != NO_READING]
     return Markdown(
         f"{len(choices)} settings of this book stand for places where the text leaves a choice; "
-        "the study `readings` changes one of them at a time. Whoever had the paper's program would "
-        "look first at four places: whether the attention map is added up or averaged after its "
-        "softmax (`network.attention_average`), how a spectrogram is scaled (`front_end.scale`), "
-        "the widths of three layers with the places of max-pooling, and the speakers on whom the "
-        "filter shapes were chosen. The text says nothing of the last two."
+        "the study `readings` changes one of them at a time. The authors' program would settle "
+        "five of them first: whether the attention map has a softmax (`network.attention_softmax`) "
+        "and is then added up or averaged (`network.attention_average`), how a spectrogram is "
+        "scaled (`front_end.scale`), the widths of three layers with the places of max-pooling, "
+        "and the speakers on whom the filter shapes were chosen. The text says nothing of the last "
+        "two."
     )
