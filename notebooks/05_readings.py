@@ -91,7 +91,7 @@ common.table(variations.change_effects(found))
 # programs leave the softmax out, and average. {numref}`tab-attentions` sets these forms of the layer
 # beside the default of the study `pooling` and its GAP, all of the first seed and, in the published
 # book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
-# that factor: the two forms without a softmax differ in their training alone.
+# that factor, and the two forms without a softmax differ in little but their training.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points attention is ahead of GAP, both with 95% intervals over speakers, the median training loss of the last epoch, and how many trainings diverged."}}
 common.table_if_run(variations.attentions(results, corpus, preset), 2)

@@ -229,7 +229,10 @@ def table(
         held = ", ".join(dict.fromkeys(r["study"] for r in ledger.records)) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
     lines = (line for setting in settings for line in study_lines(ledger, study, setting))
-    predictions = tables(lines).predictions
+    found = tables(lines)
+    predictions = found.predictions
+    for (setting, variant), rows in found.diverged.groupby(["preset", "variant"], sort=False):
+        warn(f"{variant} ({setting}): without {len(rows)} folds, whose training diverged")
     if predictions.empty:
         raise ReproError(f"{results}: every training of {study} in it diverged")
     states = predictions.groupby("corpus")["corpus_hash"].transform("nunique")

@@ -19,7 +19,11 @@ class NoSuchReadingError(ReproError):
 
 
 class NoResultsError(ReproError):
-    """A study has no results, and the corpus to train it on is not at hand."""
+    """A study has no results that could be shown, and none are made."""
+
+
+class AllDivergedError(NoResultsError):
+    """Every training of a study diverged."""
 
 
 class NoMapsError(NoResultsError):

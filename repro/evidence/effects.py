@@ -19,6 +19,7 @@ from scipy import stats
 
 from repro.errors import ReproError
 from repro.evidence import metrics
+from repro.evidence.parts import speakers_in_all
 from repro.study.grids import known
 
 WHAT = ("", " effect", " effect low", " effect high", " p")
@@ -66,7 +67,7 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
         if default is not None:
             pair = _in_both(changed, default)
             if not pair[0].empty:
-                rows.append(_row(variant, against[variant], *pair, of=metrics.speakers(default)))
+                rows.append(_row(variant, against[variant], *pair, speakers_in_all(default)))
     found = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     columns = [f"{score} p" for score in metrics.ACCURACIES]
     chances = found[columns].to_numpy(float, copy=True)
@@ -110,14 +111,14 @@ def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame
 def _row(
     variant: str, against: str, changed: pd.DataFrame, default: pd.DataFrame, of: int
 ) -> tuple[object, ...]:
-    """Return the row of a change; its default has `of` speakers in all."""
+    """Return the row of a change; its corpus has `of` speakers in all."""
     speakers, scores = metrics.speakers(default), slice(len(metrics.ACCURACIES))
     paired = _on_speakers_of(default, changed)
     values, draws = metrics.bootstrap(changed if paired is None else paired)
     default_values, default_draws = metrics.bootstrap(default)
     notes = [_other_utterances(set(changed["utterance"]), set(default["utterance"]))]
     if speakers < of:
-        notes.append(f"unfinished: on {speakers} of {of} speakers")
+        notes.append(f"on {speakers} of {of} speakers, as the others have no scores")
     if not speakers:
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:

@@ -90,7 +90,7 @@ class StudyScores:
             f"too few speakers ({self.speakers}): an interval needs {metrics.FEWEST_SPEAKERS}",
         )
         for name in variants:
-            require(name in self.finished, f"{short_name(name)} is not finished")
+            require(name in self.finished, f"{short_name(name)} lacks folds")
         there = all({*metrics.EMOTIONS} <= {*rows["emotion"]} for rows in self.corpora)
         require(there, "an emotion has no utterances")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro.corpora import name_of, own
-from repro.errors import NoMapsError, NoResultsError, ReproError
+from repro.errors import AllDivergedError, NoMapsError, NoResultsError, ReproError
 from repro.report.pages import wording
 
 ONCE = "once"  # the tag of a cell that is true of any corpus and setting
@@ -128,7 +128,7 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
             coalesce_streams=True,  # where a stream is cut depends on the moment
         )
     except PapermillExecutionError as error:
-        ends = {NoMapsError.__name__: "No maps"}
+        ends = {NoMapsError.__name__: "No maps", AllDivergedError.__name__: "Diverged"}
         ends |= {NoResultsError.__name__: "Not run yet"} if page.unfinished else {}
         if what := ends.get(error.ename):
             missing = what, error.evalue.partition("\n")[0]

@@ -442,7 +442,7 @@ def agreement(averages: pd.DataFrame) -> Figure:
 def forest(effects: pd.DataFrame) -> Figure:
     """Draw `evidence.effects.table`: each change's effect on WA and UA with its 95% interval.
 
-    Beyond ±10 points the axis is logarithmic: one reading ruins training, and would hide the rest.
+    Beyond ±10 points the axis is logarithmic: what ruins training would hide the rest.
     """
     size = (WIDTH, 1.4 + 0.28 * max(len(effects), 1))
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
@@ -459,10 +459,13 @@ def forest(effects: pd.DataFrame) -> Figure:
         _score_tips(ax, effects[name], y, effects, name, effects["variant"].map(short_name))
         ax.set(title=score, xlabel="effect (points)", ylim=(len(effects) - 0.4, -0.6))
         ax.set_xscale("symlog", linthresh=10, linscale=0.7)
-        ax.set_xticks((-40, -10, 0, 10), ("−40", "−10", "0", "10"))
-        ax.set_xticks((), minor=True)
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(y, [short_name(name) for name in effects["variant"]], fontsize=SMALL)
+    low, high = axes[0].get_xlim()  # which both share
+    for ax in axes:
+        ax.set_xticks([n for n in (-40, -10, -5, 0, 5, 10, 40) if low < n < high])
+        ax.set_xticks((), minor=True)
+        ax.xaxis.set_major_formatter("{x:.0f}")
     _legend(fig, 2, "right")
     fig.data = effects
     return fig

@@ -5,7 +5,7 @@ before the next begins, so the only damage that a killed run can do is a torn la
 reading ignores and the next append removes. A last line that only lacks its line end, as some
 editors and copies leave it, counts. A line that cannot be written (a full disk) is cut off again.
 Anything else that is not a finished fold is refused by its line number: no table is made from half
-a file. A fold whose training diverged is finished too, but its line holds no predictions.
+a file. A fold whose training diverged is finished too: its line says so, and holds no predictions.
 """
 
 import json
@@ -78,7 +78,7 @@ def identity(record: dict[str, Any]) -> tuple[str, str, str, str, str, int]:
 
 def has_diverged(record: dict[str, Any]) -> bool:
     """Return whether the training of a finished fold diverged, so that nothing was predicted."""
-    return not record["predictions"]["utterance"]
+    return record.get("diverged", False)
 
 
 def append(path: str | Path, record: dict[str, Any]) -> None:
@@ -176,6 +176,8 @@ def parse(line: bytes) -> dict[str, Any]:
             wrong = True
         if wrong:
             raise ValueError(f"invalid {name}")
+    if record.get("diverged", False) is not (not record["predictions"]["utterance"]):
+        raise ValueError(f"invalid {'diverged' if 'diverged' in record else 'predictions'}")
     return record | {"preset": config.spelled(record["preset"])}
 
 

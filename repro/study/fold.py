@@ -92,6 +92,7 @@ def run_task(
                 on_scored=look if task.variant.attends else None,
             )
     except DivergedError:
+        seen["diverged"] = True
         predictions = pd.DataFrame(columns=[*results.PREDICTION_COLUMNS, *results.COUNTED])
     except ReproError as error:
         raise ReproError(f"{task.label}: {error}") from error

@@ -20,7 +20,7 @@ from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network, is_first_layer
 from repro.results.provenance import batch_statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
-from repro.study.ledger import Ledger, Trained, training_id
+from repro.study.ledger import Ledger, Record, Trained, training_id
 
 MOST_SEEDS = 1000
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
@@ -202,7 +202,7 @@ class Plan(NamedTuple):
         """
         found: dict[str, float] = {}
         for variant in self.grid.values():
-            folds = [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
+            folds = self._first_seed(variant, held)
             ended = [r["history"][-1] for r in folds if r and not results.has_diverged(r)]
             if len(ended) == len(folds):
                 found[variant.name] = fmean(ended)
@@ -211,19 +211,23 @@ class Plan(NamedTuple):
     def second_stage(self, held: Ledger, *, tried: bool = False) -> list[Variant]:
         """Return the variants that the study decides on by the training losses of its others.
 
-        They are decided on once all others have been trained, or at least `tried`: one that
-        diverges does not cancel them. That it was so a file shows by holding any of them.
+        They are decided on once all others have been trained, or at least `tried`: one that cannot
+        be trained does not cancel them. That it was so a file shows by holding any of them.
         """
         second = STUDIES[self.run.study].second
         if second is None or self.run.only:
             return []
-        losses = self.losses(held)
-        found = second([*self.grid.values()], losses)
+        found = second([*self.grid.values()], self.losses(held))
         for variant in found:
             check_network(variant.experiment.network)
         theirs = {(self.run.study, each.name, each.experiment.trained.key) for each in found}
         begun = any(results.identity(record)[:3] in theirs for record in held.records)
-        return found if tried or begun or len(losses) == len(self.grid) else []
+        ended = all(all(self._first_seed(variant, held)) for variant in self.grid.values())
+        return found if tried or begun or ended else []
+
+    def _first_seed(self, variant: Variant, held: Ledger) -> list[Record | None]:
+        """Return the folds of seed 0, None for those that have to be trained."""
+        return [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
 
     def precision(self, tasks: Sequence[Task], held: Ledger) -> Precision:
         """Return in which precision to train folds of which some may be held.

@@ -11,7 +11,7 @@ import pandas as pd
 from repro import config, crossval, paper, results
 from repro.config import Experiment
 from repro.corpora import CORPORA, IEMOCAP_SHAPED, corpus_hash, name_of
-from repro.errors import NoResultsError, NoSuchReadingError, ReproError
+from repro.errors import AllDivergedError, NoResultsError, NoSuchReadingError, ReproError
 from repro.results import Results
 from repro.study.grids import STUDIES, short_name, variants
 from repro.study.ledger import Ledger, Record, fold_of, open_ledger
@@ -67,17 +67,23 @@ def held(asked: Run) -> Results:
     )
     if found.folds.empty:
         raise _nothing(asked, found)
-    begun = int(found.folds["seed"].max()) + 1
+    begun = _begun(found)
     planned = {variant.name: begun * len(plan.folds(variant)) for variant in grid}
     return found._replace(planned=planned)
+
+
+def _begun(found: Results) -> int:
+    """Return how many seeds have been begun."""
+    return 1 + int(pd.concat([found.folds, found.diverged])["seed"].max())
 
 
 def _nothing(asked: Run, found: Results) -> NoResultsError:
     """Return an error that says how to get the results of a study that has none."""
     if len(found.diverged):
-        return NoResultsError(
-            f"Every training of the study `{asked.study}` with the preset `{asked.preset}` "
-            "diverged: lower `training.learning_rate`"
+        what = f"of `{asked.only}` in the study" if asked.only else "of the study"
+        return AllDivergedError(
+            f"Every training {what} `{asked.study}` with the preset `{asked.preset}` diverged: "
+            "lower `training.learning_rate`"
         )
     on, options = "", []
     if not STUDIES[asked.study].own_corpora:
@@ -119,8 +125,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
                 f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
             )
-    begun = int(found.folds["seed"].max()) + 1
-    planned = {}
+    begun, planned = _begun(found), {}
     with suppress(ReproError):  # settings of another version
         for name, variant in asked.grid().items():
             if folds := planned_folds(found.folds["corpus"].iloc[0], variant.experiment):

@@ -174,8 +174,8 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     tested = held(asked)
     if len(tested.diverged):
         raise ReproError(
-            f"{asked.file}: {len(tested.diverged)} folds diverged, so that there is no estimate; "
-            "choose another preset and remove the file"
+            f"{asked.file}: of {tested.diverged['fold'].iloc[0]} and perhaps others the training "
+            "diverged, so that there is no estimate; choose another preset"
         )
     device = choose_device(asked.device)
     # That of the folds, since their estimate is of the model that is saved.

@@ -180,7 +180,7 @@ def test_variants_that_are_missing_or_unfinished_are_not_testable() -> None:
     last = predictions.eval("variant == 'attention' and fold == '09' and seed == 0")
     unfinished = verdicts(predictions[~last])
     assert unfinished["attention-above-gap"].verdict == "not testable here"
-    assert unfinished["attention-above-gap"].note == "attention is not finished"
+    assert unfinished["attention-above-gap"].note == "attention lacks folds"
     assert unfinished["bilinear-below-gap"].verdict == "supported"
 
 
@@ -209,9 +209,7 @@ def test_without_an_emotion_no_claim_is_testable() -> None:
 def test_no_verdict_is_made_from_a_part_of_a_corpus() -> None:
     of_six, of_nine = (poolings(attention=0.9, speakers=n, corpus="nemo") for n in (6, 9))
     unfinished, whole = (verdicts(each)["attention-above-gap"] for each in (of_six, of_nine))
-    assert (
-        unfinished.verdict == "not testable here" and unfinished.note == "attention is not finished"
-    )
+    assert unfinished.verdict == "not testable here" and unfinished.note == "attention lacks folds"
     assert whole.verdict == "supported"
     groups = of_six.assign(held_out="speaker-groups")  # of which a corpus may have fewer
     assert verdict(groups, "attention-above-gap") == "supported"

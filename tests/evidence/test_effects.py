@@ -142,7 +142,7 @@ def test_an_unfinished_change_is_compared_on_the_speakers_that_it_has() -> None:
     unfinished = default[~hard].assign(variant="network.padding=none", key="k")
     of = row(effects.table(pd.concat([default, unfinished])), "network.padding=none")
     assert (of["WA effect"], of["WA effect low"], of["WA effect high"]) == (0, 0, 0)
-    assert (of["speakers"], of["note"]) == (6, "unfinished: on 6 of 10 speakers")
+    assert (of["speakers"], of["note"]) == (6, "on 6 of 10 speakers, as the others have no scores")
     other_speakers = outcome(utterances(), "network.padding=none", 0.5)[~hard]
     assert effects.table(pd.concat([default[hard], other_speakers])).empty
 

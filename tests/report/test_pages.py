@@ -84,7 +84,7 @@ def test_the_first_page_s_verdict_changes_with_the_results(
     assert first_answer(predictions).startswith(begin)
     head, main, *others = board_rows(predictions)
     if verdict == "not testable here":
-        assert "– gap is not finished" in "".join([main, *others])
+        assert "– gap lacks folds" in "".join([main, *others])
     else:
         assert "EmoDB" in head and "Attention pooling beats GAP" in main
         assert f"{plots.MARKS[verdict][0]} {verdict}" in main and "03_pooling.html" in main
@@ -575,7 +575,7 @@ def test_a_training_that_ends_like_guessing_is_told_and_what_is_without_it(tmp_p
     data = results.tables(lines)
     said = poolings.stuck(data).data
     assert said.startswith("1 training of 20 ended with a loss no better than that of guessing: ")
-    assert "guessing: attention, 03 held out, seed 0. Without that fold" in said
+    assert "guessing: attention, 03 held out, seed 0. Without these folds" in said
     assert "attention − gap would be 0.0 [0.0, 0.0] in WA" in said
     assert metrics.difference(data.predictions, "attention", "gap").value < 0
 
@@ -589,12 +589,15 @@ def test_forms_of_attention_are_set_beside_the_default_and_gap(tmp_path: Path) -
     write_results(path, {"attention": 0.9}, preset="coarse, network.stride=1,1")
     lost = {name: [] for name in ("utterance", "emotion", *paper.EMOTIONS)}
     mean = "coarse, network.attention_average=mean, network.attention_softmax=false"
-    write_results(path, {"attention": 0.9}, preset=mean, predictions=lost, history=[])
+    lost_ones = {"predictions": lost, "history": [], "diverged": True}
+    write_results(path, {"attention": 0.9}, preset=mean, **lost_ones)
     found = variations.attentions(str(path), "emodb", "coarse").set_index("attention")
     assert [*found["diverged"]] == [0, 0, 10] and found.index[0] == "default"
     assert found.index[2] == "attention_average=mean, attention_softmax=false"
     assert [*found["WA"]][2] == "–" == [*found["WA, attention − gap"]][2]
     assert found["WA, attention − gap"].iloc[1].startswith("+")
+    alone = write_results(tmp_path / "alone.jsonl", {"attention": 0.9}, preset=mean, **lost_ones)
+    assert [*variations.attentions(str(alone), "emodb", "coarse")["diverged"]] == [10]
 
 
 def test_a_choice_smaller_than_training_again_is_called_luck() -> None:

@@ -132,6 +132,12 @@ def test_only_some_pages_are_trained_for(
     book = build(pages=["04"], corpus=corpus)
     [*_, cell] = nbformat.read(book / "report" / "04_page.ipynb", as_version=4).cells
     assert cell.source == "> **No maps.** my.csv[joy=sad]."
+    # What diverged is a result, whoever trained it.
+    lost = lacks.replace("NoMapsError", "AllDivergedError")
+    write_notebook(project / "notebooks" / "04_page.ipynb", lost)
+    book = build(pages=["04"], corpus=corpus)
+    [*_, cell] = nbformat.read(book / "report" / "04_page.ipynb", as_version=4).cells
+    assert cell.source == "> **Diverged.** my.csv[joy=sad]."
     # A training that ends in a fault costs nobody the book that is there.
     monkeypatch.setattr(report, "run", Mock(side_effect=ReproError("out of memory")))
     with pytest.raises(ReproError, match="out of memory"):

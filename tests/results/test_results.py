@@ -306,7 +306,8 @@ WRONG: dict[str, list[Any]] = {
     ],
     "provenance": [[], {}],
     "history": [1.0, ["1.0"], [NAN], [INF], [10**400]],
-    "predictions": [[], {}],
+    "predictions": [[], {}, {name: [] for name in RECORD["predictions"]}],
+    "diverged": [True, 1, "yes"],
     "format": [2, "2", None],
 }
 WRONG_PREDICTIONS: dict[str, list[Any]] = {

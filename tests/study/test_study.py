@@ -15,7 +15,7 @@ import repro
 from repro import config, crossval, files, paper, results, trainer
 from repro.config import Experiment
 from repro.corpora import corpus_hash, load_corpus
-from repro.errors import DivergedError, NoResultsError, ReproError
+from repro.errors import AllDivergedError, DivergedError, NoResultsError, ReproError
 from repro.report.pages import common
 from repro.results import audit
 from repro.study import checkpoint, grids
@@ -387,8 +387,10 @@ def test_a_study_of_which_all_diverges_says_so(corpus: Path, path: Path) -> None
     assert [len(record["history"]) for record in results.read_lines(path)] == [1, 1]
     assert not [*Path(f"{path}.partial").glob("*")]
     for root in (corpus, None):
-        with pytest.raises(NoResultsError, match="Every training of the study `pooling`"):
+        with pytest.raises(AllDivergedError, match="Every training of the study `pooling`"):
             held(Run("pooling", "emodb", root, preset, path))
+    with pytest.raises(AllDivergedError, match="Every training of `gap` in the study `pooling`"):
+        held(Run("pooling", "emodb", corpus, preset, path, only="gap"))
 
 
 @pytest.mark.parametrize(("first", "other"), [("fp32", "bf16"), ("bf16", "fp32")])

@@ -17,6 +17,7 @@ from repro.config import Experiment
 from repro.corpora import load_corpus
 from repro.errors import DivergedError
 from repro.evidence import effects
+from repro.report.pages import variations
 from repro.study import cluster, fold, grids
 from repro.study.ledger import Ledger, open_ledger
 from repro.study.plan import Plan, Run, Task, missing, prepare
@@ -205,6 +206,23 @@ def test_nothing_is_best_before_every_fold_of_the_first_seed_has_been_tried(
     assert second_stage(one_less) == second_stage(tmp_path / "none.jsonl") == {}
     assert second_stage(one_less, tried=True) == best and best
     assert second_stage(tmp_path / "none.jsonl", tried=True) == {}
+
+
+def test_what_diverged_has_been_tried(
+    readings: Path, corpus: Path, changed: Any, second_stage: Stage
+) -> None:
+    def one_diverged(line: dict[str, Any]) -> bool:
+        if (line["variant"], line["fold"]) == LOST:
+            line["diverged"], line["predictions"] = True, {n: [] for n in line["predictions"]}
+        return line["variant"] not in grids.AT_ITS_BEST
+
+    part = changed(one_diverged)
+    assert second_stage(part) == second_stage(readings)
+    found = held(asked(corpus, part, "readings", seeds=0))
+    assert {*grids.AT_ITS_BEST} <= found.planned.keys() - {*found.folds["variant"]}
+    assert found.planned[LOST[0]] == 2 and len(found.diverged) == 1
+    losses = variations.training_losses(found)
+    assert LOST[0].rpartition("=")[0] not in losses["field"].to_list()
 
 
 def test_what_diverges_or_is_new_does_not_cancel_what_is_best(

@@ -33,7 +33,7 @@ def answer(data: Results) -> Markdown:
         else "No best size is named: it takes three of a sweep, tested on the same speakers.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),
         wording.guessing(found, predictions),
-        f"Training ends at a mean loss between {found['loss'].min():.2f} and "
+        f"Training ends at a loss, in the median of a shape, between {found['loss'].min():.2f} and "
         f"{found['loss'].max():.2f}; guessing has {found['loss of guessing'].iloc[0]:.2f}.",
         wording.steps(data.folds),
     ]

@@ -15,6 +15,7 @@ from repro.study.grids import short_name
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
 IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
+MOST_NAMED = 6  # trainings
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
 
 
@@ -139,21 +140,20 @@ def stuck(data: Results) -> Markdown | None:
     failed = last[last["loss"] >= loss_of_guessing(data.predictions)]
     if failed.empty:
         return None
-    named = [
-        f"{each.variant}, {each.fold} held out, seed {each.seed}" for each in failed.itertuples()
-    ]
     of_failed, of_all = (
         pd.MultiIndex.from_frame(each[["fold", "seed"]]) for each in (failed, data.predictions)
     )
     found = in_pairs(metrics.compare_pairs(data.predictions[~of_all.isin(of_failed)]))
     gains = [
-        f" Without that fold and seed of all poolings, {row.pair} would be {row.WA} in WA and "
-        f"{row.UA} in UA. No verdict leaves it out."
+        f" Without these folds and seeds, of all poolings, {row.pair} would be {row.WA} in WA and "
+        f"{row.UA} in UA. Verdicts leave nothing out."
         for row in found[found["pair"] == "attention − gap"].itertuples()
     ]
+    named = [f"{of.variant}, {of.fold} held out, seed {of.seed}" for of in failed.itertuples()]
+    more = "; …" * (len(named) > MOST_NAMED)
     return Markdown(
         f"{wording.many(len(failed), 'training')} of {len(last)} ended with a loss no better than "
-        f"that of guessing: {'; '.join(named)}.{''.join(gains)}"
+        f"that of guessing: {'; '.join(named[:MOST_NAMED])}{more}.{''.join(gains)}"
     )
 
 

@@ -10,7 +10,7 @@ from repro import config, results
 from repro.config import READINGS, Experiment
 from repro.corpora import name_of
 from repro.evidence import effects, metrics, parts
-from repro.evidence.learning import last_losses
+from repro.evidence.learning import last_epochs, last_losses
 from repro.report.pages import board, poolings, wording
 from repro.results import Results
 from repro.study import grids
@@ -58,37 +58,35 @@ def attentions(results_file: str | None, corpus: str, preset: str) -> pd.DataFra
     if results_file is None or not Path(results_file).is_file():
         return None
     data = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)}, seed={0})
+    ended = pd.concat([data.folds, data.diverged])
     settings = [
         setting
-        for setting in pd.concat([data.folds, data.diverged])["preset"].unique()
+        for setting in ended["preset"].unique()
         if config.parted(setting)[0] == preset
         and all(change.startswith("network.attention_") for change in config.parted(setting)[1])
     ]
     if settings in ([], [preset]):
         return None
-    gap = data.predictions.query("preset == @preset and variant == 'gap'")
+    state = ended["corpus_hash"].iloc[-1]  # of the corpus: that of the latest fold
+    predictions = data.predictions[data.predictions["corpus_hash"] == state]
+    gap = predictions.query("preset == @preset and variant == 'gap'")
     rows = []
     for setting in sorted(settings, key=len):
         of = f"preset == {setting!r} and variant == 'attention'"
-        found, losses = data.predictions.query(of), last_losses(data.history.query(of))
-        diverged, row = len(data.diverged.query(of)), dict.fromkeys(metrics.ACCURACIES, "–")
-        ahead = {f"{score}, attention − gap": "–" for score in row}
+        found, history = predictions.query(of), data.history.query(of)
+        name = ", ".join(map(grids.short_name, config.parted(setting)[1])) or "default"
+        row = {"attention": name} | dict.fromkeys(metrics.ACCURACIES, "–")
+        row |= dict.fromkeys((f"{score}, attention − gap" for score in metrics.ACCURACIES), "–")
         if len(found):
             summary = metrics.summary(found)
-            row = {score: metrics.format_intervals(summary, score)[0] for score in row}
-            if metrics.units_of(found) == metrics.units_of(gap):
-                points = (metrics.contrast([found], [gap], score) for score in row)
-                ahead = {
-                    name: metrics.format_interval(each, sign="+")
-                    for name, each in zip(ahead, points, strict=True)
-                }
-        name = ", ".join(map(grids.short_name, config.parted(setting)[1])) or "default"
-        rows.append(
-            {"attention": name}
-            | row
-            | ahead
-            | {"training loss": losses["median"].max(), "diverged": diverged}
-        )
+            alike = metrics.units_of(found) == metrics.units_of(gap)
+            for score in metrics.ACCURACIES:
+                row[score] = metrics.format_intervals(summary, score)[0]
+                if alike:
+                    ahead = metrics.contrast([found], [gap], score)
+                    row[f"{score}, attention − gap"] = metrics.format_interval(ahead, sign="+")
+        loss = last_epochs(history)["loss"].median() if len(found) else math.nan
+        rows.append(row | {"training loss": loss, "diverged": len(data.diverged.query(of))})
     return pd.DataFrame(rows)
 
 
@@ -247,7 +245,10 @@ def _largest(found: pd.DataFrame) -> str:
 
 
 def _last_losses(data: Results) -> pd.DataFrame:
-    return last_losses(data.history.query("seed == 0"))
+    """Return `last_losses` of the first seed, without variants of which a training diverged."""
+    diverged = set(data.diverged.query("seed == 0")["variant"])
+    history = data.history.query("seed == 0")
+    return last_losses(history[~history["variant"].isin(diverged)])
 
 
 def _effects(found: pd.DataFrame, score: str) -> list[str]:
