@@ -91,8 +91,8 @@ variations.exploratory(results) if evidence else None
 # many, the poolings have been trained in a coarser network only. And the attention tested is one of four
 # that the text allows: a softmax, then a sum. With a softmax and an average, as the words have it, it
 # hardly learns anything on EmoDB. Without the softmax, as the equations have it, its training diverges;
-# averaged as well, as public programs have it, one seed shows it to differ neither from the one tested nor
-# from the plain average, and with that seed the one tested is not clear of it either ({doc}`05_readings`).
+# averaged as well, as public programs have it, one seed cannot tell it from the one tested, nor from the
+# plain average; but that seed alone cannot tell the one tested from it either ({doc}`05_readings`).
 #
 # **How far to trust it.** EmoDB was explored: its results were looked at many times while the book was
 # written. The tests of the claims were fixed before, but some were changed later, and verdicts with
