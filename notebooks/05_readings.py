@@ -88,7 +88,7 @@ common.table(variations.change_effects(found))
 # ## Attention without a softmax
 #
 # The paper's Eqs. 9 and 10 have no softmax, and no average: they add up over positions. Public
-# programs leave the softmax out, and average. {numref}`tab-attentions` sets these forms of the layer
+# programs leave the softmax out, and average. The table below sets these forms of the layer
 # beside the default of the study `pooling` and its GAP, all of the first seed and, in the published
 # book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
 # that factor, and the two forms without a softmax differ in little but their training.

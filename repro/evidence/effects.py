@@ -19,7 +19,6 @@ from scipy import stats
 
 from repro.errors import ReproError
 from repro.evidence import metrics
-from repro.evidence.parts import speakers_in_all
 from repro.study.grids import known
 
 WHAT = ("", " effect", " effect low", " effect high", " p")
@@ -61,13 +60,14 @@ def table(predictions: pd.DataFrame) -> pd.DataFrame:
     grid = known(predictions["study"].iloc[0])
     against = {name: variant.against for name, variant in grid.items() if variant.against}
     by_variant = dict(list(predictions.groupby("variant", sort=False)))
+    of_all = max(map(metrics.speakers, by_variant.values()), default=0)
     rows = []
     for variant, changed in by_variant.items():
         default = by_variant.get(against.get(variant))
         if default is not None:
             pair = _in_both(changed, default)
             if not pair[0].empty:
-                rows.append(_row(variant, against[variant], *pair, speakers_in_all(default)))
+                rows.append(_row(variant, against[variant], *pair, of_all))
     found = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     columns = [f"{score} p" for score in metrics.ACCURACIES]
     chances = found[columns].to_numpy(float, copy=True)
@@ -111,7 +111,7 @@ def _in_both(changed: pd.DataFrame, default: pd.DataFrame) -> tuple[pd.DataFrame
 def _row(
     variant: str, against: str, changed: pd.DataFrame, default: pd.DataFrame, of: int
 ) -> tuple[object, ...]:
-    """Return the row of a change; its corpus has `of` speakers in all."""
+    """Return the row of a change; some variant was tested on `of` speakers."""
     speakers, scores = metrics.speakers(default), slice(len(metrics.ACCURACIES))
     paired = _on_speakers_of(default, changed)
     values, draws = metrics.bootstrap(changed if paired is None else paired)

@@ -611,8 +611,11 @@ def test_a_choice_smaller_than_training_again_is_called_luck() -> None:
     rows = [{"variant": name, "loss": loss} for name, loss in losses.items()]
     history = pd.DataFrame(rows).assign(seed=0, fold="03", epoch=1)
     data = results.Results(*[history] * len(results.Results._fields))
+    data = data._replace(diverged=history.iloc[:0])
     chosen = variations.training_losses(data).query("chosen == 'alternative'")
     assert list(chosen["best alternative"]) == ["periodic", "segment-max"]
+    lost = data._replace(diverged=history.query("variant == 'front_end.window=periodic'"))
+    assert "periodic" not in [*variations.training_losses(lost)["best alternative"]]
     assert "changed by 0.060: 1 of these 2 readings" in variations.luck(data)
     alone = history[history["variant"] != "protocol.score=logits"]
     shared = history.replace({"loss": {0.36: 0.30}})  # one training, counted in two ways
