@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 WIDTH = 6.0  # inches: a phone shows it at two thirds
 FLOOR = 1e-4  # of the largest magnitude: what lies below is drawn alike
 SMALL = 9.5  # points: the smallest letters, which are still read there
-# Of Fig. 2: name, colour, marker and its size, as a larger one below a smaller one is still seen.
 COLOURS = [*sns.color_palette("colorblind", 4), "black"]
+# Of Fig. 2: name, colour, marker and its size, as a larger one below a smaller one is still seen.
 LOOKS = [*zip((*paper.EMOTIONS, "WA"), COLOURS, "osD^X", (8, 7, 6, 5, 5), strict=True)]
 # Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
 MARKS = {

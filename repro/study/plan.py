@@ -222,8 +222,9 @@ class Plan(NamedTuple):
             check_network(variant.experiment.network)
         theirs = {(self.run.study, each.name, each.experiment.trained.key) for each in found}
         begun = any(results.identity(record)[:3] in theirs for record in held.records)
-        ended = all(all(self._first_seed(variant, held)) for variant in self.grid.values())
-        return found if tried or begun or ended else []
+        if tried or begun or all(all(self._first_seed(each, held)) for each in self.grid.values()):
+            return found
+        return []
 
     def _first_seed(self, variant: Variant, held: Ledger) -> list[Record | None]:
         """Return the folds of seed 0, None for those that have to be trained."""
