@@ -26,16 +26,17 @@ seeds = 1
 # %% tags=["remove-input"]
 from IPython.display import Audio
 
-from repro import audio, corpora, paper, spectrogram
-from repro.config import preset as get_preset
+from repro import audio, config, corpora, paper, spectrogram
 from repro.report import plots
 from repro.report.pages import common, speech
 
 plots.use_style()
-front_end = speech.of_one_utterance(get_preset(preset).front_end)
+changes = [each for each in config.parted(preset)[1] if each.startswith("front_end.")]
+setting = ", ".join(["paper", *changes])
+front_end = speech.of_one_utterance(config.preset(setting).front_end)
 at_hand = corpora.at_hand(corpus, root)
 table = corpora.load_corpus(corpus, root) if at_hand else corpora.load_corpus("synthetic")
-common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
+common.notice(corpus, setting) if at_hand else speech.stand_in(corpus, table)
 
 # %% [markdown]
 # ## Answer
@@ -47,15 +48,15 @@ common.notice(corpus) if at_hand else speech.stand_in(corpus, table)
 # brings out quiet detail.
 
 # %% [markdown]
-# ## The corpus
+# ## The corpora
 #
 # A recording belongs to the speaker who speaks in it. This decides who is held out.
 
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-released", "caption": "Corpora that this book can read, as they are released: the utterances of the four emotions (of IEMOCAP, the improvised ones)."}}
+common.table(speech.released())
+
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-corpus", "caption": "Utterances by speaker and emotion, minutes of speech, utterances shorter than a segment, and the segments that training and test cut from them."}}
 common.table(speech.corpus_counts(table)) if at_hand else None
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-corpus-held", "caption": "The corpus that this report is about: its utterances by speaker and emotion, as the results hold them."}}
-speech.held_in(results, corpus, root)
 
 # %% [markdown]
 # ## Segments
@@ -79,9 +80,6 @@ plots.segments(waveform, speech.segment_starts(len(waveform)))
 # fills it up, and it counts in training and in test. Leaving it out makes a different test
 # ({doc}`06_protocol`).
 
-# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-lengths", "caption": "Lengths of the utterances of the corpus whose speech this page shows."}, "image": {"alt": "Histogram of utterance lengths in seconds; the part below two seconds is shaded."}}
-plots.lengths(table)
-
 # %% [markdown]
 # ## From sound to matrix
 #
@@ -90,7 +88,7 @@ plots.lengths(table)
 # resolve. The rows are the 400 lowest bins, 0 to 3990 Hz (row 100 is 1 kHz); the columns are the
 # 200 frames.
 #
-# Each segment is then scaled linearly: its smallest magnitude becomes −1, its largest 1. (Where one
+# Each segment is then scaled linearly, by default so that its smallest magnitude becomes −1, its largest 1. (Where one
 # scale serves a whole training set, this page scales each segment by itself.) Last, every entry $x$
 # goes through the µ-law,
 #
@@ -123,17 +121,11 @@ plots.normalisation(speech.normalisation_steps(waveform, front_end))
 plots.mu_law_curve(speech.mu_law_values())
 
 # %% [markdown]
-# ## One input for each emotion
+# ## One input for each emotion, under two readings
 
-# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of the first utterance of each emotion, by one speaker where there is one who has all four."}, "image": {"alt": "Four spectrograms after normalisation, one each for neutral, happy, sad and angry."}}
-variety = table.groupby("speaker")["emotion"].nunique()
-of_one = table[table["speaker"] == variety.idxmax()].drop_duplicates("emotion")
-paths = of_one.set_index("emotion")["path"]
-inputs = {}
-for emotion in filter(paths.get, paper.EMOTIONS):
-    waveform = audio.load(paths[emotion])
-    inputs[emotion] = spectrogram.segments(waveform, front_end, paper.TRAIN_HOP_SECONDS)[0, 0]
-plots.emotions(inputs)
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-emotions", "caption": "Network inputs: the first segment of an utterance of each emotion, if possible by one speaker. Above, each segment's minimum becomes −1 and its maximum 1, the default; below, it is divided by its maximum (`front_end.scale=segment-max`)."}, "image": {"alt": "Two rows of four spectrograms after normalisation, one each for neutral, happy, sad and angry; the upper row is nearly black, the lower shows quiet detail."}}
+waveforms = {emotion: audio.load(path) for emotion, path in speech.one_each(table).items()}
+plots.emotions(speech.under_two_readings(waveforms, front_end))
 
 # %% tags=["remove-input"]
 common.provenance(corpus if at_hand else "synthetic", preset)

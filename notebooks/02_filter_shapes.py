@@ -67,7 +67,7 @@ filter_shapes.answer(data)
 # One network is trained for each shape, held-out speaker and seed. Where a network's loss stays near
 # that of guessing, it has hardly learnt, and its accuracy says little of its shape.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, its distance from always naming the commonest emotion (points), the training loss of the last epoch (the median, and from the least to the greatest) beside that of guessing, and the steps of training beside those that all improvised utterances of IEMOCAP would give."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-scores", "caption": "How far each network got: WA (%) with its 95% interval, and the training loss of the last epoch (the median, and from the least to the greatest)."}}
 summary = metrics.summary(data.predictions)
 common.table(common.outcome(data), 2)
 

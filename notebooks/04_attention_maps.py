@@ -15,7 +15,8 @@
 # Attention pooling weighs the positions of the last map before it adds them up. The paper argues
 # that many regions of an utterance have nothing to do with emotion, and that attention stands for
 # what is salient, but it shows no map. This page shows some, and asks whether they follow something
-# simple: the energy of the sound, or periodicity, which is strongest where speech has a pitch.
+# simple: a band of frequencies, the energy of the sound, or periodicity, which is strongest where
+# speech has a pitch.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -82,6 +83,18 @@ plots.attention_examples(data.examples, right=True)
 plots.attention_examples(data.examples, right=False)
 
 # %% [markdown]
+# ## High or low?
+#
+# Results keep the maps of a few utterances of each speaker, of the first seed. Here their attention is
+# added up over time.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-frequency", "caption": "Bottom-up attention by frequency: the mean of the maps that are kept, and of those of each emotion. A plain average has 1 everywhere."}, "image": {"alt": "Lines of attention against frequency from 0 to 4 kHz, one for all maps and one for each emotion, around a dotted line at one."}}
+plots.by_frequency(attention.by_frequency(data.examples))
+
+# %% tags=["remove-input"]
+attention.low_and_at_the_edge(data.examples)
+
+# %% [markdown]
 # ## Energy or pitch?
 #
 # A few pictures prove nothing, so the maps of all test segments are measured. Each is summed over
@@ -93,14 +106,13 @@ plots.attention_examples(data.examples, right=False)
 #
 # The measure is Spearman's rank correlation, so neither the scale of the energy nor the shape of
 # the softmax matters. It is 1 where two curves rise and fall together, 0 where neither tends to
-# rise with the other. Loud speech is mostly voiced, so the two correlations share much. Their
-# difference, taken within each utterance, says which of the two a map is closer to.
+# rise with the other. Loud speech is mostly voiced, so the two correlations share much.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with its periodicity: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with periodicity for all utterances, for each emotion, and for those recognised and those mistaken."}}
 plots.agreement(averages)
 
 # %% [markdown]
-# Columns of the silence that fills a short utterance up are left out. Correlations are averaged over an
+# Columns of the silence that fills a short utterance up are left out of the correlations. These are averaged over an
 # utterance's segments, then over utterances. Intervals are over
 # speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of
 # the emotion that the utterance was taken for. An utterance that is recognised with one seed and
@@ -110,12 +122,6 @@ plots.agreement(averages)
 # pitch trackers have a threshold (Praat's is 3% of the greatest amplitude). What hums in a pause
 # may count as periodic. This pulls the correlation with it towards 0, so a weak one is no sign
 # that a map ignores voiced speech.
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-bottom-up", "caption": "Agreement of the bottom-up map with energy and with periodicity. Spread is the entropy of the map as a share of the largest possible: 1 is uniform, as average pooling is."}}
-common.table(attention.shown(averages, "bottom_up"))
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-top-down", "caption": "Agreement of the top-down map with energy and with periodicity."}}
-common.table(attention.shown(averages, "top_down"))
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

@@ -60,15 +60,15 @@ variations.readings_answer(found, data.predictions)
 # changed in the bilinear network, which alone has one. `milestones=+1` is relative to those of the
 # preset.
 #
-# An effect is the difference in WA, or in UA, from the default on the same speakers and seeds. The
-# speaker is whoever speaks, even where a change holds out something else. Intervals are over
+# An effect is the difference in WA, or in UA, from the default on the same speakers and seeds: those
+# who speak, even where a change holds out sessions or random utterances. Intervals are over
 # speakers ({doc}`09_how_sure`). Among so many effects some intervals exclude 0 by chance, so stars
 # and filled points ask for more: a p-value under 0.05 after Holm's correction over all effects on
 # this page. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
 #
 # A change of the training is trained anew, so its effect includes what training again does by
-# itself. Where `score=logits` stands among changes that were trained with torch's batch statistics,
-# it was trained anew too, though it only tests in another way: it shows how large that can be.
+# itself. In the published book `score=logits` shows how large that can be: it only tests in another
+# way, but its networks were trained anew.
 #
 # In the published book, the default here has other numbers than in {doc}`03_pooling`: it was trained
 # with torch's batch statistics and one seed, the networks there exactly and with two.
@@ -99,7 +99,7 @@ common.table_if_run(variations.attentions(results, corpus, preset), 2)
 # %% [markdown]
 # ## The readings that train best
 #
-# How good is the paper at its best? Choosing readings by their test results would flatter them, so
+# What would the paper's Table 1 be with the readings that train best? Choosing readings by their test results would flatter them, so
 # training loss alone decides. Each field takes the value whose networks end training with the
 # lowest loss, averaged over the folds of the first seed.
 #
@@ -113,6 +113,7 @@ common.table_if_run(variations.attentions(results, corpus, preset), 2)
 # - Each field is chosen by itself, so the combination need not be the best there is. A low
 #   training loss need not mean good results on new speakers.
 # - The losses are those of the attention network. The other poolings have to take what suits it.
+# - All of it is one seed. Where the order of the poolings turns round, that may be luck.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-losses", "caption": "Training loss of the last epoch, under the default and under the value of each field that ends lowest, for the fields that have been run."}}
 common.table(variations.training_losses(data), decimals=3)
@@ -125,9 +126,6 @@ Markdown(variations.luck(data))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-table-1-again", "caption": "WA and UA (%) with the defaults and, where they have been run, with the readings of the lowest training loss."}}
 common.table(variations.table_1_again(data.predictions))
-
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pairs-again", "caption": "Differences between poolings, with the defaults and with the readings of the lowest training loss, in points with 95% intervals over speakers."}}
-common.table(variations.pairs_again(data.predictions))
 
 # %% tags=["remove-input"]
 common.provenance(corpus, preset, data.folds)

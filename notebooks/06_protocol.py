@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Protocol
+# # Ways of testing
 #
 # *By how much can the way of testing alone raise the numbers? (The paper's Section 3.1)*
 #

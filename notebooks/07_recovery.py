@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Recovery
+# # Recovery of known patterns
 #
 # *If the stretch that matters were known, would the sweep of filter shapes find it? (The paper's
 # Section 3.2, Fig. 2)*
@@ -87,10 +87,10 @@ def inputs(scale: str) -> dict[str, torch.Tensor]:
 
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-time", "caption": "One signal of each class, clicks 160 ms apart, as the network sees it. All events are the same; only which of them is loud differs."}, "image": {"alt": "Four spectrograms with eight upright lines at the same places, some bright and some faint."}}
-plots.emotions(inputs("160 ms"))
+plots.emotions({"160 ms": inputs("160 ms")})
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-planted-frequency", "caption": "The same for steady tones 200 Hz apart."}, "image": {"alt": "Four spectrograms with eight level lines at the same places, some bright and some faint."}}
-plots.emotions(inputs("200 Hz"))
+plots.emotions({"200 Hz": inputs("200 Hz")})
 
 # %% [markdown]
 # A spectrogram smears. Each frame looks at 40 ms, so a click shows in the frames around it too.

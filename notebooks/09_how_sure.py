@@ -70,7 +70,7 @@ common.table(held)
 # %% [markdown]
 # Verdicts rest on differences of two systems. {numref}`tab-errors` counts how often the interval of a
 # difference lies above 0, or below it, though there is none on average. Either should happen in 2.5 of
-# a hundred. Where a few speakers gain much and the others lose a little, it lies below 0 more often
+# a hundred. Where a few speakers gain much and the others lose a little, it can lie below 0 more often
 # than where gains scatter evenly to both sides, and the more so the more speakers differ: an experiment
 # that lacks such speakers sees the loss alone.
 
@@ -102,8 +102,8 @@ plots.power(found, poolings.attention_gain(), "the paper's gain")
 # poolings disagree as they do where they were measured.
 #
 # *Spread* is by how many points the gain of one over the other differs between speakers (standard
-# deviation). It is estimated from nine or ten speakers: it can come out as 0 by luck, and then too
-# little seems needed.
+# deviation). It is estimated from few speakers: it can come out as 0 by luck, and then too little seems
+# needed.
 #
 # *Needed* is by how many points one pooling must be found ahead for its 95% interval to leave out
 # 0. It is the median: in half of the experiments less is enough, in the others it takes more. A

@@ -315,6 +315,25 @@ def spelled(setting: str) -> str:
     return ", ".join([name, *(assignment(*each) for each in values.items())])
 
 
+def shortest(setting: str) -> str:
+    """Return what pages call a setting: the preset that it differs from least, and the changes.
+
+    So `coarse, network.stride=1,1` is called `paper`, which has the same settings. A study may
+    still run fewer variants under the name that was typed. What is no setting stays as it is.
+    """
+    try:
+        experiment = preset(setting)
+    except ReproError:
+        return setting
+
+    def changes(name: str) -> list[str]:
+        values = ((of, attrgetter(of)(experiment), attrgetter(of)(PRESETS[name])) for of in FIELDS)
+        return [assignment(of, value) for of, value, theirs in values if value != theirs]
+
+    name = min((parted(setting)[0], *PRESETS), key=lambda of: len(changes(of)))
+    return ", ".join([name, *(each.partition(".")[2] for each in changes(name))])
+
+
 def assignment(field: str, value: Any) -> str:
     """Return a field and its value as `--set` takes them."""
     if isinstance(value, tuple) and len(value) > 1:

@@ -116,6 +116,12 @@ def test_one_setting_has_one_name() -> None:
         "coarse, network.stride=2,2, front_end.scale=segment-max, network.stride=[1,1]",
     ):
         assert config.spelled(typed) == name
+    assert config.shortest("coarse, network.stride=1,1") == "paper"
+    assert config.shortest("coarse, network.stride=4,4") == "coarse"
+    both = "coarse, front_end.scale=segment-max, network.stride=1,1"
+    assert config.shortest(both) == "paper, scale=segment-max"
+    for name in (*config.PRESETS, "coarse, network.x=1"):
+        assert config.shortest(name) == name
     assert config.spelled("coarse, network.x=1") == "coarse, network.x=1"
     for path in PUBLISHED:
         presets = {record["preset"] for record in results.read_lines(path)}

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from repro import paper
+from repro.config import Experiment
 from repro.corpora import CORPORA
 from repro.evidence import metrics
 from repro.results import Results
 
-AS_IN_THE_PAPER = {"epochs": paper.EPOCHS, "batch_size": paper.BATCH_SIZE, "max_segments": None}
+AS_IN_THE_PAPER = asdict(Experiment())
 
 
 def learning(data: Results) -> pd.DataFrame:
@@ -23,22 +24,19 @@ def learning(data: Results) -> pd.DataFrame:
         data: of one study on one corpus with one preset.
 
     Returns:
-        `metrics.beside_majority`, a row per variant, with loss (training loss of the last epoch, in
-        nats: the median over trainings), loss min and loss max, and loss of guessing (by how common
-        each emotion is); steps (of training, of
-        one network) and steps of the paper (on IEMOCAP). Steps are NaN for a corpus whose size is
-        not known.
+        `metrics.summary`, a row per variant, with loss (training loss of the last epoch, in nats:
+        the median over trainings), loss min and loss max, and loss of guessing (by how common each
+        emotion is); and steps (of training, of one network), NaN where they are not known.
     """
-    table = metrics.beside_majority(data.predictions)
-    training = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
+    table = metrics.summary(data.predictions)
+    experiments = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
     corpus, losses = str(data.folds["corpus"].iloc[0]), last_losses(data.history)
     return table.assign(
         **{
             "loss": table["variant"].map(losses["median"]),
             **{f"loss {end}": table["variant"].map(losses[end]) for end in ("min", "max")},
             "loss of guessing": loss_of_guessing(data.predictions),
-            "steps": [steps(corpus, training[name]["training"]) for name in table["variant"]],
-            "steps of the paper": steps("iemocap", AS_IN_THE_PAPER),
+            "steps": [steps(corpus, experiments[name]) for name in table["variant"]],
         }
     )
 
@@ -63,15 +61,21 @@ def loss_of_guessing(predictions: pd.DataFrame) -> float:
     return float(stats.entropy(shares))
 
 
-def steps(corpus: str, training: Mapping[str, Any]) -> float:
+def steps(corpus: str, experiment: Mapping[str, Any]) -> float:
     """Return in how many steps a network is trained, about: folds differ in their segments.
 
     Args:
-        corpus: its name; NaN is returned for one whose number of segments is not known.
-        training: settings by name, as a line of results has them.
+        corpus: its name.
+        experiment: as a line of results has it.
+
+    Returns:
+        The steps; NaN where the number of segments is not known: of other corpora than those of
+        `CORPORA`, and where short utterances or what is left over give other segments.
     """
-    if corpus not in CORPORA or not (segments := CORPORA[corpus].training_segments):
+    front_end, training = experiment["front_end"], experiment["training"]
+    others = front_end["short"] in ("drop", "drop-training") or front_end["tail"] == "pad"
+    if corpus not in CORPORA or others or not (n := CORPORA[corpus].training_segments):
         return np.nan
-    of_a_fold = segments * (1 - 1 / len(CORPORA[corpus].published))
+    of_a_fold = n * (1 - 1 / len(CORPORA[corpus].published))
     batches = min(of_a_fold, training["max_segments"] or math.inf) / training["batch_size"]
     return float(training["epochs"] * math.ceil(batches))

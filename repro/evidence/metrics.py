@@ -93,17 +93,6 @@ def majority(predictions: pd.DataFrame) -> float:
     return 100 * float(emotions.value_counts(normalize=True).max())
 
 
-def beside_majority(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return `summary` with `above`, `above low` and `above high`: WA less `majority`, in points.
-
-    Args:
-        predictions: on one corpus. Its share of the commonest emotion counts as exact.
-    """
-    table, chance = summary(predictions), majority(predictions)
-    ends = {f"above{end}": table[f"WA{end}"] - chance for end in ("", " low", " high")}
-    return table.assign(**ends)
-
-
 def paper_difference(one: str, other: str, score: str) -> float:
     """Return by how many points of WA or UA one pooling of Table 1 is ahead of another."""
     return getattr(paper.TABLE_1[one], score.lower()) - getattr(paper.TABLE_1[other], score.lower())
@@ -192,18 +181,15 @@ def compare_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per pair that has common folds, with one, other; WA, WA low, WA high, UA, UA low, UA
-        high (points that `one` is ahead of `other`, see `difference`); of the first seed utterances
-        (how many), only one, only other (on how many of them only that variant is right) and p, see
-        `mcnemar`; speakers.
+        high (points that `one` is ahead of `other`, see `difference`); speakers.
     """
-    columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high"]
-    columns += ["utterances", "only one", "only other", "p", "speakers"]
+    columns = ["one", "other", "WA", "WA low", "WA high", "UA", "UA low", "UA high", "speakers"]
     rows = []
     for pair in TABLE_1_PAIRS:
         both = on_common_folds(predictions[predictions["variant"].isin(pair)], "variant")
         if both["variant"].nunique() == len(pair):
             points = (x for score in ACCURACIES for x in difference(both, *pair, score))
-            rows.append((*pair, *points, *mcnemar(both, *pair), speakers(both)))
+            rows.append((*pair, *points, speakers(both)))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -249,26 +235,6 @@ def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     rows = rows.assign(right=rows["predicted"] == rows["emotion"])
     table = rows.pivot(index=["seed", "fold", "utterance"], columns="variant", values="right")
     return table.dropna()[list(variants)].astype(bool)
-
-
-def mcnemar(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int, int, float]:
-    """Return McNemar's exact test of whether two variants err on different numbers of utterances.
-
-    Of several seeds the first counts: with all of them an utterance would count several times.
-
-    Returns:
-        The number of utterances, on how many of them only `one` and only `other` is right, and the
-        p-value. The test takes utterances as independent: its p-value is usually too small.
-
-    Raises:
-        KeyError: a variant has no rows of the first seed.
-    """
-    first = predictions[predictions["seed"] == predictions["seed"].min()]
-    of_one, of_other = right(first, [one, other]).to_numpy().T
-    counts = int((of_one & ~of_other).sum()), int((~of_one & of_other).sum())
-    apart = sum(counts)
-    p = float(stats.binomtest(counts[0], apart).pvalue) if apart else 1.0
-    return len(of_one), *counts, p
 
 
 def proportion_interval(per_cent: float, utterances: int) -> Interval:

@@ -138,7 +138,8 @@ def learnt(predictions: pd.DataFrame) -> bool:
 
     That is, whether the lower end of an interval of WA lies above that emotion's share.
     """
-    return bool((metrics.beside_majority(predictions)["above low"] > 0).any())
+    chance = metrics.majority(predictions)
+    return bool((metrics.summary(predictions)["WA low"] > chance).any())
 
 
 def exceeds(

@@ -25,7 +25,7 @@ POOLINGS = (SPEECH, "results/emodb/paper.jsonl", *NEMO)
 SHAPES = ("results/emodb/shapes.jsonl", "results/nemo/shapes*.jsonl")
 # What pages are made from, if not from `SPEECH`: files below the project, or patterns of several.
 SOURCES = {
-    "00_does_it_replicate": (*POOLINGS, *SHAPES, "results/emodb/readings.jsonl"),
+    "00_does_it_replicate": (*POOLINGS, *SHAPES),
     "09_how_sure": (*POOLINGS, *SHAPES),
     "02_filter_shapes": SHAPES,
     "03_pooling": POOLINGS,

@@ -63,7 +63,7 @@ def again(page: Page, corpus: str, setting: str, folder: Path) -> Page:
         if cell.cell_type == "code" or (cell.source and after and after.cell_type == "code")
     ]
     read.cells[0].source += (
-        f": {wording.title(corpus)}, {setting}\n\n"
+        f": {wording.where(corpus, setting)}\n\n"
         f"*What {{doc}}`{page.notebook.stem}` shows, on another corpus or under other settings. "
         "What figures and tables mean is said there.*"
     )

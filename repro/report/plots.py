@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from repro import paper
 from repro.evidence import claims, metrics
@@ -180,26 +179,18 @@ def mu_law_curve(curve: pd.DataFrame) -> Figure:
     return fig
 
 
-def emotions(inputs: dict[str, np.ndarray]) -> Figure:
-    """Draw one network input [bins, frames] for each emotion."""
-    fig, axes = _subplots(1, len(inputs), sharey=True, figsize=(WIDTH, 2.6))
-    for (emotion, x), ax in zip(inputs.items(), axes, strict=True):
-        image = spectrogram_image(ax, x, vmin=-1, vmax=1)
-        ax.set_title(emotion)
+def emotions(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw network inputs [bins, frames]: a row for each scale, a column for each emotion."""
+    shape = len(inputs), max(map(len, inputs.values()))
+    size = WIDTH, 0.6 + 2.0 * len(inputs)
+    fig, axes = _subplots(*shape, sharex=True, sharey=True, squeeze=False, figsize=size)
+    for (scale, by_emotion), row in zip(inputs.items(), axes, strict=True):
+        for (emotion, x), ax in zip(by_emotion.items(), row, strict=True):
+            image = spectrogram_image(ax, x, vmin=-1, vmax=1)
+            ax.set(title=emotion, xlabel="")
+        row[0].set_ylabel(f"{scale}\n(kHz)")
+    fig.supxlabel("time (s)", fontsize=11)
     fig.colorbar(image, ax=axes)
-    axes[0].set_ylabel("frequency (kHz)")
-    return fig
-
-
-def lengths(table: pd.DataFrame) -> Figure:
-    """Draw the lengths of a corpus's utterances; those under 2 s are shaded."""
-    fig, ax = _subplots(figsize=(WIDTH, 2.4))
-    ax.hist(table["samples"] / paper.SAMPLE_RATE, bins=40, color="C0")
-    ax.axvspan(0, paper.SEGMENT_SECONDS, color="0.9", zorder=0)
-    ax.text(0.05, 1.01, "shorter than a segment", va="bottom", transform=ax.get_xaxis_transform())
-    ax.set(xlabel="length (s)", ylabel="utterances", xlim=(0, None))
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    fig.data = table[["utterance", "speaker", "emotion", "samples"]]
     return fig
 
 
@@ -264,6 +255,43 @@ def poolings(rows: pd.DataFrame, here: str) -> Figure:
     return fig
 
 
+def gains(rows: pd.DataFrame) -> Figure:
+    """Draw `pages.board.gains`: the paper's gains as diamonds, ours with their intervals."""
+    size = (WIDTH, 1.2 + 0.3 * len(rows))
+    fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=size)
+    y = np.arange(len(rows))
+    for ax, score in zip(axes, metrics.ACCURACIES, strict=True):
+        ax.axvline(0, color="0.6", ls=":")
+        ax.hlines(y, rows[f"{score} low"], rows[f"{score} high"], color="C0", lw=2)
+        ax.plot(rows[score][1:], y[1:], "o", color="C0", ms=6)
+        ax.plot(rows[score][:1], y[:1], "D", color="0.45", ms=6)
+        _score_tips(ax, rows[score], y, rows, score, rows["run"])
+        ax.set(title=score, xlabel="points", ylim=(len(rows) - 0.5, -0.5))
+    axes[0].set_yticks(y, rows["run"])
+    fig.data = rows
+    return fig
+
+
+def by_speaker(points: pd.DataFrame) -> Figure:
+    """Draw `pages.poolings.by_speaker`: a panel for each pair, a dot for each speaker."""
+    pairs = points.groupby("pair", sort=False)
+    speakers = points["speaker"].drop_duplicates().to_list()
+    size = (WIDTH, 1.2 + 0.2 * len(speakers))
+    fig, axes = _subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False, figsize=size)
+    for ax, (pair, rows) in zip(axes[0], pairs, strict=True):
+        y = rows["speaker"].map(speakers.index)
+        ax.axvline(0, color="0.6", ls=":")
+        ax.hlines(y, 0, rows["points"], color="0.8", lw=1.5)
+        ax.plot(rows["points"], y, "o", color="C0", ms=5)
+        numbers = zip(rows["speaker"], rows["points"], strict=True)
+        tips(ax, rows["points"], y, [f"{name}: {gain:+.1f} points" for name, gain in numbers])
+        ax.set_title(pair, fontsize=SMALL)
+        ax.set(xlabel="points of WA", ylim=(len(speakers) - 0.5, -0.5))
+    axes[0, 0].set_yticks(range(len(speakers)), speakers, fontsize=SMALL)
+    fig.data = points
+    return fig
+
+
 def confusions(counts: dict[str, pd.DataFrame]) -> Figure:
     """Draw a confusion matrix per variant, from its counts: per cent of each true emotion."""
     panels = max(len(counts), len(paper.TABLE_1))  # fewer would be drawn larger
@@ -296,7 +324,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
     fig, axes = _subplots(*shape, sharey=True, squeeze=False, figsize=(WIDTH, 2.7 * len(units)))
     fig.set_layout_engine("constrained", h_pad=0.1)
     for unit, row in zip(units, axes, strict=True):
-        scales = found[found["unit"] == unit]
+        scales = found[found["unit"] == unit].rename(columns={"best WA": "best"})
         for ax in row[len(scales) :]:
             ax.set_visible(False)
         for scale, ax in zip(scales.itertuples(), row, strict=False):
@@ -309,7 +337,7 @@ def sweeps(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             _score_tips(ax, reach, wa, sweep, "WA", [f"{size} {unit}" for size in reach])
             ax.axhline(scale.chance, color="0.6", ls=":")
             ax.axvline(scale.planted, color="C1", lw=2, label="planted")
-            halfway = (scale.chance + wa.max()) / 2
+            halfway = (scale.chance + scale.best) / 2
             ax.hlines(halfway, scale.low, scale.high, color="C0", lw=2)
             sign = "<" if scale.at_most else "X"
             ax.plot(scale.recovered, halfway, sign, color="C0", ms=8, ls="", label="recovered")
@@ -327,14 +355,16 @@ def histories(history: pd.DataFrame, guessing: float) -> Figure:
 
     Dotted is the loss of guessing, see `loss_of_guessing`.
     """
+    poolings = {name: f"C{number}" for number, name in enumerate(paper.TABLE_1)}
     variants = history.groupby("variant", sort=False)
-    columns = min(len(variants), 5)
+    columns, few = min(len(variants), 5), len(variants) <= 6
     fig, ax = _subplots(figsize=(WIDTH, 2.6 + 0.2 * np.ceil(len(variants) / columns)))
-    palette = sns.color_palette("colorblind" if len(variants) <= 6 else "viridis", len(variants))
+    palette = sns.color_palette("colorblind" if few else "viridis", len(variants))
     looks = zip(palette, cycle(("-", "--", "-.", ":")), variants, strict=False)
-    for colour, dashes, (variant, runs) in looks:
+    for free, dashes, (variant, runs) in looks:
+        colour = poolings.get(variant, free)  # the same in every figure
         for _, fold in runs.groupby(["fold", "seed"]):
-            ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5)
+            ax.plot(fold["epoch"], fold["loss"], color=colour, lw=0.6, alpha=0.5 if few else 0.15)
         median = runs.groupby("epoch")["loss"].median()
         ax.plot(median, dashes, color=colour, lw=2.2, label=short_name(variant))
     lowest = history.groupby(["variant", "epoch"])["loss"].median().min()
@@ -413,6 +443,20 @@ def attention_examples(examples: pd.DataFrame, *, right: bool) -> Figure:
     return fig
 
 
+def by_frequency(profile: pd.DataFrame) -> Figure:
+    """Draw `pages.attention.by_frequency`: attention by frequency, for all and by emotion."""
+    fig, ax = _subplots(figsize=(WIDTH, 2.8))
+    ax.axhline(1, color="0.6", ls=":")
+    for name, colour, *_ in LOOKS[:-1]:
+        ax.plot(profile["kHz"], profile[name], color=colour, lw=1.2, label=name)
+    ax.plot(profile["kHz"], profile["all"], color="black", lw=2.2, label="all")
+    ax.set(xlabel="frequency (kHz)", ylabel="attention", xlim=(0, paper.HIGHEST_HZ / 1000))
+    ax.set_ylim(bottom=0)
+    _legend(fig, 5)
+    fig.data = profile
+    return fig
+
+
 def agreement(averages: pd.DataFrame) -> Figure:
     """Draw `pages.attention.averages`: how far each map agrees with energy and with pitch."""
     fig, axes = _subplots(1, 2, sharex=True, sharey=True, figsize=(WIDTH, 3.2))
@@ -468,22 +512,6 @@ def forest(effects: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_formatter("{x:.0f}")
     _legend(fig, 2, "right")
     fig.data = effects
-    return fig
-
-
-def filters(shapes: Sequence[tuple[int, int]]) -> Figure:
-    """Draw filters to scale on a corner of the time-frequency plane.
-
-    Their shapes are (height, width), in bins of 10 Hz and frames of 10 ms.
-    """
-    fig, ax = _subplots(figsize=(WIDTH, 2.4))
-    palette = sns.color_palette("colorblind", len(shapes))
-    for colour, (height, width) in zip(palette, shapes, strict=True):
-        size = width * 1000 * paper.SHIFT_SECONDS, height * paper.BIN_HZ
-        label = f"{height}×{width}"
-        ax.add_patch(Rectangle((0, 0), *size, fill=False, lw=2, ec=colour, label=label))
-    ax.set(xlabel="time (ms)", ylabel="frequency (Hz)", xlim=(-5, 110), ylim=(-5, 130))
-    ax.legend(frameon=False)
     return fig
 
 

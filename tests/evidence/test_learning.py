@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ from made_up import answers, utterances
 from scipy import stats
 
 from repro import paper
+from repro.config import Experiment
 from repro.evidence import learning, metrics
 from repro.results import Results
 
@@ -19,8 +22,7 @@ def made_up(corpus: str) -> Results:
     said["predicted"] = said["predicted"].where(right, "sad")
     folds = said.drop_duplicates(["variant", "fold"])
     history = [folds.assign(epoch=e, loss=folds["fold"].astype(int) / e) for e in (1, 2)]
-    training = {"epochs": 50, "batch_size": 64, "max_segments": None}
-    folds = folds.assign(experiment=[{"training": training}] * len(folds))
+    folds = folds.assign(experiment=[asdict(Experiment())] * len(folds))
     tables = folds, pd.concat(history, ignore_index=True), said
     return Results(*tables, *[pd.DataFrame()] * 3)
 
@@ -28,15 +30,18 @@ def made_up(corpus: str) -> Results:
 def test_how_far_the_networks_got() -> None:
     data = made_up("emodb")
     guess, better = learning.learning(data).to_dict("records")
-    assert (guess["variant"], guess["WA"], guess["above"]) == ("2x2", 50, 0)
-    assert guess["above low"] == guess["WA low"] - 50 == 0
-    assert better["above"] == better["WA"] - metrics.majority(data.predictions) == 25
-    assert better["above low"] == better["WA low"] - 50 > 0
+    assert (guess["variant"], guess["WA"], better["WA"]) == ("2x2", 50, 75)
+    assert guess["WA low"] == metrics.majority(data.predictions) == 50 < better["WA low"]
     assert better["loss"] == pytest.approx(np.mean(np.arange(10) / 2))
     assert better["loss of guessing"] == pytest.approx(stats.entropy([0.5, 0.25, 0.25]))
-    assert (better["steps"], better["steps of the paper"]) == (400, 4950)
+    assert better["steps"] == 400
+    assert learning.steps("iemocap", learning.AS_IN_THE_PAPER) == 4950
     shorter = data.history.query("variant != '2x2' or epoch == 1")  # its last epoch is its own
     assert learning.learning(data._replace(history=shorter))["loss"][0] == pytest.approx(4.5)
     [unknown, _] = learning.learning(made_up("somewhere"))["steps"]
     assert np.isnan(unknown)
-    assert learning.steps("emodb", learning.AS_IN_THE_PAPER | {"max_segments": 64}) == paper.EPOCHS
+    few = learning.AS_IN_THE_PAPER["training"] | {"max_segments": 64}
+    assert learning.steps("emodb", learning.AS_IN_THE_PAPER | {"training": few}) == paper.EPOCHS
+    for change in ("short=drop", "short=drop-training", "tail=pad"):  # give other segments
+        other = asdict(Experiment().override(f"front_end.{change}"))
+        assert np.isnan(learning.steps("emodb", other))

@@ -190,17 +190,11 @@ def test_the_poolings_of_table_1_are_compared_in_pairs() -> None:
     rows = metrics.compare_pairs(table)
     pairs = list(zip(rows["one"], rows["other"], strict=True))
     assert pairs == list(metrics.TABLE_1_PAIRS)
-    first = table[table["seed"] == 0]
     for (one, other), row in zip(pairs, rows.to_dict("records"), strict=True):
         for score in ("WA", "UA"):
             found = [row[score], row[f"{score} low"], row[f"{score} high"]]
             assert found == list(metrics.difference(table, one, other, score))
-        apart = metrics.mcnemar(table, one, other)[1:]
-        assert (row["only one"], row["only other"], row["p"]) == apart
-        gain = [(t["predicted"] == t["emotion"]).sum() for _, t in first.groupby("variant")]
-        of = dict(zip(sorted(chances), gain, strict=True))
-        assert row["only one"] - row["only other"] == of[one] - of[other]
-        assert row["utterances"] == 120
+        assert row["speakers"] == 6
     missing = metrics.compare_pairs(table[table["variant"] != "bilinear"])
     assert missing.to_dict("records") == rows[:1].to_dict("records")
     assert list(metrics.compare_pairs(table[:0])) == list(rows)
@@ -221,26 +215,6 @@ def test_a_number_is_written_with_its_interval(
     numbers: Sequence[float], how: dict[str, Any], text: str
 ) -> None:
     assert metrics.format_interval(numbers, **how) == text
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_mcnemar_agrees_with_statsmodels(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    one, other = (speakers(rng, np.full(6, c), variant=v) for c, v in ((0.8, "a"), (0.6, "b")))
-    right = [t["predicted"].eq(t["emotion"]).to_numpy() for t in (one, other)]
-    table = [
-        [(right[0] & right[1]).sum(), (right[0] & ~right[1]).sum()],
-        [(~right[0] & right[1]).sum(), (~right[0] & ~right[1]).sum()],
-    ]
-    expected = statsmodels.stats.contingency_tables.mcnemar(table, exact=True).pvalue
-    shuffled = other.sample(frac=1, random_state=seed)  # utterances are matched by name
-    found = metrics.mcnemar(pd.concat([one, shuffled], ignore_index=True), "a", "b")
-    assert found == pytest.approx((120, table[0][1], table[1][0], expected))
-    again = pd.concat([one, one.assign(variant="b")])
-    assert metrics.mcnemar(again, "a", "b") == (120, 0, 0, 1.0)
-    later = speakers(rng, np.full(6, 0.3), variant="b", seed=1)  # of several seeds the first counts
-    with_later = pd.concat([one, shuffled, one.assign(seed=1), later], ignore_index=True)
-    assert metrics.mcnemar(with_later, "a", "b") == found
 
 
 @pytest.mark.parametrize("score", ["WA", "UA", "sad"])

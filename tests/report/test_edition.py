@@ -146,6 +146,24 @@ def test_the_logistic_regression_is_ahead_on_emodb_and_behind_on_nemo(
         assert sign * metrics.contrast([pooled], [rows], "WA").value > 0
 
 
+def test_one_seed_does_not_tell_attention_from_gap_and_rounding_moves_it_more_than_the_paper() -> (
+    None
+):
+    data = published("emodb/pooling").predictions
+    first = metrics.difference(data.query("seed == 0"), "attention", "gap")
+    assert first.low < 0 < first.high
+    exact, rounded = (
+        metrics.difference(published(f"emodb/{name}").predictions, "attention", "gap").value
+        for name in ("paper", "paper-bf16")
+    )
+    assert abs(exact - rounded) > metrics.paper_difference("attention", "gap", "WA")
+
+
+def test_with_a_softmax_and_an_average_attention_learns_much_less() -> None:
+    losses = learning.last_losses(published("emodb/readings", "readings").history)["median"]
+    assert losses["network.attention_average=mean"] > 3 * losses["default"]
+
+
 def test_other_forms_of_attention_diverge_or_are_not_clear_of_the_default_or_gap() -> None:
     data = published("emodb/attention")
     default = published("emodb/pooling").predictions.query("seed == 0")

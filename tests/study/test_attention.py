@@ -259,5 +259,20 @@ def test_the_answer_needs_five_speakers(speakers: int) -> None:
     ]
     measured = pd.DataFrame(rows)
     said = page.answer(page.averages(measured), "coarse").data
-    assert ("Its rank correlation over time with energy is 0.32 [0." in said) == (speakers >= 5)
+    follows = "follows the energy of the sound (rank correlation over time 0.32 [0."
+    assert (follows in said and "hardly follows its periodicity (0.00 [" in said) == (speakers >= 5)
     assert ("an even look at 17 of its 300 positions" in said) == (speakers >= 5)
+
+
+def test_attention_by_frequency_is_beside_that_of_a_plain_average() -> None:
+    even, low = np.ones((4, 5), np.float32), np.zeros((4, 5), np.float32)
+    low[0] = 3
+    examples = pd.DataFrame({"emotion": ["sad", "angry"], "bottom_up": [even, low]})
+    profile = page.by_frequency(examples)
+    assert [*profile["kHz"]] == [0.5, 1.5, 2.5, 3.5]
+    assert [*profile["sad"]] == [1, 1, 1, 1] and [*profile["angry"]] == [4, 0, 0, 0]
+    assert [*profile["all"]] == [2.5, 0.5, 0.5, 0.5] and profile["happy"].isna().all()
+    said = page.low_and_at_the_edge(examples).data  # the edge: 14 of 20 positions
+    assert "In these 2 maps 62% of the attention lies below 1 kHz" in said
+    assert "a plain average has 25% there" in said
+    assert "have 85%; a plain average gives them 70%." in said

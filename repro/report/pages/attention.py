@@ -1,5 +1,6 @@
 """The page "Attention maps": what the network looks at (Sections 2.4.2 and 3.3)."""
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
@@ -8,6 +9,9 @@ from repro.errors import NoMapsError
 from repro.evidence import metrics
 from repro.report.pages import in_brief
 from repro.results import ATTENTION_COLUMNS, Results
+
+LOW_KHZ = 1.0  # below lie the voice's pitch and the first formant of most vowels
+WEAK, CLEAR = 0.1, 0.3  # correlations from which on one speaks of a weak and of a clear one
 
 
 def with_maps(data: Results) -> Results:
@@ -46,41 +50,55 @@ def averages(attention: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per group and measure, with `group`, `utterances`, `measure`, and `value`, `low`,
-        `high`. The measures `bottom_up_more` and `top_down_more` are by how much a map agrees more
-        with energy than with pitch.
+        `high`.
     """
-    measured = attention.assign(
-        bottom_up_more=attention["bottom_up_energy"] - attention["bottom_up_pitch"],
-        top_down_more=attention["top_down_energy"] - attention["top_down_pitch"],
-    )
-    right = measured["predicted"] == measured["emotion"]
-    groups = {"all": measured}
-    groups |= {name: measured[measured["emotion"] == name] for name in paper.EMOTIONS}
-    groups |= {"recognised": measured[right], "mistaken": measured[~right]}
+    right = attention["predicted"] == attention["emotion"]
+    groups = {"all": attention}
+    groups |= {name: attention[attention["emotion"] == name] for name in paper.EMOTIONS}
+    groups |= {"recognised": attention[right], "mistaken": attention[~right]}
     return pd.DataFrame(
         {"group": name, "utterances": group["utterance"].nunique(), "measure": measure}
         | metrics.mean(group, measure)._asdict()
         for name, group in groups.items()
-        for measure in (*ATTENTION_COLUMNS, "bottom_up_more", "top_down_more")
+        for measure in ATTENTION_COLUMNS
     )
 
 
-def shown(averages: pd.DataFrame, map_name: str) -> pd.DataFrame:
-    """Return `averages` laid out for one map, `bottom_up` or `top_down`, with intervals as text."""
-    titles = {
-        f"{map_name}_energy": "with energy",
-        f"{map_name}_pitch": "with periodicity",
-        f"{map_name}_more": "energy − periodicity",
+def by_frequency(examples: pd.DataFrame) -> pd.DataFrame:
+    """Return how much attention the rows of the bottom-up maps that are kept have on average.
+
+    Returns:
+        A row per row of a map, from low to high, with `kHz` (its middle) and, over all maps and
+        over those of each true emotion, its attention beside that of a plain average, which has 1.
+    """
+    shares = pd.DataFrame([_shares(each).sum(axis=1) for each in examples["bottom_up"]])
+    rows = shares.shape[1]
+    profiles = {"all": shares.mean()} | {
+        emotion: shares[(examples["emotion"] == emotion).to_numpy()].mean()
+        for emotion in paper.EMOTIONS
     }
-    if map_name == "bottom_up":
-        titles["spread"] = "spread"
-    numbers = averages[["value", "low", "high"]].itertuples(index=False)
-    texts = [metrics.format_interval(row, 2) for row in numbers]
-    wide = averages.assign(text=texts).pivot(index="group", columns="measure", values="text")
-    counts = averages.drop_duplicates("group").set_index("group")["utterances"]
-    wide = wide.loc[counts.index, list(titles)].rename(columns=titles)
-    wide.insert(0, "utterances", counts)
-    return wide.rename_axis(columns=None).reset_index()
+    khz = (np.arange(rows) + 0.5) / rows * paper.HIGHEST_HZ / 1000
+    return pd.DataFrame({"kHz": khz} | {name: rows * of for name, of in profiles.items()})
+
+
+def _shares(map_: np.ndarray) -> np.ndarray:
+    """Return the share of attention of each position; files keep maps up to a factor."""
+    return map_ / max(map_.sum(), np.finfo(map_.dtype).tiny)
+
+
+def low_and_at_the_edge(examples: pd.DataFrame) -> Markdown:
+    """Return how much attention in the maps that are kept is low, and how much at their edge."""
+    profile = by_frequency(examples)
+    low = profile.loc[profile["kHz"] < LOW_KHZ, "all"]
+    inside = [_shares(each)[1:-1, 1:-1].sum() for each in examples["bottom_up"]]
+    high, wide = examples["bottom_up"].iloc[0].shape
+    even = 1 - (high - 2) * (wide - 2) / (high * wide)
+    return Markdown(
+        f"In these {len(examples)} maps {100 * low.sum() / high:.0f}% of the attention lies below "
+        f"{LOW_KHZ:g} kHz; a plain average has {100 * len(low) / high:.0f}% there. The outermost "
+        f"rows and columns, which have seen some of the zeros around the input, have "
+        f"{100 * (1 - np.mean(inside)):.0f}%; a plain average gives them {100 * even:.0f}%."
+    )
 
 
 def answer(averages: pd.DataFrame, preset: str) -> Markdown:
@@ -88,26 +106,31 @@ def answer(averages: pd.DataFrame, preset: str) -> Markdown:
 
     A map with the entropy of a uniform one over n of its N positions has the spread log n / log N.
     """
-    rows = averages.set_index(["group", "measure"])[["value", "low", "high"]]
-    if rows.loc["all", "low"].isna().all():
+    rows = averages[averages["group"] == "all"].set_index("measure")[["value", "low", "high"]]
+    if rows["low"].isna().all():
         few = metrics.FEWEST_SPEAKERS
-        return Markdown(f"With fewer than {few} speakers nothing can be said for sure.")
+        return Markdown(f"There is no interval: it needs {few} speakers, each held out.")
     text = {row.Index: metrics.format_interval(row[1:], 2) for row in rows.itertuples()}
-    by_emotion = ", ".join(
-        f"{name} {text[name, 'bottom_up_energy']}"
-        for name in paper.EMOTIONS
-        if not pd.isna(rows.loc[(name, "bottom_up_energy"), "value"])
-    )
     last = _last_map(preset)
     positions = last["rows"] * last["frames"]
-    even = positions ** rows.loc[("all", "spread"), "value"]
+    even = positions ** rows.loc["spread", "value"]
+    said = [
+        f"The {title} map, which says {what}, {_follows(rows, f'{of}_energy')} the energy of the "
+        f"sound (rank correlation over time {text[f'{of}_energy']}) and "
+        f"{_follows(rows, f'{of}_pitch')} its periodicity ({text[f'{of}_pitch']})."
+        for of, title, what in (
+            ("bottom_up", "bottom-up", "where to look"),
+            ("top_down", "top-down", "what speaks for the emotion that is recognised"),
+        )
+    ]
     return Markdown(
-        "The bottom-up map says where to look. Its rank correlation over time with energy is "
-        f"{text['all', 'bottom_up_energy']} over all utterances (1 is full agreement, 0 none, −1 "
-        f"the contrary) and with periodicity {text['all', 'bottom_up_pitch']}; with energy, by "
-        f"the true emotion: {by_emotion}. Its spread is {text['all', 'spread']}, where 1 is a "
-        f"plain average: as wide as an even look at {even:.0f} of its {positions} positions. The "
-        "top-down map says what speaks for the emotion that is recognised: it "
-        f"has {text['all', 'top_down_energy']} with energy and "
-        f"{text['all', 'top_down_pitch']} with periodicity."
+        f"{' '.join(said)} The bottom-up map is as wide as an even look at {even:.0f} of its "
+        f"{positions} positions (its spread is {text['spread']}, where 1 is a plain average)."
+    )
+
+
+def _follows(rows: pd.DataFrame, measure: str) -> str:
+    strength = abs(rows.loc[measure, "value"])
+    return (
+        "hardly follows" if strength < WEAK else "weakly follows" if strength < CLEAR else "follows"
     )

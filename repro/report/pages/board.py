@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from IPython.display import HTML
@@ -13,26 +13,20 @@ from IPython.display import HTML
 from repro import config, paper, results
 from repro.corpora import BUILT_IN, CORPORA
 from repro.errors import ReproError
-from repro.evidence import claims, effects, learning, metrics, parts
+from repro.evidence import claims, learning, metrics, parts
 from repro.report import plots
-from repro.report.pages import common, wording
+from repro.report.pages import common, poolings, wording
 from repro.results import Results
 from repro.study import grids
 
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
-# What the paper gives a number for, by what its part measures: differences of Table 1, in points.
-PUBLISHED = {
-    f"{score}, {one} − {other}": metrics.paper_difference(one, other, score)
-    for one, other in metrics.TABLE_1_PAIRS
-    for score in metrics.ACCURACIES
-}
+GAINS = [f"attention − gap, {score}" for score in metrics.ACCURACIES]  # columns of `overview`
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
     "contradicted": "attention pooling does worse than a plain average in {scores}",
     "undecided": "attention pooling is not shown to beat a plain average, nor to lose to it",
 }
-ROLES = {"emodb": "explored", **dict.fromkeys(claims.CONFIRMING, "planned beforehand")}
 BEGIN = {
     frozenset({"supported"}): "Yes",
     frozenset({"contradicted"}): "No",
@@ -46,7 +40,6 @@ PLANNED_FOR_MAIN = {
     for change in ("", *(f", {each}" for each in claims.PLANNED["pooling"]))
 }
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
-WIDTH, ROW = 200, 10  # of an interval's picture, in pixels
 
 
 class Evidence(NamedTuple):
@@ -56,7 +49,6 @@ class Evidence(NamedTuple):
     preset: str
     inexact: Collection[str]  # studies with trainings in bfloat16 or with torch's batch statistics
     few: str  # how many of the filter shapes were tried, if not all
-    runs: dict[str, str]  # by study, on how many speakers and with how many seeds
     verdicts: dict[str, claims.Verdict]  # by the claim's identifier
 
 
@@ -95,13 +87,13 @@ def evidence(predictions: pd.DataFrame) -> list[Evidence]:
         verdicts = {verdict.claim.id: verdict for verdict in claims.judge(rows)}
         inexact = rows.query(INEXACT)["study"].unique()
         few = _few(rows, preset)
-        found.append(Evidence(corpus, preset, inexact, few, wording.runs(rows), verdicts))
+        found.append(Evidence(corpus, preset, inexact, few, verdicts))
     return sorted(found, key=lambda of: (not of_paper(of.preset), of.preset))
 
 
 def of_paper(preset: str) -> bool:
     """Return whether a preset has the paper's own network, if perhaps under other readings."""
-    return config.parted(preset)[0] == "paper"
+    return config.parted(config.shortest(preset))[0] == "paper"
 
 
 def _few(predictions: pd.DataFrame, preset: str) -> str:
@@ -130,16 +122,15 @@ def answer(found: Sequence[Evidence]) -> str:
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
     points = " and ".join(
-        f"{PUBLISHED[f'{score}, attention − gap']:.2f} points of {score}"
-        for score in metrics.ACCURACIES
+        f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES
     )
     missing = [f"The gain that the paper reports is {points}."]
     for corpus in claims.CONFIRMING:
         tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED_FOR_MAIN
         if tested and tested != PLANNED_FOR_MAIN:
             missing.append(
-                f"Done on {wording.title(corpus)}: {len(tested)} of the {len(PLANNED_FOR_MAIN)} "
-                "tests of this claim that were planned."
+                f"{len(tested)} of the {len(PLANNED_FOR_MAIN)} tests of it that were planned on "
+                f"{wording.title(corpus)} are done."
             )
     if all(of.corpus != "iemocap" for of, _ in judged):
         missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")
@@ -151,32 +142,26 @@ def _in_words(verdict: claims.Verdict) -> str:
     return SENTENCES[verdict.verdict].format(scores=" and ".join(scores))
 
 
-def rows(found: Sequence[Evidence]) -> pd.DataFrame:
-    """Return what the board shows as a tidy table: a row for each effect of each claim and run."""
-    return pd.DataFrame(
-        [
-            {
-                "claim": verdict.claim.text,
-                "section": verdict.claim.section,
-                "corpus": wording.title(of.corpus),
-                "preset": _label(of, claims.TESTS[claim.id].study),
-                "run": of.runs[claims.TESTS[claim.id].study],
-                "verdict": _called(verdict),
-                "effect": part.what,
-                "unit": part.unit,
-                "value": part.effect,
-                "low": part.low,
-                "high": part.high,
-                "paper": PUBLISHED.get(part.what, math.nan),
-                "part": part.verdict,
-                "p": part.p,
-            }
-            for claim in order(found)
-            for of in found
-            if (verdict := _tested(of, claim.id))
-            for part in verdict.parts
-        ]
-    )
+def gains(found: Sequence[Evidence]) -> pd.DataFrame:
+    """Return by how many points attention is ahead of GAP, in the paper and in each run.
+
+    Returns:
+        A row for each, with `run` and, for WA and for UA, the number and its `low` and `high`.
+    """
+    row: dict[str, Any] = {"run": "IEMOCAP, as published"}
+    rows = [row | {score: _published(score) for score in metrics.ACCURACIES}]
+    for of in found:
+        if verdict := _tested(of, MAIN):
+            row = {"run": f"{wording.title(of.corpus)}, {_label(of, claims.TESTS[MAIN].study)}"}
+            for part in verdict.parts:
+                score = part.what.partition(",")[0]
+                row |= {score: part.effect, f"{score} low": part.low, f"{score} high": part.high}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _published(score: str) -> float:
+    return metrics.paper_difference("attention", "gap", score)
 
 
 def overview(data: Results) -> pd.DataFrame:
@@ -186,9 +171,10 @@ def overview(data: Results) -> pd.DataFrame:
     settings give on all of IEMOCAP's release.
     """
     theirs = [f"{row.wa:.2f}" for row in paper.TABLE_1.values()]
-    gains = [f"{PUBLISHED[f'{score}, attention − gap']:+.2f}" for score in metrics.ACCURACIES]
+    gains = [f"{_published(score):+.2f}" for score in metrics.ACCURACIES]
     steps = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
-    rows = [("IEMOCAP, as published", *theirs, "–", *gains, steps, math.nan, math.nan)]
+    commonest = f"{poolings.IEMOCAP_MAJORITY:.1f}"
+    rows = [("IEMOCAP, as published", *theirs, commonest, *gains, steps, math.nan, math.nan)]
     every, of = claims.deciding(real(data.predictions)), ["corpus", "corpus_hash", "preset"]
     runs = every[every["study"] == "pooling"].groupby(of)
     for (corpus, state, preset), predictions in sorted(
@@ -211,14 +197,22 @@ def overview(data: Results) -> pd.DataFrame:
         ]
         scores = ["–" if math.isnan(wa) else f"{wa:.1f}" for wa in found["WA"]]
         losses = found.loc[["gap", "attention"], "loss"]
-        where = f"{wording.title(corpus)}, {preset}"
         commonest = f"{metrics.majority(predictions):.1f}"
-        rows.append((where, *scores, commonest, *gains, found["steps"].max(), *losses))
+        rows.append(
+            (
+                wording.where(corpus, preset),
+                *scores,
+                commonest,
+                *gains,
+                found["steps"].max(),
+                *losses,
+            )
+        )
     columns = [
         "corpus, preset",
         *paper.TABLE_1,
         "commonest emotion",
-        *(f"attention − gap, {score}" for score in metrics.ACCURACIES),
+        *GAINS,
         "steps",
         "loss, gap",
         "loss, attention",
@@ -238,11 +232,10 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
 
 
 def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
-    """Return the board: claims in rows, a column for each corpus, a line for each preset.
+    """Return the board: claims in rows, a column for each corpus, a part of a cell for each preset.
 
-    Each line has a sign and a word, and leads to the page that shows more. Differences between
-    poolings, in points, are drawn with their 95% intervals against zero and the paper's own. Claims
-    of which all corpora say the same share a row.
+    Each part has a sign and a word, and leads to the page that shows more; differences between
+    poolings stand there in numbers. Claims of which all corpora say the same share a row.
 
     Args:
         found: the verdicts.
@@ -254,34 +247,23 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     lines: dict[str, list[str]] = {}  # the claims of a row, by its cells
     for claim in order(found):
         cells = []
-        tested = filter(None, (_tested(of, claim.id) for of in found))
-        limits = _limits([part for verdict in tested for part in verdict.parts])  # of all corpora
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]
-            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset), limits)}</td>")
+            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset))}</td>")
         lines.setdefault("".join(cells), []).append(f"{claim.text[0].upper()}{claim.text[1:]}")
-    head = "".join(
-        f'<th scope="col">{wording.title(c)}<br><small>{ROLES.get(c, "")}</small></th>'
-        for c in ["", *corpora]
-    )
+    head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
     body = "".join(
         f'<tr><th scope="row"><p>{"</p><p>".join(texts)}</p></th>{cells}</tr>'
         for cells, texts in lines.items()
     )
     return HTML(
-        f'<table class="table board"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>{common.download(rows(found))}"
+        f'<table class="table board"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
 
 
-def _cell(
-    claim: paper.Claim,
-    found: Sequence[Evidence],
-    here: tuple[str, str],
-    limits: tuple[float, float],
-) -> str:
+def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
     study = claims.TESTS[claim.id].study
-    ran = [of for of in found if study in of.runs] or found[:1]
+    ran = [of for of in found if of.verdicts[claim.id].seeds] or found[:1]
     tested = [verdict for of in ran if (verdict := _tested(of, claim.id))]
     notes = {of.verdicts[claim.id].note for of in ran}
     if not tested and len(notes) == 1:
@@ -300,61 +282,25 @@ def _cell(
             link, note = link.replace("#verdicts", ""), html.escape(verdict.note)
             shown.append(f'<a class="untested" {link}>– {note} ({label})</a>')
             continue
-        numbers = map(str, verdict.parts) if study == "pooling" else ()  # the others have many
-        tip = "; ".join([*numbers, *filter(None, [verdict.note]), of.runs[study]])
+        parts = verdict.parts if study == "pooling" else ()  # the others have many
+        lines = [
+            f"{part.what.partition(',')[0]} {part.number.removesuffix(' points')}, {part.remark}"
+            for part in parts
+        ]
+        speakers = wording.many(verdict.speakers, "speaker")
+        lines.insert(0, f"{label}, {speakers}, {wording.many(verdict.seeds, 'seed')}")
         sign, _ = plots.MARKS[verdict.verdict]
         shown.append(
-            f'<a class="{verdict.verdict}" {link}title="{html.escape(tip)}">'
-            f"<b>{sign} {_called(verdict)}</b> <small>{label}</small>"
-            f"{_drawn(verdict.parts, limits) * (study == 'pooling')}</a>"
+            f'<a class="{verdict.verdict}" {link}><b>{sign} {verdict.verdict}</b> '
+            f"<small>{'<br>'.join(map(html.escape, lines))}</small></a>"
         )
     return "".join(shown)
 
 
 def _label(of: Evidence, study: str) -> str:
     few = of.few if study == "filter-shapes" else ""
-    return ", ".join(filter(None, [of.preset, few, "inexact" * (study in of.inexact)]))
-
-
-def _called(verdict: claims.Verdict) -> str:
-    """Return a verdict in words; a definite one is close if the exact test does not bear it out."""
-    decisive = [part.p for part in verdict.parts if part.verdict == verdict.verdict]
-    # One part is enough to contradict; all must support.
-    worst = {"supported": max, "contradicted": min}.get(verdict.verdict)
-    close = worst is not None and worst(decisive) >= effects.ALPHA
-    return f"{verdict.verdict}, a close call" if close else verdict.verdict
-
-
-def _limits(measured: Sequence[parts.Part]) -> tuple[float, float]:
-    """Return the ends of an axis that holds all intervals, zero and the paper's differences."""
-    numbers = [0.0, *(PUBLISHED.get(part.what, 0.0) for part in measured)]
-    numbers += [end for part in measured for end in (part.low, part.high)]
-    margin = 0.06 * (max(numbers) - min(numbers) or 1)  # all may be 0
-    return min(numbers) - margin, max(numbers) + margin
-
-
-def _drawn(measured: Sequence[parts.Part], limits: tuple[float, float]) -> str:
-    """Draw effects below each other: points with intervals, zero, and diamonds for the paper.
-
-    The first of them stands below in numbers.
-    """
-    low, high = limits
-
-    def x(value: float) -> str:
-        return f"{WIDTH * (value - low) / (high - low):.1f}"
-
-    height = ROW * len(measured)
-    drawn = [f'<path class="zero" d="M{x(0.0)} 0V{height}"/>']
-    for row, part in enumerate(measured):
-        y = ROW * (row + 0.5)
-        drawn.append(f'<path d="M{x(part.low)} {y}H{x(part.high)}"/>')
-        drawn.append(f'<circle cx="{x(part.effect)}" cy="{y}" r="2.5"/>')
-        if part.what in PUBLISHED:
-            at = x(PUBLISHED[part.what])
-            drawn.append(f'<path class="paper" d="M{at} {y - 3}l3 3l-3 3l-3 -3z"/>')
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'aria-hidden="true">{"".join(drawn)}</svg><small>{measured[0].number}</small>'
+    return ", ".join(
+        filter(None, [config.shortest(of.preset), few, "inexact" * (study in of.inexact)])
     )
 
 

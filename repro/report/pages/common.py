@@ -26,19 +26,21 @@ from repro.study.grids import Variant, short_name
 # What a page says of the provenance of its folds.
 MADE_BY = ["version", "commit", "plan", "torch", "device", "precision", "statistics", "threads"]
 MADE_BY += ["date"]
+NOT_THE_PROTOCOL = "not the paper's protocol"
+# What the paper allows as much as the default; who is tested, and after which epoch, it says.
+READ_OTHERWISE = {reading.field for reading in config.READINGS} - {
+    "protocol.folds",
+    "protocol.epoch",
+}
 _INTERVAL = r"(\S) \[(\S+), (\S+)\]"
 
 
-def notice(
-    corpus: str, preset: str = "paper", of: str | None = None, *, sweep: bool = False
-) -> Markdown | None:
+def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdown | None:
     """Return what the numbers of a page may be taken for, to stand at its top.
 
-    A page may show one study, `of`, which departs from the preset, or be about the sweep of filter
-    shapes as well, which may depart from it.
+    A page may show one study, `of`, which departs from the preset.
     """
-    experiment = config.preset(preset)
-    own = _as_run(of, preset) if of else experiment
+    own = _as_run(of, preset) if of else config.preset(preset)
     changes, skipped = _changes(own, config.preset("paper")), math.prod(own.network.stride)
     lines, said = [], [f"Changed: {'; '.join(changes)}."] if changes else []
     if skipped > 1:
@@ -46,8 +48,6 @@ def notice(
             f"The first layer computes one position in {skipped} and passes over what its filters "
             "do not reach from there: it is another, coarser network."
         )
-    if sweep and (own_changes := _changes(_as_run("filter-shapes", preset), experiment)):
-        said.append(f"In the sweep of filter shapes {'; '.join(own_changes)}.")
     if is_showcase(preset):
         said.append("It is made to show the machinery: its numbers are no evidence.")
     if corpus == "synthetic":
@@ -56,9 +56,9 @@ def notice(
             "Its numbers show that the machinery works and say nothing about emotion."
         )
     if said:
-        read_otherwise = changes and all(c.startswith("`front_end.scale`") for c in changes)
-        what = "another reading of the paper" if read_otherwise else "not the paper's protocol"
-        lines.append(f"> **Preset `{preset}`, {what}.** {' '.join(said)}")
+        fields = {change.split("`")[1] for change in changes}
+        what = "another reading of the paper" if fields <= READ_OTHERWISE else NOT_THE_PROTOCOL
+        lines.append(f"> **Preset `{config.shortest(preset)}`, {what}.** {' '.join(said)}")
     return Markdown("\n>\n".join(lines)) if lines else None
 
 
@@ -108,17 +108,19 @@ def _unfinished(data: Results) -> str:
 
 
 def settled(data: Results) -> Results:
-    """Return a study with the predictions and losses that count, see `parts.settled`."""
-    history, predictions = map(parts.settled, (data.history, data.predictions))
-    return data._replace(history=history, predictions=predictions)
+    """Return a study with the seeds that count alone, see `parts.settled`."""
+    seeds = set(parts.settled(data.predictions)["seed"])
+    names = ("folds", "history", "predictions", "attention", "examples")
+    tables = {name: getattr(data, name) for name in names}
+    return data._replace(**{n: of[of["seed"].isin(seeds)] for n, of in tables.items() if len(of)})
 
 
 def left_out(data: Results) -> Markdown | None:
-    """Return the variants of a study for which its corpus has no names or labels."""
+    """Return the variants of a study for which its corpus cannot be split or labelled."""
     study, preset, corpus = data.folds[["study", "preset", "corpus"]].iloc[0]
     grid, planned = grids.variants(study, preset), data.planned or {}
     names = [f"`{short_name(variant)}`" for variant in grid if variant not in planned]
-    said = f"{wording.title(corpus)} has no names or labels for {', '.join(names)}."
+    said = f"{wording.title(corpus)} cannot be split or labelled for {', '.join(names)}."
     return Markdown(said) if names else None
 
 
@@ -129,14 +131,10 @@ def outcome(data: Results) -> pd.DataFrame:
         {
             "network": found["variant"].map(short_name),
             "WA": metrics.format_intervals(found, "WA"),
-            "above the commonest emotion": metrics.format_intervals(found, "above"),
             "training loss": [
                 f"{median:.2f} ({low:.2f} to {high:.2f})"
                 for median, low, high in found[["loss", "loss min", "loss max"]].to_numpy()
             ],
-            "loss of guessing": found["loss of guessing"].round(2),
-            "steps here": found["steps"].astype("Int64"),
-            "steps on IEMOCAP": found["steps of the paper"].astype("Int64"),
         }
     )
 
@@ -155,7 +153,7 @@ def provenance(corpus: str = "", preset: str = "", folds: pd.DataFrame | None = 
             if name in folds:
                 facts[name] = ", ".join(sorted(set(folds[name].dropna().astype(str))))
         # Folds that differ in their test alone share one training, and its time.
-        spent = folds.drop_duplicates(["fold", "seed", "seconds"])["seconds"].sum()
+        spent = folds.drop_duplicates(["corpus", "fold", "seed", "seconds"])["seconds"].sum()
         facts["training time"] = f"{spent / 60:.1f} min" if spent else ""
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
@@ -196,7 +194,7 @@ def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
     for v in claims.judge(predictions):
         if claims.TESTS[v.claim.id].study not in studies:
             continue
-        effects = [*map(_unbroken, v.parts), *([v.note] if v.verdict == "undecided" else [])]
+        effects = [*map(str, v.parts), *([v.note] if v.verdict == "undecided" else [])]
         shown = "<br>".join(filter(None, effects)) or v.note
         rows.append((_mark(v.verdict), v.claim.text, shown, v.speakers, v.seeds))
     columns = ["verdict", "claim", "effect [95% interval]", "speakers", "seeds"]
@@ -204,12 +202,6 @@ def verdicts(predictions: pd.DataFrame) -> HTML | Markdown:
     # Claims that nothing can be said of share a row.
     alike = found.groupby(columns[:1] + columns[2:], sort=False, dropna=False)["claim"]
     return table(alike.agg("<br>".join).reset_index()[columns])
-
-
-def _unbroken(part: parts.Part) -> str:
-    """Let a line end behind what was measured, and not within the effect and its interval."""
-    number = part.number
-    return str(part).replace(number, f'<span style="white-space:nowrap">{number}</span>')
 
 
 def _mark(verdict: str) -> str:

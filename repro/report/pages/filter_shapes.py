@@ -23,12 +23,12 @@ def answer(data: Results) -> Markdown:
             best.append(f"at {name} ({sweep.max():.1f}%, worst {worst}) when the {side} varies")
     on = wording.title(predictions["corpus"].iloc[0])
     theirs = " and ".join(f"{h}×{w}" for h, w in paper.STEM_SHAPES)
-    never = [name for name in paper.EMOTIONS if name not in set(predictions["predicted"])]
+    never = [name for name in paper.EMOTIONS if name not in set(data.predictions["predicted"])]
     judged = claims.judge(data.predictions)
     said = [
         _undecided([v for v in judged if claims.TESTS[v.claim.id].study == "filter-shapes"]),
-        f"Of the {len(found)} shapes tried on {on}, the best WA is {' and '.join(best)}; the paper "
-        f"chose {theirs}."
+        f"Of the {len(found)} shapes tested on the same speakers of {on}, the best WA is "
+        f"{' and '.join(best)}; the paper chose {theirs}."
         if best
         else "No best size is named: it takes three of a sweep, tested on the same speakers.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),

@@ -7,8 +7,6 @@ from repro import paper
 from repro.config import READINGS, assignment
 from repro.report.pages import poolings
 
-NO_READING = "protocol.folds"  # varied with the readings, though the paper says what it does
-
 
 def readings() -> pd.DataFrame:
     """Return the sentences that can be read in more than one way, with what `--set` takes."""
@@ -47,13 +45,12 @@ def counted() -> Markdown:
 
 def answer() -> Markdown:
     """Return how many decisions there are, and which of them weigh most."""
-    choices = [reading for reading in READINGS if reading.field != NO_READING]
     return Markdown(
-        f"{len(choices)} settings of this book stand for places where the text leaves a choice; "
-        "the study `readings` changes one of them at a time. The authors' program would settle "
-        "five of them first: whether the attention map has a softmax (`network.attention_softmax`) "
-        "and is then added up or averaged (`network.attention_average`), how a spectrogram is "
-        "scaled (`front_end.scale`), the widths of three layers with the places of max-pooling, "
-        "and the speakers on whom the filter shapes were chosen. The text says nothing of the last "
-        "two."
+        f"{len(READINGS)} settings of this book stand for places where the text leaves a choice; "
+        "the study `readings` changes one of them at a time. Five open points weigh most, and the "
+        "authors' program would settle them: whether the attention map has a softmax "
+        "(`network.attention_softmax`) and is then added up or averaged "
+        "(`network.attention_average`), how a spectrogram is scaled (`front_end.scale`), the "
+        "widths of three layers with the places of max-pooling, and the speakers on whom the "
+        "filter shapes were chosen. The text says nothing of the last two."
     )

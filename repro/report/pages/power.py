@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from repro import config
+from repro import config, paper
 from repro.corpora import emodb, iemocap
-from repro.errors import NoResultsError, ReproError
+from repro.errors import NoResultsError
 from repro.evidence import claims, metrics, parts, simulation
 from repro.evidence.simulation import Disagreement
 from repro.report.pages import board, common, poolings, wording
@@ -33,7 +33,7 @@ def supposed(measured: Disagreement | None, corpus: str, preset: str) -> Markdow
     """Return how much the two systems of the simulated experiments differ, and why."""
     share, spread = measured or simulation.ASSUMED
     why = (
-        f"Attention and GAP differ so on {wording.title(corpus)} (preset {preset}). The spread "
+        f"Attention and GAP differ so on {wording.where(corpus, preset)}. The spread "
         "includes what the initial weights of each fold do."
         if measured
         else "Both numbers are assumed, as no results are at hand to measure them in."
@@ -76,7 +76,7 @@ def on_iemocap(results_file: str | None) -> HTML | None:
     of_paper = sorted(runs, key=lambda run: not board.of_paper(run[0][2]))
     for (corpus, _, preset), rows in of_paper:
         outlook = simulation.outlook(rows, utterances)
-        there = f"{wording.title(corpus)}, {preset}"
+        there = wording.where(corpus, preset)
         tables += [] if outlook.empty else [_outlook(outlook, there, parts.speakers_in_all(rows))]
     return common.table(pd.concat(tables, ignore_index=True)) if tables else None
 
@@ -102,14 +102,6 @@ def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
     return pd.DataFrame(shown, index=found.index)
 
 
-def _settings(preset: str) -> str:
-    """Return the key of a preset with its changes; its name, if these are of another version."""
-    try:
-        return config.preset(preset).key
-    except ReproError:
-        return preset
-
-
 def together(results_file: str | None) -> HTML | None:
     """Return what the claims rest on over all corpora of a results file at once.
 
@@ -117,19 +109,19 @@ def together(results_file: str | None) -> HTML | None:
     there are no two such corpora.
     """
     found = board.real(board.gathered({}, results_file).predictions)
-    settings = {name: _settings(name) for name in set(found["preset"])}
     tables = []
-    for _, rows in found.groupby([found["preset"].map(settings), "study"], sort=False):
+    # Two names may stand for the same settings, as a preset and another one with changes.
+    named = found["preset"].map({each: config.shortest(each) for each in set(found["preset"])})
+    for (setting, _), rows in found.groupby([named, "study"], sort=False):
         states = rows.groupby("corpus")["corpus_hash"].transform("nunique")
         rows = rows[states == 1]  # of a corpus that changed no mean can be taken
         if rows["corpus"].nunique() < 2:
             continue
-        # Two names may stand for the same settings, as a preset and another one with changes.
-        rows = rows.assign(preset=rows["preset"].iloc[0])
+        rows = rows.assign(preset=setting)
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
         over = claims.together(rows)[["what", "number", "corpora"]]
         shown = over.set_axis(["effect", "over all", "corpora"], axis=1)
-        tables.append(shown.assign(preset=rows["preset"].iloc[0]))
+        tables.append(shown.assign(preset=setting))
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return None if every.empty else common.table(every)
 
@@ -142,7 +134,7 @@ def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Mar
     """
     enough = 100 * POWER
     points, every = poolings.attention_gain(), poolings.IEMOCAP_UTTERANCES
-    ours = held.filter(like="bootstrap")
+    ours = held[held["speakers"] == paper.FOLDS].filter(like="bootstrap")
     ends = errors.groupby("experiment", sort=False)["below 0 (%)"].agg(["min", "max"])
     wrong = [
         f"{low:.1f} to {high:.1f} in a hundred experiments of the size of {name}"
@@ -156,7 +148,7 @@ def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Mar
         size = size if at_least >= 0 else f"exceed {below:g}"
         needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
-        f"Of the simulated intervals over speakers, {ours.min(axis=None):.0f} to "
+        f"Of simulated intervals over {paper.FOLDS} speakers, {ours.min(axis=None):.0f} to "
         f"{ours.max(axis=None):.0f} in a hundred hold the truth. Where two systems are alike on "
         f"average, that of their difference lies wholly below 0 in {' and '.join(wrong)}; "
         f"{100 * parts.TAIL:.1f} would be right. To be found {enough:.0f} times in a hundred, a "

@@ -1,19 +1,18 @@
 """The page "Input spectrograms": what speech there is (Section 2.1)."""
 
-import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import HTML, Markdown
+from IPython.display import Markdown
 
 from repro import paper, spectrogram
 from repro.config import FrontEnd, Scale
-from repro.corpora import at_hand, name_of
+from repro.corpora import CORPORA
 from repro.corpora.check import counted
-from repro.report.pages import common, wording
-from repro.results import read
+from repro.report.pages import wording
 from repro.spectrogram import segment_count
 
 HOPS = {"training": paper.TRAIN_HOP_SECONDS, "test": paper.TEST_HOP_SECONDS}
@@ -38,29 +37,44 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
-        f"The {len(shown)} utterances that this page shows were made by a synthesiser; the table "
-        f"below is about {title}."
+        f"The {len(shown)} utterances that this page shows were made by a synthesiser."
     )
 
 
-def held_in(results: str | None, corpus: str, root: str | None) -> HTML | None:
-    """Return the counts of a corpus that is not at hand, from the folds of a results file."""
-    if at_hand(corpus, root) or results is None or not os.path.exists(results):
-        return None
-    data = read(results, corpus={name_of(corpus)})
-    # Some folds count other emotions as happy.
-    keys = {
-        of.key for of in data.folds.itertuples() if of.experiment["protocol"]["labels"] == "hap"
+def released() -> pd.DataFrame:
+    """Return how many speakers, utterances and training segments corpora have as released."""
+    rows = []
+    for corpus in CORPORA.values():
+        if corpus.published:
+            counts = np.sum([*corpus.published.values()], axis=0)
+            speakers, segments = len(corpus.published), corpus.training_segments or None
+            rows.append((corpus.title, speakers, *counts, sum(counts), segments))
+    columns = ["corpus", "speakers", *paper.EMOTIONS, "all", "training segments"]
+    return pd.DataFrame(rows, columns=columns).astype({"training segments": "Int64"})
+
+
+def one_each(table: pd.DataFrame) -> dict[str, str]:
+    """Return a file of each emotion, by the speaker who has most of them if possible."""
+    widest = table.groupby("speaker")["emotion"].nunique().idxmax()
+    first = table.sort_values("speaker", key=lambda of: of != widest, kind="stable")
+    paths = first.drop_duplicates("emotion").set_index("emotion")["path"]
+    return {emotion: paths[emotion] for emotion in paper.EMOTIONS if emotion in paths}
+
+
+def under_two_readings(
+    waveforms: Mapping[str, torch.Tensor], front_end: FrontEnd
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the first input [bins, frames] of each emotion, by how a segment is scaled."""
+    scales: tuple[Scale, ...] = ("segment", "segment-max")
+    return {
+        scale: {
+            emotion: spectrogram.segments(
+                waveform, replace(front_end, scale=scale), paper.TRAIN_HOP_SECONDS
+            )[0, 0].numpy()
+            for emotion, waveform in waveforms.items()
+        }
+        for scale in scales
     }
-    held = data.predictions
-    held = held[(held["held_out"] == "speaker") & held["key"].isin(keys)]
-    held = held.drop_duplicates("utterance")
-    if held.empty:
-        return None
-    counts = counted(held.rename(columns={"fold": "speaker"}))
-    counts.loc["all"] = counts.sum()
-    counts["all"] = counts.sum(axis=1)
-    return common.table(counts.rename_axis("speaker").reset_index())
 
 
 def segment_starts(samples: int) -> dict[str, list[float]]:

@@ -11,7 +11,7 @@ from repro.config import READINGS, Experiment
 from repro.corpora import name_of
 from repro.evidence import effects, metrics, parts
 from repro.evidence.learning import last_epochs, last_losses
-from repro.report.pages import board, poolings, wording
+from repro.report.pages import poolings, wording
 from repro.results import Results
 from repro.study import grids
 
@@ -140,22 +140,13 @@ def luck(data: Results) -> str:
     if not again > 0:  # not trained again, or one training, counted in two ways
         return ""
     found = training_losses(data).query("chosen == 'alternative'")
+    if found.empty:
+        return ""
     small = int((found["default"] - found["its loss"] < again).sum())
     return (
         f"When the default was trained again, the loss changed by {again:.3f}: {small} of these "
         f"{len(found)} readings lower it by less, and may have been chosen by luck."
     )
-
-
-def pairs_again(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the poolings in pairs with the defaults, and under the readings that train best."""
-    found = []
-    for name, names in (("defaults", grids.TO_THE_LETTER), (grids.BEST, grids.AT_ITS_BEST)):
-        pairs = metrics.compare_pairs(_poolings(predictions, names))
-        rows = poolings.in_pairs(pairs).assign(speakers=pairs["speakers"])
-        rows.insert(0, "readings", name)
-        found.append(rows)
-    return pd.concat(found, ignore_index=True)
 
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -177,48 +168,6 @@ def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     return Markdown(" ".join(said))
 
 
-def exploratory(results_file: str | None) -> Markdown | None:
-    """Return the order of the poolings under the readings that train best, where it is known.
-
-    That is on each corpus of real speech for which a results file holds the study `readings`.
-    """
-    if results_file is None or not Path(results_file).is_file():
-        return None
-    found = board.real(results.read(results_file, study={"readings"}).predictions)
-    said = []
-    for (corpus, _, preset), rows in found.groupby(["corpus", "corpus_hash", "preset"]):
-        best = _poolings(rows, grids.AT_ITS_BEST)
-        inexact = ", inexact" * (not best.query(board.INEXACT).empty)
-        where = f"on {wording.title(corpus)} ({preset}{inexact}) under them"
-        if len(best):
-            said += [poolings.order(best, where), _best_of_both(rows)]
-    if not said:
-        return None
-    return Markdown(
-        "*Exploratory.* The paper can be read otherwise; [Readings](05_readings.html) chooses, by "
-        f"training loss alone, the readings that train best. {' '.join(filter(None, said))}"
-    )
-
-
-def _best_of_both(predictions: pd.DataFrame) -> str:
-    """Return that the best pooling is another one under other readings, if it is."""
-    readings = (grids.TO_THE_LETTER, grids.AT_ITS_BEST)
-    before, after = (metrics.comparable(_poolings(predictions, names)) for names in readings)
-    if before.empty or metrics.units_of(before) != metrics.units_of(after):
-        return ""
-    first, then = (
-        metrics.summary(of).set_index("variant")["WA"].idxmax() for of in (before, after)
-    )
-    there = [dict(list(of.groupby("variant"))) for of in (before, after)]
-    if first == then or any({first, then} - of.keys() for of in there):
-        return ""
-    # By how much what one of the two is ahead changes from the former readings to the latter.
-    plus, minus = [there[1][then], there[0][first]], [there[1][first], there[0][then]]
-    depends = metrics.contrast(plus, minus, "WA").low > 0
-    what = "Which pooling wins seems to depend on the readings" if depends else "That may be luck"
-    return f"With the defaults {first} is the best and not {then}. {what}."
-
-
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     """Return the accuracy of the paper's protocol, and which departures from it are significant."""
     shown = predictions[predictions["variant"] == grids.DEFAULT]
@@ -226,8 +175,7 @@ def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
         return Markdown("The default has not been run yet.")
     ours = metrics.summary(shown)
     said = [
-        f"With held-out speakers, the last epoch and every utterance, WA is {ours['WA'][0]:.1f}% "
-        f"and UA {ours['UA'][0]:.1f}%.",
+        f"By default WA is {ours['WA'][0]:.1f}% and UA {ours['UA'][0]:.1f}%.",
         _significant(found),
         _largest(found),
         wording.guessing(ours, shown),
@@ -265,7 +213,8 @@ def _significant(found: pd.DataFrame) -> str:
     p = found[[f"{score} p" for score in metrics.ACCURACIES]]
     tested = int(p.notna().to_numpy().sum())
     if not tested:
-        return f"Nothing is significant here: an interval needs {metrics.FEWEST_SPEAKERS} speakers."
+        few = metrics.FEWEST_SPEAKERS
+        return f"Nothing is significant here: an interval needs {few} speakers, each held out."
     significant = p < effects.ALPHA
     texts = pd.DataFrame(
         {s: metrics.format_intervals(found, f"{s} effect", sign="+") for s in metrics.ACCURACIES},

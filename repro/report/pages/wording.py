@@ -5,6 +5,7 @@ import re
 import pandas as pd
 from scipy.stats import binomtest
 
+from repro import config
 from repro.corpora import CORPORA, name_of
 from repro.evidence import effects, learning, metrics
 from repro.study.grids import short_name
@@ -13,6 +14,11 @@ from repro.study.grids import short_name
 def title(corpus: str) -> str:
     """Return the name of a corpus in prose."""
     return CORPORA[corpus].title if corpus in CORPORA else name_of(corpus)
+
+
+def where(corpus: str, setting: str) -> str:
+    """Return the name of a corpus and of the settings under which it was run."""
+    return f"{title(corpus)}, {config.shortest(setting)}"
 
 
 def further(name: str, corpus: str, setting: str) -> str:
@@ -34,23 +40,13 @@ def ranking(scores: pd.Series) -> str:
 def run(predictions: pd.DataFrame) -> str:
     """Return the corpus and the preset that predictions share, and how many seeds they have."""
     corpus, preset = predictions[["corpus", "preset"]].iloc[0]
-    return f"{title(corpus)}, {preset}, {many(predictions['seed'].nunique(), 'seed')}"
-
-
-def runs(predictions: pd.DataFrame) -> dict[str, str]:
-    """Return by study with what preset, on how many speakers and by how many seeds it was run."""
-    found = {}
-    for study, rows in predictions.groupby("study", sort=False):
-        fold = "speaker" if set(rows["held_out"]) == {"speaker"} else "fold"
-        folds, seeds = many(rows["fold"].nunique(), fold), many(rows["seed"].nunique(), "seed")
-        found[str(study)] = f"preset {rows['preset'].iloc[0]}, {folds}, {seeds}"
-    return found
+    return f"{where(corpus, preset)}, {many(predictions['seed'].nunique(), 'seed')}"
 
 
 def steps(folds: pd.DataFrame) -> str:
     """Return for how many steps networks were trained on each corpus; empty if it is not known."""
     of_folds = [
-        (title(fold.corpus), learning.steps(fold.corpus, fold.experiment["training"]))
+        (title(fold.corpus), learning.steps(fold.corpus, fold.experiment))
         for fold in folds.drop_duplicates(["corpus", "preset"]).itertuples()
     ]
     trained = [f"{number:,.0f} on {corpus}" for corpus, number in of_folds if number > 0]
