@@ -109,26 +109,18 @@ def at_16_khz(frames: int, rate: int) -> int:
     return -(-frames * SAMPLE_RATE // rate)
 
 
-class _Stream(soundfile.SoundFile):
-    """A sound file that is read from start to end.
-
-    libsndfile cannot seek in some codecs, and in others believes that it can; soundfile seeks at
-    every read unless it is told that this is impossible.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[_Stream]:
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a sound file whose header asks for nothing out of bounds."""
     if not os.path.isfile(path):  # unlike the method, False for names that the system refuses
         what = ", but a folder; name the files in it" if os.path.isdir(path) else "; check the path"
         raise ReproError(f"{path}: missing: no such sound file{what}")
     try:
         # As bytes, because a name need not be text in any encoding.
-        with _Stream(os.fsencode(path) if os.name == "posix" else str(path)) as file:
+        with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path)) as file:
+            # libsndfile cannot seek in some codecs, and in others believes that it can; soundfile
+            # seeks at every read unless it is told that this is impossible.
+            file.seekable = lambda: False
             low, high = RATES
             if not low <= file.samplerate <= high:
                 raise ReproError(

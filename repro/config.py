@@ -405,7 +405,7 @@ READINGS = (
             "zeros around the input of Conv1, as libraries pad, so that its maps have the size "
             "of it",
             (("silence", "−1 around it, under every scale: silence where the quietest value is −1"),
-             ("none", "no padding in Conv1, both cropped to the smaller map"))),
+             ("none", "no padding in Conv1, both cropped at their ends to the smaller map"))),
     Reading("network.pools", "2.2", "“2×2 max-pooling”", "after Conv2 and Conv3",
             (((2, 3, 4), "after Conv2, Conv3 and Conv4"),)),
     Reading("network.attention_average", "3.3",

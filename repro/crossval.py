@@ -185,10 +185,10 @@ def run_fold(
     training = training_set(features, fold, experiment.training, seed)
     where: dict[str, Any] = {"device": device, "precision": precision}
 
-    test_segments = partial(_test_segments, features, fold, training.limits)
-
     def score() -> Tensor:
-        logits = [trainer.predict(network, of_one, **where) for of_one in test_segments()]
+        logits = [
+            trainer.predict(network, of_one, **where) for of_one in training.test_segments(fold)
+        ]
         return _utterance_scores(logits, fold, experiment.protocol.score)
 
     def accuracy(scores: Tensor) -> float:
@@ -211,7 +211,7 @@ def run_fold(
     scores = score() if best is None else best
     predictions = _predictions(features.table, fold, scores)
     if on_scored:
-        on_scored(network, test_segments(), predictions)
+        on_scored(network, training.test_segments(fold), predictions)
     return history, predictions
 
 
@@ -238,6 +238,13 @@ class TrainingSet(NamedTuple):
         else:
             how["precomputed"] = of.precomputed(network)
         return trainer.fit(network, of.segments, of.labels, training, **how)
+
+    def test_segments(self, fold: Fold) -> Iterator[Tensor]:
+        """Give the segments, 0.4 s apart, of each test utterance: all would be gigabytes."""
+        of, hop = self.features, paper.TEST_HOP_SECONDS
+        for row in fold.test:
+            waveform = of.waveform(int(row)).to(of.segments.device)
+            yield spectrogram.segments(waveform, of.front_end, hop, self.limits)
 
 
 def training_set(features: Features, fold: Fold, training: Training, seed: int) -> TrainingSet:
@@ -266,15 +273,6 @@ def fold_seed(seed: int, fold: Fold) -> int:
     It depends on the seed and the fold's name alone, so that folds can run in any order, anywhere.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{fold.held_out}".encode()).digest()[:4], "big")
-
-
-def _test_segments(
-    features: Features, fold: Fold, limits: tuple[float, float] | None
-) -> Iterator[Tensor]:
-    """Give the segments, 0.4 s apart, of each test utterance: all would be gigabytes."""
-    for row in fold.test:
-        waveform = features.waveform(int(row)).to(features.segments.device)
-        yield spectrogram.segments(waveform, features.front_end, paper.TEST_HOP_SECONDS, limits)
 
 
 def _utterance_scores(

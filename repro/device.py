@@ -128,11 +128,6 @@ def give_back_memory() -> None:
         libc.malloc_trim(0)
 
 
-def ready_to_extract() -> None:
-    """Let what one utterance frees be there for the next, and no more."""
-    keep_freed_memory(False)
-
-
 def ready_to_train(device: torch.device) -> None:
     """Give back what an earlier network left; on a processor with room, keep what is freed now."""
     give_back_memory()

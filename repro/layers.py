@@ -2,17 +2,15 @@
 
 Where maps lie channels last, as convolutions want them, torch's batch normalisation adds up the
 millions of positions of a batch one after another in float32: gradients are then off by several per
-cent. `conv_norm_relu` adds up a few segments at a time, as a tree, and their sums in float64. So
-does `first_layer`, which stores no map but the one that it gives. `mean_of_first_map` is the
-network of Section 3.2 up to its last layer, and stores no map at all.
+cent. `conv_norm_relu` and `first_layer` add up a few segments at a time, as a tree, and their sums
+in float64. `mean_of_first_map`, the network of Section 3.2 up to its last layer, stores no map.
 
 A GPU uses the last of these, and the gradient of Conv1.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -36,20 +34,12 @@ _relu_backward = partial(torch.ops.aten.threshold_backward, threshold=0)
 def conv_norm_relu(
     x: Float[Tensor, "n c h w"], conv: nn.Conv2d, norm: nn.BatchNorm2d, pool: bool
 ) -> Float[Tensor, "n d i j"]:
-    """Return the ReLU of a convolution's batch-normalised maps, 2×2 max-pooled if asked for.
-
-    In evaluation on a processor, convolution and norm are one.
-    """
-    if x.device.type != "cpu":
-        return _pool_relu(norm(conv(x)), pool)
-    if norm.training:
-        maps = _Convolution.apply(x, conv.weight, conv.bias, conv.padding)
-        return _NormReLU.apply(maps, norm.weight, norm.bias, norm, pool)
-    assert conv.bias is not None
-    scale, shift = _in_evaluation(norm)
-    shift = shift + conv.bias * scale
-    x = F.conv2d(x, conv.weight * _as_weight(scale), shift, padding=conv.padding)
-    return _pool_relu(x, pool)
+    """Return the ReLU of a convolution's batch-normalised maps, 2×2 max-pooled if asked for."""
+    if x.device.type == "cpu" and norm.training:
+        x = _Convolution.apply(x, conv.weight, conv.bias, conv.padding)
+    else:
+        x = conv(x)
+    return _norm_relu(x, norm, pool)
 
 
 class _Convolution(torch.autograd.Function):
@@ -84,13 +74,17 @@ def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Ten
     return scale, norm.bias - norm.running_mean * scale
 
 
-def _pool_relu(x: Float[Tensor, "n c h w"], pool: bool) -> Float[Tensor, "n c i j"]:
+def _norm_relu(
+    x: Float[Tensor, "n c h w"], norm: nn.BatchNorm2d, pool: bool = False
+) -> Float[Tensor, "n c i j"]:
+    if x.device.type == "cpu" and norm.training:
+        return _NormReLU.apply(x, norm.weight, norm.bias, norm, pool)
+    x = norm(x)
     if pool:  # before ReLU: the maximum is the same, and ReLU has a quarter to do
         x = F.max_pool2d(x, paper.POOL_WINDOW)
     return F.relu(x, inplace=True)
 
 
-@torch.no_grad()
 def _tracked(
     norm: nn.BatchNorm2d, mean: Float[Tensor, " c"], var: Float[Tensor, " c"], count: int
 ) -> Float[Tensor, " c"]:
@@ -102,7 +96,7 @@ def _tracked(
     assert count > 1, "one position has no variance"
     buffers = norm.running_mean, norm.running_var
     for running, found in zip(buffers, (mean, var * count / (count - 1)), strict=True):
-        running.lerp_(found.to(running), norm.momentum)  # type: ignore[union-attr, arg-type]
+        running.lerp_(found.detach().to(running), norm.momentum)  # type: ignore[union-attr, arg-type]
     norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
     return (var + norm.eps).rsqrt()
 
@@ -164,106 +158,8 @@ def first_layer(
     The convolutions have no bias, maps of the same size, and inputs that need no gradient.
     """
     assert not any(x.requires_grad for x in reads)
-    if reads[0].device.type != "cpu":
-        maps = [_OneChannel.apply(x, w, stride) for x, w in zip(reads, weights, strict=True)]
-        return F.relu(norm(torch.cat(maps, 1)), inplace=True)
-    if norm.training:
-        return _FirstLayer.apply(norm, norm.weight, norm.bias, stride, reads, *weights)
-    channels = [len(w) for w in weights]
-    scales, shifts = (each.split(channels) for each in _in_evaluation(norm))
-    weights = [w * _as_weight(scale) for w, scale in zip(weights, scales, strict=True)]
-    return F.relu(_maps(reads, weights, stride, shifts), inplace=True)
-
-
-class _FirstLayer(torch.autograd.Function):
-    """`first_layer` by the statistics of the batch, a few segments at a time.
-
-    The maps z before the norm are not kept. The gradient of z is `_terms` of what ReLU lets through
-    of the gradient, of z and of 1; that of the weights is their products with the input, and linear
-    in them. It is a small difference of large sums, as the norm makes the gradients of a map add up
-    to 0 and most of a spectrogram is nearly the same number: hence float64.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        norm: nn.BatchNorm2d,
-        gamma: Tensor,
-        beta: Tensor,
-        stride: Shape,
-        reads: list[Tensor],
-        *weights: Tensor,
-    ) -> Tensor:
-        kh, kw = weights[0].shape[2:]
-        n, (h, w) = len(reads[0]), map_size(reads[0].shape[2:], (kh, kw), stride)
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else gamma.dtype
-        y = torch.empty(n, h, w, len(gamma), dtype=dtype).permute(0, 3, 1, 2)  # channels last
-        for y_n, *reads_n in (parts := _parts(y, *reads)):
-            y_n.copy_(_maps(reads_n, weights, stride))
-        mean, rstd, scale, shift = _by_batch(norm, y)
-        one = torch.ones(()).expand_as(y[:, : len(weights)])
-        shapes, of_one_map = [w.shape for w in weights], [w[:1].shape for w in weights]
-        of_z = _added_up(_by_weight(y_n, reads_n, shapes, stride) for y_n, *reads_n in parts)
-        of_one = _added_up(
-            _by_weight(one_n, reads_n, of_one_map, stride)
-            for one_n, *reads_n in _parts(one, *reads)
-        )
-        ctx.weights = [w.detach().to(dtype).double() for w in weights]
-        for y_n, *_ in parts:
-            y_n.copy_(_affine(y_n, scale, shift, y_n).relu_())
-        ctx.save_for_backward(y, *reads)
-        ctx.channels, ctx.stride = (mean, rstd, scale), stride
-        ctx.products = of_z, of_one
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        y, *reads = ctx.saved_tensors
-        shapes = [w.shape for w in ctx.weights]
-        passed = (
-            (_relu_backward(g_n, y_n), reads_n)
-            for y_n, g_n, *reads_n in _parts(y, gradient, *reads)
-        )
-        d_beta, *of_g = _added_up(
-            [_positions(g_n).sum(0), *_by_weight(g_n, reads_n, shapes, ctx.stride)]
-            for g_n, reads_n in passed
-        )
-        # The sums of a map times z are linear in those of the map times what was read.
-        sums_by_z = torch.cat(
-            [(w * of).sum((1, 2, 3)) for w, of in zip(ctx.weights, of_g, strict=True)]
-        )
-        d_gamma, terms = _terms(d_beta, sums_by_z, y.numel() // y.shape[1], *ctx.channels)
-        wide, channels = _wide(y), [len(w) for w in ctx.weights]
-        by_g, by_z, by_one = (_as_weight(term).split(channels) for term in terms)
-        of_z, of_one = ctx.products
-        stems = zip(by_g, of_g, by_z, of_z, by_one, of_one, strict=True)
-        found = [(a * g + b * z + c * one).to(wide) for a, g, b, z, c, one in stems]
-        return None, d_gamma.to(wide), d_beta.to(wide), None, None, *found
-
-
-def _maps(
-    reads: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    stride: Shape,
-    biases: Iterable[Tensor | None] = repeat(None),
-) -> Float[Tensor, "n c h w"]:
-    sides = zip(reads, weights, biases, strict=False)
-    return torch.cat([F.conv2d(x, w, bias, stride) for x, w, bias in sides], 1)
-
-
-def _as_weight(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1 1"]:
-    return values[:, None, None, None]
-
-
-def _by_weight(
-    maps: Tensor, reads: Sequence[Tensor], shapes: list[torch.Size], stride: Shape
-) -> list[Float[Tensor, "c 1 kh kw"]]:
-    """Return what the gradients of weights would be, given those of maps, and what was read."""
-    of_stems = maps.split([shape[0] for shape in shapes], 1)
-    return [
-        _gradient_of_weight(of_stem.to(x.dtype), x, shape, stride)
-        for x, shape, of_stem in zip(reads, shapes, of_stems, strict=True)
-    ]
+    sides = zip(reads, weights, strict=True)
+    return _norm_relu(torch.cat([_OneChannel.apply(x, w, stride) for x, w in sides], 1), norm)
 
 
 def _gradient_of_weight(
@@ -278,9 +174,10 @@ def _gradient_of_weight(
 
 
 class _OneChannel(torch.autograd.Function):
-    """A convolution of one channel on a GPU, where cuDNN takes long for its weight's gradient.
+    """A convolution of one channel, with the gradient of its weight alone.
 
-    Its deterministic way also loses a third of a per cent over long filters.
+    cuDNN takes long for it, and in its deterministic way is off by a third of a per cent over long
+    filters.
     """
 
     @staticmethod
@@ -361,7 +258,9 @@ class _NormReLU(torch.autograd.Function):
         d_beta, by_x = sums
         by_x = by_x * sign if ctx.pool else by_x
         count = x.numel() // x.shape[1]
-        d_gamma, (_, slope, shift) = _terms(d_beta, by_x, count, mean, rstd, scale)
+        d_gamma = (by_x - mean * d_beta) * rstd
+        slope = -scale * rstd * d_gamma / count
+        shift = -scale * d_beta / count - slope * mean
         for n, (x_n, y_n, g_n) in enumerate(parts):
             g_n = _relu_backward(g_n, y_n).to(_wide(x))
             if ctx.pool:
@@ -370,15 +269,6 @@ class _NormReLU(torch.autograd.Function):
                 g_n = F.max_unpool2d(g_n, places[n].long(), window, output_size=size)
             x_n.copy_(_affine(x_n, slope, shift, x_n).addcmul_(g_n, _by_channel(scale, g_n)))
         return x, d_gamma.to(_wide(x)), d_beta.to(_wide(x)), None, None
-
-
-def _terms(
-    d_beta: Tensor, by_x: Tensor, count: int, mean: Tensor, rstd: Tensor, scale: Tensor
-) -> tuple[Float[Tensor, " c"], tuple[Tensor, ...]]:
-    """Return the gradient of γ, and what g, x and 1 are multiplied by in that of x."""
-    d_gamma = (by_x - mean * d_beta) * rstd
-    slope = -scale * rstd * d_gamma / count
-    return d_gamma, (scale, slope, -scale * d_beta / count - slope * mean)
 
 
 def _parts(x: Tensor, *others: Tensor) -> list[tuple[Tensor, ...]]:
@@ -427,18 +317,9 @@ def _max_pool(x: Tensor, sign: Tensor) -> tuple[Float[Tensor, "n c i j"], Tensor
 # The network of Section 3.2 ----------------------------------------------------------------------
 
 
-class Moments(NamedTuple):
-    """First and second moments of a segment's patches over the positions of Conv1's map.
-
-    A patch p is the k values that one filter reads.
-
-    Args:
-        mean: E[p].
-        second: E[p pᵀ], not centred.
-    """
-
-    mean: Float[Tensor, "n k"]
-    second: Float[Tensor, "n k k"]
+# First and second moments, E[p] and E[p pᵀ], of a segment's patches over the positions of its map;
+# a patch p is the k values that one filter reads.
+Moments = tuple[Float[Tensor, "n k"], Float[Tensor, "n k k"]]
 
 
 def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) -> Moments:
@@ -453,7 +334,8 @@ def moments(x: Float[Tensor, "n 1 rows columns"], size: Shape, stride: Shape) ->
         for segment in x[:, 0].split(1)
     ]
     positions = math.prod(map_size(x.shape[2:], size, stride))
-    return Moments(*((torch.stack(each) / positions).float() for each in zip(*sums, strict=True)))
+    mean, second = ((torch.stack(each) / positions).float() for each in zip(*sums, strict=True))
+    return mean, second
 
 
 def mean_of_first_map(
@@ -461,7 +343,7 @@ def mean_of_first_map(
     weight: Float[Tensor, "c 1 kh kw"],
     norm: nn.BatchNorm2d,
     stride: Shape,
-    precomputed: Moments | None = None,
+    precomputed: tuple[Tensor, ...] = (),
 ) -> Float[Tensor, "n c"]:
     """Return the mean over positions of relu(norm(conv(x))), without storing a map.
 
@@ -470,9 +352,10 @@ def mean_of_first_map(
 
         z = w · patch        E[z] = w · E[patch]        E[z²] = w' E[patch patch'] w
 
-    With them, one pass over the positions gives all that forward and backward need: for each
-    segment and filter, the share of positions where ReLU lets through, and the mean over all
-    positions of the patch where it does, or 0.
+    With them, one pass over the positions gives all that is needed besides: for each segment and
+    filter, the share of positions where ReLU lets through, and the mean over all positions of the
+    patch where it does, or 0. To the gradient both are constants, as which positions these are does
+    not change with a small step.
 
     Args:
         x: padded segments.
@@ -485,67 +368,29 @@ def mean_of_first_map(
     if size[0] < size[1]:  # as in `moments`
         return mean_of_first_map(x.mT, weight.mT, norm, stride[::-1], precomputed)
     filters = weight.flatten(1)  # [c, k]
-    at_once = AT_ONCE[x.device.type]
-    read = (patches(few, size, stride) for few in x[:, 0].split(at_once))
+    read = (patches(few, size, stride) for few in x[:, 0].split(AT_ONCE[x.device.type]))
     positions = math.prod(map_size(x.shape[2:], size, stride))
-    if norm.training:
-        first, second = precomputed or moments(x, size, stride)
-        means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
-        count = len(x) * positions
-        return _MeanOfFirstMap.apply(filters, norm.weight, norm.bias, norm, read, *means, count)
-    scale, shift = (each[:, None] for each in _in_evaluation(norm))
-    maps = ((few, few.products(filters * scale) + shift) for few in read)
-    return torch.cat([few.of_segments(z.relu_().sum(2)) for few, z in maps]) / positions
-
-
-class _MeanOfFirstMap(torch.autograd.Function):
-    """`mean_of_first_map` by the statistics of the batch."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        filters: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        norm: nn.BatchNorm2d,
-        read: Iterator[Patches],
-        mean: Tensor,
-        second: Tensor,
-        count: int,
-    ) -> Tensor:
-        w = filters.double()
-        mu = w @ mean
-        rstd = _tracked(norm, mu, (((w @ second) * w).sum(1) - mu**2).clamp_min(0), count)
-        scale = gamma.double() * rstd
-        scaled = w * scale[:, None]
-        # ReLU lets through where scaled · patch is larger.
-        threshold = mu * scale - beta.double()
-        shares, means = [], []
+    if not norm.training:
+        scale, shift = (each[:, None] for each in _in_evaluation(norm))
+        maps = ((few, few.products(filters * scale) + shift) for few in read)
+        return torch.cat([few.of_segments(z.relu_().sum(2)) for few, z in maps]) / positions
+    of_segments = precomputed or moments(x, size, stride)
+    mean, second = (each.mean(0, dtype=torch.float64) for each in of_segments)
+    w = filters.double()
+    mu = w @ mean
+    var = (((w @ second) * w).sum(1) - mu**2).clamp_min(0)
+    scale = norm.weight.double() * _tracked(norm, mu, var, len(x) * positions)
+    # ReLU lets through where scaled · patch is larger.
+    scaled, threshold = w * scale[:, None], mu * scale - norm.bias.double()
+    shares, means = [], []
+    with torch.no_grad():
         for few in read:
             z = few.products(scaled)
             on = torch.gt(z, threshold.to(z.dtype)[:, None], out=z)  # [rows, c, w] of 0 and 1
-            positions = few.h * on.shape[2]
             shares.append(few.of_segments(on.sum(2)) / positions)
             means.append(few.of_segments(torch.bmm(on, few.values.mT)) / positions)
-        share, passed = torch.cat(shares).double(), torch.cat(means).double()
-        ctx.save_for_backward(filters, gamma, mean, second, rstd, share, passed)
-        return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        filters, gamma, mean, second, rstd, share, passed = ctx.saved_tensors
-        w, g = filters.double(), gradient.double()
-        mu = w @ mean
-        d_beta = (g * share).sum(0)
-        d_gamma = (g * ((passed * w).sum(2) - mu * share)).sum(0) * rstd
-        by_normed = (w @ second - mu[:, None] * mean) * rstd[:, None]  # E[ẑ patch]
-        d_filters = (gamma.double() * rstd)[:, None] * (
-            torch.einsum("nc,nck->ck", g, passed)
-            - d_beta[:, None] * mean
-            - d_gamma[:, None] * by_normed
-        )
-        found = (each.to(filters.dtype) for each in (d_filters, d_gamma, d_beta))
-        return *found, None, None, None, None, None
+    share, passed = torch.cat(shares).double(), torch.cat(means).double()
+    return ((scaled * passed).sum(2) - threshold * share).to(filters.dtype)
 
 
 def map_size(read: Sequence[int], size: Shape, stride: Shape) -> Shape:

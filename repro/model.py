@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from repro import paper
 from repro.config import Network, Shape
 from repro.errors import ReproError
-from repro.layers import Moments, conv_norm_relu, first_layer, map_size, mean_of_first_map, moments
+from repro.layers import conv_norm_relu, first_layer, map_size, mean_of_first_map, moments
 
 CLASSES = len(paper.EMOTIONS)
 MOST_WEIGHTS = 10**9  # the paper's networks have 100,000
@@ -199,10 +199,9 @@ class FirstLayerNetwork(SpeechEmotionNetwork):
         self, x: Float[Tensor, "n 1 bins frames"], *precomputed: Tensor
     ) -> Float[Tensor, "n 4"]:
         [read], stems, stride = self.stems.padded(x), self.stems, self.settings.stride
-        of_batch = Moments(*precomputed) if precomputed else None
         weight: Tensor = stems.convs[0].weight  # type: ignore[assignment]
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 makes small products slower
-            means = mean_of_first_map(read, weight, stems.norm, stride, of_batch)
+            means = mean_of_first_map(read, weight, stems.norm, stride, precomputed)
             return self.pooling.classify(means)  # type: ignore[operator]
 
 

@@ -61,7 +61,8 @@ def fit(
         network: from `model.build_network`; moved to the device.
         segments: [n, 1, 400, 200] network inputs, or 197 frames under `frames="whole"`.
         labels: [n] indices into `paper.EMOTIONS`.
-        training: epochs, batch size, rates and the rest of Section 3.1.
+        training: epochs, batch size, rates and the rest of Section 3.1. Of `max_segments` it takes
+            no notice: `rows` says which count, see `crossval.training_set`.
         seed: decides the order of the segments.
         rows: which of the segments to train on; by default all.
         precomputed: tensors [n, …] that `network.precompute(segments)` gave, passed to `forward`
@@ -131,7 +132,8 @@ def predict(
 ) -> Float[Tensor, "n 4"]:
     """Return the scores (logits) of segments, in float32 on the CPU.
 
-    The network is left in the mode, training or evaluation, that it came in.
+    The network is moved to the device, and left in the mode, training or evaluation, that it came
+    in.
     """
     with _autocast(torch.device(device), precision):
         [scores] = in_batches(network, segments, device, lambda batch: [network(batch)])

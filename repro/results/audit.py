@@ -1,7 +1,7 @@
 """Look after results files: count what one holds, find what is wrong, make one of several."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -167,10 +167,10 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
 
 def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
     """Say which studies hold folds that differ in a part of their provenance."""
-    held: dict[str, Counter[str]] = {}
+    held: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
         run = "{study} ({preset}, {corpus[name]})".format(**record)
-        held.setdefault(run, Counter())[results.provenance_of(record)[name]] += 1
+        held[run][results.provenance_of(record)[name]] += 1
     return [
         f"{run}: folds of different {what}, "
         + " and ".join(f"{number} in {value}" for value, number in counts.items())

@@ -138,8 +138,7 @@ def _measures(
     # The silence that fills a segment up is no speech that one could look at.
     left = [len(waveform) / spectrogram.SHIFT - number * hop for number in range(count)]
     ends = [min(columns, math.ceil(frames / step)) for frames in left]
-    missing = (count - 1) * hop * spectrogram.SHIFT + spectrogram.SEGMENT - len(waveform)
-    waveform = F.pad(waveform, (0, max(0, missing)))
+    waveform = F.pad(waveform, (0, spectrogram.SEGMENT))  # as much as the last may lack, or more
     sound = {}
     for name, of_frames in (("energy", energy), ("pitch", periodicity)):
         cut = of_frames(waveform).unfold(0, paper.FRAMES, hop)[:count]  # [n, frames]

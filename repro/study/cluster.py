@@ -27,7 +27,7 @@ import torch
 import repro
 from repro import audio, crossval
 from repro.config import FrontEnd
-from repro.device import Precision, choose_device, enough_memory, ready_to_extract
+from repro.device import Precision, choose_device, enough_memory, keep_freed_memory
 from repro.errors import ReproError
 from repro.study.fold import run_task
 from repro.study.ledger import Ledger, Record
@@ -110,24 +110,22 @@ def train(
     with _connected(asked.ray):
         import ray
 
-        gpus = _gpus(asked.device, asked.gpus_per_fold)
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = _gpus(machines, asked.device, asked.gpus_per_fold)
         # Where the GPU computes, the number of threads changes no result: one lets folds share.
         threads = 1 if gpus else torch.get_num_threads()
-        _require_cpus(threads)
+        _require_cpus(machines, threads)
         resources: dict[str, Any] = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
         # Not `auto`: a worker would take what torch finds there, whatever Ray has booked for it.
         worker = Worker("cuda" if gpus else "cpu", precision, threads, SOFTWARE)
         plan.require_statistics(held, torch.device(worker.device))
         waiting = _submit(tasks, worker, **resources)
         done, total = 0, sum(task.epochs for task in tasks)
-        progress(f"{len(tasks)} folds, machines: {len(_machines())}", done, total)
+        progress(f"{len(tasks)} folds, machines: {len(machines)}", done, total)
         while waiting:
             for reference in ray.wait(list(waiting), timeout=1.0)[0]:  # wake up for Ctrl-C
                 task = waiting.pop(reference)
-                try:
-                    yield task, _get(reference, task.label)
-                except ReproError as error:  # the others do not wait for it
-                    yield task, error
+                yield task, _get(reference, task.label)
                 done += task.epochs
                 progress(task.label, done, total)
 
@@ -158,7 +156,7 @@ def _extract(corpus: Recordings, front_end: FrontEnd, worker: Worker) -> Inputs:
     """Compute the network inputs of a corpus, on a worker."""
     device = worker.prepare()
     waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
-    ready_to_extract()
+    keep_freed_memory(False)
     features = crossval.extract(corpus.table, front_end, device, waveforms)
     tensors = features.segments, features.utterance, features.labels
     return tuple(tensor.cpu().numpy() for tensor in tensors)
@@ -230,27 +228,20 @@ def _knock(address: str) -> None:
     raise ReproError(f"--ray {address}: {reason.rstrip('.')}; see `ray status`, or use --ray local")
 
 
-def _machines() -> list[dict[str, float]]:
-    """Return what each machine of the cluster has to give."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _gpus(device: str, per_fold: float | None) -> float:
+def _gpus(machines: list[dict[str, float]], device: str, per_fold: float | None) -> float:
     """Return the share of a GPU that a fold gets; 0 where none is used."""
     if device == "cpu":
         return 0.0
-    if not any(machine.get("GPU") for machine in _machines()):
+    if not any(machine.get("GPU") for machine in machines):
         if device == "cuda":
             raise ReproError("--device cuda: no machine of the cluster has a GPU")
         return 0.0
     return GPU_SHARE if per_fold is None else per_fold
 
 
-def _require_cpus(threads: int) -> None:
+def _require_cpus(machines: list[dict[str, float]], threads: int) -> None:
     """Raise ReproError if no machine can run a fold: Ray would wait for one for ever."""
-    most = int(max(machine.get("CPU", 0) for machine in _machines()))
+    most = int(max(machine.get("CPU", 0) for machine in machines))
     if most < threads:
         raise ReproError(
             f"a fold would use {threads} threads, as it does on this machine, but no machine of "
@@ -258,12 +249,8 @@ def _require_cpus(threads: int) -> None:
         )
 
 
-def _get(reference: Any, label: str) -> Any:
-    """Return what a fold came to.
-
-    Raises:
-        ReproError: the fold raised one, or was lost time and again.
-    """
+def _get(reference: Any, label: str) -> Record | ReproError:
+    """Return what a fold came to; the others do not wait for one that was lost time and again."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
@@ -271,8 +258,8 @@ def _get(reference: Any, label: str) -> Any:
         return ray.get(reference)
     except RayTaskError as error:
         if isinstance(error.cause, ReproError):
-            raise error.cause from None
+            return error.cause
         raise
     except RayError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ReproError(f"{label}: lost by the cluster ({reason})") from error
+        return ReproError(f"{label}: lost by the cluster ({reason})")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repro import crossval, results
 from repro.crossval import Features
-from repro.device import Precision, enough_memory, ready_to_extract, ready_to_train
+from repro.device import Precision, enough_memory, keep_freed_memory, ready_to_train
 from repro.errors import DivergedError, ReproError
 from repro.model import SpeechEmotionNetwork
 from repro.results.provenance import lasting, made_by
@@ -26,7 +26,7 @@ def inputs(task: Task, device: torch.device) -> Features | np.ndarray | None:
     """Return what the folds of a task's corpus, and front end or system, share."""
     if task.variant.system:
         return baselines.measure(task.variant.system, task.table)
-    ready_to_extract()
+    keep_freed_memory(False)
     return crossval.extract(task.table, task.experiment.front_end, device)
 
 

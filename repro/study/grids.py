@@ -287,10 +287,12 @@ def poolings(preset: str, base: Experiment) -> list[Variant]:
 
 def _seen(name: str, experiment: Experiment) -> Variant:
     """Return a variant of which it is measured where its network looks, if that can be."""
-    # Scores of the best epoch are not those of the network that is left in the end, and a map
-    # without a softmax is no share of attention.
+    # Scores of the best epoch are not those of the network that is left in the end, a map without a
+    # softmax is no share of attention, and sound is laid beside frames that are centred, of maps
+    # that begin where the segment does.
     of, last = experiment.network, experiment.protocol.epoch == "last"
-    attends = of.pooling == "attention" and of.attention_softmax and last
+    aligned = experiment.front_end.frames == "centred" and of.padding != "none"
+    attends = of.pooling == "attention" and of.attention_softmax and last and aligned
     return Variant(name, experiment, attends=attends)
 
 
@@ -374,7 +376,8 @@ def without_networks(preset: str, base: Experiment) -> list[Variant]:
     experiment = Experiment(
         front_end=FrontEnd(short=base.front_end.short),
         network=Network(stems=(), trunk=()),
-        protocol=replace(base.protocol, score="softmax"),  # they give no logits
+        # They give no logits, and have no epochs.
+        protocol=replace(base.protocol, score="softmax", epoch="last"),
     )
     return [Variant(name, experiment, system=name) for name in baselines.SYSTEMS]
 

@@ -96,8 +96,9 @@ def training_id(heading: Record, experiment: Experiment, variant: str) -> Traine
 
 
 def network_id(experiment: Experiment, variant: str) -> str:
-    """Return the key of what is trained; where that is no network, the variant's name tells."""
-    return experiment.trained.key if experiment.network.stems else variant
+    """Return the key of what is trained; where that is no network, with the variant's name."""
+    key = experiment.trained.key
+    return key if experiment.network.stems else f"{variant} {key}"
 
 
 def fold_of(heading: Record) -> tuple[str, str, int]:

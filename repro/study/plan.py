@@ -173,16 +173,12 @@ class Plan(NamedTuple):
 
     def tasks(self, grid: Iterable[Variant] | None = None) -> list[Task]:
         """Return every fold of some variants (by default the first stage's), seed by seed."""
-        folds = [self.folds(each) for each in (self.grid.values() if grid is None else grid)]
-        return [
-            task._replace(heading=task.heading | {"seed": seed})
-            for seed in range(self.run.seeds)
-            for of_variant in folds
-            for task in of_variant
-        ]
+        grid = [*self.grid.values()] if grid is None else grid
+        seeds = range(self.run.seeds)
+        return [task for seed in seeds for each in grid for task in self.folds(each, seed)]
 
-    def folds(self, variant: Variant) -> list[Task]:
-        """Return the folds of a variant, without a seed."""
+    def folds(self, variant: Variant, seed: int = 0) -> list[Task]:
+        """Return the folds of a variant."""
         table, trained = self.tables[source_of(variant)], variant.experiment.trained
         heading = {
             "key": trained.key,
@@ -193,7 +189,8 @@ class Plan(NamedTuple):
             "corpus": {"name": table.attrs["corpus"], "hash": corpus_hash(table)},
         }
         folds = crossval.make_folds(table, trained)
-        return [Task(heading | {"fold": fold.held_out}, variant, fold, table) for fold in folds]
+        of_seed = [heading | {"fold": fold.held_out, "seed": seed} for fold in folds]
+        return [Task(of, variant, fold, table) for of, fold in zip(of_seed, folds, strict=True)]
 
     def losses(self, held: Ledger) -> dict[str, float]:
         """Return the last training loss of each variant, averaged over the folds of seed 0.
@@ -228,7 +225,7 @@ class Plan(NamedTuple):
 
     def _first_seed(self, variant: Variant, held: Ledger) -> list[Record | None]:
         """Return the folds of seed 0, None for those that have to be trained."""
-        return [held.find(task.heading | {"seed": 0}, variant) for task in self.folds(variant)]
+        return [held.find(task.heading, variant) for task in self.folds(variant)]
 
     def precision(self, tasks: Sequence[Task], held: Ledger) -> Precision:
         """Return in which precision to train folds of which some may be held.

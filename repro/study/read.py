@@ -52,8 +52,15 @@ def held(asked: Run) -> Results:
             holds the study on two states of it or with two settings.
     """
     ledger = open_ledger(asked.file)
-    if not asked.at_hand:
-        return _held_alone(asked, ledger)
+    found, folds = (_compared if asked.at_hand else _alone)(asked, ledger)
+    if found.folds.empty:
+        raise _nothing(asked, found)
+    begun = 1 + int(pd.concat([found.folds, found.diverged])["seed"].max())
+    return found._replace(planned={name: begun * n for name, n in folds.items()})
+
+
+def _compared(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
+    """Read a study on its corpus as it is now, and how many folds each variant has of a seed."""
     plan = prepare(asked)
     grid = [*plan.grid.values(), *plan.second_stage(ledger)]
     hashes = {corpus_hash(table) for table in plan.tables.values()}
@@ -65,16 +72,7 @@ def held(asked: Run) -> Results:
         for variant in grid
         for record in ledger.of(asked.study, asked.preset, variant, hashes, seeds)
     )
-    if found.folds.empty:
-        raise _nothing(asked, found)
-    begun = _begun(found)
-    planned = {variant.name: begun * len(plan.folds(variant)) for variant in grid}
-    return found._replace(planned=planned)
-
-
-def _begun(found: Results) -> int:
-    """Return how many seeds have been begun."""
-    return 1 + int(pd.concat([found.folds, found.diverged])["seed"].max())
+    return found, {variant.name: len(plan.folds(variant)) for variant in grid}
 
 
 def _nothing(asked: Run, found: Results) -> NoResultsError:
@@ -103,8 +101,8 @@ def _nothing(asked: Run, found: Results) -> NoResultsError:
     )
 
 
-def _held_alone(asked: Run, ledger: Ledger) -> Results:
-    """Read a study from a results file where its corpus is not at hand to compare with."""
+def _alone(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
+    """Do the same where the corpus is not at hand to compare with."""
     own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line
@@ -113,7 +111,7 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
         and (not asked.named or short_name(line["variant"]) in asked.named)
     )
     if found.folds.empty:
-        raise _nothing(asked, found)
+        return found, {}
     labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
     folds = found.folds.assign(labels=labels)
     for what, of, mixed in (
@@ -125,12 +123,10 @@ def _held_alone(asked: Run, ledger: Ledger) -> Results:
                 f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
                 "move those that should not count out of the file"
             )
-    begun, planned = _begun(found), {}
+    corpus, counts = found.folds["corpus"].iloc[0], {}
     with suppress(ReproError):  # settings of another version
-        for name, variant in asked.grid().items():
-            if folds := planned_folds(found.folds["corpus"].iloc[0], variant.experiment):
-                planned[name] = begun * folds
-    return found._replace(planned=planned)
+        counts = {name: planned_folds(corpus, v.experiment) for name, v in asked.grid().items()}
+    return found, {name: count for name, count in counts.items() if count}
 
 
 def planned_folds(corpus: str, experiment: Experiment) -> int:

@@ -34,7 +34,7 @@ from repro.device import (
     choose_device,
     choose_precision,
     enough_memory,
-    ready_to_extract,
+    keep_freed_memory,
     ready_to_train,
 )
 from repro.errors import ReproError
@@ -109,7 +109,7 @@ def train(
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(0, everybody)
-    ready_to_extract()
+    keep_freed_memory(False)
     features = crossval.extract(table, experiment.front_end, device)
     ready_to_train(torch.device(device))
     network = crossval.initial_network(experiment.network, seed)
@@ -430,7 +430,9 @@ def scores(
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.
     """
-    ready_to_extract()  # the C library by itself takes half as much time again, for zeroed pages
+    keep_freed_memory(
+        False
+    )  # the C library by itself takes half as much time again, for zeroed pages
     network, protocol = recogniser.network, recogniser.experiment.protocol
     inputs = (inputs for _, inputs in _blocks(recogniser, waveform, device))
     logits = [trainer.predict(network, block, device=device) for block in inputs]

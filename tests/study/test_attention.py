@@ -242,6 +242,9 @@ def test_maps_of_the_last_epoch_are_not_kept_beside_scores_of_the_best(study: st
         grid = grids.variants(study, f"paper, protocol.epoch={epoch}").values()
         attend = [variant.name for variant in grid if variant.attends]
         assert attend == (["attention" if study == "pooling" else "default"])[: epoch == "last"]
+    for shifted in ("network.padding=none", "front_end.frames=whole"):
+        grid = grids.variants(study, f"paper, {shifted}").values()
+        assert not any(variant.attends for variant in grid), "sound and map would not align"
 
 
 # Pages -------------------------------------------------------------------------------------------

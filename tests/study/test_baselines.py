@@ -202,3 +202,20 @@ def test_a_pooling_is_ahead_of_the_classifier_on_its_own_folds_only() -> None:
     assert found["model"].to_list() == [*baselines.SYSTEMS, "gap − prosody+spectrum"]
     assert found["WA"].iloc[-1] == "+100.0 [+100.0, +100.0]"
     assert len(poolings.without_a_network(plain, pooled)) == 4
+
+
+@pytest.mark.parametrize("change", ["protocol.folds=random", "front_end.short=drop"])
+def test_what_decides_the_folds_sets_baselines_apart(
+    corpus: Path, tmp_path: Path, change: str
+) -> None:
+    together, alone = tmp_path / "together.jsonl", tmp_path / "alone.jsonl"
+    only = {"only": baselines.MAJORITY}
+    run(corpus, together, **only)
+    assert run(corpus, together, **only, preset="quick, training.epochs=3") == 0
+    asked = only | {"preset": f"quick, {change}"}
+    assert run(corpus, together, **asked) == run(corpus, alone, **asked) > 0
+    of_both = (
+        held(Run("baselines", "emodb", corpus, results=p, **asked)) for p in (together, alone)
+    )
+    one, other = (found.predictions.reset_index(drop=True) for found in of_both)
+    pd.testing.assert_frame_equal(one, other)

@@ -153,8 +153,8 @@ def test_a_worker_computes_on_what_is_booked_for_it(
     devices: list[str] = []
     monkeypatch.setattr(cluster, "_connected", lambda _: nullcontext())
     monkeypatch.setattr(cluster, "_submit", lambda _, to, **__: devices.append(to.device) or {})
-    for machine in ({"CPU": 1}, {"CPU": 1, "GPU": 1}):
-        monkeypatch.setattr(cluster, "_machines", lambda has=machine: [has])
+    for machine in ({"CPU": 1.0}, {"CPU": 1.0, "GPU": 1.0}):
+        monkeypatch.setattr("ray.nodes", lambda has=machine: [{"Resources": has, "Alive": True}])
         run(corpus, path, ray="auto", device="auto")
     assert devices == ["cpu", "cuda"]
 

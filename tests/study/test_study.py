@@ -205,8 +205,8 @@ def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -
 
 def test_memory_is_made_ready(corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    for name in ("extract", "train"):
-        monkeypatch.setattr(f"repro.study.fold.ready_to_{name}", lambda *_, n=name: made.append(n))
+    for name, of in (("extract", "keep_freed_memory"), ("train", "ready_to_train")):
+        monkeypatch.setattr(f"repro.study.fold.{of}", lambda *_, n=name: made.append(n))
     run(corpus, path, only="gap")
     assert made == ["extract", "train", "train"]
 

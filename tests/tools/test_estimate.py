@@ -70,7 +70,7 @@ def test_time_and_memory_come_from_the_segments_that_are_really_there(
         features = crossval.extract(table, experiment.front_end)
         for fold in crossval.make_folds(table, experiment):
             train = crossval.training_set(features, fold, experiment.training, seed=0)
-            test = torch.cat(list(crossval._test_segments(features, fold, train.limits)))
+            test = torch.cat(list(train.test_segments(fold)))
             seconds += 3 * SPEED.train * len(train.rows) + SPEED.predict * len(test)
             held = features.segments.nbytes + SPEED.precomputed * len(features.segments)
             memory = max(memory, SPEED.memory + held)

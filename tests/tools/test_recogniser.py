@@ -64,10 +64,10 @@ def test_scores_are_the_mean_over_all_test_segments(
         logits = model.network(inputs)
     expected = (logits.softmax(1) if score == "softmax" else logits).mean(0).tolist()
     monkeypatch.setattr(recogniser, "BLOCK", 3 * 80)  # 10 segments in four blocks
-    monkeypatch.setattr(recogniser, "ready_to_extract", ready := Mock())
+    monkeypatch.setattr(recogniser, "keep_freed_memory", ready := Mock())
     got = recogniser.scores(model, speech)
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
-    ready.assert_called_once_with()
+    ready.assert_called_once_with(False)
 
 
 def test_blocks_give_the_scores_of_the_whole(

@@ -22,8 +22,8 @@ def with_maps(data: Results) -> Results:
     """
     if data.attention.empty:
         raise NoMapsError(
-            "None are kept of the best epoch, or of a network without the softmax; if it is "
-            "neither, run `pooling` into a new file"
+            "None are kept of the best epoch, of a network without the softmax, or where maps and "
+            "frames do not begin together; if it is none of these, run `pooling` into a new file"
         )
     return data
 
