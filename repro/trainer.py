@@ -130,11 +130,7 @@ def predict(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
 ) -> Float[Tensor, "n 4"]:
-    """Return the scores (logits) of segments, in float32 on the CPU.
-
-    The network is moved to the device, and left in the mode, training or evaluation, that it came
-    in.
-    """
+    """Return the scores (logits) of segments in float32, see `in_batches`."""
     with _autocast(torch.device(device), precision):
         [scores] = in_batches(network, segments, device, lambda batch: [network(batch)])
     return scores.float()
@@ -149,7 +145,8 @@ def in_batches(
 ) -> list[Tensor]:
     """Return, on the CPU, what is computed of segments by a network in evaluation, a few at a time.
 
-    The network is left in the mode, training or evaluation, that it came in.
+    The network is moved to the device, and left in the mode, training or evaluation, that it came
+    in.
     """
     device, was_training = torch.device(device), network.training
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

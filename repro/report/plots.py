@@ -550,7 +550,7 @@ def power(found: pd.DataFrame, marked: float, mark: str) -> Figure:
         tips(ax, rows["gain"], rows["found"], texts)
     ax.axvline(marked, color="0.4", ls=":")
     ax.annotate(mark, (marked, 92), (4, 0), textcoords="offset points", fontsize=SMALL, color="0.3")
-    ax.set(xlabel="true gain (points of WA)", ylabel="found (%)", ylim=(-4, 104))
+    ax.set(xlabel="true gain (points of WA)", ylabel="experiments that find it (%)", ylim=(-4, 104))
     _legend(fig, 2)
     fig.data = found
     return fig

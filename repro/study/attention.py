@@ -60,9 +60,6 @@ def measure(
         of the `top_down` map of the predicted emotion, both summed over frequency, with `energy`
         and with `periodicity`, there called `pitch`; and the `spread` of the bottom-up map, its
         entropy as a share of the largest.
-
-    Raises:
-        AssertionError: the network pools in another way.
     """
     predicted = predictions[list(paper.EMOTIONS)].to_numpy().argmax(1).tolist()
     # Frames of the input behind one column of the map.
@@ -85,13 +82,7 @@ def look(
     segments: Float[Tensor, "n 1 bins frames"],
     device: torch.device | str = "cpu",
 ) -> Maps:
-    """Return the scores and the attention maps of segments, on the CPU.
-
-    The network is left in the mode, training or evaluation, that it came in.
-
-    Raises:
-        AssertionError: the network pools in another way.
-    """
+    """Return the scores and the attention maps of segments, see `trainer.in_batches`."""
     pooling = network.pooling
     assert isinstance(pooling, AttentionPooling)
 
