@@ -359,6 +359,22 @@ def test_a_fold_depends_on_its_seed_alone(features: crossval.Features) -> None:
     assert not np.allclose(forwards[0][1][EMOTIONS], other[EMOTIONS])
 
 
+def test_folds_of_one_seed_have_weights_and_orders_of_their_own(
+    features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fit(network: torch.nn.Module, *_: Any, seed: int, **__: Any) -> list[float]:
+        begun.append((seed, network.stems.convs[0].weight.flatten()[0].item()))
+        return [1.0]
+
+    monkeypatch.setattr(crossval.trainer, "fit", fit)
+    for fold in crossval.make_folds(features.table, TINY)[:2]:
+        crossval.run_fold(features, fold, TINY, seed=0)
+    (seed, weight), (other_seed, other_weight) = begun
+    assert seed != other_seed and weight != other_weight
+
+
 def test_the_seed_of_a_fold_depends_on_seed_and_name_alone() -> None:
     seeds = []
     for seed, name in product(range(5), ("03", "08", "Ses01F")):

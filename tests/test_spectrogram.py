@@ -175,6 +175,13 @@ def test_each_segment_is_scaled_by_itself(scale: Any, x: list, expected: list) -
     torch.testing.assert_close(scaled[:, 0, 0], torch.tensor(expected).float())
 
 
+def test_the_logarithm_of_the_power_is_cut_off_at_the_same_depth() -> None:
+    x = torch.tensor([1e-5, 1e-3, 0.1, 1.0]).reshape(1, 1, 1, 4)
+    power = FrontEnd(scale="segment-log", magnitude="power")
+    expected = spectrogram.scale(x, FrontEnd(scale="segment-log"))
+    torch.testing.assert_close(spectrogram.scale(x**2, power), expected)
+
+
 def test_scale_by_the_training_set_clamps_what_lies_outside() -> None:
     front_end = FrontEnd(scale="training-set")
     x = torch.tensor([0.0, 2.0, 4.0, 6.0, 9.0]).reshape(1, 1, 1, 5)

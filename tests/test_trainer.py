@@ -90,14 +90,28 @@ def test_the_history_is_the_mean_loss_over_segments_not_over_batches() -> None:
     assert loss == pytest.approx(F.cross_entropy(model(segments), labels).item(), rel=1e-5)
 
 
-def test_class_weights_are_the_inverse_frequencies() -> None:
-    segments, _ = data(8)
-    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])  # and no 3
+def test_what_is_precomputed_goes_with_its_segment() -> None:
+    class Paired(nn.Linear):
+        def forward(self, x: Tensor, marks: Tensor) -> Tensor:
+            assert torch.equal(x.flatten(), marks.flatten())
+            return super().forward(x.flatten(1))
+
+    segments, labels = torch.arange(10.0).reshape(10, 1, 1, 1), torch.zeros(10, dtype=torch.long)
+    how: Any = {"rows": torch.tensor([1, 4, 5, 9, 2, 7]), "precomputed": (segments.clone(),)}
+    trainer.fit(Paired(1, 4), segments, labels, replace(SHORT, learning_rate=1e-3), seed=0, **how)
+
+
+@pytest.mark.parametrize("others", [0, 4])
+def test_class_weights_are_the_inverse_frequencies(others: int) -> None:
+    segments, _ = data(8 + others)  # of which the others are not trained on
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2] + [3] * others)
+    rows = torch.arange(8)
     training = Training(epochs=1, batch_size=8, learning_rate=0.0, milestones=())
     training = replace(training, class_weights="inverse-frequency")
     model = linear()
-    [loss] = trainer.fit(model, segments, labels, training, seed=0)
-    losses = F.cross_entropy(model(segments), labels, reduction="none")
+    [loss] = trainer.fit(model, segments, labels, training, seed=0, rows=rows)
+    losses = F.cross_entropy(model(segments[rows]), labels[rows], reduction="none")
+    labels = labels[rows]
     per_class = torch.stack([losses[labels == k].mean() for k in range(3)])
     assert loss == pytest.approx(per_class.mean().item(), rel=1e-5)  # each class counts alike
 
@@ -142,6 +156,8 @@ def test_bfloat16_begins_near_float32() -> None:
     assert histories["bf16"] == pytest.approx(histories["fp32"], rel=0.03)
     assert histories["bf16"] != histories["fp32"]
     assert (scores["bf16"] - scores["fp32"]).abs().max() < 0.1
+    again = trainer.predict(model, segments, precision="fp32")
+    assert not torch.equal(scores["bf16"], again), "the same weights, in float32"
 
 
 def test_room_is_what_is_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

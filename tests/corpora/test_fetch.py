@@ -21,8 +21,9 @@ Serve = Callable[..., str]
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """A function that serves bytes on this machine and returns their address."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     servers = []
 
     def start(content: bytes, *, announced: int | None = None, status: int = 200) -> str:

@@ -253,6 +253,16 @@ def test_gap_against_earlier_systems(gap: float, expected: str) -> None:
     )
 
 
+def test_a_gain_over_earlier_work_that_is_far_less_than_claimed_contradicts_the_paper() -> None:
+    def seven_of_ten(table: pd.DataFrame) -> np.ndarray:
+        return (table.groupby(["fold", "emotion"]).cumcount() < 7).to_numpy()
+
+    found = verdicts(poolings(attention=seven_of_ten, corpus="iemocap", per_emotion=10))
+    wa, ua = found["attention-margin"].parts
+    assert (wa.effect, wa.verdict) == (pytest.approx(70 - 68.80), "contradicted")
+    assert ua.verdict == "supported"
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "expected"),
     [

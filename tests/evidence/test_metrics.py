@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.stats.contingency_tables
 import statsmodels.stats.proportion
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import EMOTIONS, RUN, predictions, utterances
+from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
 from repro import results
@@ -63,6 +63,7 @@ def test_summary_pools_the_folds_or_averages_them() -> None:
     assert pooled["WA"] == pytest.approx(50)  # 2 of 4
     assert folds["WA"] == pytest.approx(100 * (1 + 1 / 3) / 2)
     assert pooled["UA"] == pytest.approx(100 * (1 + 1 / 3) / 2)
+    assert folds["sad"] == 100 and folds["angry"] == pytest.approx(100 / 3), "of who has it"
     assert pooled["folds"] == 2 and pooled["utterances"] == 4 and pooled["seeds"] == 1
 
 
@@ -121,6 +122,12 @@ def test_the_ends_of_an_interval_hardly_depend_on_luck(monkeypatch: pytest.Monke
         draws = metrics.scores_of(metrics.resample(counts))[:, 0]
         ends.append(metrics.percentile_limits(draws, 10))
     assert np.ptp(ends, axis=0).max() < 0.5
+
+
+def test_limits_of_normal_draws_are_those_of_a_t_interval() -> None:
+    draws = 3 * np.random.default_rng(0).standard_normal(400_000)
+    reach = 3 * np.sqrt(10 / 9) * stats.t.ppf(0.975, 9)
+    np.testing.assert_allclose(metrics.percentile_limits(draws, 10), [-reach, reach], rtol=0.01)
 
 
 def test_fewer_than_five_speakers_give_no_interval() -> None:

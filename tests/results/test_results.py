@@ -298,10 +298,7 @@ WRONG: dict[str, list[Any]] = {
     "corpus": [{"name": "emodb"}, {"name": 1, "hash": "x"}, []],
     "experiment": [
         *({"protocol": PROTOCOL | change} for change in ({"average": "median"}, {"folds": None})),
-        *(
-            {"protocol": {k: PROTOCOL[k] for k in PROTOCOL.keys() - {f}}}
-            for f in ("folds", "labels")
-        ),
+        *({"protocol": {k: v for k, v in PROTOCOL.items() if k != f}} for f in ("folds", "labels")),
         *({}, 1),
     ],
     "provenance": [[], {}],
@@ -314,6 +311,8 @@ WRONG_PREDICTIONS: dict[str, list[Any]] = {
     "utterance": [["a"], ["a", "a"], [1, 2], "ab"],
     "emotion": [["happy", "bored"], ["happy", []]],
     "sad": [[0.1], *([0.1, each] for each in (None, "0.2", True, NAN)), {"0": 0.1, "1": 0.2}],
+    "sad logit": [[0.1, NAN], [0.1, "0.2"]],
+    "samples": [[32_000, NAN], [32_000, "long"]],
 }
 MISSHAPEN = [{name: value} for name, values in WRONG.items() for value in values]
 MISSHAPEN += [

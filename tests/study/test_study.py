@@ -405,6 +405,16 @@ def test_a_study_goes_on_in_the_precision_that_it_began_in(
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {first}
 
 
+def test_the_precision_that_a_line_names_is_that_of_its_training(
+    corpus: Path, tmp_path: Path
+) -> None:
+    histories = []
+    for precision in ("fp32", "bf16"):
+        run(corpus, tmp_path / precision, only="gap", precision=precision)
+        histories.append([r["history"] for r in results.read_lines(tmp_path / precision)])
+    assert all(one != other for one, other in zip(*histories, strict=True))
+
+
 def test_a_run_without_a_results_file_says_that_it_needs_one() -> None:
     for call in (train, held):
         with pytest.raises(ReproError, match=r"^pooling: name a results file"):
