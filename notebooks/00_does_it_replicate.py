@@ -56,7 +56,7 @@ Markdown(first.ONWARDS) if showcase else None
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-gains", "caption": "By how many points attention is ahead of GAP in WA and in UA: the paper's own numbers (diamonds), and what was found here, with 95% intervals over speakers. The dotted line is zero."}, "image": {"alt": "Points with intervals around a line at zero, a row for each corpus and preset, and a diamond for the paper."}}
 plots.gains(board.gains(evidence)) if evidence else None
 
-# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The paper's claims, and what each corpus says of them. Click any verdict for its page."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-verdicts", "caption": "The paper's claims, and what each corpus says of them. Click any verdict for its page."}}
 board.board(evidence, name_of(corpus), preset) if evidence else None
 
 # %% tags=["remove-input"]
@@ -64,7 +64,7 @@ for of_study in found.values():
     if unfinished := common.state(of_study):
         display(unfinished)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-overview", "caption": "The poolings in numbers: WA (%) of each, and of always naming the commonest emotion; the steps of training (about; the paper gives none, and may not have used all of IEMOCAP); and the median training loss at their end. The numbers of different corpora cannot be compared, only what lies within a row."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-overview", "caption": "The poolings in numbers: WA (%) of each, and of always naming the commonest emotion; the steps of training (about; the paper gives none, and may not have used all of IEMOCAP); and the median training loss at their end. The numbers of different corpora cannot be compared, only what lies within a row."}}
 common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else None
 
 # %% [markdown]
