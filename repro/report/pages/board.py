@@ -142,6 +142,25 @@ def _in_words(verdict: claims.Verdict) -> str:
     return SENTENCES[verdict.verdict].format(scores=" and ".join(scores))
 
 
+def rows(found: Sequence[Evidence]) -> pd.DataFrame:
+    """Return what the board shows as a tidy table: a row for each effect of each claim and run."""
+    numbers = ("what", "unit", "effect", "low", "high", "p")
+    return pd.DataFrame(
+        {
+            "claim": claim.text,
+            "section": claim.section,
+            "corpus": wording.title(of.corpus),
+            "settings": _label(of, claims.TESTS[claim.id].study),
+            "verdict": verdict.verdict,
+        }
+        | {name: getattr(part, name) for name in numbers}
+        for claim in order(found)
+        for of in found
+        if (verdict := _tested(of, claim.id))
+        for part in verdict.parts
+    )
+
+
 def gains(found: Sequence[Evidence]) -> pd.DataFrame:
     """Return by how many points attention is ahead of GAP, in the paper and in each run.
 
@@ -258,6 +277,7 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     )
     return HTML(
         f'<table class="table board"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f"{common.download(rows(found))}"
     )
 
 
