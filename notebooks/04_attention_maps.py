@@ -42,7 +42,7 @@ data = attention.with_maps(
         Run("pooling", corpus, root, preset, results, device, precision, seeds, only="attention")
     )
 )
-averages = attention.averages(data.attention)
+averages = attention.averages(common.settled(data).attention)
 
 # %% tags=["remove-input"]
 common.state(data)
