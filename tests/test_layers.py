@@ -290,3 +290,12 @@ def test_a_step_on_a_gpu_is_that_of_float64(name: str, speech: tuple[Tensor, Ten
     settings = SHAPES[name].experiment.network if "x" in name else replace(coarse, pooling=name)
     found = errors(settings, speech, "fp32", batch=32, device="cuda")
     assert max(found.values()) < BOUND["fp32"], found
+
+
+@pytest.mark.parametrize("layers", ["one", "all"])
+def test_a_constant_input_has_scores(layers: str) -> None:
+    settings = SMALL if layers == "one" else replace(SMALL, trunk=(4,), pools=())
+    network = build_network(settings)
+    for _ in range(2):
+        assert network(torch.full((3, 1, 20, 15), 50.0)).isfinite().all()
+        network.eval()

@@ -315,10 +315,9 @@ def test_attention_scores_by_hand() -> None:
 def test_the_mean_divides_by_the_number_of_positions_as_well() -> None:
     pooling = AttentionPooling(Network(), 8).double()
     total = pooling(feature_maps())
-    other = AttentionPooling(Network(attention_average="mean"), 8).double()
-    other.load_state_dict(pooling.state_dict())
-    pooling = other
-    torch.testing.assert_close(pooling(feature_maps()), total / 35)
+    mean = AttentionPooling(Network(attention_average="mean"), 8).double()
+    mean.load_state_dict(pooling.state_dict())
+    torch.testing.assert_close(mean(feature_maps()), total / 35)
 
 
 def test_batch_norm_after_the_attention_maps() -> None:

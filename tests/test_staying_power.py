@@ -120,7 +120,7 @@ STAGES += [interrupted.train_in_one_step, interrupted.swallow_interrupts]
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
-def test_a_signal_ends_it_soon_and_with_one_line(
+def test_a_signal_ends_it_within_two_seconds_and_one_line(
     corpus: Path, tmp_path: Path, stage: Any, number: int, status: int, word: str
 ) -> None:
     log = tmp_path / "log"
@@ -130,7 +130,7 @@ def test_a_signal_ends_it_soon_and_with_one_line(
     begun = time.monotonic()
     os.kill(run.pid, number)
     run.join(60)
-    assert time.monotonic() - begun < 10  # on a busy machine; the step takes a minute
+    assert time.monotonic() - begun < 2
     assert run.exitcode == status, log.read_text()
     last = [line for line in log.read_text().splitlines() if line != "HERE"]
     assert last.pop() == f"repro: {word}; the same command goes on where it stopped"
