@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -164,9 +165,10 @@ class Experiment:
         """
         name, equals, text = assignment.partition("=")
         if not equals or name.strip() not in FIELDS:
-            raise ReproError(
-                f"--set {assignment}: no such field; FIELD=VALUE with one of {', '.join(FIELDS)}"
-            )
+            near = [field for field in FIELDS if name.strip() == field.partition(".")[2]]
+            near = near or get_close_matches(name.strip(), FIELDS)
+            which = " or ".join(near) or f"one of {', '.join(FIELDS)}"
+            raise ReproError(f"--set {assignment}: no such field; give FIELD=VALUE with {which}")
         try:
             return self.with_field(name.strip(), _parse(text.strip()))
         except ValueError as fault:
@@ -259,7 +261,12 @@ def _describe(hint: Any) -> str:
     names = {int: "a whole number above 0", float: f"a number from 0 to {MOST:g}", str: "a name"}
     names[bool] = "true or false"
     if get_origin(hint) is tuple:
-        return "whole numbers separated by commas, in brackets"
+        inner, *others = get_args(hint)
+        if get_origin(inner) is tuple:
+            return "pairs of whole numbers, such as ((10,2),(2,8))"
+        if ... in others:
+            return "whole numbers above 0, such as (21,31)"
+        return "two whole numbers above 0, such as 4,4"
     return names.get(hint, "a whole number above 0, or None")
 
 

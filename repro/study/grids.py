@@ -32,7 +32,7 @@ what was chosen. Each field is chosen by itself: two values that help alone need
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -126,16 +126,22 @@ def variants(study: str, setting: str) -> dict[str, Variant]:
     return {variant.name: variant for variant in grid}
 
 
-def ignored(study: str, setting: str) -> list[str]:
-    """Return the changes of a preset that no variant of a study has, as it sets these itself."""
-    experiments = [v.experiment for v in variants(study, setting).values() if not v.system]
-    _, overrides = config.parted(setting)
+def ignored(study: str, setting: str, asked: Iterable[Variant]) -> list[str]:
+    """Return the changes of a preset that make no difference to a study, as it sets them itself.
+
+    What all variants have that are `asked` for is not ignored.
+    """
+    preset, overrides = config.parted(setting)
     last = {change.partition("=")[0].strip(): change for change in overrides}
-    return [
-        change
-        for change in last.values()
-        if experiments and all(e.override(change) != e for e in experiments)
-    ]
+    grid, asked = variants(study, setting), list(asked)
+    found = []
+    for field, change in last.items():
+        without = ", ".join([preset, *(each for name, each in last.items() if name != field)])
+        as_before = config.preset(without) == config.preset(setting)
+        kept = [v.experiment.override(change) == v.experiment for v in asked]
+        if not (any if as_before else all)(kept) and variants(study, without) == grid:
+            found.append(change)
+    return found
 
 
 @cache

@@ -68,8 +68,8 @@ def run(asked: Run, progress: Progress | None = None) -> int:
                 results.require_writable(path)
                 for remark in remarks(plan.tables):
                     warn(remark)
-                for change in ignored(asked.study, asked.preset):
-                    warn(f"{asked.study} sets this itself, and ignores --set {change}")
+                for change in ignored(asked.study, asked.preset, plan.grid.values()):
+                    warn(f"{asked.study} ignores --set {change}: it sets this, or needs it not")
                 told = True
             trained = train(plan, tasks, held, precision, progress or line_per_fold())
             with closing(trained):  # what trains stops at once if a line cannot be written

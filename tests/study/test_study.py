@@ -88,20 +88,33 @@ def test_overrides_reach_every_variant(name: str) -> None:
     [
         ("filter-shapes", "network.stem_channels=32", True),
         ("filter-shapes", "network.stem_channels=16", False),
-        ("pooling", "network.pooling=gap", False),
+        ("filter-shapes", "network.stride=8,8", True),
+        ("filter-shapes", "network.stride=1,8", False),  # of which the first step is taken
+        ("pooling", "network.pooling=gap", True),
+        ("protocol", "network.pooling=gap", False),
+        ("readings", "front_end.scale=segment", False),  # as it is already
         ("recovery", "network.stems=((4,4),)", True),
         ("recovery", "training.epochs=3", False),
-        ("baselines", "training.epochs=3", False),
+        ("baselines", "training.epochs=3", True),
+        ("baselines", "front_end.short=drop", False),
         ("pooling", "training.epochs=3, training.epochs=4", False),  # the last one counts
     ],
 )
 def test_what_a_study_sets_itself_it_keeps_and_says_so(
     name: str, change: str, is_ignored: bool
 ) -> None:
-    setting = f"smoke, {change}"
-    assert grids.ignored(name, setting) == [change] * is_ignored
+    setting = f"coarse, {change}"
+    grid = grids.variants(name, setting)
+    assert grids.ignored(name, setting, grid.values()) == [change] * is_ignored
     if is_ignored:
-        assert grids.variants(name, setting) == grids.variants(name, "smoke")
+        assert grid == grids.variants(name, "coarse")
+
+
+def test_a_setting_of_the_variants_that_are_asked_for_is_not_ignored() -> None:
+    setting = "coarse, network.pooling=gap"
+    [gap, *others] = grids.variants("pooling", setting).values()
+    assert grids.ignored("pooling", setting, [gap]) == []
+    assert grids.ignored("pooling", setting, others) == ["network.pooling=gap"]
 
 
 def test_an_unknown_study_is_a_fault() -> None:
@@ -224,8 +237,8 @@ def test_a_run_warns_of_what_its_study_sets_itself(
         only="2×2",
         preset=changed([*SMALL, "network.pooling=bilinear"]),
     )
-    said = "repro: filter-shapes sets this itself, and ignores --set network.pooling=bilinear"
-    assert said in capsys.readouterr().err.splitlines()
+    said = "repro: filter-shapes ignores --set network.pooling=bilinear: it sets this, "
+    assert said in capsys.readouterr().err
 
 
 def test_what_is_not_trained_is_said_to_be_missing(corpus: Path, path: Path) -> None:
