@@ -193,6 +193,12 @@ def compare_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
+    """Return what `compare_pairs` found of each pair as text: pair, WA, UA."""
+    scores = {score: format_intervals(found, score, sign="+") for score in ACCURACIES}
+    return pd.DataFrame({"pair": found["one"] + " − " + found["other"]} | scores)
+
+
 def on_common_folds(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
     """Return the rows of those folds and seeds that all groups by some columns have."""
     group = predictions.groupby(list(by)).ngroup()

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from repro import files, results
-from repro.errors import ReproError
+from repro.errors import ReproError, warn
 
 # What of a fold's provenance can change its scores: folds that differ in it are not compared.
 MUST_BE_EQUAL = {"precision": "precisions", "statistics": "batch statistics"}
@@ -86,11 +86,12 @@ def check(path: str | Path) -> Outcome:
                 "predictions; the first counts"
             )
     if torn:
-        faults.append(f"{len(torn)} bytes of an unfinished line at the end; the next run cuts them")
+        faults.append(
+            f"{len(torn)} bytes of an unfinished line at the end; the next fold cuts them"
+        )
     records = [record for _, record in folds.values()]
     tallies = _tallies(records) if records else []
-    for name, what in MUST_BE_EQUAL.items():
-        faults += _mixed(records, name, what)
+    faults += mixed(records)
     for tally in tallies:
         name = f"{tally.study} {tally.variant} ({tally.preset}, {tally.corpus})"
         faults += [f"{name}: missing {each}" for each in tally.missing]
@@ -112,7 +113,7 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
     target = Path(target)
     if os.path.exists(target):
         raise ReproError(f"{target}: already exists; name a new file to merge into")
-    content = []
+    content: list[bytes] = []
     seen: dict[tuple[Any, ...], tuple[str | Path, dict[str, Any]]] = {}
     for source in sources:
         for line, record in results.read_whole_lines(source):
@@ -130,6 +131,8 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
         files.write_whole(target, b"".join(content))
     except OSError as error:
         raise ReproError(f"{target}: cannot write results ({error.strerror})") from error
+    for what in mixed(record for _, record in seen.values()):
+        warn(f"{target}: {what}; they cannot be compared")
     return len(content)
 
 
@@ -165,16 +168,17 @@ def _tallies(records: list[dict[str, Any]]) -> list[Tally]:
     return tallies
 
 
-def _mixed(records: list[dict[str, Any]], name: str, what: str) -> list[str]:
-    """Say which studies hold folds that differ in a part of their provenance."""
-    held: dict[str, Counter[str]] = defaultdict(Counter)
+def mixed(records: Iterable[dict[str, Any]]) -> list[str]:
+    """Say which studies hold folds that differ in what of their provenance must be equal."""
+    held: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         run = "{study} ({preset}, {corpus[name]})".format(**record)
-        held[run][results.provenance_of(record)[name]] += 1
+        for name, what in MUST_BE_EQUAL.items():
+            held[what, run][results.provenance_of(record)[name]] += 1
     return [
         f"{run}: folds of different {what}, "
         + " and ".join(f"{number} in {value}" for value, number in counts.items())
-        for run, counts in held.items()
+        for (what, run), counts in held.items()
         if len(counts) > 1
     ]
 

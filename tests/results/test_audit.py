@@ -106,7 +106,7 @@ def test_a_fold_that_is_there_twice(path: Path) -> None:
 def test_a_torn_end_and_foreign_lines(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content + b'{"key": "to')
-    assert faults(path) == ["11 bytes of an unfinished line at the end; the next run cuts them"]
+    assert faults(path) == ["11 bytes of an unfinished line at the end; the next fold cuts them"]
     path.write_bytes(b"Dear diary\n" + content + b'{"key": 1}\n')
     found = faults(path)
     assert [fault[:9] for fault in found] == ["line 1: n", "line 6: n"]
@@ -165,6 +165,14 @@ def test_files_become_one_with_each_fold_once(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["c"]
     assert audit.merge([target, target], tmp_path / "d") == 3
     assert (tmp_path / "d").read_bytes() == target.read_bytes()
+
+
+def test_a_mix_is_merged_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = file_of(tmp_path / "a", record())
+    b = file_of(tmp_path / "b", record(fold="08", provenance={"precision": "bf16"}))
+    assert audit.merge([a, b], tmp_path / "c") == 2
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"repro: {tmp_path / 'c'}: pooling (smoke, emodb): folds of different ")
 
 
 def refused(sources: list[Path], target: Path, *words: str) -> None:

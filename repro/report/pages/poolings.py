@@ -93,7 +93,7 @@ def attention_gain() -> float:
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the poolings compared two by two, see `metrics.compare_pairs`."""
     found = metrics.compare_pairs(predictions)
-    return in_pairs(found).assign(speakers=found["speakers"])
+    return metrics.in_pairs(found).assign(speakers=found["speakers"])
 
 
 def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -115,12 +115,6 @@ def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
             gains = (wa[one] - wa[other]).sort_values(ascending=False)
             rows += [(f"{one} − {other}", *row) for row in gains.items()]
     return pd.DataFrame(rows, columns=["pair", "speaker", "points"])
-
-
-def in_pairs(found: pd.DataFrame) -> pd.DataFrame:
-    """Return what `metrics.compare_pairs` found of each pair as text: pair, WA, UA."""
-    scores = {s: metrics.format_intervals(found, s, sign="+") for s in metrics.ACCURACIES}
-    return pd.DataFrame({"pair": found["one"] + " − " + found["other"]} | scores)
 
 
 def answer(data: Results, plain: Results | None) -> Markdown:
@@ -153,7 +147,7 @@ def stuck(data: Results) -> Markdown | None:
     of_failed, of_all = (
         pd.MultiIndex.from_frame(each[["fold", "seed"]]) for each in (failed, data.predictions)
     )
-    found = in_pairs(metrics.compare_pairs(data.predictions[~of_all.isin(of_failed)]))
+    found = metrics.in_pairs(metrics.compare_pairs(data.predictions[~of_all.isin(of_failed)]))
     gains = [
         f" Without these folds and seeds, of all poolings, {row.pair} would be {row.WA} in WA and "
         f"{row.UA} in UA. Verdicts leave nothing out."
@@ -178,7 +172,7 @@ def order(predictions: pd.DataFrame, where: str) -> str:
             f"There is no order {where} yet, as no two poolings were tested on the same speakers."
         )
     ours, found = metrics.summary(predictions), metrics.compare_pairs(predictions)
-    clear = in_pairs(found[(found["WA low"] > 0) | (found["WA high"] < 0)])
+    clear = metrics.in_pairs(found[(found["WA low"] > 0) | (found["WA high"] < 0)])
     points = ", ".join(clear["pair"] + " is " + clear["WA"])
     said = [f"By WA the order {where} is {wording.ranking(ours.set_index('variant')['WA'])}."]
     if points:
