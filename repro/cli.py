@@ -60,7 +60,9 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 CORPUS_HELP = "One of those that `repro corpus list` names, or a table such as my.csv."
-LABELS_HELP = "With a table: what its labels stand for, such as joy=happy,anger=angry."
+LABELS_HELP = (
+    "With a table: what its labels stand for, such as joy=happy,anger=angry; may be repeated."
+)
 DRY_RUN_HELP = "Only say what would be trained, how long it takes here, and how much memory."
 PLOT_HELP = "Write a page to hear and see each, index.html, and attention maps as PNG."
 SET_HELP = "Change a setting, such as training.epochs=3; may be repeated."
@@ -69,11 +71,12 @@ GPUS_HELP = "With --ray: a fold's share of a GPU, by default 0.25."
 SEEDS_HELP = "How many seeds; with 0 pages show what the results file holds."
 PAGES_HELP = "Train for these pages only; the others show what the results file holds."
 RESULTS = "JSON Lines file; by default "
+BY_DEFAULT = "build/results"  # not `results`, where a checkout has the published ones
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=SET_HELP)
 ]
 Corpus = Annotated[str, typer.Option("--corpus", help=CORPUS_HELP)]
-Labels = Annotated[str | None, typer.Option(metavar="LABEL=EMOTION,...", help=LABELS_HELP)]
+Labels = Annotated[list[str] | None, typer.Option(metavar="LABEL=EMOTION,...", help=LABELS_HELP)]
 Root = Annotated[Path | None, _path_option("Folder of the corpus.")]
 ModelFile = Annotated[
     Path, typer.Argument(help="Model file that `repro train` wrote.", parser=_path)
@@ -171,7 +174,9 @@ def run(
     root: Root = None,
     labels: Labels = None,
     preset: Preset = "smoke",
-    results: Annotated[Path | None, _path_option(f"{RESULTS}results/CORPUS/STUDY.jsonl.")] = None,
+    results: Annotated[
+        Path | None, _path_option(f"{RESULTS}{BY_DEFAULT}/CORPUS/STUDY.jsonl.")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, numbered from 0.")] = 1,
@@ -194,7 +199,7 @@ def run(
     if planted and (corpus != "synthetic" or root is not None):
         raise ReproError(f"{study} makes signals of its own: omit --corpus and --root")
     folder = "planted" if planted else name_of(corpus)
-    path = results or Path("results") / folder / f"{study}.jsonl"
+    path = results or Path(BY_DEFAULT) / folder / f"{study}.jsonl"
     setting = _setting(preset, assignments)
     how: dict[str, Any] = {"device": device, "precision": precision, "seeds": seeds, "only": only}
     how |= {"ray": ray, "gpus_per_fold": gpus_per_fold}
@@ -208,7 +213,7 @@ def run(
         return
     with _progress_bar() as progress:
         trained = run(asked, progress)
-    print(f"{trained} folds trained, results in {path}")
+    print(f"{trained} {'fold' if trained == 1 else 'folds'} trained, results in {path}")
 
 
 @app.command()
@@ -220,6 +225,7 @@ def table(
     """Print WA, UA and the accuracy of each emotion beside the paper's, in per cent."""
     from repro.evidence import effects, metrics
     from repro.results import read_lines, tables
+    from repro.results.audit import mixed
     from repro.study.ledger import Ledger
     from repro.study.read import study_lines
 
@@ -228,7 +234,9 @@ def table(
     if not settings:
         held = ", ".join(dict.fromkeys(r["study"] for r in ledger.records)) or "no finished fold"
         raise ReproError(f"{results}: holds {held}, not {study}")
-    lines = (line for setting in settings for line in study_lines(ledger, study, setting))
+    lines = [line for setting in settings for line in study_lines(ledger, study, setting)]
+    for what in mixed(lines):
+        warn(f"{results}: {what}; they cannot be compared")
     found = tables(lines)
     predictions = found.predictions
     for (setting, variant), rows in found.diverged.groupby(["preset", "variant"], sort=False):
@@ -247,6 +255,12 @@ def table(
         bounds = [f"{emotion} {end}" for emotion in metrics.EMOTIONS for end in ("low", "high")]
         shown = rows[effects.NARROW] if compares else rows.drop(columns=bounds)
         print(shown.round(2).dropna(axis=1, how="all").to_string(index=False, na_rep="–"))
+        runs = predictions.groupby(["corpus", "preset"], sort=False)
+        for run, of_run in runs if study == "pooling" else ():
+            pairs = metrics.in_pairs(metrics.compare_pairs(of_run))
+            if not pairs.empty:
+                print(f"\n{', '.join(run)}: points by which the first is ahead of the second")
+                print(pairs.to_string(index=False))
 
 
 @app.command()
@@ -265,18 +279,25 @@ def report(
     dry_run: DryRun = False,
 ) -> None:
     """Run the notebooks and build the report as HTML."""
-    from repro.corpora import list_utterances, own, record_of
+    from repro.corpora import CORPORA, KNOWN, list_utterances, own, record_of
     from repro.report import build
 
     corpus = own.with_labels(corpus, labels)
     path = results or out / "results.jsonl"
     record_of(corpus)
+    if corpus in CORPORA.keys() - KNOWN:
+        raise ReproError(
+            f"{corpus}: this program knows it, but not the processes that run the notebooks; make "
+            "it a module of the package, or use `run` and `table`"
+        )
+    if results and not seeds and not results.exists():
+        raise ReproError(f"{results}: no such results file; name one, or train with --seeds 1")
     if root is not None or (own.file_of(corpus) and not path.exists()):
         list_utterances(corpus, root)  # of a corpus that is not there no page could say anything
     setting = _setting(preset, assignments)
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
-    wanted = [] if pages is None else [page.strip() for page in pages.split(",")]
+    wanted = [] if pages is None else [page.strip().zfill(2) for page in pages.split(",")]
     if dry_run:
         found = build.notebooks(build.find_project())
         _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
@@ -301,20 +322,25 @@ def train(
     root: Root = None,
     labels: Labels = None,
     preset: Preset = "demo",
+    assignments: Assignments = None,
+    results: Annotated[Path | None, _path_option(f"{RESULTS}beside the model.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Train the attention network on all speakers of a corpus and save it.
 
     The folds of the same settings are trained first, for an estimate of how it does on new
-    speakers; they are kept beside the model, so that an interrupted training goes on.
+    speakers, unless the results file holds them already.
     """
+    from repro import config
     from repro.corpora import name_of, own
     from repro.study.plan import Run
     from repro.tools import recogniser
 
     corpus = own.with_labels(corpus, labels)
-    asked = Run("pooling", corpus, root, preset, None, device, precision, only="attention")
+    setting = _setting(preset, assignments)
+    pooling = config.preset(setting).network.pooling
+    asked = Run("pooling", corpus, root, setting, results, device, precision, only=pooling)
     with _progress_bar() as progress:
         trained = recogniser.train_and_save(out, asked, progress)
     estimate = trained.card["held-out speakers"]
@@ -375,7 +401,8 @@ def predict(
             continue
         emotion = max(scores, key=scores.__getitem__)
         if as_json:
-            line = json.dumps({"file": str(path), "emotion": emotion, "scores": scores})
+            said = {"file": str(path), "emotion": emotion, "scores": scores}
+            line = json.dumps(said | {"faults": sound.faults})
         else:
             numbers = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
             line = f"{path}  {emotion}  {numbers}"

@@ -75,8 +75,14 @@ def test_run_and_table(corpus: Path, tmp_path: Path, command: Command) -> None:
     assert shown.status == 0 and shown.err == []
     for word in ("WA", "UA", "neutral", "happy", "sad", "angry", "paper WA"):
         assert word in shown.out[0]
-    published = [line.split()[-2:] for line in shown.out[1:]]
+    published = [line.split()[-2:] for line in shown.out[1:4]]
     assert published == [["71.35", "67.54"], ["69.17", "64.16"], ["71.75", "68.06"]]
+    assert shown.out[5].startswith("emodb, smoke, ") and "points" in shown.out[5]
+    assert [line.split()[:3] for line in shown.out[7:]] == [
+        ["attention", "−", "gap"],
+        ["gap", "−", "bilinear"],
+        ["attention", "−", "bilinear"],
+    ]
     rows = json.loads("\n".join(command("table", "pooling", "--results", path, "--json").out))
     assert [row["variant"] for row in rows] == ["gap", "bilinear", "attention"]
     assert [row["paper UA"] for row in rows] == [67.54, 64.16, 68.06]
@@ -90,15 +96,30 @@ def test_a_table_tells_states_of_a_corpus_apart(tmp_path: Path, command: Command
     assert f"my.csv ({'0' * 12})" in shown and f"my.csv ({'1' * 12})" in shown
 
 
+def test_a_table_of_a_mix_says_so(tmp_path: Path, command: Command) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"gap": 0.5})
+    how = {"precision": "bf16", "statistics": "exact"}
+    write_results(path, {"attention": 0.5}, provenance=how)
+    assert command("table", "pooling", "--results", path).err == [
+        f"repro: {path}: pooling (coarse, emodb): folds of different precisions, 10 in fp32 and 10 "
+        "in bf16; they cannot be compared"
+    ]
+
+
 def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[object]] = []
     names = ("precision", "seeds", "pages")
     monkeypatch.setattr(report, "build_report", lambda **how: asked.append([how[n] for n in names]))
     assert command("report", "--seeds=0").status == 0
-    assert command("report", "--precision=fp32", "--pages=02, 03").status == 0
+    assert command("report", "--precision=fp32", "--pages=2, 03").status == 0
     nothing = command("report", "--pages=10", "--dry-run")
     assert nothing.status == 0 and nothing.out == ["these pages train nothing"]
     assert asked == [["auto", 0, []], ["fp32", 1, ["02", "03"]]]
+    assert_one_line(
+        command("report", "--seeds=0", "--results=typo.jsonl"), "typo.jsonl: no such results file"
+    )
+    monkeypatch.setitem(CORPORA, "mine", CORPORA["emodb"])
+    assert_one_line(command("report", "--corpus=mine"), "mine: this program knows it, but not")
 
 
 def test_results_have_a_place_of_their_own_by_default(
@@ -109,7 +130,8 @@ def test_results_have_a_place_of_their_own_by_default(
         "run", "filter-shapes", "--corpus=emodb", f"--root={corpus}", *FAST, "--only=2x2"
     )
     assert outcome.status == 0
-    path = tmp_path / "results" / "emodb" / "filter-shapes.jsonl"
+    path = tmp_path / "build" / "results" / "emodb" / "filter-shapes.jsonl"
+    assert outcome.out == [f"2 folds trained, results in {path.relative_to(tmp_path)}"]
     assert {record["variant"] for record in results.read_lines(path)} == {"2x2"}
 
 

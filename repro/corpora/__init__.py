@@ -32,6 +32,7 @@ CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (*RECORDS, *plan
 # Utterances named as IEMOCAP's are, with its sessions, letters and excited ones.
 IEMOCAP_SHAPED = ("iemocap", "synthetic")
 BUILT_IN = tuple(name for name, corpus in CORPORA.items() if corpus.ensure)
+KNOWN = frozenset(CORPORA)  # to every process; a program may add others to its own
 LABELS = ("hap", "hap+exc")
 
 
@@ -84,7 +85,7 @@ def record_of(name: str) -> Corpus:
     if name not in CORPORA:
         raise ReproError(
             f"unknown corpus {name!r}; choose from {', '.join(CORPORA)}, or name a table of your "
-            "own such as my.csv"
+            "own such as my.csv (or .tsv, or .jsonl)"
         )
     return CORPORA[name]
 

@@ -4,6 +4,7 @@ The table of speakers and emotions, the lengths and the segments that Section 2.
 everything that is wrong with the files. All faults are listed; none ends the listing.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -117,8 +118,9 @@ def check(name: str, root: str | Path | None) -> Report:
     counts, of_files = counted(utterances), np.array(lengths, dtype=np.int64)
     file = own.file_of(name)
     remarks = _lacking(name_of(name), counts, own.left_out(name)) if file else []
-    if len(counts) == 1:
-        remarks.append(f"{name_of(name)}: one speaker; to hold one out takes at least two")
+    if len(counts) == 1:  # of a release there is more to get, and the counts say so
+        said = f"{name_of(name)}: one speaker; to hold one out takes at least two"
+        (problems if file else remarks).append(said)
     found = _differences(name, counts, of_files), tuple(problems), tuple(remarks)
     return Report(name_of(name), str(root), counts, of_files, *found)
 
@@ -155,10 +157,19 @@ def remarks(tables: Mapping[tuple[str | None, str], pd.DataFrame]) -> list[str]:
 
 
 def _lacking(name: str, counts: pd.DataFrame, left_out: str) -> list[str]:
-    """Say which utterances of a table of one's own are left out, and which emotions have none."""
+    """Say what of a table of one's own may be a mistake.
+
+    That is utterances that are left out, emotions that have none, and speakers whose names are
+    alike but for capitals, blanks and zeros at the start of a number.
+    """
     absent = [emotion for emotion in EMOTIONS if not counts[emotion].any()]
     none = f"no utterance is {' or '.join(absent)}; networks have all four classes"
-    return [f"{name}: {what}" for what in (left_out, none if absent else "") if what]
+    said = [left_out, none if absent else ""]
+    plain = counts.index.map(lambda speaker: re.sub(r"\s|(?<!\d)0+(?=\d)", "", speaker.casefold()))
+    for _, alike in counts.groupby(plain):
+        names = " and ".join(alike.index)
+        said.append(f"{names} count as different speakers" if len(alike) > 1 else "")
+    return [f"{name}: {what}" for what in said if what]
 
 
 def _more(items: Sequence[str]) -> str:

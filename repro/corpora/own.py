@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -32,8 +33,8 @@ def file_of(corpus: str) -> Path | None:
     return expand(Path(match["file"])) if match else None
 
 
-def with_labels(corpus: str, labels: str | None) -> str:
-    """Return the corpus with a mapping of its labels, such as `joy=happy,anger=angry`.
+def with_labels(corpus: str, labels: Sequence[str] | None) -> str:
+    """Return the corpus with mappings of its labels, each such as `joy=happy,anger=angry`.
 
     Raises:
         ReproError: the corpus is no table, or its labels are mapped already.
@@ -42,7 +43,7 @@ def with_labels(corpus: str, labels: str | None) -> str:
         return corpus
     if not file_of(corpus) or corpus.endswith("]"):
         raise ReproError(f"--labels goes with a table such as --corpus my.csv, not with {corpus}")
-    return f"{corpus}[{labels}]"
+    return f"{corpus}[{','.join(labels)}]"
 
 
 def record(corpus: str) -> Corpus:
@@ -106,7 +107,7 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
     match, file = NAME.fullmatch(corpus), file_of(corpus)
     assert match and file
     mapping = _mapping(match["labels"] or "")
-    table = _cells(file).rename(columns=str.strip)
+    table = _cells(file).rename(columns=lambda name: name.strip().lower())
     if "path" not in table and "file" in table:  # as audformat has it
         table = table.rename(columns={"file": "path"})
     if absent := [name for name in COLUMNS if name not in table]:
@@ -126,6 +127,7 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
         if name != "path":  # one speaker, however accents are written
             table[name] = table[name].str.normalize("NFC")
         _refuse(file, table.loc[table[name] == "", name], "; fill it in, or remove the line")
+    table["path"] = table["path"].str.replace("\\", "/", regex=False)  # as Windows writes it
     if "utterance" not in table:
         stems = table["path"].map(lambda path: PurePath(path).stem)
         table["utterance"] = stems.mask(stems.duplicated(keep=False), table["path"])

@@ -347,10 +347,13 @@ def running(name: str) -> Progress:
 @contextmanager
 def _timed(name: str) -> Iterator[None]:
     """Context manager: print whether something was done or failed, and how long it took."""
-    started, state = time.monotonic(), "failed"
+    started, state = time.monotonic(), "stopped"  # by a signal
     try:
         yield
         state = "done"
+    except Exception:
+        state = "failed"
+        raise
     finally:
         seconds = time.monotonic() - started
         CONSOLE.print(f"{name:<24}  {state}  {seconds:6.1f} s", highlight=False)

@@ -61,7 +61,7 @@ class Estimate:
         if len(table) > 1:
             table.loc["all"] = table.sum()
         table["time"] = table.pop("seconds").map(duration)
-        table = table.rename(columns={"left": "to train"})
+        table = table.rename(columns={"done": "held or shared", "left": "to train"})
         lines = [
             table.rename_axis(None).to_string(),
             f"{self.device}: {decimal(self.memory)} of memory ({decimal(self.memory_there)} there)",

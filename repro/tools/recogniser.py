@@ -128,13 +128,14 @@ def train(
 def train_and_save(path: str | Path, asked: Run, progress: Progress | None = None) -> Recogniser:
     """Train a network on all speakers of a corpus and save it with its estimate.
 
-    The folds of the same settings are trained first, and kept beside the model under the ending
-    `.folds.jsonl`. The same call goes on where an interrupted one stopped.
+    The folds of the same settings are trained first; without a results file of their own they are
+    kept beside the model under the ending `.folds.jsonl`. The same call goes on where an
+    interrupted one stopped.
 
     Args:
         path: model file to write.
-        asked: the run of these folds: of one variant of a study, `only`; whatever file it names for
-            its results. The model has the precision of its folds.
+        asked: the run of these folds: of one variant of a study, `only`. The model has the
+            precision of its folds.
         progress: as in `study.run.run`.
 
     Returns:
@@ -169,7 +170,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
                 f"{path}: a model of another corpus or of other settings (`repro card` shows "
                 "them); remove it, or name another file"
             )
-    asked = replace(asked, results=path.with_suffix(".folds.jsonl"))
+    asked = replace(asked, results=asked.results or path.with_suffix(".folds.jsonl"))
     run(asked, progress)
     tested = held(asked)
     if len(tested.diverged):
@@ -219,6 +220,7 @@ def describe(recogniser: Recogniser) -> dict[str, Any]:
         "network": f"{recogniser.experiment.network.pooling} pooling",
         "settings": recogniser.experiment.key,
         **recogniser.card,
+        "configuration": asdict(recogniser.experiment),
         "not for": NOT_FOR,
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny_corpus
+from conftest import Command
 
 from repro import cli, results
 from repro.corpora import at_hand, corpus_hash, load_corpus, own
@@ -80,6 +81,7 @@ AS_JSON = "\n\n".join(
         ("MY.CSV", EXAMPLE.replace("path", "file").replace("\n", ",0,\n").replace("n,0,", "n,a,b")),
         ("my.csv", EXAMPLE.replace(",", " , ").replace("\n", "\n\n") + ",,\n"),
         ("my.csv", EXAMPLE.replace("\n", ",,\n")),
+        ("my.csv", EXAMPLE.replace("path,speaker", "Path,SPEAKER").replace("/", "\\")),
         ("my.tsv", EXAMPLE.replace(",", "\t").replace("\n", '\t"well\n')),
         ("my [1].csv", EXAMPLE.replace("path", '"path"')),
         ("my.tsv", EXAMPLE.replace(",", "\t")),
@@ -120,6 +122,29 @@ def test_what_a_table_lacks_is_said(folder: Path) -> None:
         "my.csv: no utterance is happy; networks have all four classes",
     )
     assert report.as_dict()["remarks"] == list(report.remarks) and report.ok
+
+
+def test_speakers_that_may_be_one_are_named(folder: Path) -> None:
+    names = iter(["01", "1", "Ada B", "adab", "10"])
+    table = re.sub("Ada|Ben", lambda _: next(names), EXAMPLE)
+    (folder / "my.csv").write_text(table, encoding="utf-8")
+    assert check("my.csv[joy=sad,anger=angry,fear=happy]", None).remarks == (
+        "my.csv: 01 and 1 count as different speakers",
+        "my.csv: Ada B and adab count as different speakers",
+    )
+
+
+def test_one_speaker_is_too_few(folder: Path) -> None:
+    (folder / "my.csv").write_text(EXAMPLE.replace("Ben", "Ada"), encoding="utf-8")
+    report = check(f"my.csv{LABELS}", None)
+    assert report.problems == ("my.csv: one speaker; to hold one out takes at least two",)
+    assert not report.ok
+
+
+def test_labels_may_be_given_one_by_one(folder: Path, command: Command) -> None:
+    labels = ("--labels=joy=happy", "--labels", "anger=angry")
+    shown = command("corpus", "check", "my.csv", *labels, "--json")
+    assert json.loads("\n".join(shown.out)) == check(f"my.csv{LABELS}", None).as_dict()
 
 
 HEAD = "path,speaker,emotion\n"

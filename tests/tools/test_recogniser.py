@@ -129,6 +129,7 @@ def test_the_card_says_what_a_model_is_and_is_not_for(trained: Recogniser) -> No
     trained = trained._replace(card=trained.card | {"held-out speakers": {"WA": 51.5}})
     described = recogniser.describe(trained)
     assert described["settings"] == trained.experiment.key
+    assert described["configuration"]["network"]["trunk"] == trained.experiment.network.trunk
     assert described["corpus"]["name"] == "emodb" and described["speakers"] == 2
     lines = recogniser.model_card(trained).splitlines()
     assert "held-out speakers: WA: 51.5" in lines
@@ -146,7 +147,7 @@ def test_the_card_counts_what_was_learnt_from(corpus: Path) -> None:
 def test_a_card_cannot_play_tricks_on_a_terminal(trained: Recogniser) -> None:
     card = {"corpus\n": "\x1b[2J\nspeakers: 1000"}
     lines = recogniser.model_card(trained._replace(card=card)).splitlines()
-    assert len(lines) == 5 and not any("\x1b" in line for line in lines)
+    assert len(lines) == 6 and not any("\x1b" in line for line in lines)
 
 
 def test_recognising_does_not_wait_for_what_only_training_needs(
@@ -189,6 +190,23 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
             recogniser.train_and_save(path, replace(asked, **other))
     assert path.read_bytes() == before
     assert recogniser.train_and_save(path, asked).card["corpus"] == made.card["corpus"]
+
+
+@pytest.mark.slow
+def test_folds_that_a_study_has_trained_are_not_trained_again(
+    corpus: Path, tmp_path: Path, command: Command
+) -> None:
+    how = ("--corpus=emodb", f"--root={corpus}", "--preset=smoke", "--device=cpu")
+    how += (f"--results={tmp_path / 'r.jsonl'}", "--set=training.epochs=1")
+    how += ("--set=network.pooling=gap",)
+    said = command("run", "pooling", "--only=gap", *how).err
+    assert not any("ignores" in line for line in said)
+    before = (tmp_path / "r.jsonl").read_bytes()
+    model = tmp_path / "m.safetensors"
+    assert command("train", *how, "--out", model).status == 0
+    assert (tmp_path / "r.jsonl").read_bytes() == before
+    assert recogniser.load(model).experiment.network.pooling == "gap"
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"r.jsonl", "m.safetensors"}
 
 
 @pytest.mark.slow
