@@ -72,11 +72,13 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # paper and, where it is silent, from the choices that {doc}`10_left_open` lists. Every network is
 # trained on all speakers but one and tested on that one, each speaker in turn (leave one speaker out,
 # LOSO). The paper used the improvised part of IEMOCAP {cite:p}`busso2008iemocap`, in English, which
-# needs a licence. The published book uses two corpora that anyone can get, of the same four emotions,
-# acted: EmoDB in German and the larger nEMO in Polish ({doc}`../corpora`). It runs on IEMOCAP with one
-# command ({doc}`../run`).
+# needs a licence; with it, one command runs everything ({doc}`../run`).
+
+# %% [markdown] tags=["published"]
+# Published here are two corpora that anyone can get, of the same four emotions, acted: EmoDB in German
+# and the larger nEMO in Polish ({doc}`../corpora`).
 #
-# **What it means.** In the published book, attention loses on EmoDB, with a training loss that ends
+# **What it means.** Attention loses on EmoDB, with a training loss that ends
 # above that of the plain average: the paper's schedule cuts the rate before attention has fitted its
 # training speakers. So it may be the training that separates the two, and not the pooling. Whether
 # attention would catch up with more epochs before the cuts has not been tried. On nEMO all poolings
@@ -84,8 +86,8 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # regression on statistics of pitch and spectrum is ahead of the three poolings on EmoDB, and behind
 # them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
 #
-# **What it does not show.** No result in the published book is of the paper's own network with a
-# training as long as the paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO,
+# **What it does not show.** No result is of the paper's own network with a training as long as the
+# paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO,
 # with about half as many steps, the poolings have been trained in a coarser network only. The runs that
 # are missing take some hours of a GPU, and none was at hand. And the attention tested is one of four
 # that the text allows. Under `coarse`, on EmoDB, the first seed of each says ({doc}`05_readings`):
@@ -96,12 +98,16 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # - *An average alone*, as public programs have it, cannot be told from the one tested, nor from GAP. But
 #   with one seed the one tested cannot be told from GAP either.
 #
-# **How far to trust it.** EmoDB was explored: its results were looked at many times while the book was
+# **How it came about.** EmoDB was explored: its results were looked at many times while the book was
 # written. The tests of the claims were fixed before, but some were changed later, and verdicts with
 # them; under `coarse` the verdict on the main claim rests on a second seed, which was trained when it
 # was known what less exact trainings had said ({doc}`09_how_sure`). nEMO is there to confirm, by a plan
-# that is older than its results ({doc}`../plan`). The intervals are about other speakers of the same
-# kind. They are not about another corpus. Nor are they about other readings of the paper's words. A
+# that is older than its results ({doc}`../plan`).
+
+# %% [markdown]
+# **How far to trust it.** The intervals are about other speakers of the same
+# kind. They are not about another corpus. Nor are they about other readings of the paper's words: the
+# attention tested is one of four that the text allows ({doc}`05_readings`). A
 # difference as small as the paper's own can hardly be told from chance with ten speakers, on IEMOCAP
 # no more than elsewhere ({doc}`09_how_sure`). Rounding alone can move a difference by more than that
 # ({doc}`11_how_fast`).

@@ -67,12 +67,14 @@ variations.readings_answer(found, data.predictions)
 # this page. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
 #
 # A change of the training is trained anew, so its effect includes what training again does by
-# itself. In the published book `score=logits` shows how large that can be: it only tests in another
-# way, but its networks were trained anew.
-#
-# In the published book, the default here has other numbers than in {doc}`03_pooling`: it was trained
+# itself.
+
+# %% [markdown] tags=["published"]
+# How large that can be `score=logits` shows: it only tests in another way, but its networks were
+# trained anew. The default here has other numbers than in {doc}`03_pooling`: it was trained
 # with torch's batch statistics and one seed, the networks there exactly and with two.
-#
+
+# %% [markdown]
 # Three changes have the words on their side, and {doc}`10_left_open` says why they are not the default:
 # `attention_bn`, `score=logits` and `attention_average=mean`. For the last, Section 3.3 puts a softmax
 # on the bottom-up map, which makes weights of it that sum to one, and then averages over positions as

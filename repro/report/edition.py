@@ -79,7 +79,7 @@ def page_of(notebook: Path, out: Path) -> Page:
         merge(files, results)
     parameters = {"corpus": CORPUS, "root": None, "preset": PRESETS.get(notebook.stem, "coarse")}
     parameters |= {"results": os.path.relpath(results), "device": "cpu", "precision": "auto"}
-    return Page(notebook, parameters | {"seeds": 1}, facts, unfinished=True)
+    return Page(notebook, parameters | {"seeds": 1}, facts, unfinished=True, published=True)
 
 
 def made_from(notebook: Path) -> dict[str, Any]:
@@ -111,7 +111,7 @@ BEGIN = "<!-- verdicts: written by make edition -->"
 END = "<!-- end of verdicts -->"
 NUMBERS = (
     "WA (%) of each pooling, what attention gains over GAP (points, 95% intervals over speakers), "
-    "and the steps of training (the paper gives none: on all improvised utterances of IEMOCAP):"
+    "and the steps of training, those of the paper counted on all improvised utterances:"
 )
 NOTHING = "Not known yet: no result on real speech has been published here."
 

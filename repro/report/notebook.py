@@ -20,6 +20,8 @@ from repro.report.pages import wording
 
 ONCE = "once"  # the tag of a cell that is true of any corpus and setting
 
+PUBLISHED = "published"  # the tag of words about the results that are published with the book
+
 NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
 
 ELSEWHERE = "elsewhere"  # the cell that leads to a page's further ones
@@ -34,6 +36,7 @@ class Page(NamedTuple):
     parameters: dict[str, Any]  # what its cell of parameters is replaced by
     facts: dict[str, Any]  # what it is made from, kept in its metadata
     unfinished: bool  # whether results may be missing
+    published: bool = False  # whether its results are those of the published edition
 
 
 def again(page: Page, corpus: str, setting: str, folder: Path) -> Page:
@@ -144,7 +147,7 @@ def run(page: Page, target: Path, private: dict[str, str]) -> None:
             f"notebook {page.notebook.stem}, {fault}: {first_line}; the notebook as far as it ran: "
             f"{target}"
         )
-    clean(target, private, page.facts, missing)
+    clean(target, private, page.facts, missing, published=page.published)
 
 
 def clean(
@@ -152,6 +155,7 @@ def clean(
     private: dict[str, str],
     facts: dict[str, Any],
     missing: tuple[str, str] | None = None,
+    published: bool = False,
 ) -> None:
     """Take times, papermill's notes and this machine's paths out of an executed notebook.
 
@@ -162,10 +166,14 @@ def clean(
         private: What each path of this machine is replaced by.
         facts: What the page was made from, kept in its metadata.
         missing: In short and at length, what a cell failed for want of; the page ends before it.
+        published: Whether to keep words about the published results.
     """
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
+    if not published:
+        cells = notebook.cells
+        notebook.cells = [c for c in cells if PUBLISHED not in c.metadata.get("tags", [])]
     notebook.metadata = {
         "kernelspec": notebook.metadata["kernelspec"],
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},

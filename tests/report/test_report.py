@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import nbformat
 import pytest
 from made_up import file_of, record
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from rich.console import Console
 from tiny_notebook import KERNEL, write_notebook, write_project
 
@@ -251,6 +251,16 @@ def test_cleaning_replaces_paths_but_not_encoded_data(tmp_path: Path) -> None:
     assert set(cleaned.metadata) == {"kernelspec", "language_info", "repro"}
     assert "version" not in cleaned.metadata["language_info"]
     assert not cell.metadata
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_words_on_the_published_results_stay_with_these(tmp_path: Path, published: bool) -> None:
+    tagged = new_markdown_cell("EmoDB loses.", metadata={"tags": ["published"]})
+    cells = [tagged, new_markdown_cell("What was done.")]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), tmp_path / "p.ipynb")
+    notebook.clean(tmp_path / "p.ipynb", {}, {}, published=published)
+    kept = [cell.source for cell in nbformat.read(tmp_path / "p.ipynb", as_version=4).cells]
+    assert kept == ["EmoDB loses."] * published + ["What was done."]
 
 
 def test_bibliography_holds_what_the_pages_cite() -> None:
