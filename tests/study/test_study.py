@@ -322,6 +322,26 @@ def test_what_is_left_out_of_the_test_is_left_out_of_the_attention_maps(
     assert set(left.examples["utterance"]) == {*whole.examples["utterance"]} & {*tested}
 
 
+def test_a_run_leaves_nothing_beside_its_results(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    kept: list[int] = []
+    partial = path.with_name(f"{path.name}.partial")
+    assert run(corpus, path, progress=lambda *_: kept.append(len([*partial.glob("*")]))) == 6
+    assert max(kept) == 1 and not partial.exists()
+
+
+def test_that_results_can_be_written_is_known_before_the_first_training(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = Mock(side_effect=ReproError("cannot write results"))
+    monkeypatch.setattr(results, "require_writable", refuse)
+    monkeypatch.setattr(crossval, "extract", Mock(side_effect=AssertionError))
+    with pytest.raises(ReproError, match="cannot write results"):
+        run(corpus, path)
+
+
 # Faults of one fold, and precision ---------------------------------------------------------------
 
 
