@@ -142,7 +142,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         if not os.access(path, os.R_OK):
             raise ReproError(f"{path}: cannot be read; check its permissions") from error
         reason = " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
-        raise ReproError(f"{path}: not a readable sound file ({reason}); replace it") from error
+        advice = "replace it" if path.suffix.lower() == ".wav" else "convert it to WAV"
+        raise ReproError(f"{path}: not a readable sound file ({reason}); {advice}") from error
 
 
 def _cut_off(path: Path, file: soundfile.SoundFile) -> str | None:
