@@ -16,6 +16,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +30,7 @@ from torch.nn import functional as F
 
 import repro
 from repro import files, paper, spectrogram, trainer
-from repro.config import Experiment, Network, from_dict
+from repro.config import FIELDS, Experiment, Network, assignment, from_dict
 from repro.device import (
     choose_device,
     choose_precision,
@@ -215,12 +216,13 @@ def estimate(predictions: DataFrame) -> dict[str, Any]:
 
 def describe(recogniser: Recogniser) -> dict[str, Any]:
     """Return the model card: what it was made from, how well it does, and what it is not for."""
+    experiment = recogniser.experiment
     return {
         "emotions": list(paper.EMOTIONS),
-        "network": f"{recogniser.experiment.network.pooling} pooling",
-        "settings": recogniser.experiment.key,
+        "network": f"{experiment.network.pooling} pooling",
+        "settings": experiment.key,
         **recogniser.card,
-        "configuration": asdict(recogniser.experiment),
+        "configuration": [assignment(name, attrgetter(name)(experiment)) for name in FIELDS],
         "not for": NOT_FOR,
     }
 
