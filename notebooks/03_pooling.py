@@ -171,8 +171,8 @@ plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
 # ### In pairs
 #
-# All networks are tested on the same utterances, so their differences are told more sharply than
-# their accuracies. {numref}`fig-by-speaker` shows of how many speakers a difference is made.
+# All networks are tested on the same utterances, so what makes a speaker easy or hard cancels out of
+# their differences. The luck of each training does not. {numref}`fig-by-speaker` shows of how many speakers a difference is made.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-paired", "caption": "Differences between poolings, in points with 95% intervals over speakers, over all seeds."}}
 common.table(poolings.paired(data.predictions))

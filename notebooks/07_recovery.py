@@ -117,7 +117,8 @@ plots.sweeps(recovery.sweeps(data.predictions), found)
 # between sizes leave open.
 #
 # *Smallest as good* is the smallest filter that is not significantly worse than the best (95% interval
-# of the difference), in ms or Hz. The paper reads its scale there, where a curve flattens. A filter of
+# of the difference), in ms or Hz. The paper reads its scale there, where a curve flattens. With more
+# signals intervals are narrower, and it moves towards the best. A filter of
 # half the stretch or less should do no better than chance, unless the smear lets it touch all of the
 # pattern.
 

@@ -9,8 +9,10 @@ of the two numbers that would be reported, on the same speakers. A change that s
 whose speaker the default does not tell, as where only a few folds are run, has a difference but no
 interval; nor has any change where the default's own folds are not speakers.
 
-With one seed, differences hold what the initial weights of each fold happen to do as well; as every
-fold has weights of its own, the interval over speakers accounts for that.
+With one seed, differences hold what the initial weights of each fold happen to do as well. Where
+folds are speakers, every speaker meets weights of its own, and the interval accounts for that.
+Where a change mixes speakers in its folds, many share the luck of one training: its interval is
+somewhat too narrow, and a note says so.
 """
 
 import numpy as np
@@ -123,6 +125,8 @@ def _row(
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:
         notes.append("not on the same speakers: no interval")
+    elif not metrics.speakers(changed):
+        notes.append("its speakers share the luck of a training: the interval is too narrow")
     effects = (values - default_values)[scores]
     limits, p = np.full((len(effects), 2), np.nan), np.full(len(effects), np.nan)
     if paired is not None and speakers >= metrics.FEWEST_SPEAKERS:

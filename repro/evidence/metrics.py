@@ -284,7 +284,10 @@ def bootstrap(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def _bootstrap(predictions: pd.DataFrame, stream: int) -> tuple[np.ndarray, np.ndarray]:
     counts = confusion_counts(predictions)
     if predictions["average"].iloc[0] == "pooled":
-        return scores_of(counts.sum((0, 1))), scores_of(resample(counts, stream=stream))
+        values, draws = scores_of(counts.sum((0, 1))), scores_of(resample(counts, stream=stream))
+        lacking = np.isnan(draws[:, np.isfinite(values)]).any(1)  # no drawn speaker has an emotion
+        draws[lacking, SCORES.index("UA")] = np.nan  # which would be the mean of the others
+        return values, draws
     scores = scores_of(counts)  # [seeds, speakers, scores]
     some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
     scores = np.where(some, scores, 0)

@@ -183,6 +183,11 @@ def all_within(
     note = f"{what.format('…')}: contradicted by {', '.join(against)}" if against else ""
     beyond = estimate.high < least or estimate.low > most
     remark = "not enough after Holm's correction" if beyond and not against else ""
+    widest = (high - low).max() / 2
+    if verdict == "undecided" and 2 * widest > most - least:
+        remark = (
+            f"intervals up to ±{widest:.1f} wide, which no result could bring within the bounds"
+        )
     return Part(
         what.format(short_name([*names][shown])), "points", *estimate, verdict, note, remark
     )

@@ -432,6 +432,9 @@ def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
     assert (beaten.verdict, beaten.what) == ("contradicted", "x − a")
     assert beaten.note == "x − …: contradicted by a"
     assert part([5.0, 3.0, 9.0], [1.0, 1.0, 1.0], 6.0).note == "x − …: contradicted by c"
+    wide = part([1.0, 2.0, 1.0], [1.0, 9.0, 1.0], 4.0)
+    assert wide.verdict == "undecided" and wide.remark.startswith("intervals up to ±")
+    assert not part([1.0, 2.0, 3.9], [0.2, 0.2, 0.2], 4.0).remark and not unsure.remark
     assert part([-5.0, 3.0, 0.0], [0.0, 0.0, 0.0]).note == "x − …: contradicted by a"
 
 
@@ -455,6 +458,11 @@ def test_a_sweep_that_never_recognises_an_emotion_is_judged() -> None:
     shapes = sweep(rise, per_emotion=8)
     missed = shapes["predicted"].mask(shapes["emotion"] == "angry", "sad")
     assert verdict(shapes.assign(predicted=missed), "height-rises") == "supported"
+    missed = shapes["predicted"].mask(shapes["emotion"] == "happy", "sad")
+    _, *changes = verdicts(shapes.assign(predicted=missed))["happy-worst"].parts
+    assert {part.remark for part in changes} == {"happy is never recognised"}
+    _, *changes = verdicts(shapes)["happy-worst"].parts
+    assert "happy is never recognised" not in {part.remark for part in changes}
 
 
 def test_several_corpora_together() -> None:

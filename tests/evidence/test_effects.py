@@ -92,7 +92,8 @@ def test_other_folds_of_the_same_utterances_are_paired_by_who_speaks(parts: int)
     expected = metrics.difference(pd.concat([default, on_speakers]), "on speakers", "default")
     names = ["WA effect", "WA effect low", "WA effect high"]
     assert tuple(of[names]) == pytest.approx(tuple(expected))
-    assert of["WA effect"] > 15 and not of["note"]
+    assert of["WA effect"] > 15
+    assert of["note"] == "its speakers share the luck of a training: the interval is too narrow"
 
 
 def test_wrong_names_of_speakers_are_not_taken_for_them() -> None:

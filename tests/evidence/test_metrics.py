@@ -48,6 +48,20 @@ def test_scores_agree_with_scikit_learn(outcome: list[tuple[str, str]]) -> None:
     assert (counts.to_numpy() == confusion_matrix(true, predicted, labels=EMOTIONS)).all()
 
 
+def test_draws_of_speakers_who_lack_an_emotion_have_no_ua() -> None:
+    """One of six speakers has angry utterances, of which none is recognised; all else is."""
+    speakers = [frame(["sad", "happy"], ["sad", "happy"], fold=f"0{n}") for n in range(5)]
+    table = pd.concat([*speakers, frame(["angry"] * 2, ["sad"] * 2, fold="09")], ignore_index=True)
+    table["utterance"] = [f"u{n}" for n in range(len(table))]
+    values, draws = metrics.bootstrap(table)
+    ua, angry = (metrics.SCORES.index(name) for name in ("UA", "angry"))
+    assert values[ua] == pytest.approx(200 / 3)
+    there = np.isfinite(draws[:, angry])
+    assert 0.6 < there.mean() < 0.7  # 1 − (5/6)⁶
+    assert (np.isfinite(draws[:, ua]) == there)[np.isfinite(draws[:, 0])].all()
+    assert np.nanmax(draws[:, ua]) == pytest.approx(200 / 3)
+
+
 def two_unequal_folds(average: str, seed: int = 0, right: int = 1) -> pd.DataFrame:
     """Fold 03: 1 of 1 right; fold 08: `right` of 3."""
     first = frame(["sad"], ["sad"], fold="03", seed=seed, average=average)

@@ -56,12 +56,16 @@ def test_power_depends_on_how_the_systems_differ() -> None:
 
 
 def test_the_answer_tells_the_gain_of_the_paper_in_utterances() -> None:
-    held = pd.DataFrame({"speakers": [5, 10], "bootstrap": [91.0, 95.0]})
+    shares = {"bootstrap": [91.0, 95.0, 94.0], "bootstrap, 2 seeds": [92.4, 94.6, 94.0]}
+    held = pd.DataFrame({"speakers": [5, 10, 10], "Wilson": [0.0, 1.0, 2.0]} | shares)
     found = pd.DataFrame({"experiment": "IEMOCAP", "gain": [1.0, 2.0], "found": [10.0, 90.0]})
     errors = pd.DataFrame({"experiment": "IEMOCAP", "below 0 (%)": [2.4, 6.5]})
     said = power.answer(held, errors, found).data
     assert "wholly below 0 in 2.4 to 6.5 in a hundred experiments of the size of IEMOCAP;" in said
-    assert said.startswith("Of simulated intervals over 10 speakers, 95 to 95 in a hundred")
+    assert said.startswith(
+        "Of simulated intervals, 94 to 95 in a hundred with 10 speakers and 91 to 92 in a hundred "
+        "with 5 speakers hold the truth. "
+    )
     assert "between 1 and 2 points" in said and "9 of IEMOCAP's 2,280 utterances" in said
 
 

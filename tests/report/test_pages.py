@@ -105,7 +105,10 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     predictions = board.gathered({}, str(path)).predictions
     better = "on nEMO (`coarse`) attention pooling does better than a plain average, as the paper"
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
-    gain = "The gain that the paper reports is 0.40 points of WA and 0.52 points of UA."
+    gain = (
+        "The gain that the paper reports, 0.40 points of WA and 0.52 points of UA, lies above "
+        "every interval on EmoDB and below every interval on nEMO."
+    )
     planned = "1 of the 4 tests of it that were planned on nEMO are done."
     own = "The claim has not been tested on IEMOCAP, the paper's own corpus."
     assert (
@@ -273,7 +276,8 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
     shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
     write_results(path, shapes, study_name="filter-shapes")  # on one corpus alone
     shown = power.together(str(path)).data
-    assert shown.count("emodb, nemo") == 6 == shown.count("points")
+    assert shown.count("emodb, nemo") == 6 and ">EmoDB<" in shown and ">nEMO<" in shown
+    assert shown.count("points") == 3 * 6, "over both, and each by itself"
     assert "WA, attention − gap" in shown
     # A preset and another one with changes may be the same settings.
     shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
@@ -384,6 +388,28 @@ def test_a_best_size_takes_three_of_a_sweep(tmp_path: Path) -> None:
     assert "No best size is named" in said and "the best WA" not in said
     said = filter_shapes.answer(results.read(write_results(path, {"40x2": 0.6}, **of_sweep))).data
     assert "the best WA is at 40×2 (" in said and "when the height varies; the paper" in said
+    # Of a part of the plan none is named, of all of it one is.
+    of_sweep["corpus"] = ("nemo", "1" * 12)
+    shapes = {f"{h}x2": 0.2 + h / 200 for h in (2, 10, 40, 100)} | {"2x8": 0.2, "2x30": 0.2}
+    path = write_results(tmp_path / "nemo.jsonl", shapes, speakers=9, **of_sweep)
+    assert "No best size is named" in filter_shapes.answer(results.read(path)).data
+    write_results(path, {"2x80": 0.2}, speakers=9, **of_sweep)
+    assert "the best WA is at 100×2 (" in filter_shapes.answer(results.read(path)).data
+
+
+def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"attention": 0.4})
+    predictions = results.read(path).predictions
+    assert "close call" not in first_answer(predictions)
+    monkeypatch.setattr(metrics, "exchange_test", lambda *_: 0.064)
+    said = "On EmoDB under `coarse` that is a close call. The gain that the paper reports, "
+    assert said in first_answer(predictions)
+    write_results(path, LEVEL, preset="paper")
+    both = first_answer(results.read(path).predictions)
+    assert both.count("close call") == 1, "what is undecided is none"
+    assert "lies within some intervals on EmoDB." in both
 
 
 def test_how_far_networks_got_is_told_by_wa_and_loss(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ PLANNED_FOR_MAIN = {
     for preset in ("coarse", "paper")
     for change in ("", *(f", {each}" for each in claims.PLANNED["pooling"]))
 }
+CLOSE = 0.05  # an exact p from which on a definite verdict is a close call
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
 
 
@@ -121,10 +122,7 @@ def answer(found: Sequence[Evidence]) -> str:
             places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
-    points = " and ".join(
-        f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES
-    )
-    missing = [f"The gain that the paper reports is {points}."]
+    missing = [*_close(judged), _beside_paper(judged)]
     for corpus in claims.CONFIRMING:
         tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED_FOR_MAIN
         if tested and tested != PLANNED_FOR_MAIN:
@@ -138,8 +136,36 @@ def answer(found: Sequence[Evidence]) -> str:
 
 
 def _in_words(verdict: claims.Verdict) -> str:
-    scores = [p.what.partition(",")[0] for p in verdict.parts if p.verdict == verdict.verdict]
-    return SENTENCES[verdict.verdict].format(scores=" and ".join(scores))
+    deciding = [part for part in verdict.parts if part.verdict == verdict.verdict]
+    scores = " and ".join(part.what.partition(",")[0] for part in deciding)
+    return SENTENCES[verdict.verdict].format(scores=scores)
+
+
+def _close(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> list[str]:
+    """Return which definite verdicts the exact test does not bear out."""
+    return [
+        f"On {wording.title(of.corpus)} under `{config.shortest(of.preset)}` that is a close call."
+        for of, verdict in judged
+        if verdict.verdict != "undecided"
+        if any(part.p >= CLOSE for part in verdict.parts if part.verdict == verdict.verdict)
+    ]
+
+
+def _beside_paper(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> str:
+    """Return what the paper's own gain is, and where it lies beside the intervals found here."""
+    sides: dict[str, set[str]] = {}
+    for of, verdict in judged:
+        for part in verdict.parts:
+            theirs = _published(part.what.partition(",")[0])
+            side = "above" if theirs > part.high else "below" if theirs < part.low else "within"
+            sides.setdefault(wording.title(of.corpus), set()).add(side)
+    places: dict[str, list[str]] = {}
+    for corpus, found in sides.items():
+        where = f"{found.pop()} every interval" if len(found) == 1 else "within some intervals"
+        places.setdefault(where, []).append(corpus)
+    lies = " and ".join(f"{where} on {' and '.join(of)}" for where, of in places.items())
+    points = (f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES)
+    return f"The gain that the paper reports, {' and '.join(points)}, lies {lies}."
 
 
 def rows(found: Sequence[Evidence]) -> pd.DataFrame:

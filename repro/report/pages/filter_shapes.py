@@ -21,16 +21,23 @@ def answer(data: Results) -> Markdown:
         if len(sweep) > 2:  # of two, one is the paper's choice and the other the smallest
             name, worst = short_name(sweep.idxmax()), f"{sweep.min():.1f}%"
             best.append(f"at {name} ({sweep.max():.1f}%, worst {worst}) when the {side} varies")
+    judged = [
+        verdict
+        for verdict in claims.judge(data.predictions)
+        if claims.TESTS[verdict.claim.id].study == "filter-shapes"
+    ]
     on = wording.title(predictions["corpus"].iloc[0])
     theirs = " and ".join(f"{h}×{w}" for h, w in paper.STEM_SHAPES)
+    if predictions["corpus"].iloc[0] in claims.CONFIRMING and all(v.parts == () for v in judged):
+        best = []  # of a part of the plan no size is named
     never = [name for name in paper.EMOTIONS if name not in set(data.predictions["predicted"])]
-    judged = claims.judge(data.predictions)
     said = [
-        _undecided([v for v in judged if claims.TESTS[v.claim.id].study == "filter-shapes"]),
+        _undecided(judged),
         f"Of the {len(found)} shapes tested on the same speakers of {on}, the best WA is "
         f"{' and '.join(best)}; the paper chose {theirs}."
         if best
-        else "No best size is named: it takes three of a sweep, tested on the same speakers.",
+        else "No best size is named: it takes three of a sweep, tested on the same speakers, "
+        f"and all that are planned on {' or '.join(map(wording.title, claims.CONFIRMING))}.",
         f"No network here ever answers {' or '.join(never)}." * bool(never),
         wording.guessing(found, predictions),
         f"Training ends at a loss, in the median of a shape, between {found['loss'].min():.2f} and "
