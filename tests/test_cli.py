@@ -159,7 +159,6 @@ def test_results_check_and_merge(pooled: Path, tmp_path: Path, command: Command)
     outcome = command("results", "merge", *parts, "-o", whole)
     assert outcome == Outcome(0, [f"6 folds in {whole}"], [])
     assert whole.read_bytes() == pooled.read_bytes()
-    assert_one_line(command("results", "merge", *parts, "-o", whole), str(whole), "already")
     assert_one_line(command("results", "check", tmp_path / "none"), "name a file that `repro run`")
 
 
@@ -375,15 +374,6 @@ def test_a_bug_in_the_scores_is_not_told_as_a_fault_of_the_file(
 def test_a_results_file_of_another_study(pooled: Path, command: Command) -> None:
     outcome = command("table", "filter-shapes", "--results", pooled)
     assert_one_line(outcome, str(pooled), "holds pooling", "filter-shapes")
-
-
-def test_a_results_file_that_is_some_text_is_left_alone(
-    corpus: Path, path: Path, command: Command, run_on: Command
-) -> None:
-    path.write_bytes(b"Dear diary")
-    assert_one_line(run_on(corpus), f"{path}: not a results file")
-    assert_one_line(command("table", "pooling", "--results", path), f"{path}: not a results file")
-    assert path.read_bytes() == b"Dear diary"
 
 
 def test_each_setting_is_read_alone(corpus: Path, path: Path, command: Command) -> None:

@@ -294,6 +294,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: s
         path = odd_file(label_file(tmp_path, 1, "Ses01M_impro01"), kind)
         refusal(lambda: listed(tmp_path), path)
     path = odd_file(tmp_path / "r.jsonl", kind)
+    assert "name a file that" in refusal(lambda: results.read_lines(path), path)
     if kind not in ("dangling", "missing"):
         assert "cannot write results" in refusal(partial(append_locked, path), path)
     path = odd_file(tmp_path / "m.safetensors", kind)

@@ -138,13 +138,7 @@ def test_folds_of_two_ways_of_computing_are_a_mix(
     assert audit.check(path).faults == [f"pooling (smoke, emodb): folds of different {what}"]
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "diary.txt"
-    path.write_bytes(b"Dear diary")
-    with pytest.raises(ReproError, match=r"diary\.txt: not a results file"):
-        audit.check(path)
-    with pytest.raises(ReproError, match="name a file that `repro run`"):
-        audit.check(tmp_path / "none")
+def test_nothing_is_wrong_with_an_empty_file(path: Path) -> None:
     path.write_bytes(b"")
     assert audit.check(path).ok and audit.check(path).folds == 0
 
@@ -198,13 +192,6 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     refused([a, b], b, str(b), "already")
     (tmp_path / "folder").mkdir()
     refused([a, b], tmp_path / "folder", "already")
-
-
-@pytest.mark.parametrize("content", [b"Dear diary", b"Dear diary\n", b'{"key": 1}\n'])
-def test_a_foreign_file_is_not_merged(tmp_path: Path, content: bytes) -> None:
-    a, diary = file_of(tmp_path / "a", record()), tmp_path / "diary.txt"
-    diary.write_bytes(content)
-    refused([a, diary], tmp_path / "c", "diary.txt")
     refused([a, tmp_path / "none"], tmp_path / "c", "name a file that `repro run`")
 
 

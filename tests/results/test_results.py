@@ -1,6 +1,6 @@
 import json
-import os
 import resource
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -215,13 +215,20 @@ FOREIGN = [
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "diary.txt"
     path.write_bytes(content)
-    with pytest.raises(ReproError, match=r"diary\.txt") as error:
-        results.read_lines(path)
-    assert "\n" not in str(error.value)
+    sources = [file_of(tmp_path / "good", record()), path]
+    for read in (partial(results.read_lines, path), partial(audit.merge, sources, tmp_path / "m")):
+        with pytest.raises(ReproError, match=r"diary\.txt") as error:
+            read()
+        assert "\n" not in str(error.value)
     if not content.endswith(b"\n"):  # nor is such an end taken for a torn line
-        with pytest.raises(ReproError, match="not a results file"):
-            results.append(path, record())
-    assert path.read_bytes() == content
+        for use in (
+            audit.check,
+            results.require_writable,
+            partial(results.append, record=record()),
+        ):
+            with pytest.raises(ReproError, match=r"diary\.txt: not a results file"):
+                use(path)
+    assert path.read_bytes() == content and not (tmp_path / "m").exists()
 
 
 def test_a_setting_has_one_name_however_an_earlier_version_wrote_it(path: Path) -> None:
@@ -269,8 +276,9 @@ def test_an_unwritable_path_is_a_fault(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "file" / "r.jsonl"):
         with pytest.raises(ReproError, match="cannot write results"):
             results.append(path, record())
-        with pytest.raises(ReproError, match="name a file that `repro run`"):
-            results.read(path)
+        for read in (results.read, audit.check):
+            with pytest.raises(ReproError, match="name a file that `repro run`"):
+                read(path)
 
 
 def test_a_score_that_is_no_number_is_not_written(path: Path) -> None:
@@ -347,15 +355,6 @@ def test_provenance_cannot_rename_a_fold(path: Path) -> None:
     file_of(path, record(provenance=said))
     folds = results.read(path).folds
     assert (folds["study"][0], folds["fold"][0]) == ("pooling", "03")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
-def test_a_pipe_is_refused_instead_of_waited_for(path: Path) -> None:
-    os.mkfifo(path)
-    with pytest.raises(ReproError, match=r"r\.jsonl: not a file"):
-        results.read_lines(path)
-    with pytest.raises(ReproError, match=r"r\.jsonl: cannot write results"), files.locked(path):
-        pass
 
 
 # Attention maps ----------------------------------------------------------------------------------
