@@ -35,6 +35,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from made_up import record
+from tiny_iemocap import DIALOGUE, HEAD, RATINGS, label_file, turn
 
 from repro import audio, files, paper, results
 from repro.config import Experiment, Network
@@ -335,26 +336,8 @@ def test_files_and_folders_of_any_script_are_read(tmp_path: Path, name: str) -> 
 
 # Labels and trees --------------------------------------------------------------------------------
 
-DIALOGUE = "Ses01F_impro04"
-
-
-def turn(name: str = f"{DIALOGUE}_M003", label: str = "neu") -> str:
-    return f"[6.2901 - 8.2357]\t{name}\t{label}\t[2.5000, 2.5000, 2.5000]\n"
-
-
-EVALUATION = (
-    "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
-    + turn()
-    + "C-E2:\tNeutral;\t()\nA-E3:\tval 3; act 2; dom  2;\t()\n\n"
-    + turn(f"{DIALOGUE}_F001", "ang")
-    + turn(f"{DIALOGUE}_F002", "xxx")
-)
-
-
-def label_file(root: Path, session: int = 1, dialogue: str = DIALOGUE) -> Path:
-    folder = root / f"Session{session}" / "dialog" / "EmoEvaluation"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{dialogue}.txt"
+EVALUATION = HEAD + turn() + RATINGS + turn(f"{DIALOGUE}_F001", "ang")
+EVALUATION += turn(f"{DIALOGUE}_F002", "xxx")
 
 
 def listed(root: Path) -> dict[str, tuple[str, str]]:
