@@ -3,8 +3,11 @@
 Speakers and emotions differ in level and colour, so that there is something to learn.
 """
 
-from collections.abc import Iterable
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +41,15 @@ def write(
                 name = f"{speaker}a{sentence:02d}{letter}a.wav"
                 soundfile.write(root / "wav" / name, 0.2 * sound / np.abs(sound).max(), 16_000)
     return root
+
+
+def zipped(members: Mapping[Any, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive of files by their names, or by what else it says of them."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return content.getvalue()
 
 
 def table(root: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 import csv
 import hashlib
-import io
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from tiny_corpus import zipped
 
 from repro.corpora import CORPORA, emodb, load_corpus, nemo
 from repro.corpora.fetch import digest, fetch
@@ -71,14 +72,8 @@ def expected(recordings, tmp_path_factory) -> str:
 
 def pack(recordings: dict[str, bytes], *more: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
     """A zip file as the publishers pack theirs: recordings in `wav`, label files beside them."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in recordings.items():
-            file.writestr(f"wav/{name}", content)
-        file.writestr("lablaut/03a01Fa.lablaut", "labels")
-        for name, content in more:
-            file.writestr(name, content)
-    return archive.getvalue()
+    members = {f"wav/{name}": content for name, content in recordings.items()}
+    return zipped(members | {"lablaut/03a01Fa.lablaut": b"labels"} | dict(more))
 
 
 def test_the_published_recordings_have_the_known_digest(emodb_root):
@@ -102,12 +97,10 @@ def test_every_recording_of_nemo_is_verified(tmp_path, serve, nemo_root):
     assert len(lines) == 4_481
     assert hashlib.sha256("".join(lines).encode()).hexdigest() == nemo.CORPUS.archive.digest
 
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:  # as GitHub packs a commit
-        archive.writestr("nEMO-66de9999/data.tsv", "file_id\temotion\n")
-        for path in nemo_root.glob("samples/*.wav"):
-            archive.write(path, f"nEMO-66de9999/samples/{path.name}")
-    url, target = serve(content.getvalue()), tmp_path / "nemo"
+    paths = [nemo_root / "manifest.csv", *nemo_root.glob("samples/*.wav")]
+    within = "nEMO-66de9999/"  # as GitHub packs a commit
+    archive = zipped({f"{within}{p.relative_to(nemo_root)}": p.read_bytes() for p in paths})
+    url, target = serve(archive), tmp_path / "nemo"
     with pytest.raises(ReproError, match="its 102 recordings are not the published ones"):
         fetch_from(url, "nemo", target)
     fetch_from(url, "nemo", target, digest=digest(nemo_root))
@@ -117,13 +110,11 @@ def test_every_recording_of_nemo_is_verified(tmp_path, serve, nemo_root):
 
 def test_an_archive_of_known_checksum_is_verified_as_a_whole(tmp_path, serve, write_wav):
     name = "Actor_12/03-01-05-02-01-02-12.wav"
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(name, write_wav(tmp_path / "one.wav", rate=48_000).read_bytes())
-    url, target = serve(content.getvalue()), tmp_path / "ravdess"
+    archive = zipped({name: write_wav(tmp_path / "one.wav", rate=48_000).read_bytes()})
+    url, target = serve(archive), tmp_path / "ravdess"
     with pytest.raises(ReproError, match="expected md5:bc696df654c87fed845eb13823edef8a but got"):
         fetch_from(url, "ravdess", target)
-    right = f"md5:{hashlib.md5(content.getvalue()).hexdigest()}"
+    right = f"md5:{hashlib.md5(archive).hexdigest()}"
     fetch_from(url, "ravdess", target, checksum=right)
     assert load_corpus("ravdess", target)["path"].tolist() == [str(target / name)]
 
@@ -178,6 +169,8 @@ def test_other_recordings_are_refused(tmp_path, serve, recordings, expected):
     fewer = {name: recordings[name] for name in NAMES[:2]}
     assert "wrong checksum" in refusal(tmp_path, serve(pack(fewer)), expected)
     assert "its 3 recordings" in refusal(tmp_path, serve(pack(recordings)), EMODB_DIGEST)
+    wrapped = zipped({"inner.zip": pack(recordings)})
+    assert "its 0 recordings" in refusal(tmp_path, serve(wrapped), expected)
 
 
 def test_a_download_that_breaks_off_is_refused(tmp_path, serve, recordings, expected):
@@ -193,6 +186,17 @@ def test_half_an_archive_and_no_archive_are_refused(tmp_path, serve, recordings,
     flipped = bytearray(archive)
     flipped[2000] ^= 0xFF
     assert "damaged" in refusal(tmp_path, serve(bytes(flipped)), expected)
+    encrypted = bytearray(archive)  # by its flags, whatever the data are
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(mark, archive):
+            encrypted[found.start() + offset] |= 1
+    assert "encrypted" in refusal(tmp_path, serve(bytes(encrypted)), expected)
+
+
+def test_an_archive_of_more_than_any_corpus_is_not_unpacked(tmp_path, serve, expected):
+    many = [f"{n:02d}a{m:02d}Na.wav" for n in range(8) for m in range(14)]
+    bomb = zipped(dict.fromkeys(many, bytes(9_900_000)))  # 1.1 MB that would be 1.1 GB
+    assert "larger than any corpus" in refusal(tmp_path, serve(bomb), expected)
 
 
 def test_a_server_that_refuses_or_is_away_is_told(tmp_path, serve, expected):
