@@ -309,6 +309,8 @@ def test_names_that_the_system_refuses(tmp_path: Path) -> None:
     emodb = (partial(load_corpus, "emodb"), partial(fetch.fetch, "emodb"))
     for read in (audio.load, recogniser.load, *emodb):
         refusal(partial(read, path), path)
+    for use in (results.read_lines, append_locked):
+        assert "File name too long" in refusal(partial(use, path), path)
     refusal(lambda: load_corpus("emodb", "~nobody-has-this/x"), "~nobody-has-this/x")
 
 

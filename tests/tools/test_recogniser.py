@@ -176,6 +176,11 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
     steps: list[tuple[str, int, int]] = []
     how = {"device": "cpu", "precision": "fp32", "only": "attention"}
     asked = Run("pooling", "emodb", corpus, **how)
+    path.write_text("the user's own")
+    with pytest.raises(ReproError, match=r"not a model that .* read; remove it, or name another"):
+        recogniser.train_and_save(path, asked)
+    assert path.read_text() == "the user's own" and list(tmp_path.iterdir()) == [path]
+    path.unlink()
     made = recogniser.train_and_save(path, asked, lambda *step: steps.append(step))
     assert recogniser.load(path).card == made.card
     assert made.card["held-out speakers"]["folds"] == 2
