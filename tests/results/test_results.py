@@ -245,32 +245,6 @@ def test_blanks_at_the_end_are_no_line(path: Path) -> None:
     assert path.read_bytes().startswith(whole + b"{") and len(results.read_lines(path)) == 2
 
 
-SPOILT = [b"garbage", b"", b'{"key": "0123"}', b"\xff"]
-ODD = [{"corpus": "emodb"}, {"fold": ["03"]}, {"provenance": FP32 | {"statistics": ["exact"]}}]
-SPOILT += [json.dumps(RECORD | each).encode() for each in ODD]
-SPOILT += [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000]  # too much for the parser
-
-
-@pytest.mark.parametrize("line", SPOILT, ids=lambda line: str(line[:30]))
-def test_a_spoilt_line_is_named_by_file_and_number(path: Path, line: bytes) -> None:
-    file_of(path, record())
-    path.write_bytes(path.read_bytes() + line + b"\n")
-    results.append(path, record(fold="08"))
-    content = path.read_bytes()
-    with pytest.raises(ReproError, match=r"r\.jsonl, line 2") as error:
-        results.read_lines(path)
-    assert "\n" not in str(error.value)
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("field", results.FITS)
-def test_a_line_without_a_field_names_the_field(path: Path, field: str) -> None:
-    spoilt = {name: value for name, value in record().items() if name != field}
-    path.write_text(json.dumps(spoilt) + "\n", encoding="utf-8")
-    with pytest.raises(ReproError, match=f"line 1: .*missing: {field}"):
-        results.read_lines(path)
-
-
 def test_an_unwritable_path_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for path in (tmp_path, tmp_path / "file" / "r.jsonl"):
@@ -289,59 +263,9 @@ def test_a_score_that_is_no_number_is_not_written(path: Path) -> None:
     assert path.read_bytes() == content
 
 
-def predictions(**changes: Any) -> dict[str, Any]:
-    return {"predictions": RECORD["predictions"] | changes}
-
-
-PROTOCOL = RECORD["experiment"]["protocol"]
-NAN, INF = float("nan"), float("inf")
-# Values that a field of a line cannot have.
-WRONG: dict[str, list[Any]] = {
-    "key": [1],
-    "study": [None],
-    "variant": [["gap"], "\ud800"],
-    "preset": [{}],
-    "fold": [3],
-    "seed": ["0", True, -1, 2**64, 0.5],
-    "corpus": [{"name": "emodb"}, {"name": 1, "hash": "x"}, []],
-    "experiment": [
-        *({"protocol": PROTOCOL | change} for change in ({"average": "median"}, {"folds": None})),
-        *({"protocol": {k: v for k, v in PROTOCOL.items() if k != f}} for f in ("folds", "labels")),
-        *({}, 1),
-    ],
-    "provenance": [[], {}],
-    "history": [1.0, ["1.0"], [NAN], [INF], [10**400]],
-    "predictions": [[], {}, {name: [] for name in RECORD["predictions"]}],
-    "diverged": [True, 1, "yes"],
-    "format": [2, "2", None],
-}
-WRONG_PREDICTIONS: dict[str, list[Any]] = {
-    "utterance": [["a"], ["a", "a"], [1, 2], "ab"],
-    "emotion": [["happy", "bored"], ["happy", []]],
-    "sad": [[0.1], *([0.1, each] for each in (None, "0.2", True, NAN)), {"0": 0.1, "1": 0.2}],
-    "sad logit": [[0.1, NAN], [0.1, "0.2"]],
-    "samples": [[32_000, NAN], [32_000, "long"]],
-}
-MISSHAPEN = [{name: value} for name, values in WRONG.items() for value in values]
-MISSHAPEN += [
-    predictions(**{n: value}) for n, values in WRONG_PREDICTIONS.items() for value in values
-]
-
-
-@pytest.mark.parametrize("change", MISSHAPEN, ids=str)
-def test_a_line_that_makes_no_table_is_named(path: Path, change: dict[str, Any]) -> None:
-    file_of(path, record())
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record(**change)) + "\n")
-    word = "newer version" if "format" in change else f"invalid {next(iter(change))}"
-    for read in (results.read_lines, results.read):
-        with pytest.raises(ReproError, match=rf"r\.jsonl, line 2: .*{word}"):
-            read(path)
-
-
 def test_a_line_may_say_its_format_and_hold_more(path: Path) -> None:
     """As a later version may write it, as long as what is known means the same."""
-    file_of(path, record(format=1, note="x", **predictions(sure=[1, 2])))
+    file_of(path, record(format=1, note="x", predictions=RECORD["predictions"] | {"sure": [1, 2]}))
     tables = results.read(path)
     assert "sure" not in tables.predictions and len(tables.predictions) == 2
     protocol = RECORD["experiment"]["protocol"] | {"study": ["x"], "name": "zz"}
@@ -359,6 +283,7 @@ def test_provenance_cannot_rename_a_fold(path: Path) -> None:
 
 # Attention maps ----------------------------------------------------------------------------------
 
+NAN, INF = float("nan"), float("inf")
 PICTURE = {"shape": [1, 2], "low": 0.0, "high": 1.0, "data": "AP8="}
 ATTENTION: dict[str, Any] = {name: [0.25, None] for name in results.ATTENTION_COLUMNS} | {
     "examples": [{"utterance": "03a01Wé"} | dict.fromkeys(results.PICTURES, PICTURE)]
@@ -392,9 +317,61 @@ NO_ATTENTION: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", NO_ATTENTION)
-def test_attention_maps_that_are_none_are_refused(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(record(attention=value)) + "\n", encoding="utf-8")
-    with pytest.raises(ReproError, match=r"r\.jsonl, line 1: .*attention") as caught:
-        results.read_lines(path)
-    assert "\n" not in str(caught.value)
+# Lines that are no finished folds ----------------------------------------------------------------
+
+PROTOCOL = RECORD["experiment"]["protocol"]
+# Values that a field of a line cannot have.
+WRONG: dict[str, list[Any]] = {
+    "key": [1],
+    "study": [None],
+    "variant": [["gap"], "\ud800"],
+    "preset": [{}],
+    "fold": [3, ["03"]],
+    "seed": ["0", True, -1, 2**64, 0.5],
+    "corpus": ["emodb", {"name": "emodb"}, {"name": 1, "hash": "x"}, []],
+    "experiment": [
+        *({"protocol": PROTOCOL | change} for change in ({"average": "median"}, {"folds": None})),
+        *({"protocol": {k: v for k, v in PROTOCOL.items() if k != f}} for f in ("folds", "labels")),
+        *({}, 1),
+    ],
+    "provenance": [[], {}, FP32 | {"statistics": ["exact"]}],
+    "history": [1.0, ["1.0"], [NAN], [INF], [10**400]],
+    "predictions": [[], {}, {name: [] for name in RECORD["predictions"]}],
+    "attention": NO_ATTENTION,
+    "diverged": [True, 1, "yes"],
+    "format": [2, "2", None],
+}
+WRONG_PREDICTIONS: dict[str, list[Any]] = {
+    "utterance": [["a"], ["a", "a"], [1, 2], "ab"],
+    "emotion": [["happy", "bored"], ["happy", []]],
+    "sad": [[0.1], *([0.1, each] for each in (None, "0.2", True, NAN)), {"0": 0.1, "1": 0.2}],
+    "sad logit": [[0.1, NAN], [0.1, "0.2"]],
+    "samples": [[32_000, NAN], [32_000, "long"]],
+}
+WRONG["predictions"] += [
+    RECORD["predictions"] | {name: value}
+    for name, values in WRONG_PREDICTIONS.items()
+    for value in values
+]
+SPOILT = [("not JSON", line) for line in (b"garbage", b"", b"\xff")]
+TOO_MUCH = (b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000)  # for the parser
+SPOILT += [("not JSON", line) for line in TOO_MUCH]
+for name in results.FITS:
+    lacking = {each: value for each, value in RECORD.items() if each != name}
+    SPOILT.append((f"missing: {name}", json.dumps(lacking).encode()))
+for name, values in WRONG.items():
+    fault = "newer version" if name == "format" else f"invalid {name}"
+    SPOILT += [(fault, json.dumps(RECORD | {name: value}).encode()) for value in values]
+
+
+@pytest.mark.parametrize(("fault", "line"), SPOILT, ids=[fault for fault, _ in SPOILT])
+def test_a_spoilt_line_is_named_by_file_and_number(path: Path, fault: str, line: bytes) -> None:
+    file_of(path, record())
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    results.append(path, record(fold="08"))
+    content = path.read_bytes()
+    for read in (results.read_lines, results.read):
+        with pytest.raises(ReproError, match=rf"r\.jsonl, line 2: .*{fault}") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+    assert path.read_bytes() == content
