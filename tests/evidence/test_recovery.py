@@ -162,12 +162,6 @@ def test_quick_plants_every_scale_and_holds_out_enough_for_intervals() -> None:
     assert {v.experiment.protocol.max_folds for v in grid.values()} == {5}
 
 
-def test_overrides_reach_the_settings_that_the_study_has_of_its_own() -> None:
-    grid = grids.variants("recovery", "quick, training.epochs=3, protocol.max_folds=2")
-    assert {v.experiment.training.epochs for v in grid.values()} == {3}
-    assert {v.experiment.protocol.max_folds for v in grid.values()} == {2}
-
-
 # Running it --------------------------------------------------------------------------------------
 
 

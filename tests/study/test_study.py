@@ -74,13 +74,14 @@ def test_pooling_varies_the_pooling_alone(preset: str) -> None:
     assert grid["attention"].experiment == base
 
 
-@pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol"])
+@pytest.mark.parametrize("name", ["filter-shapes", "pooling", "readings", "protocol", "recovery"])
 def test_overrides_reach_every_variant(name: str) -> None:
-    grid = grids.variants(name, "quick, training.epochs=3, front_end.magnitude=power")
-    for variant in grid.values():
-        assert variant.experiment.training.epochs == 3
+    overrides = "training.epochs=3, front_end.magnitude=power, protocol.max_folds=2"
+    for variant in grids.variants(name, f"quick, {overrides}").values():
+        training, protocol = variant.experiment.training, variant.experiment.protocol
+        assert (training.epochs, protocol.max_folds) == (3, 2)
         assert variant.experiment.front_end.magnitude == "power"
-        assert variant.experiment.training.batch_size == 64
+        assert training.batch_size == (16 if name == "recovery" else 64)
 
 
 @pytest.mark.parametrize(
