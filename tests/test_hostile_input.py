@@ -722,9 +722,7 @@ def try_results(path: Path, content: bytes) -> bool:
 # All of them -------------------------------------------------------------------------------------
 
 # How many are counted, where they lie, what makes them and what reads them.
-TRIED: dict[
-    str, tuple[int, str, Callable[[random.Random], bytes], Callable[[Path, bytes], bool]]
-] = {
+TRIED: dict[str, tuple[int, str, Callable[[random.Random], bytes], Callable[..., bool]]] = {
     "audio": (900, "x.wav", hostile_sound, try_sound),
     "labels": (600, "IEMOCAP", hostile_labels, try_labels),
     "models": (600, "m.safetensors", hostile_model, try_model),

@@ -102,10 +102,8 @@ def test_the_first_layer_is_torchs(padding: str, stride: tuple[int, int], traini
     stems = build_network(settings).stems.double().train(training)
     stems.norm.weight.data.copy_(torch.tensor([1.0, -0.5, 0.3, 2.0]))
     x = torch.rand(3, 1, 20, 15).double()
-    maps = [
-        F.conv2d(r, c.weight, stride=stride)
-        for r, c in zip(stems.padded(x), stems.convs, strict=True)
-    ]
+    padded = zip(stems.padded(x), stems.convs, strict=True)
+    maps = [F.conv2d(read, conv.weight, stride=stride) for read, conv in padded]
     norm = copy.deepcopy(stems.norm)
     weights = [stems.convs[0].weight, stems.convs[1].weight]
     expected, found = plain(torch.cat(maps, 1), norm, False), stems(x)
@@ -119,9 +117,7 @@ def test_the_first_layer_is_torchs(padding: str, stride: tuple[int, int], traini
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
 @pytest.mark.parametrize("shape", [(4, 2), (2, 5), (1, 1)])
-def test_a_convolution_of_one_channel_is_torchs(
-    shape: tuple[int, int], stride: tuple[int, int]
-) -> None:
+def test_a_one_channel_layer_is_torchs(shape: tuple[int, int], stride: tuple[int, int]) -> None:
     torch.manual_seed(0)
     x = torch.rand(3, 1, 20, 15, dtype=torch.double)
     weight = torch.rand(2, 1, *shape, dtype=torch.double, requires_grad=True)

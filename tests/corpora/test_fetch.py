@@ -80,9 +80,7 @@ def test_the_published_recordings_have_the_known_digest(emodb_root):
     assert digest(emodb_root / "wav") == EMODB_DIGEST
 
 
-def test_an_archive_is_downloaded_verified_and_readable(
-    tmp_path, serve, recordings, expected, capfd
-):
+def test_an_archive_is_downloaded_verified_and_read(tmp_path, serve, recordings, expected, capfd):
     target = tmp_path / "new" / "emodb"
     assert fetch_from(serve(pack(recordings)), "emodb", target, digest=expected) == target
     assert {path.name: path.read_bytes() for path in (target / "wav").iterdir()} == recordings

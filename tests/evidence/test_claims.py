@@ -13,6 +13,7 @@ from repro import paper, results
 from repro.evidence import claims, metrics, parts
 from repro.study import grids
 
+Curve = Callable[[int], Chance] | None  # over the sizes of a sweep
 HEIGHTS, WIDTHS = (2, 4, 6, 8, 10, 20, 40, 100), (2, 4, 8, 15, 30, 80)
 
 
@@ -34,8 +35,8 @@ def poolings(
 
 
 def sweep(
-    of_height: Callable[[int], Chance] | None = None,
-    of_width: Callable[[int], Chance] | None = None,
+    of_height: Curve = None,
+    of_width: Curve = None,
     heights: tuple[int, ...] = HEIGHTS,
     widths: tuple[int, ...] = WIDTHS,
     **how: Any,
@@ -286,6 +287,10 @@ def rise(size: int) -> float:
     return 0.4 + 0.03 * min(size, 10)
 
 
+def best_at(best: int) -> Curve:
+    return lambda size: 0.7 if size == best else 0.55
+
+
 @pytest.mark.parametrize(
     ("of_height", "expected"),
     [
@@ -297,7 +302,7 @@ def rise(size: int) -> float:
         (lambda h: 0.5 if h <= 10 else 0.9, "undecided"),  # a rise, but not where it is claimed
     ],
 )
-def test_a_rise_with_height(of_height: Callable[[int], Chance] | None, expected: str) -> None:
+def test_a_rise_with_height(of_height: Curve, expected: str) -> None:
     found = verdicts(sweep(of_height))["height-rises"]
     assert found.verdict == expected
     assert [part.unit for part in found.parts] == ["rank correlation"] * 2
@@ -315,9 +320,7 @@ def test_a_rise_with_height(of_height: Callable[[int], Chance] | None, expected:
         (25, lambda h: 0.8 - 0.004 * h, "contradicted"),
     ],
 )
-def test_level_beyond_ten(
-    per_emotion: int, of_height: Callable[[int], Chance] | None, expected: str
-) -> None:
+def test_level_beyond_ten(per_emotion: int, of_height: Curve, expected: str) -> None:
     predictions = sweep(of_height, widths=(2, 8), per_emotion=per_emotion)
     assert verdict(predictions, "height-flattens") == expected
 
@@ -325,7 +328,7 @@ def test_level_beyond_ten(
 @pytest.mark.parametrize(
     ("of_width", "expected"),
     [
-        (lambda w: 0.7 if w == 8 else 0.55, "supported"),
+        (best_at(8), "supported"),
         (None, "undecided"),
         (lambda w: 0.4 + 0.05 * np.log2(w), "contradicted"),
         (lambda w: 0.8 - 0.05 * np.log2(w), "contradicted"),
@@ -335,7 +338,7 @@ def test_level_beyond_ten(
         (lambda w: 0.45 if w in (2, 80) else 0.6, "undecided"),  # a plateau: too little data
     ],
 )
-def test_a_peak_at_width_eight(of_width: Callable[[int], Chance] | None, expected: str) -> None:
+def test_a_peak_at_width_eight(of_width: Curve, expected: str) -> None:
     assert verdict(sweep(None, of_width), "width-peaks") == expected
 
 
@@ -393,17 +396,13 @@ def test_happy(per_emotion: int, happy: float, of_height: tuple[float, ...], exp
 @pytest.mark.parametrize(
     ("of_height", "of_width", "expected"),
     [
-        (lambda h: 0.7 if h == 10 else 0.55, lambda w: 0.7 if w == 8 else 0.55, "supported"),
-        (lambda h: 0.7 if h == 10 else 0.55, lambda w: 0.7 if w == 30 else 0.55, "contradicted"),
-        (lambda h: 0.7 if h == 10 else 0.55, None, "undecided"),
+        (best_at(10), best_at(8), "supported"),
+        (best_at(10), best_at(30), "contradicted"),
+        (best_at(10), None, "undecided"),
         (None, None, "undecided"),
     ],
 )
-def test_best_shapes(
-    of_height: Callable[[int], Chance] | None,
-    of_width: Callable[[int], Chance] | None,
-    expected: str,
-) -> None:
+def test_best_shapes(of_height: Curve, of_width: Curve, expected: str) -> None:
     found = verdicts(sweep(of_height, of_width))["best-shapes"]
     assert found.verdict == expected
     contradicted = expected == "contradicted"

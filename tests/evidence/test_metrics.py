@@ -242,11 +242,8 @@ def test_a_number_is_written_with_its_interval(
 def test_exchanging_two_variants_speaker_by_speaker(score: str) -> None:
     rng = np.random.default_rng(3)
     each_fold = itertools.product(("a", "b"), range(5), range(2))
-    folds = [
-        random_frame(rng, 20, variant=variant, fold=f"{fold:02d}", seed=seed)
-        for variant, fold, seed in each_fold
-    ]
-    table = pd.concat(folds, ignore_index=True)
+    parts = [random_frame(rng, 20, variant=v, fold=f"{n:02d}", seed=s) for v, n, s in each_fold]
+    table = pd.concat(parts, ignore_index=True)
 
     def gain(exchanged: tuple[bool, ...]) -> float:
         """Exchange the names of the two for some speakers, and score them anew."""

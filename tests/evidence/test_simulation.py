@@ -41,15 +41,10 @@ def test_a_gain_is_found_the_more_often_the_larger_it_and_the_corpus_are() -> No
 
 def test_power_depends_on_how_the_systems_differ() -> None:
     sizes = {"emodb": (10, 34)}
-    found = {
-        each: simulation.power(sizes, each, gains=(4.0,), runs=200)["found"].item()
-        for each in (
-            simulation.Disagreement(0.1, 2.0),
-            simulation.Disagreement(0.3, 2.0),
-            simulation.Disagreement(0.1, 8.0),
-        )
-    }
-    little, often, unlike = found.values()
+    differing = (simulation.Disagreement(*of) for of in ((0.1, 2.0), (0.3, 2.0), (0.1, 8.0)))
+    little, often, unlike = (
+        simulation.power(sizes, each, gains=(4.0,), runs=200)["found"].item() for each in differing
+    )
     assert little > often + 10 and little > unlike + 10
     alike = simulation.power(sizes, simulation.Disagreement(0, 0), gains=(0.0, 4.0), runs=50)
     assert alike["found"].to_list() == [0, 100]

@@ -131,11 +131,8 @@ def test_no_letter_of_a_figure_is_too_small_for_a_phone() -> None:
     history = pd.DataFrame(losses, columns=["variant", "fold", "seed", "epoch", "loss"])
     settings = config.preset("paper").network
     network = plots.network(in_brief.layers(settings))
-    for figure in (
-        network,
-        plots.mu_law_curve(speech.mu_law_values()),
-        plots.histories(history, 1.4),
-    ):
+    curve = plots.mu_law_curve(speech.mu_law_values())
+    for figure in (network, curve, plots.histories(history, 1.4)):
         letters = [text for text in figure.findobj(Text) if text.get_text()]
         assert letters and min(text.get_fontsize() for text in letters) >= plots.SMALL
         assert figure.get_figwidth() <= plots.WIDTH

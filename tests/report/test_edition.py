@@ -21,7 +21,6 @@ from repro.study.baselines import CLASSIFIER
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = sorted((ROOT / "book" / "report").glob("*.ipynb"))
-EMOTIONS = list(paper.EMOTIONS)
 # Pages whose results do not all lie in EmoDB's folder.
 SHOWN_OF = {"00": {"emodb", "nemo"}, "07": {"planted"}, "11": {"emodb", "bench"}}
 SHOWN_OF["09"] = SHOWN_OF["00"]
@@ -118,9 +117,7 @@ def test_on_emodb_attention_loses_and_its_training_loss_ends_above_that_of_gap(n
 
 
 @pytest.mark.parametrize("name", ["nemo/pooling", "nemo/pooling-max"])
-def test_on_nemo_poolings_know_their_training_speakers_and_none_is_clear_of_another(
-    name: str,
-) -> None:
+def test_on_nemo_poolings_know_whom_they_train_on_and_none_is_clear_of_another(name: str) -> None:
     data = published(name)
     assert {config.parted(preset)[0] for preset in data.folds["preset"]} == {"coarse"}
     assert (learning.last_losses(data.history)["max"] < 0.05).all()
@@ -146,9 +143,7 @@ def test_the_logistic_regression_is_ahead_on_emodb_and_behind_on_nemo(
         assert sign * metrics.contrast([pooled], [rows], "WA").value > 0
 
 
-def test_one_seed_does_not_tell_attention_from_gap_and_rounding_moves_it_more_than_the_paper() -> (
-    None
-):
+def test_a_seed_does_not_tell_attention_from_gap_and_rounding_moves_it_more_than_claimed() -> None:
     data = published("emodb/pooling").predictions
     first = metrics.difference(data.query("seed == 0"), "attention", "gap")
     assert first.low < 0 < first.high
@@ -212,11 +207,9 @@ def test_the_edition_is_made_without_corpus_or_training_and_published(
     assert made_from["results sha256"] == [None]
 
     second = nbformat.read(published / "01_page.ipynb", as_version=4)
-    assert second.cells[-1].id == notebook.NOT_RUN
-    assert (
-        "The study `pooling` has not been run on emodb with the preset `coarse`"
-        in second.cells[-1].source
-    )
+    last = second.cells[-1]
+    assert last.id == notebook.NOT_RUN
+    assert "The study `pooling` has not been run on emodb with the preset `coarse`" in last.source
     assert "the end" not in shown(second)
     assert not any("papermill" in str(cell.metadata) for cell in second.cells)
 

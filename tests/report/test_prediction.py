@@ -39,7 +39,7 @@ def inside(part: str, kind: str) -> io.BytesIO:
 
 
 @pytest.mark.parametrize(("seconds", "columns"), [(1.5, 200), (3.21, 321), (30, 1000)])
-def test_sound_picture_and_attention_have_one_time_axis(
+def test_sound_and_pictures_have_one_time_axis(
     tmp_path: Path, seconds: float, columns: int
 ) -> None:
     part = shown(model(), seconds, tmp_path / "a.png")

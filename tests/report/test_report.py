@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import nbformat
@@ -43,17 +44,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def build(
     *, out: Path = Path("build/report"), pages: Collection[str] = (), corpus: str = "emodb"
 ) -> Path:
-    return report.build_report(
-        out=out,
-        pages=pages,
-        corpus=corpus,
-        root=Path("emodb").resolve(),
-        preset="quick",
-        results=out / "results.jsonl",
-        device="cpu",
-        precision="fp32",
-        seeds=2,
-    )
+    how: dict[str, Any] = {"corpus": corpus, "root": Path("emodb").resolve(), "preset": "quick"}
+    how |= {"results": out / "results.jsonl", "device": "cpu", "precision": "fp32", "seeds": 2}
+    return report.build_report(out=out, pages=pages, **how)
 
 
 def test_report_runs_the_notebooks_and_builds_the_book(project: Path, said: io.StringIO) -> None:
@@ -105,11 +98,8 @@ def test_only_some_pages_are_trained_for(
         "filter-shapes trains for about 60 s, 11.0 min in all",
         "pooling trains for about 10.0 min, 10.0 min in all",
     ]
-    for number, ends in {
-        "00": "> **Not run yet.** my.csv[joy=sad].",
-        "02": says,
-        "04": says,
-    }.items():
+    not_run = "> **Not run yet.** my.csv[joy=sad]."
+    for number, ends in {"00": not_run, "02": says, "04": says}.items():
         cells = nbformat.read(book / "report" / f"{number}_page.ipynb", as_version=4).cells
         assert "seeds = 0" in cells[2].source, "whatever can be trained has been"
         assert 'corpus = "my.csv[joy=sad]"' in cells[2].source
@@ -216,9 +206,7 @@ def test_a_warning_of_the_builder_is_an_error(project: Path, said: io.StringIO) 
     assert "nowhere" in Path("build/report/jupyter-book.log").read_text(encoding="utf-8")
 
 
-def test_outside_a_checkout_one_line_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_a_checkout_a_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert report.find_project() == ROOT, "an editable install finds its checkout"
     monkeypatch.setattr(repro, "__file__", str(tmp_path / "site-packages/repro/__init__.py"))

@@ -151,9 +151,7 @@ def test_a_second_run_fits_nothing_and_one_variant_is_no_stand_in_for_the_other(
         ("protocol.score=logits", 24),
     ],
 )
-def test_whatever_is_counted_is_fitted_once(
-    corpus: Path, path: Path, setting: str, tested: int
-) -> None:
+def test_what_is_counted_is_fit_once(corpus: Path, path: Path, setting: str, tested: int) -> None:
     how: dict[str, Any] = {"only": baselines.MAJORITY, "preset": f"quick, {setting}"}
     assert [run(corpus, path, **how) for _ in range(2)] == [3, 0]
     found = held(Run("baselines", "emodb", corpus, results=path, **how))
@@ -205,9 +203,7 @@ def test_a_pooling_is_ahead_of_the_classifier_on_its_own_folds_only() -> None:
 
 
 @pytest.mark.parametrize("change", ["protocol.folds=random", "front_end.short=drop"])
-def test_what_decides_the_folds_sets_baselines_apart(
-    corpus: Path, tmp_path: Path, change: str
-) -> None:
+def test_what_decides_folds_sets_baselines_apart(corpus: Path, tmp_path: Path, change: str) -> None:
     together, alone = tmp_path / "together.jsonl", tmp_path / "alone.jsonl"
     only = {"only": baselines.MAJORITY}
     run(corpus, together, **only)

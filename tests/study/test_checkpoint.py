@@ -67,12 +67,7 @@ def run_fold(
     fold = crossval.make_folds(features.table, experiment)[1]
     kept = Checkpoint(path, MADE_BY) if path else None
     history, predictions = crossval.run_fold(
-        features,
-        fold,
-        experiment,
-        seed=3,
-        resume=kept.restore if kept else None,
-        on_epoch=on_epoch,
+        features, fold, experiment, seed=3, resume=kept.restore if kept else None, on_epoch=on_epoch
     )
     return history, predictions, trained
 
@@ -112,10 +107,7 @@ def test_a_training_goes_on_after_a_change_to_what_trains_nothing(
 
 @pytest.mark.parametrize(
     ("pooling", "epoch"),
-    [
-        *((pooling, "last") for pooling in ("gap", "bilinear", "attention")),
-        ("attention", "best-on-test"),
-    ],
+    [("gap", "last"), ("bilinear", "last"), ("attention", "last"), ("attention", "best-on-test")],
 )
 def test_an_interrupted_fold_ends_with_the_very_same_numbers(
     features: crossval.Features, tmp_path: Path, every_epoch: None, pooling: Any, epoch: Any
@@ -270,19 +262,11 @@ class Harmful:
 def test_what_is_no_checkpoint(kept: Path, capsys: Any, tmp_path: Path) -> None:
     torch.save({"order": torch.zeros(3)}, tmp_path / "weights.pt")
     whole = kept.read_bytes()
-    for content in (
-        b"",
-        b"\0",
-        b"Dear diary",
-        b"\xff" * 1000,
-        whole[:8],
-        whole[:-1],
-        whole + b"\0",
-        pickle.dumps(Harmful()),
-        (tmp_path / "weights.pt").read_bytes(),
-        safetensors.torch.save({"order": torch.zeros(3)}),
-        safetensors.torch.save({}, {"state": "{}", "sha256": "0"}),
-    ):
+    contents = [b"", b"\0", b"Dear diary", b"\xff" * 1000, whole[:8], whole[:-1], whole + b"\0"]
+    contents += [pickle.dumps(Harmful()), (tmp_path / "weights.pt").read_bytes()]
+    contents += [safetensors.torch.save({"order": torch.zeros(3)})]
+    contents += [safetensors.torch.save({}, {"state": "{}", "sha256": "0"})]
+    for content in contents:
         kept.write_bytes(content)
         refused(kept, capsys)
     kept.mkdir()

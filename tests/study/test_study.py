@@ -23,6 +23,8 @@ from repro.study.plan import Progress, Run, line_per_fold
 from repro.study.read import collect, held
 from repro.study.run import run as train
 
+Lines = list[dict[str, Any]]
+
 
 def run(
     corpus: Path, path: Path, name: str = "pooling", progress: Progress | None = None, **how: Any
@@ -32,7 +34,7 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Lines:
     path = tmp_path_factory.mktemp("results") / "r.jsonl"
     assert run(corpus, path) == 6  # three poolings, two folds
     return results.read_lines(path)
@@ -101,9 +103,7 @@ def test_overrides_reach_every_variant(name: str) -> None:
         ("pooling", "training.epochs=3, training.epochs=4", False),  # the last one counts
     ],
 )
-def test_what_a_study_sets_itself_it_keeps_and_says_so(
-    name: str, change: str, is_ignored: bool
-) -> None:
+def test_what_a_study_sets_it_keeps_and_says_so(name: str, change: str, is_ignored: bool) -> None:
     setting = f"coarse, {change}"
     grid = grids.variants(name, setting)
     assert grids.ignored(name, setting, grid.values()) == [change] * is_ignored
@@ -126,7 +126,7 @@ def test_an_unknown_study_is_a_fault() -> None:
 # What a run leaves -------------------------------------------------------------------------------
 
 
-def test_a_fold_is_a_line_that_says_all(corpus: Path, uninterrupted: list[dict[str, Any]]) -> None:
+def test_a_fold_is_a_line_that_says_all(corpus: Path, uninterrupted: Lines) -> None:
     table = load_corpus("emodb", corpus)
     grid = grids.variants("pooling", ", ".join(["smoke", *SMALL]))
     assert [(r["variant"], r["fold"]) for r in uninterrupted] == [
@@ -154,7 +154,7 @@ def test_a_fold_is_a_line_that_says_all(corpus: Path, uninterrupted: list[dict[s
 
 
 def test_a_second_run_computes_nothing(
-    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]], monkeypatch: Any
+    corpus: Path, path: Path, uninterrupted: Lines, monkeypatch: Any
 ) -> None:
     file_of(path, *uninterrupted)
     content = path.read_bytes()
@@ -186,9 +186,7 @@ def test_a_study_on_a_gpu_repeats_itself(
     assert lines[0] == lines[1]
 
 
-def test_more_seeds_add_folds(
-    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
-) -> None:
+def test_more_seeds_add_folds(corpus: Path, path: Path, uninterrupted: Lines) -> None:
     file_of(path, *uninterrupted)
     seen: list[tuple[str, int, int]] = []
     assert run(corpus, path, progress=lambda *what: seen.append(what), seeds=2) == 6
@@ -231,13 +229,8 @@ def test_memory_is_made_ready(corpus: Path, path: Path, monkeypatch: pytest.Monk
 def test_a_run_warns_of_what_its_study_sets_itself(
     corpus: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(
-        corpus,
-        path,
-        "filter-shapes",
-        only="2×2",
-        preset=changed([*SMALL, "network.pooling=bilinear"]),
-    )
+    preset = changed([*SMALL, "network.pooling=bilinear"])
+    run(corpus, path, "filter-shapes", only="2×2", preset=preset)
     said = "repro: filter-shapes ignores --set network.pooling=bilinear: it sets this, "
     assert said in capsys.readouterr().err
 
@@ -306,7 +299,7 @@ def test_every_shape_of_the_sweep_sees_every_row_and_frame(preset: str) -> None:
 
 
 def test_what_is_left_out_of_the_test_is_left_out_of_the_attention_maps(
-    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+    corpus: Path, path: Path, uninterrupted: Lines
 ) -> None:
     lines = copy.deepcopy(uninterrupted[4:])  # those of attention
     del lines[0]["attention"]["examples"][1:]  # the first is of a short utterance
@@ -439,9 +432,7 @@ def test_a_study_goes_on_in_the_precision_that_it_began_in(
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {first}
 
 
-def test_the_precision_that_a_line_names_is_that_of_its_training(
-    corpus: Path, tmp_path: Path
-) -> None:
+def test_a_line_names_the_precision_of_its_training(corpus: Path, tmp_path: Path) -> None:
     histories = []
     for precision in ("fp32", "bf16"):
         run(corpus, tmp_path / precision, only="gap", precision=precision)
@@ -456,7 +447,7 @@ def test_a_run_without_a_results_file_says_that_it_needs_one() -> None:
 
 
 def test_a_fold_that_only_another_version_can_read_is_not_trained_again(
-    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+    corpus: Path, path: Path, uninterrupted: Lines
 ) -> None:
     lines = copy.deepcopy(uninterrupted)
     lines[0]["experiment"]["network"]["of a later version"] = True
@@ -472,16 +463,14 @@ def test_a_number_of_seeds_that_is_none_is_refused(seeds: int) -> None:
         Run("pooling", seeds=seeds)
 
 
-def test_the_network_of_section_3_2_computes_in_float32_and_says_so(
-    corpus: Path, path: Path
-) -> None:
+def test_section_3_2_is_computed_in_float32_and_says_so(corpus: Path, path: Path) -> None:
     how: dict[str, Any] = {"name": "filter-shapes", "only": "2x2", "precision": "bf16"}
     assert [run(corpus, path, **how) for _ in range(2)] == [2, 0]
     assert {r["provenance"]["precision"] for r in results.read_lines(path)} == {"fp32"}
 
 
 def test_a_study_does_not_go_on_with_batch_statistics_of_another_kind(
-    corpus: Path, path: Path, uninterrupted: list[dict[str, Any]]
+    corpus: Path, path: Path, uninterrupted: Lines
 ) -> None:
     lines = copy.deepcopy(uninterrupted)
     for line in lines:

@@ -108,9 +108,7 @@ def test_the_gain_of_attention_is_compared_between_precisions(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("by", "new", "old"), [("precision", "bf16", "fp32"), ("statistics", "exact", "torch")]
 )
-def test_arithmetics_are_compared_where_both_ran(
-    tmp_path: Path, by: str, new: str, old: str
-) -> None:
+def test_arithmetics_are_compared_if_both_ran(tmp_path: Path, by: str, new: str, old: str) -> None:
     before, after = FP32 | {by: old}, FP32 | {by: new}
     first = few(tmp_path / "old.jsonl", {"gap": 1.0}, seeds=2, provenance=before)
     few(first, {"attention": 1.0}, provenance=before)

@@ -103,9 +103,7 @@ def test_what_the_results_file_holds_is_not_counted_again(
     assert "gap" not in " ".join(fixed)
 
 
-def test_a_study_is_measured_in_the_precision_that_it_goes_on_in(
-    corpus: Path, path: Path, survey: Survey
-) -> None:
+def test_a_study_is_measured_in_its_own_precision(corpus: Path, path: Path, survey: Survey) -> None:
     run(asked(corpus, path, "pooling", precision="bf16", only="gap"))
     assert survey("pooling", precision="auto").device.endswith(", bf16")
     both = survey("pooling", "filter-shapes", precision="auto")

@@ -70,9 +70,7 @@ def test_scores_are_the_mean_over_all_test_segments(
     ready.assert_called_once_with(False)
 
 
-def test_blocks_give_the_scores_of_the_whole(
-    trained: Recogniser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_score_as_the_whole(trained: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rest of under 2 s, alone in the last block, is not taken for an utterance under 2 s."""
     fills = experiment("front_end.short=repeat", "front_end.tail=pad", "protocol.score=logits")
     model = trained._replace(experiment=fills)
