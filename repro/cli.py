@@ -254,7 +254,8 @@ def table(
         # A terminal has no room for the emotions' intervals; --json has them.
         bounds = [f"{emotion} {end}" for emotion in metrics.EMOTIONS for end in ("low", "high")]
         shown = rows[effects.NARROW] if compares else rows.drop(columns=bounds)
-        print(shown.round(2).dropna(axis=1, how="all").to_string(index=False, na_rep="–"))
+        shown = shown.round(2).replace(-0.0, 0.0).dropna(axis=1, how="all")
+        print(shown.to_string(index=False, na_rep="–"))
         runs = predictions.groupby(["corpus", "preset"], sort=False)
         for run, of_run in runs if study == "pooling" else ():
             pairs = metrics.in_pairs(metrics.compare_pairs(of_run))

@@ -91,6 +91,22 @@ def test_a_table_tells_states_of_a_corpus_apart(tmp_path: Path, command: Command
     assert f"my.csv ({'0' * 12})" in shown and f"my.csv ({'1' * 12})" in shown
 
 
+@pytest.mark.parametrize("study", ["readings", "protocol"])
+def test_a_table_of_changes_shows_their_effects(
+    study: str, tmp_path: Path, command: Command
+) -> None:
+    change = "protocol.epoch=best-on-test"
+    chances = {"default": 0.5, change: 0.7}
+    path = write_results(tmp_path / "r.jsonl", chances, study_name=study)
+    shown = command("table", study, "--results", path)
+    assert shown.status == 0 and shown.err == []
+    assert "WA effect" in shown.out[0] and change in "".join(shown.out[2:])
+    rows = json.loads("\n".join(command("table", study, "--results", path, "--json").out))
+    effects = {row["variant"]: row["WA effect low"] for row in rows}
+    assert effects["default"] is None and effects[change] > 0
+    assert "-0.0 " not in "".join(shown.out), "what changes nothing"
+
+
 def test_a_table_of_a_mix_says_so(tmp_path: Path, command: Command) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.5})
     how = {"precision": "bf16", "statistics": "exact"}
