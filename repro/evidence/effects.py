@@ -125,7 +125,7 @@ def _row(
         notes.append("the default's folds are not speakers: no interval")
     elif paired is None:
         notes.append("not on the same speakers: no interval")
-    elif not metrics.speakers(changed):
+    elif not metrics.speakers(changed) and speakers >= metrics.FEWEST_SPEAKERS:
         notes.append("its speakers share the luck of a training: the interval is too narrow")
     effects = (values - default_values)[scores]
     limits, p = np.full((len(effects), 2), np.nan), np.full(len(effects), np.nan)
