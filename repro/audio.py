@@ -142,7 +142,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         if not os.access(path, os.R_OK):
             raise ReproError(f"{path}: cannot be read; check its permissions") from error
         reason = " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
-        advice = "replace it" if path.suffix.lower() == ".wav" else "convert it to WAV"
+        advice = "replace it" + ", or convert it to WAV" * (path.suffix.lower() != ".wav")
         raise ReproError(f"{path}: not a readable sound file ({reason}); {advice}") from error
 
 

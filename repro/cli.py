@@ -258,6 +258,9 @@ def table(
         print(shown.to_string(index=False, na_rep="–"))
         runs = predictions.groupby(["corpus", "preset"], sort=False)
         for run, of_run in runs if study == "pooling" else ():
+            if of_run.groupby("variant")["key"].nunique().max() > 1:
+                warn(f"{results}: several settings of one pooling, which are not compared")
+                continue
             pairs = metrics.in_pairs(metrics.compare_pairs(of_run))
             if not pairs.empty:
                 print(f"\n{', '.join(run)}: points by which the first is ahead of the second")
@@ -291,14 +294,15 @@ def report(
             f"{corpus}: this program knows it, but not the processes that run the notebooks; make "
             "it a module of the package, or use `run` and `table`"
         )
-    if results and not seeds and not results.exists():
+    if results and not seeds and not os.path.exists(results):
         raise ReproError(f"{results}: no such results file; name one, or train with --seeds 1")
     if root is not None or (own.file_of(corpus) and not path.exists()):
         list_utterances(corpus, root)  # of a corpus that is not there no page could say anything
     setting = _setting(preset, assignments)
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
     parameters |= {"results": path, "device": device, "precision": precision, "seeds": seeds}
-    wanted = [] if pages is None else [page.strip().zfill(2) for page in pages.split(",")]
+    numbers = [] if pages is None else map(str.strip, pages.split(","))
+    wanted = [page and page.zfill(2) for page in numbers]
     if dry_run:
         found = build.notebooks(build.find_project())
         _print_estimate(build.planned(build.chosen(found, wanted), **parameters))
@@ -328,7 +332,7 @@ def train(
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Train the attention network on all speakers of a corpus and save it.
+    """Train a network on all speakers of a corpus, with attention by default, and save it.
 
     The folds of the same settings are trained first, for an estimate of how it does on new
     speakers, unless the results file holds them already.

@@ -85,5 +85,7 @@ def test_a_16_khz_file_is_read_as_it_is(tmp_path):
 
 def test_a_format_that_is_not_read_is_to_be_converted(tmp_path):
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
-    with pytest.raises(ReproError, match=r"a\.m4a: not a readable .*; convert it to WAV$"):
+    with pytest.raises(
+        ReproError, match=r"a\.m4a: not a readable .*; replace it, or convert it to WAV$"
+    ):
         audio.read(tmp_path / "a.m4a")

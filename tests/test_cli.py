@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args, get_type_hints
 from unittest.mock import Mock
@@ -107,6 +108,16 @@ def test_a_table_of_changes_shows_their_effects(
     assert "-0.0 " not in "".join(shown.out), "what changes nothing"
 
 
+def test_poolings_of_several_settings_are_not_compared(tmp_path: Path, command: Command) -> None:
+    path = write_results(tmp_path / "r.jsonl", {"attention": 0.5}, speakers=6)
+    write_results(path, {"gap": 0.5}, speakers=3)
+    other = config.preset("coarse, network.pooling=gap, training.epochs=3")
+    write_results(path, {"gap": 0.9}, speakers=6, key=other.key, experiment=asdict(other))
+    shown = command("table", "pooling", "--results", path)
+    assert len(shown.out) == 4 and not any("−" in line for line in shown.out)
+    assert shown.err == [f"repro: {path}: several settings of one pooling, which are not compared"]
+
+
 def test_a_table_of_a_mix_says_so(tmp_path: Path, command: Command) -> None:
     path = write_results(tmp_path / "r.jsonl", {"gap": 0.5})
     how = {"precision": "bf16", "statistics": "exact"}
@@ -125,7 +136,8 @@ def test_a_report_is_made_as_asked_for(command: Command, monkeypatch: pytest.Mon
     assert command("report", "--precision=fp32", "--pages=2, 03").status == 0
     nothing = command("report", "--pages=10", "--dry-run")
     assert nothing.status == 0 and nothing.out == ["these pages train nothing"]
-    assert asked == [["auto", 0, []], ["fp32", 1, ["02", "03"]]]
+    assert command("report", "--pages=03,").status == 0
+    assert asked == [["auto", 0, []], ["fp32", 1, ["02", "03"]], ["auto", 1, ["03", ""]]]
     assert_one_line(
         command("report", "--seeds=0", "--results=typo.jsonl"), "typo.jsonl: no such results file"
     )

@@ -8,7 +8,6 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -33,7 +32,7 @@ def file_of(corpus: str) -> Path | None:
     return expand(Path(match["file"])) if match else None
 
 
-def with_labels(corpus: str, labels: Sequence[str] | None) -> str:
+def with_labels(corpus: str, labels: list[str] | None) -> str:
     """Return the corpus with mappings of its labels, each such as `joy=happy,anger=angry`.
 
     Raises:
@@ -77,7 +76,10 @@ def utterances(corpus: str, folder: Path) -> list[Utterance]:
             f"{file}: no line is labelled {ANY_EMOTION}, but {_counted(table['label'])}; say "
             "what they stand for, as in --labels joy=happy,anger=angry"
         )
-    paths = [folder / path for path in known["path"]]
+    paths = [
+        folder / (path if os.path.isfile(folder / path) else _with_slashes(path))
+        for path in known["path"]
+    ]
     missing = known["path"][[not os.path.isfile(path) for path in paths]]
     _refuse(file, missing, f", but there is none in {folder}; correct it, or name another folder")
     again = known["path"][pd.Index(map(os.path.realpath, paths)).duplicated()]
@@ -107,9 +109,11 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
     match, file = NAME.fullmatch(corpus), file_of(corpus)
     assert match and file
     mapping = _mapping(match["labels"] or "")
-    table = _cells(file).rename(columns=lambda name: name.strip().lower())
+    table = _cells(file).rename(columns=str.strip)
     if "path" not in table and "file" in table:  # as audformat has it
         table = table.rename(columns={"file": "path"})
+    capitals = {name: name.lower() for name in table if name.lower() in {*COLUMNS} - {*table}}
+    table = table.rename(columns=capitals)
     if absent := [name for name in COLUMNS if name not in table]:
         raise ReproError(
             f"{file}: line 1: no column {', '.join(absent)}, but {', '.join(table)}; a table has "
@@ -127,10 +131,10 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
         if name != "path":  # one speaker, however accents are written
             table[name] = table[name].str.normalize("NFC")
         _refuse(file, table.loc[table[name] == "", name], "; fill it in, or remove the line")
-    table["path"] = table["path"].str.replace("\\", "/", regex=False)  # as Windows writes it
     if "utterance" not in table:
-        stems = table["path"].map(lambda path: PurePath(path).stem)
-        table["utterance"] = stems.mask(stems.duplicated(keep=False), table["path"])
+        paths = table["path"].map(_with_slashes)
+        stems = paths.map(lambda path: PurePath(path).stem)
+        table["utterance"] = stems.mask(stems.duplicated(keep=False), paths)
     for name in ("path", "utterance"):
         twice = table.loc[table[name].duplicated(), name]
         _refuse(file, twice, ", as in an earlier line; remove one of the two")
@@ -139,6 +143,11 @@ def _labelled(corpus: str) -> tuple[Path, pd.DataFrame]:
         raise ReproError(f"--labels: no line of {file} is labelled {', '.join(unused)}")
     table["emotion"] = table["label"].map(mapping).fillna("")
     return file, table
+
+
+def _with_slashes(path: str) -> str:
+    """Return a path that may have been written on Windows."""
+    return path.replace("\\", "/")
 
 
 def _mapping(labels: str) -> dict[str, str]:

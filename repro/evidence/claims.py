@@ -400,8 +400,8 @@ def _happy_changes(study: StudyScores, side: str, shapes: Collection[str]) -> Pa
         return scores[..., HAPPY] - scores[..., HAPPY].mean(-1, keepdims=True)
 
     part = all_within(study, what, shapes, shapes, changes, -most, most)
-    never = part.effect == part.low == part.high == 0
-    return replace(part, remark="happy is never recognised") if never else part
+    recognised = study.bootstrap(shapes)[0][:, HAPPY].any()
+    return part if recognised else replace(part, remark="happy is never recognised")
 
 
 def _ahead(study: StudyScores, name: str, others: Collection[str], least: float = 0.0) -> Part:

@@ -184,7 +184,7 @@ def all_within(
     beyond = estimate.high < least or estimate.low > most
     remark = "not enough after Holm's correction" if beyond and not against else ""
     widest = (high - low).max() / 2
-    if verdict == "undecided" and 2 * widest > most - least:
+    if verdict == "undecided" and not remark and 2 * widest > most - least:
         remark = (
             f"intervals up to ±{widest:.1f} wide, which no result could bring within the bounds"
         )

@@ -33,6 +33,7 @@ what was chosen. Each field is chosen by itself: two values that help alone need
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -139,8 +140,9 @@ def ignored(study: str, setting: str, asked: Iterable[Variant]) -> list[str]:
         without = ", ".join([preset, *(each for name, each in last.items() if name != field)])
         as_before = config.preset(without) == config.preset(setting)
         kept = [v.experiment.override(change) == v.experiment for v in asked]
-        if not (any if as_before else all)(kept) and variants(study, without) == grid:
-            found.append(change)
+        with suppress(ReproError):  # what cannot be left out is not ignored
+            if not (any if as_before else all)(kept) and variants(study, without) == grid:
+                found.append(change)
     return found
 
 

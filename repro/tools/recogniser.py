@@ -157,6 +157,11 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
         raise ReproError(f"{path}: is a folder; name a file in it, such as model.safetensors")
     [variant] = asked.grid().values()
     experiment = variant.experiment
+    if experiment.protocol.epoch != "last" or not experiment.protocol.folds.startswith("speaker"):
+        raise ReproError(
+            "a model's estimate is of the last epoch, on speakers that are held out: leave "
+            "protocol.epoch and protocol.folds as they are"
+        )
     table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
     corpus = {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)}
     if path.exists():

@@ -82,6 +82,7 @@ AS_JSON = "\n\n".join(
         ("my.csv", EXAMPLE.replace(",", " , ").replace("\n", "\n\n") + ",,\n"),
         ("my.csv", EXAMPLE.replace("\n", ",,\n")),
         ("my.csv", EXAMPLE.replace("path,speaker", "Path,SPEAKER").replace("/", "\\")),
+        ("my.csv", EXAMPLE.replace("\n", ",0,1\n").replace("n,0,1", "n,Path,Utterance")),
         ("my.tsv", EXAMPLE.replace(",", "\t").replace("\n", '\t"well\n')),
         ("my [1].csv", EXAMPLE.replace("path", '"path"')),
         ("my.tsv", EXAMPLE.replace(",", "\t")),
@@ -215,7 +216,7 @@ def test_what_names_no_table_or_emotion_is_refused(folder: Path, corpus: str, fa
 
 def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:
     with pytest.raises(ReproError, match=r"--labels goes with a table .*, not with emodb"):
-        own.with_labels("emodb", "joy=happy")
+        own.with_labels("emodb", ["joy=happy"])
     with pytest.raises(ReproError, match=r"--labels: no line of .*my\.csv is labelled joi$"):
         load_corpus("my.csv[joi=happy]")
     with pytest.raises(NoSuchReadingError, match=r"^my\.csv has no excited utterances"):

@@ -274,9 +274,12 @@ def test_effects_over_two_corpora_stand_in_one_table(tmp_path: Path) -> None:
     shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.5)
     for preset, corpus in (("paper", "emodb"), ("coarse, network.stride=1,1", "nemo")):
         of_one = {"corpus": (corpus, corpus), "preset": preset, "study_name": "filter-shapes"}
-        write_results(path, shapes, **of_one)
+        best = {"emodb": "40x2", "nemo": "100x2"}[corpus]
+        write_results(path, shapes | {best: 0.9}, **of_one)
     shown = power.together(str(path)).data
     assert shown.count("emodb, nemo") > 6 and "rank correlation" in shown
+    assert "points (WA, 10×2 − 100×2)" in shown, "the one that is furthest there"
+    assert "<td>–</td>" not in shown and ">–<" not in shown, "each corpus has all effects"
     # Settings of another version are like no others.
     path.write_text(path.read_text().replace('"preset": "paper"', '"preset": "paper, network.x=1"'))
     assert power.together(str(path)).data.count("emodb, nemo") == 6
@@ -393,6 +396,10 @@ def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_cal
     both = first_answer(results.read(path).predictions)
     assert both.count("close call") == 1, "what is undecided is none"
     assert "lies within some intervals on EmoDB." in both
+    path = write_results(tmp_path / "apart.jsonl", LEVEL | {"attention": 0.4})
+    write_results(path, LEVEL | {"attention": 0.8}, preset="paper")
+    apart = first_answer(results.read(path).predictions)
+    assert "lies above some intervals and below others on EmoDB." in apart
 
 
 def test_how_far_networks_got_is_told_by_wa_and_loss(tmp_path: Path) -> None:

@@ -118,6 +118,15 @@ def test_a_setting_of_the_variants_that_are_asked_for_is_not_ignored() -> None:
     assert grids.ignored("pooling", setting, others) == ["network.pooling=gap"]
 
 
+def test_a_setting_that_another_one_needs_is_not_ignored() -> None:
+    setting = "smoke, network.trunk=8,8,8,8,8,8,8,8, network.pools=2,9"
+    [first, *_] = grids.variants("pooling", setting).values()
+    assert grids.ignored("pooling", setting, [first]) == []
+    assert grids.ignored("baselines", setting, grids.variants("baselines", setting).values()) == [
+        "network.pools=2,9"
+    ]
+
+
 def test_an_unknown_study_is_a_fault() -> None:
     with pytest.raises(ReproError, match="filter-shapes, pooling"):
         grids.variants("poolings", "smoke")

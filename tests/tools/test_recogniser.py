@@ -192,6 +192,9 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
     for other in ({"preset": "smoke, training.epochs=1"}, {"root": fewer}):
         with pytest.raises(ReproError, match="a model of another corpus or of other settings"):
             recogniser.train_and_save(path, replace(asked, **other))
+    for change in ("protocol.epoch=best-on-test", "protocol.folds=random"):
+        with pytest.raises(ReproError, match="on speakers that are held out: leave protocol"):
+            recogniser.train_and_save(path, replace(asked, preset=f"smoke, {change}"))
     assert path.read_bytes() == before
     assert recogniser.train_and_save(path, asked).card["corpus"] == made.card["corpus"]
 

@@ -161,7 +161,12 @@ def _beside_paper(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> str:
             sides.setdefault(wording.title(of.corpus), set()).add(side)
     places: dict[str, list[str]] = {}
     for corpus, found in sides.items():
-        where = f"{found.pop()} every interval" if len(found) == 1 else "within some intervals"
+        where = (
+            "within some intervals"
+            if "within" in found
+            else "above some intervals and below others"
+        )
+        where = f"{found.pop()} every interval" if len(found) == 1 else where
         places.setdefault(where, []).append(corpus)
     lies = " and ".join(f"{where} on {' and '.join(of)}" for where, of in places.items())
     points = (f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES)

@@ -119,16 +119,24 @@ def together(results_file: str | None) -> HTML | None:
             continue
         rows = rows.assign(preset=setting)
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
-        effects = ["claim", "what"]
-        shown = claims.together(rows).set_index(effects)[["number", "corpora"]]
-        shown.columns = ["over all", "corpora"]
-        for corpus, alone in rows.groupby("corpus"):
-            numbers = claims.together(alone).set_index(effects)["number"]
-            shown[wording.title(corpus)] = numbers.reindex(shown.index)
-        shown = shown.reset_index("what").rename(columns={"what": "effect"})
+        over = _parts(rows)
+        shown = over[["what", "number", "corpora"]]
+        shown.columns = ["effect", "over all", "corpora"]
+        for corpus, of_corpus in rows.groupby("corpus"):
+            alone = _parts(of_corpus).reindex(over.index)
+            # Of several that are compared, another one may be furthest from what is claimed.
+            named = " (" + alone["what"].str.split(" (", regex=False).str[0] + ")"
+            other = named.where(alone["what"] != over["what"], "")
+            shown = shown.assign(**{wording.title(corpus): alone["number"] + other})
         tables.append(shown.assign(preset=setting))
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return None if every.empty else common.table(every)
+
+
+def _parts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `claims.together`, indexed by claim and which of its parts it is."""
+    found = claims.together(rows)
+    return found.set_index(["claim", found.groupby("claim").cumcount()])
 
 
 def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Markdown:
