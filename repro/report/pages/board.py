@@ -135,9 +135,12 @@ def answer(found: Sequence[Evidence]) -> str:
     return " ".join([f"**{begin}: {'; '.join(said)}.**", *missing])
 
 
+def _deciding(verdict: claims.Verdict) -> list[parts.Part]:
+    return [part for part in verdict.parts if part.verdict == verdict.verdict]
+
+
 def _in_words(verdict: claims.Verdict) -> str:
-    deciding = [part for part in verdict.parts if part.verdict == verdict.verdict]
-    scores = " and ".join(part.what.partition(",")[0] for part in deciding)
+    scores = " and ".join(part.what.partition(",")[0] for part in _deciding(verdict))
     return SENTENCES[verdict.verdict].format(scores=scores)
 
 
@@ -147,7 +150,7 @@ def _close(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> list[str]:
         f"On {wording.title(of.corpus)} under `{config.shortest(of.preset)}` that is a close call."
         for of, verdict in judged
         if verdict.verdict != "undecided"
-        if any(part.p >= CLOSE for part in verdict.parts if part.verdict == verdict.verdict)
+        if any(part.p >= CLOSE for part in _deciding(verdict))
     ]
 
 

@@ -147,11 +147,11 @@ def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Mar
     """
     enough = 100 * POWER
     points, every = poolings.attention_gain(), poolings.IEMOCAP_UTTERANCES
-    shares = held.groupby("speakers").agg(list).filter(like="bootstrap").sum(axis=1)
-    hold = [
-        f"{min(shares[n]):.0f} to {max(shares[n]):.0f} in a hundred with {n} speakers"
-        for n in (paper.FOLDS, metrics.FEWEST_SPEAKERS)
-    ]
+    hold = []
+    for speakers in (paper.FOLDS, metrics.FEWEST_SPEAKERS):
+        ours = held[held["speakers"] == speakers].filter(like="bootstrap")
+        share = f"{ours.min(axis=None):.0f} to {ours.max(axis=None):.0f} in a hundred"
+        hold.append(f"{share} with {speakers} speakers")
     ends = errors.groupby("experiment", sort=False)["below 0 (%)"].agg(["min", "max"])
     wrong = [
         f"{low:.1f} to {high:.1f} in a hundred experiments of the size of {name}"
