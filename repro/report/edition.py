@@ -136,7 +136,7 @@ def update_readme(project: Path, results: Path) -> None:
 
 
 def summary(data: Results) -> str:
-    """Return as Markdown what results say of the paper's main claim: in words and in numbers."""
+    """Return as Markdown what results say of the paper's claims: in words and in numbers."""
     found = board.evidence(data.predictions)
     if not found:
         return NOTHING
@@ -144,4 +144,4 @@ def summary(data: Results) -> str:
     numbers = board.overview(data).drop(columns=left_out)
     rows = [numbers.columns, ["---"] * numbers.shape[1], *numbers.itertuples(index=False)]
     table = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
-    return "\n\n".join([board.answer(found), NUMBERS, table])
+    return "\n\n".join([board.answer(found), board.others(found), NUMBERS, table])

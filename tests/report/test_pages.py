@@ -104,7 +104,7 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
         "The gain that the paper reports, 0.40 points of WA and 0.52 points of UA, lies above "
         "every interval on EmoDB and below every interval on nEMO."
     )
-    planned = "1 of the 4 tests of it that were planned on nEMO are done."
+    planned = "1 of the 4 tests of it that were planned on nEMO is done."
     own = "The claim has not been tested on IEMOCAP, the paper's own corpus."
     assert (
         first_answer(predictions) == f"**Mixed: {worse}; {better} claims.** {gain} {planned} {own}"
@@ -381,6 +381,25 @@ def test_a_best_size_takes_three_of_a_sweep(tmp_path: Path) -> None:
     assert "No best size is named" in filter_shapes.answer(results.read(path)).data
     write_results(path, {"2x80": 0.2}, speakers=9, **of_sweep)
     assert "the best WA is at 100×2 (" in filter_shapes.answer(results.read(path)).data
+
+
+def test_the_readme_tells_the_paper_s_other_claims(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL | {"bilinear": 0.3})
+    told = board.others(board.evidence(results.read(path).predictions)).splitlines()
+    counts, _, supported = told
+    assert counts == "Of the 10 other claims, undecided: 0, not tested: 8."
+    below, above = "bilinear pooling is worse than GAP", "attention pooling beats bilinear"
+    assert supported == f"- supported on EmoDB: {below} in WA and in UA; {above} in WA and in UA"
+    of_sweep: dict[str, Any] = {"study_name": "filter-shapes", "corpus": ("nemo", "1" * 12)}
+    shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.4) | {"100x2": 0.8}
+    write_results(path, shapes, preset="coarse, network.stride=1,1", speakers=9, **of_sweep)
+    predictions = results.read(path).predictions
+    told = board.others(board.evidence(predictions)).splitlines()
+    half = "1 of the 2 tests of the filter shapes that were planned on nEMO is done."
+    assert told[0] == f"Of the 10 other claims, undecided: 3, not tested: 2. {half}"
+    level = "past a height of about 10 (100 Hz) WA stays level"
+    assert told[2].startswith(f"- contradicted on nEMO: {level}; ") and told[3] == supported
+    assert "\n".join(told) in edition.summary(results.read(path))
 
 
 def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_call(

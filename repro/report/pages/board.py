@@ -21,6 +21,7 @@ from repro.study import grids
 
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
+SHAPES = [claim for claim, test in claims.TESTS.items() if test.study == "filter-shapes"]
 GAINS = [f"attention − gap, {score}" for score in metrics.ACCURACIES]  # columns of `overview`
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
@@ -33,11 +34,18 @@ BEGIN = {
     frozenset({"undecided"}): "Undecided",
     frozenset({"contradicted", "undecided"}): "Not confirmed",
 }
-# The presets under which `book/plan.md` tests the main claim.
-PLANNED_FOR_MAIN = {
-    preset + change
-    for preset in ("coarse", "paper")
-    for change in ("", *(f", {each}" for each in claims.PLANNED["pooling"]))
+# The settings under which `book/plan.md` runs each study.
+PLANNED_RUNS = {
+    "pooling": {
+        "coarse",
+        "coarse, front_end.scale=segment-max",
+        "paper",
+        "paper, front_end.scale=segment-max",
+    },
+    "filter-shapes": {
+        "coarse, network.stride=1,1",
+        "coarse, front_end.scale=segment-max, network.stride=1,1",
+    },
 }
 CLOSE = 0.05  # an exact p from which on a definite verdict is a close call
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
@@ -122,17 +130,50 @@ def answer(found: Sequence[Evidence]) -> str:
             places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
     said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
-    missing = [*_close(judged), _beside_paper(judged)]
-    for corpus in claims.CONFIRMING:
-        tested = {of.preset for of, _ in judged if of.corpus == corpus} & PLANNED_FOR_MAIN
-        if tested and tested != PLANNED_FOR_MAIN:
-            missing.append(
-                f"{len(tested)} of the {len(PLANNED_FOR_MAIN)} tests of it that were planned on "
-                f"{wording.title(corpus)} are done."
-            )
+    missing = [
+        *_close(judged),
+        _beside_paper(judged),
+        *_undone([of for of, _ in judged], study, "it"),
+    ]
     if all(of.corpus != "iemocap" for of, _ in judged):
         missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")
     return " ".join([f"**{begin}: {'; '.join(said)}.**", *missing])
+
+
+def others(found: Sequence[Evidence]) -> str:
+    """Return what becomes of the paper's other claims in words, as Markdown.
+
+    One on which corpora or settings differ stands in more than one line.
+    """
+    lines: dict[str, list[str]] = {}
+    undecided = untested = 0
+    rest = [claim for claim in paper.CLAIMS if claim.id != MAIN]
+    for claim in rest:
+        judged = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
+        said = {(of.corpus, verdict.verdict) for of, verdict in judged}
+        definite = sorted(each for each in said if each[1] != "undecided")
+        for corpus, word in definite:
+            lines.setdefault(f"{word} on {wording.title(corpus)}", []).append(claim.text)
+        undecided += bool(said) and not definite
+        untested += not said
+    counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
+    shapes = [of for of in found if any(_tested(of, claim) for claim in SHAPES)]
+    begin = " ".join([counts, *_undone(shapes, "filter-shapes", "the filter shapes")])
+    listed = [f"- {line}: {'; '.join(texts)}" for line, texts in lines.items()]
+    return "\n".join([begin, "", *listed]).strip()
+
+
+def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
+    """Return how much is done of what is planned for a study, where some of it is."""
+    said = []
+    for corpus in claims.CONFIRMING:
+        done = len({of.preset for of in tested if of.corpus == corpus} & PLANNED_RUNS[study])
+        if 0 < done < len(PLANNED_RUNS[study]):
+            said.append(
+                f"{done} of the {len(PLANNED_RUNS[study])} tests of {what} that were planned on "
+                f"{wording.title(corpus)} {'is' if done == 1 else 'are'} done."
+            )
+    return said
 
 
 def _deciding(verdict: claims.Verdict) -> list[parts.Part]:
