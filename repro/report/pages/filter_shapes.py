@@ -33,7 +33,7 @@ def answer(data: Results) -> Markdown:
         best = []  # of a part of the plan no size is named
     never = [name for name in paper.EMOTIONS if name not in set(data.predictions["predicted"])]
     said = [
-        _undecided(judged),
+        _decided(judged),
         f"Of the {len(found)} shapes tested on the same speakers of {on}, the best WA is "
         f"{' and '.join(best)}; the paper chose {theirs}."
         if best
@@ -49,10 +49,17 @@ def answer(data: Results) -> Markdown:
     return Markdown(" ".join(filter(None, said)))
 
 
-def _undecided(judged: list[claims.Verdict]) -> str:
-    """Return that no claim on shapes is decided, and why, if that is so."""
-    if {verdict.verdict for verdict in judged} & {"supported", "contradicted"}:
-        return ""
+def _decided(judged: list[claims.Verdict]) -> str:
+    """Return which claims on shapes are decided here; if none is, why."""
+    texts = {
+        word: [each.claim.text for each in judged if each.verdict == word]
+        for word in ("contradicted", "supported")
+    }
+    said = [f"{word.title()} here: {'; '.join(of)}." for word, of in texts.items() if of]
+    if said:
+        rest = len(judged) - sum(map(len, texts.values()))
+        of_rest = f"The paper's other claims on filter shapes are not decided ({rest})."
+        return f"**{' '.join(said)}** {of_rest if rest else ''}".strip()
     reasons = "; ".join(dict.fromkeys(verdict.note for verdict in judged if verdict.note))
     why = f": {reasons}" if reasons else ""  # intervals alone may leave them open
     return f"**None of the paper's claims on filter shapes is decided here{why}.**"
