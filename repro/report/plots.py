@@ -1,8 +1,8 @@
 """Every figure of the report, in one style. Functions draw data that they are given.
 
-Colours are seaborn's colour-blind palette; figures are SVG with the
-same bytes for the same data. They are narrower than the column of a page and their letters as large
-as its text, so that they can still be read when a phone shrinks them to its width.
+Colours are seaborn's colour-blind palette; figures are SVG with the same bytes for the same data.
+They are narrower than the column of a page and their letters as large as its text, so that they can
+still be read when a phone shrinks them to its width.
 """
 
 from __future__ import annotations

@@ -439,9 +439,8 @@ def scores(
     Raises:
         ReproError: the weights, though each is a number, are too large to compute with.
     """
-    keep_freed_memory(
-        False
-    )  # the C library by itself takes half as much time again, for zeroed pages
+    # By itself the C library takes half as much time again, for zeroed pages.
+    keep_freed_memory(False)
     network, protocol = recogniser.network, recogniser.experiment.protocol
     inputs = (inputs for _, inputs in _blocks(recogniser, waveform, device))
     logits = [trainer.predict(network, block, device=device) for block in inputs]
