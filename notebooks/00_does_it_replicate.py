@@ -47,6 +47,9 @@ evidence = [] if showcase else board.evidence(data.predictions)
 # %% tags=["remove-input"]
 first.trained(found, corpus) if showcase else Markdown(board.answer(evidence))
 
+# %% tags=["remove-input"]
+Markdown(board.others(evidence)) if evidence else None
+
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-learnt", "caption": "Every network that was trained here: its median training loss in the first and last epoch, and the share of utterances that it recognises on voices it has not heard."}}
 common.table(first.learnt(found), 2) if showcase else None
 
@@ -87,10 +90,11 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
 #
 # **What it does not show.** No result is of the paper's own network with a training as long as the
-# paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO,
-# with about half as many steps, the poolings have been trained in a coarser network only. The runs that
-# are missing take some hours of a GPU, and none was at hand. And the attention tested is one of four
-# that the text allows. Under `coarse`, on EmoDB, the first seed of each says ({doc}`05_readings`):
+# paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as many
+# steps, the poolings have been trained in a coarser network only, and the filter shapes of Fig. 2 under
+# the first of two readings of the scale. The runs that are missing take some hours of a GPU, and none
+# was at hand. And the attention tested is one of four that the text allows. Under `coarse`, on EmoDB,
+# the first seed of each says ({doc}`05_readings`):
 #
 # - *A softmax, then a sum* is the one tested.
 # - *A softmax, then an average*, as the words have it, learns much less in the same time.
