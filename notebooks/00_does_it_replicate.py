@@ -89,9 +89,9 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # regression on statistics of pitch and spectrum is ahead of the three poolings on EmoDB, and behind
 # them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
 #
-# Of the filter shapes of Fig. 2, nEMO says that higher and wider ones than the paper's two are better,
-# in a network that has nothing but them. A long filter also reads more of the zeros beyond a segment's
-# edge, which may be a part of it ({doc}`02_filter_shapes`).
+# Of the filter shapes of Fig. 2, nEMO says that higher ones than the paper's are better, and a wider one,
+# though not the widest, in a network that has nothing but them. A long filter also reads more of the
+# zeros beyond a segment's edge, which may be a part of it ({doc}`02_filter_shapes`).
 #
 # **What it does not show.** No result is of the paper's own network with a training as long as the
 # paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as many
