@@ -21,7 +21,6 @@ from repro.study import grids
 
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
-SHAPES = [claim for claim, test in claims.TESTS.items() if test.study == "filter-shapes"]
 GAINS = [f"attention − gap, {score}" for score in metrics.ACCURACIES]  # columns of `overview`
 SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
@@ -33,19 +32,6 @@ BEGIN = {
     frozenset({"contradicted"}): "No",
     frozenset({"undecided"}): "Undecided",
     frozenset({"contradicted", "undecided"}): "Not confirmed",
-}
-# The settings under which `book/plan.md` runs each study.
-PLANNED_RUNS = {
-    "pooling": {
-        "coarse",
-        "coarse, front_end.scale=segment-max",
-        "paper",
-        "paper, front_end.scale=segment-max",
-    },
-    "filter-shapes": {
-        "coarse, network.stride=1,1",
-        "coarse, front_end.scale=segment-max, network.stride=1,1",
-    },
 }
 CLOSE = 0.05  # an exact p from which on a definite verdict is a close call
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
@@ -157,20 +143,21 @@ def others(found: Sequence[Evidence]) -> str:
         undecided += bool(said) and not definite
         untested += not said
     counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
-    shapes = [of for of in found if any(_tested(of, claim) for claim in SHAPES)]
-    begin = " ".join([counts, *_undone(shapes, "filter-shapes", "the filter shapes")])
+    on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
+    tested = [of for of in found if any(_tested(of, claim) for claim in on_shapes)]
+    begin = " ".join([counts, *_undone(tested, "filter-shapes", "the filter shapes")])
     listed = [f"- {line}: {'; '.join(texts)}" for line, texts in lines.items()]
     return "\n".join([begin, "", *listed]).strip()
 
 
 def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
     """Return how much is done of what is planned for a study, where some of it is."""
-    said = []
+    said, planned = [], claims.PLANNED[study]
     for corpus in claims.CONFIRMING:
-        done = len({of.preset for of in tested if of.corpus == corpus} & PLANNED_RUNS[study])
-        if 0 < done < len(PLANNED_RUNS[study]):
+        done = len({of.preset for of in tested if of.corpus == corpus}.intersection(planned))
+        if 0 < done < len(planned):
             said.append(
-                f"{done} of the {len(PLANNED_RUNS[study])} tests of {what} that were planned on "
+                f"{done} of the {len(planned)} tests of {what} that were planned on "
                 f"{wording.title(corpus)} {'is' if done == 1 else 'are'} done."
             )
     return said
