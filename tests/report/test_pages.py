@@ -403,6 +403,11 @@ def test_the_readme_tells_the_paper_s_other_claims(tmp_path: Path) -> None:
     level = "past a height of about 10 (100 Hz) WA stays level"
     assert told[2].startswith(f"- contradicted on nEMO: {level}; ") and told[3] == supported
     assert "\n".join(told) in edition.summary(results.read(path))
+    scale = "coarse, front_end.scale=segment-max, network.stride=1,1"
+    write_results(path, dict.fromkeys(shapes, 0.4), preset=scale, speakers=9, **of_sweep)
+    told = board.others(board.evidence(results.read(path).predictions)).splitlines()
+    assert told[0] == "Of the 10 other claims, undecided: 3, not tested: 2."
+    assert told[2].startswith(f"- contradicted on nEMO under `paper`: {level}; ")
 
 
 def test_a_definite_verdict_that_the_exact_test_does_not_bear_out_is_a_close_call(

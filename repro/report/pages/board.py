@@ -129,19 +129,22 @@ def answer(found: Sequence[Evidence]) -> str:
 def others(found: Sequence[Evidence]) -> str:
     """Return what becomes of the paper's other claims in words, as Markdown.
 
-    One on which corpora or settings differ stands in more than one line.
+    One on which corpora or settings differ stands in more than one line, which then names the
+    settings.
     """
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, dict[str, None]] = {}
     undecided = untested = 0
     rest = [claim for claim in paper.CLAIMS if claim.id != MAIN]
     for claim in rest:
         judged = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
-        said = {(of.corpus, verdict.verdict) for of, verdict in judged}
-        definite = sorted(each for each in said if each[1] != "undecided")
-        for corpus, word in definite:
-            lines.setdefault(f"{word} on {wording.title(corpus)}", []).append(claim.text)
-        undecided += bool(said) and not definite
-        untested += not said
+        definite = [each for each in judged if each[1].verdict != "undecided"]
+        for of, verdict in definite:
+            of_corpus = {each.verdict for run, each in judged if run.corpus == of.corpus}
+            under = f" under `{_label(of, claims.TESTS[claim.id].study)}`" * (len(of_corpus) > 1)
+            where = f"{verdict.verdict} on {wording.title(of.corpus)}{under}"
+            lines.setdefault(where, {})[claim.text] = None
+        undecided += bool(judged) and not definite
+        untested += not judged
     counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
     on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
     tested = [of for of in found if any(_tested(of, claim) for claim in on_shapes)]
