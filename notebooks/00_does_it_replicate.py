@@ -13,6 +13,9 @@
 # neutral, happy, sad or angry. They report that it does best when it learns where in the spectrogram
 # to look (*attention pooling*) instead of averaging over all of it (*GAP*, global average pooling).
 # Is that so?
+#
+# *WA* is the share of utterances that are recognised, *UA* the mean of that share over the emotions.
+# `paper` is the paper's network as this book reads it, `coarse` a coarser one, which a laptop can train.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -89,15 +92,18 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # regression on statistics of pitch and spectrum is ahead of the three poolings on EmoDB, and behind
 # them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
 #
-# Of the filter shapes of Fig. 2, nEMO says that higher ones than the paper's are better, and a wider one,
-# though not the widest, in a network that has nothing but them. A long filter also reads more of the
-# zeros beyond a segment's edge, which may be a part of it ({doc}`02_filter_shapes`).
+# Of the filter shapes of Fig. 2, higher ones than the paper's do better on nEMO, and a wider one, though
+# not the widest. They are tried, as in the paper, in a network of one layer, which hardly learns: the
+# paper's own two shapes are not shown to do better than always naming the commonest emotion. A long
+# filter also reads more of the zeros beyond a segment's edge, which may be a part of it
+# ({doc}`02_filter_shapes`).
 #
 # **What it does not show.** No result is of the paper's own network with a training as long as the
 # paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as many
 # steps, the poolings have been trained in a coarser network only, and the filter shapes of Fig. 2 under
-# the first of two readings of the scale. The runs that are missing take some hours of a GPU, and none
-# was at hand. And the attention tested is one of four that the text allows. Under `coarse`, on EmoDB,
+# the first of two readings of the scale. The runs that are missing take some hours of a GPU, which was
+# at hand for some minutes only. And the paper's words and its equations describe two different attentions.
+# The one tested keeps the softmax of the words and the sum of the equations. Under `coarse`, on EmoDB,
 # the first seed of each says ({doc}`05_readings`):
 #
 # - *A softmax, then a sum* is the one tested.
@@ -114,24 +120,22 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 
 # %% [markdown]
 # **How far to trust it.** The intervals are about other speakers of the same
-# kind. They are not about another corpus. Nor are they about other readings of the paper's words: the
-# attention tested is one of four that the text allows ({doc}`05_readings`). A
-# difference as small as the paper's own can hardly be told from chance with ten speakers, on IEMOCAP
-# no more than elsewhere ({doc}`09_how_sure`). Rounding alone can move a difference by more than that
-# ({doc}`11_how_fast`).
+# kind. They are not about another corpus. Nor are they about other readings of the paper's words
+# ({doc}`05_readings`). A difference as small as the paper's own can hardly be told from chance with ten
+# speakers, on IEMOCAP no more than elsewhere ({doc}`09_how_sure`). Rounding alone can move a difference
+# by more than that ({doc}`11_how_fast`).
 #
 # **Where to read on.** {doc}`08_paper_in_one_page` tells the paper. {doc}`03_pooling` and
-# {doc}`02_filter_shapes` hold the numbers behind the board. {doc}`10_left_open` lists what the paper
+# {doc}`02_filter_shapes` hold the numbers behind the verdicts. {doc}`10_left_open` lists what the paper
 # leaves unsaid. {doc}`../run` is for those who want to train.
 #
 # ## Words
 #
-# - *WA*, weighted accuracy, is the share of all utterances that are recognised. *UA*, unweighted
-#   accuracy or unweighted average recall (UAR), is the mean of the shares of the four emotions.
+# - *WA* is called weighted accuracy. *UA* is called unweighted accuracy, or unweighted average recall
+#   (UAR).
 # - A *fold* is one training and its test, with one speaker held out. A *seed* decides the initial weights
 #   and the order of the training data; with two seeds every fold is trained twice.
-# - A *preset* names settings. `paper` is the paper's network as this book reads it, in three places not
-#   by the letter ({doc}`10_left_open`); `coarse` is a coarser one, which a laptop can train.
+# - A *preset* names settings. `paper` is in three places not by the letter ({doc}`10_left_open`).
 #   `scale=segment-max` is the second of two readings of how the paper scales its input: the first fits
 #   the range that its words give, under the second its µ-law brings out quiet detail.
 # - A claim is *supported* when every interval that it rests on lies where the claim puts it,

@@ -90,9 +90,9 @@ plots.histories(data.history, loss_of_guessing(data.predictions))
 # Each claim about the paper's Fig. 2 has a test that was fixed before any result of the study on real speech
 # was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is better than
 # always naming the commonest emotion, by the interval of its WA, all claims are undecided, and the
-# table says so. A claim that something stays level needs intervals that are narrower than its bounds.
-# Where they are wider, it can be contradicted, but no result could have supported it; the table says
-# that too.
+# table says so. A claim that something stays level can be supported by narrow intervals alone. Where they
+# are too wide for that, the table says so; such a claim can still be contradicted. Holm's correction is
+# stricter where more shapes are compared: one difference can decide one claim and not another.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -51,7 +51,7 @@ common.state(data)
 # ## Answer
 
 # %% tags=["remove-input"]
-attention.answer(averages, preset)
+attention.answer(averages, data.examples, preset)
 
 # %% [markdown]
 # ## Two maps
@@ -92,7 +92,7 @@ plots.attention_examples(data.examples, right=False)
 plots.by_frequency(attention.by_frequency(data.examples))
 
 # %% tags=["remove-input"]
-attention.low_and_at_the_edge(data.examples)
+attention.at_the_edge(data.examples)
 
 # %% [markdown]
 # ## Energy or pitch?

@@ -13,8 +13,8 @@
 #
 # Two people who follow the paper to the letter can build two systems. Where its words allow more
 # than one reading, the other pages take the closest, except in three places, for which
-# {doc}`10_left_open` gives reasons. This page takes the others, one at a time, and measures what
-# each does.
+# {doc}`10_left_open` gives reasons; what each change below means stands there as well. This page takes
+# the other readings, one at a time, and measures what each does.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -74,12 +74,6 @@ variations.readings_answer(found, data.predictions)
 # trained anew. The default here has other numbers than in {doc}`03_pooling`: it was trained
 # with torch's batch statistics and one seed, the networks there exactly and with two.
 
-# %% [markdown]
-# Three changes have the words on their side, and {doc}`10_left_open` says why they are not the default:
-# `attention_bn`, `score=logits` and `attention_average=mean`. For the last, Section 3.3 puts a softmax
-# on the bottom-up map, which makes weights of it that sum to one, and then averages over positions as
-# well. Scores are then smaller by the number of positions. The default sums.
-
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-readings", "caption": "Effect of each reading on WA and UA with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals. Beyond ±10 points the scale is logarithmic."}, "image": {"alt": "Forest plot: a row for each change, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)
 
@@ -91,7 +85,7 @@ common.table(variations.change_effects(found))
 #
 # The paper's Eqs. 9 and 10 have no softmax, and no average: they add up over positions. Public
 # programs leave the softmax out, and average. The table below sets these forms of the layer
-# beside the default of the study `pooling` and its GAP, all of the first seed and, in the published
+# beside the attention and the GAP of {doc}`03_pooling`, all of the first seed and, in the published
 # book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
 # that factor, and the two forms without a softmax differ in little but their training.
 

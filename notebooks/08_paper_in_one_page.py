@@ -78,9 +78,6 @@ common.table(in_brief.settings(experiment))
 
 # %% [markdown]
 # ## What they found
-#
-# The paper reports two accuracies. WA is the share of all utterances that are recognised, UA the
-# mean over the emotions.
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "tab-published", "caption": "Published WA and UA (%), in the order of UA, of earlier systems as the paper cites them and of its own."}}
 common.table(in_brief.published_accuracies(), decimals=2)

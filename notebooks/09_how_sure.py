@@ -93,6 +93,9 @@ power.simulated()
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-power", "caption": "How often a true gain in WA is found, by its size, from simulated experiments of the size of two corpora."}, "image": {"alt": "Two rising curves: the share of experiments that find a gain, against the size of the gain, for EmoDB and for IEMOCAP; a dotted line marks the gain of the paper."}}
 plots.power(found, poolings.attention_gain(), "the paper's gain")
 
+# %% tags=["remove-input"]
+power.reach(results)
+
 # %% [markdown]
 # ## What would be expected on IEMOCAP?
 #
@@ -101,15 +104,15 @@ plots.power(found, poolings.attention_gain(), "the paper's gain")
 # experiments with IEMOCAP's speakers and utterances, in which each network is trained once and two
 # poolings disagree as they do where they were measured.
 #
-# *Spread* is by how many points the gain of one over the other differs between speakers (standard
-# deviation). It is estimated from few speakers: it can come out as 0 by luck, and then too little seems
-# needed.
+# *Measured* is the difference of two poolings that this book found on another corpus. *Spread* is by
+# how many points it differs between speakers (standard deviation). It is estimated from few speakers:
+# it can come out as 0 by luck, and then too little seems needed.
 #
 # *Needed* is by how many points one pooling must be found ahead for its 95% interval to leave out
 # 0. It is the median: in half of the experiments less is enough, in the others it takes more. A
 # much smaller difference decides nothing, whatever its sign. The last two columns say how often, in
 # per cent of the experiments, the first pooling would be found significantly ahead of the second,
-# and behind it: if the paper's number is the truth, and if what was seen there is. In UA all
+# and behind it: if the paper's number is the truth, and if what was measured is. In UA all
 # emotions are taken to gain alike; where they do not, it takes more.
 #
 # A gain of attention over GAP as small as the paper's lies far below what is needed. If it is true, an
@@ -124,8 +127,9 @@ power.on_iemocap(results)
 #
 # Where several corpora have results of the same study under the same settings, an effect can also be
 # estimated over all of them: its mean, each corpus with the same weight. The bootstrap draws speakers
-# within each corpus. No verdict rests on it. Beside it stands what each corpus says by itself: where
-# they disagree, the mean speaks for neither.
+# within each corpus. No verdict rests on it. Beside it stands the comparison that decides on each corpus
+# by itself. Where that is another one, the cell names it, and the mean is not that of the cells. Where
+# the corpora disagree, the mean speaks for neither.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals."}}
 power.together(results)
@@ -140,21 +144,18 @@ power.together(results)
 # - The two best shapes may be up to 2 points behind another of their sweep, as the paper itself
 #   finds heights above 10 as good. By itself this would have turned the verdict on them from
 #   contradicted into undecided.
-# - A sweep of filter shapes of which no network recognises a single utterance of some emotion was
-#   not judged. Under the preset `coarse` such networks had contradicted that the two best shapes are
-#   best; the other claims on shapes were undecided.
-# - That was taken back. Instead, all claims on filter shapes are undecided if no shape is better than
-#   always naming the commonest emotion: the lower end of its interval of WA must lie above that
-#   emotion's share. The plan says so of the claims on where accuracy peaks; the others follow it. As
-#   three shapes of seven are better, the six claims on shapes turned from not testable into
-#   undecided.
+# - On EmoDB no network of the sweep recognised any neutral or happy utterance, and for a time such a
+#   sweep was not judged at all; under `coarse` it had contradicted that the two best shapes are best. Now all claims on
+#   shapes are undecided if no shape is better than always naming the commonest emotion: the lower end
+#   of its interval of WA must lie above that emotion's share. The plan says so of the claims on where
+#   accuracy peaks; the others follow it. As three shapes of seven are better, the six claims turned
+#   from not testable into undecided.
 # - The poolings under `coarse` are judged by networks trained with exact batch statistics, and one
 #   seed. They had been judged by two seeds trained with torch's. The main claim turned from
 #   contradicted into undecided. The difference hardly moved ({doc}`11_how_fast`), but one seed gives a
 #   wider interval than two.
-# - Then they were trained exactly with the second seed as well, as they had been with torch's batch
-#   statistics. It was known by then that the main claim was contradicted by those two seeds, and
-#   undecided by one exact seed. It turned from undecided into contradicted.
+# - Then they were trained exactly with the second seed as well. It was known by then that two less
+#   exact seeds contradict the main claim. With both exact seeds it is contradicted too.
 #
 # ```{admonition} And these changed none
 # :class: dropdown
@@ -213,8 +214,8 @@ power.together(results)
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
 #   corrected for the number of comparisons by Holm's method, each sweep by itself. The list of claims
 #   as a whole is not: of twenty without any truth in them, at least one would be expected to come out
-#   definite, and more where a few speakers carry what is measured ({numref}`tab-errors`). Every line of
-#   the board has verdicts of its own, without a correction over the lines: the main claim has four
+#   definite, and more where a few speakers carry what is measured ({numref}`tab-errors`). Each test of
+#   a claim has a verdict of its own, without a correction over the tests: the main claim has four
 #   planned tests on nEMO alone, and any of them may come out definite by luck. The readings and the protocol
 #   get no verdicts; their effects are corrected, each page by itself.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`

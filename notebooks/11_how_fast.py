@@ -116,6 +116,9 @@ speed.measured(machines)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-durations", "caption": "Minutes from the first epoch of a fold on EmoDB to its last score."}}
 common.table_if_run(speed.durations(*files(*speed.POOLINGS)))
 
+# %% tags=["remove-input"]
+speed.on_iemocap(*files("paper"))
+
 # %% [markdown]
 # ## What bfloat16 does to accuracy
 #

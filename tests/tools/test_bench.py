@@ -139,6 +139,10 @@ def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:
         few(path, {"gap": 1.0}, speakers=1, provenance=made)
     [row] = speed.durations(*files).to_dict("records")
     assert (row["pooling"], row["device"], row["minutes a fold"]) == ("gap", "GPU", 1.0)
+    assert speed.on_iemocap(*files) is None, "of another network"
+    made |= {"statistics": "cudnn", "seconds": 40}  # for 400 steps
+    path = few(tmp_path / "paper.jsonl", {"gap": 1.0}, speakers=1, preset="paper", provenance=made)
+    assert "on GPU they would take 4.1 hours one after another" in speed.on_iemocap(path).data
 
 
 def test_the_processor_has_a_name() -> None:

@@ -86,34 +86,43 @@ def _shares(map_: np.ndarray) -> np.ndarray:
     return map_ / max(map_.sum(), np.finfo(map_.dtype).tiny)
 
 
-def low_and_at_the_edge(examples: pd.DataFrame) -> Markdown:
-    """Return how much attention in the maps that are kept is low, and how much at their edge."""
+def low(examples: pd.DataFrame) -> str:
+    """Return how much of the attention in the maps that are kept is low."""
     profile = by_frequency(examples)
-    low = profile.loc[profile["kHz"] < LOW_KHZ, "all"]
+    rows, below = len(profile), profile.loc[profile["kHz"] < LOW_KHZ, "all"]
+    return (
+        f"In the {len(examples)} maps that are kept {100 * below.sum() / rows:.0f}% of the "
+        f"attention lies below {LOW_KHZ:g} kHz; a plain average has {100 * len(below) / rows:.0f}% "
+        "there."
+    )
+
+
+def at_the_edge(examples: pd.DataFrame) -> Markdown:
+    """Return how much of the attention in the maps that are kept is at their edge."""
     inside = [_shares(each)[1:-1, 1:-1].sum() for each in examples["bottom_up"]]
     high, wide = examples["bottom_up"].iloc[0].shape
     even = 1 - (high - 2) * (wide - 2) / (high * wide)
     return Markdown(
-        f"In these {len(examples)} maps {100 * low.sum() / high:.0f}% of the attention lies below "
-        f"{LOW_KHZ:g} kHz; a plain average has {100 * len(low) / high:.0f}% there. The outermost "
-        f"rows and columns, which have seen some of the zeros around the input, have "
-        f"{100 * (1 - np.mean(inside)):.0f}%; a plain average gives them {100 * even:.0f}%."
+        "The outermost rows and columns, which have seen some of the zeros around the input, have "
+        f"{100 * (1 - np.mean(inside)):.0f}% of the attention; a plain average gives them "
+        f"{100 * even:.0f}%."
     )
 
 
-def answer(averages: pd.DataFrame, preset: str) -> Markdown:
-    """Return whether attention follows energy or pitch, and over how many positions it is spread.
+def answer(averages: pd.DataFrame, examples: pd.DataFrame, preset: str) -> Markdown:
+    """Return where attention lies, on how many positions, and whether it follows energy or pitch.
 
     A map with the entropy of a uniform one over n of its N positions has the spread log n / log N.
     """
     rows = averages[averages["group"] == "all"].set_index("measure")[["value", "low", "high"]]
-    if rows["low"].isna().all():
-        few = metrics.FEWEST_SPEAKERS
-        return Markdown(f"There is no interval: it needs {few} speakers, each held out.")
-    text = {row.Index: metrics.format_interval(row[1:], 2) for row in rows.itertuples()}
     last = _last_map(preset)
     positions = last["rows"] * last["frames"]
     even = positions ** rows.loc["spread", "value"]
+    wide = f"It is as concentrated as if it lay evenly on {even:.0f} of {positions} positions."
+    if rows["low"].isna().all():
+        few = f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers, each held out."
+        return Markdown(f"{low(examples)} {wide} {few}")
+    text = {row.Index: metrics.format_interval(row[1:], 2) for row in rows.itertuples()}
     said = [
         f"The {title} map, which says {what}, {_follows(rows, f'{of}_energy')} the energy of the "
         f"sound (rank correlation over time {text[f'{of}_energy']}) and "
@@ -123,10 +132,7 @@ def answer(averages: pd.DataFrame, preset: str) -> Markdown:
             ("top_down", "top-down", "what speaks for the emotion that is recognised"),
         )
     ]
-    return Markdown(
-        f"{' '.join(said)} The bottom-up map is as wide as an even look at {even:.0f} of its "
-        f"{positions} positions (its spread is {text['spread']}, where 1 is a plain average)."
-    )
+    return Markdown(" ".join([low(examples), wide, *said]))
 
 
 def _follows(rows: pd.DataFrame, measure: str) -> str:

@@ -2,8 +2,9 @@
 
 import html
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +95,8 @@ def of_paper(preset: str) -> bool:
 def _few(predictions: pd.DataFrame, preset: str) -> str:
     tried = predictions.loc[predictions["study"] == "filter-shapes", "variant"].nunique()
     with suppress(ReproError):  # settings of another version
-        if tried < (whole := len(grids.variants("filter-shapes", preset))):
+        network, _ = config.parted(config.shortest(preset))
+        if tried < (whole := len(grids.variants("filter-shapes", network))):
             return f"{tried} of {whole} shapes"
     return ""
 
@@ -105,16 +107,7 @@ def answer(found: Sequence[Evidence]) -> str:
     judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
     if not judged:
         return "**Not known yet: no results on real speech are at hand that can decide it.**"
-    by_corpus: dict[str, dict[str, str]] = {}
-    for of, verdict in judged:
-        sentences = by_corpus.setdefault(wording.title(of.corpus), {})
-        sentences[_label(of, study)] = _in_words(verdict)
-    places: dict[str, list[str]] = {}
-    for corpus, sentences in by_corpus.items():
-        alike = len(set(sentences.values())) == 1 < len(sentences)
-        for label, sentence in sentences.items():
-            places.setdefault(sentence, []).append(corpus if alike else f"{corpus} (`{label}`)")
-    said = [f"on {' and '.join(dict.fromkeys(where))} {what}" for what, where in places.items()]
+    said = [f"on {where} {what}" for what, where in _places(judged, study, _in_words).items()]
     begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
     missing = [
         *_close(judged),
@@ -129,22 +122,19 @@ def answer(found: Sequence[Evidence]) -> str:
 def others(found: Sequence[Evidence]) -> str:
     """Return what becomes of the paper's other claims in words, as Markdown.
 
-    One on which corpora or settings differ stands in more than one line, which then names the
-    settings.
+    Those that are decided anywhere are listed, by what is said of them.
     """
-    lines: dict[str, dict[str, None]] = {}
+    lines: dict[str, list[str]] = {}
     undecided = untested = 0
     rest = [claim for claim in paper.CLAIMS if claim.id != MAIN]
     for claim in rest:
         judged = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
-        definite = [each for each in judged if each[1].verdict != "undecided"]
-        for of, verdict in definite:
-            of_corpus = {each.verdict for run, each in judged if run.corpus == of.corpus}
-            under = f" under `{_label(of, claims.TESTS[claim.id].study)}`" * (len(of_corpus) > 1)
-            where = f"{verdict.verdict} on {wording.title(of.corpus)}{under}"
-            lines.setdefault(where, {})[claim.text] = None
-        undecided += bool(judged) and not definite
-        untested += not judged
+        places = _places(judged, claims.TESTS[claim.id].study, attrgetter("verdict"))
+        undecided += places.keys() == {"undecided"}
+        untested += not places
+        if places.keys() - {"undecided"}:
+            said = ", ".join(f"{word} on {where}" for word, where in sorted(places.items()))
+            lines.setdefault(said, []).append(claim.text)
     counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
     on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
     tested = [of for of in found if any(_tested(of, claim) for claim in on_shapes)]
@@ -153,15 +143,32 @@ def others(found: Sequence[Evidence]) -> str:
     return "\n".join([begin, "", *listed]).strip()
 
 
+def _places(
+    judged: Sequence[tuple[Evidence, claims.Verdict]],
+    study: str,
+    said: Callable[[claims.Verdict], str],
+) -> dict[str, str]:
+    """Return on which corpora each thing is said of a claim, with settings unless all agree."""
+    places: dict[str, dict[str, None]] = {}
+    for of, verdict in judged:
+        of_corpus = [said(each) for run, each in judged if run.corpus == of.corpus]
+        alike = len(set(of_corpus)) == 1 < len(of_corpus)
+        label = "" if alike else f" (`{_label(of, study)}`)"
+        places.setdefault(said(verdict), {})[f"{wording.title(of.corpus)}{label}"] = None
+    return {what: " and ".join(where) for what, where in places.items()}
+
+
 def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
     """Return how much is done of what is planned for a study, where some of it is."""
     said, planned = [], claims.PLANNED[study]
     for corpus in claims.CONFIRMING:
-        done = len({of.preset for of in tested if of.corpus == corpus}.intersection(planned))
-        if 0 < done < len(planned):
+        done = {of.preset for of in tested if of.corpus == corpus}.intersection(planned)
+        left = [f"`{config.shortest(each)}`" for each in planned if each not in done]
+        if done and left:
             said.append(
-                f"{done} of the {len(planned)} tests of {what} that were planned on "
-                f"{wording.title(corpus)} {'is' if done == 1 else 'are'} done."
+                f"{len(done)} of the {len(planned)} tests of {what} that were planned on "
+                f"{wording.title(corpus)} {'is' if len(done) == 1 else 'are'} done; still to come: "
+                f"{', '.join(left)}."
             )
     return said
 
@@ -204,7 +211,14 @@ def _beside_paper(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> str:
         places.setdefault(where, []).append(corpus)
     lies = " and ".join(f"{where} on {' and '.join(of)}" for where, of in places.items())
     points = (f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES)
-    return f"The gain that the paper reports, {' and '.join(points)}, lies {lies}."
+    gain = f"The gain that the paper reports, {' and '.join(points)},"
+    if all(
+        _published(part.what.partition(",")[0]) < (part.high - part.low) / 2
+        for _, verdict in judged
+        for part in verdict.parts
+    ):
+        return f"{gain} is smaller than any of these tests can tell from 0. It lies {lies}."
+    return f"{gain} lies {lies}."
 
 
 def rows(found: Sequence[Evidence]) -> pd.DataFrame:
@@ -215,7 +229,7 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
             "claim": claim.text,
             "section": claim.section,
             "corpus": wording.title(of.corpus),
-            "settings": _label(of, claims.TESTS[claim.id].study),
+            "settings": _in_full(of, claims.TESTS[claim.id].study),
             "verdict": verdict.verdict,
         }
         | {name: getattr(part, name) for name in numbers}
@@ -357,7 +371,7 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
     own = corpus, preset if preset in presets else min(presets)
     shown = []
     for of in sorted(ran, key=lambda of: not _tested(of, claim.id)):
-        verdict, label = of.verdicts[claim.id], _label(of, study)
+        verdict, label = of.verdicts[claim.id], _in_full(of, study)
         page = PAGES[study]
         if (of.corpus, of.preset) != own:
             page = wording.further(page, of.corpus, of.preset)
@@ -383,10 +397,12 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
 
 
 def _label(of: Evidence, study: str) -> str:
-    few = of.few if study == "filter-shapes" else ""
-    return ", ".join(
-        filter(None, [config.shortest(of.preset), few, "inexact" * (study in of.inexact)])
-    )
+    return config.shortest(of.preset) + ", inexact" * (study in of.inexact)
+
+
+def _in_full(of: Evidence, study: str) -> str:
+    few = f", {of.few}" if of.few and study == "filter-shapes" else ""
+    return _label(of, study) + few
 
 
 def _tested(of: Evidence, claim: str) -> claims.Verdict | None:

@@ -47,8 +47,8 @@ def answer() -> Markdown:
     """Return how many decisions there are, and which of them weigh most."""
     return Markdown(
         f"{len(READINGS)} settings of this book stand for places where the text leaves a choice; "
-        "the study `readings` changes one of them at a time. Five open points weigh most, and the "
-        "authors' program would settle them: whether the attention map has a softmax "
+        "the study `readings` changes one of them at a time. Five open points seem to matter most, "
+        "and the authors' program would settle them: whether the attention map has a softmax "
         "(`network.attention_softmax`) and is then added up or averaged "
         "(`network.attention_average`), how a spectrogram is scaled (`front_end.scale`), the "
         "widths of three layers with the places of max-pooling, and the speakers on whom the "

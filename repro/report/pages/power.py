@@ -63,6 +63,19 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
     return {title: (len(of), round(np.sum(of) / len(of))) for title, of in counts.items()}
 
 
+def reach(results_file: str | None) -> Markdown | None:
+    """Return how wide the intervals of attention over GAP are that results hold; None without."""
+    runs = board.gains(board.evidence(board.gathered({}, results_file).predictions))[1:]
+    if runs.empty:
+        return None
+    half = (runs["WA high"] - runs["WA low"]) / 2
+    of_runs = ", ".join(f"{x:.1f} points ({run})" for x, run in zip(half, runs["run"], strict=True))
+    return Markdown(
+        f"Half the width of the interval of attention − GAP, in WA, is {of_runs}. A gain that is "
+        "smaller would most likely be left undecided by such an experiment."
+    )
+
+
 def on_iemocap(results_file: str | None) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
 
@@ -84,17 +97,17 @@ def on_iemocap(results_file: str | None) -> HTML | None:
 def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
     """Lay out what `simulation.outlook` found on some of so many speakers."""
     shown = {
-        "seen on": [
+        "measured on": [
             f"{there}, {number} of {of} speakers" if number < of else there
             for number in found["speakers"]
         ],
         "difference": found["score"] + ", " + found["one"] + " − " + found["other"],
-        "there": metrics.format_intervals(found, "here", sign="+"),
+        "measured": metrics.format_intervals(found, "here", sign="+"),
         "in the paper": metrics.format_intervals(found, "paper", 2, "+"),
         "spread": found["spread"].round(1),
         "needed": [f"±{x:.1f}" for x in found["needed"]],
     }
-    for truth, name in (("paper", "if the paper is right"), ("here", "if it is as there")):
+    for truth, name in (("paper", "if the paper is right"), ("here", "if what was measured is")):
         shown[f"% ahead / behind {name}"] = [
             f"{above:.0f} / {below:.0f}"
             for above, below in zip(found[f"{truth} above"], found[f"{truth} below"], strict=True)
@@ -128,7 +141,7 @@ def together(results_file: str | None) -> HTML | None:
             named = " (" + alone["what"].str.split(" (", regex=False).str[0] + ")"
             other = named.where(alone["what"] != over["what"], "")
             shown = shown.assign(**{wording.title(corpus): alone["number"] + other})
-        tables.append(shown.assign(preset=setting))
+        tables.append(shown.drop_duplicates().assign(preset=setting))  # claims may share an effect
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return None if every.empty else common.table(every)
 

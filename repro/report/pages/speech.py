@@ -37,7 +37,8 @@ def stand_in(corpus: str, shown: pd.DataFrame) -> Markdown:
     title = wording.title(corpus)
     return Markdown(
         f"> **Built-in synthetic corpus.** The recordings of {title} are not at hand. "
-        f"The {len(shown)} utterances that this page shows were made by a synthesiser."
+        f"The {len(shown)} utterances that this page shows were made by a synthesiser. They are "
+        "named as IEMOCAP's are; none is of IEMOCAP."
     )
 
 

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown
 
 from repro import paper, results
 from repro.corpora import CORPORA
-from repro.evidence import metrics
+from repro.evidence import learning, metrics
 from repro.report.pages import common
 from repro.study import grids
 from repro.study.grids import short_name
@@ -118,13 +118,29 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
 
 def durations(*files: Path) -> pd.DataFrame | None:
     """Return how many minutes a fold of the poolings took, by device and settings: the median."""
-    read = [results.read(path, study={"pooling"}).folds for path in files if path.is_file()]
-    if not read:
+    found = _folds(files)
+    if found.empty:
         return None
     by = ["preset", "variant", "device", "threads", "precision", "statistics"]
-    seconds = pd.concat(read).groupby(by, sort=False)["seconds"]
-    found = (seconds.median() / 60).round(1).rename("minutes a fold").reset_index()
-    return found.rename(columns={"variant": "pooling"})
+    seconds = found.groupby(by, sort=False)["seconds"]
+    took = (seconds.median() / 60).round(1).rename("minutes a fold").reset_index()
+    return took.rename(columns={"variant": "pooling"})
+
+
+def on_iemocap(*files: Path) -> Markdown | None:
+    """Return how long the paper's Table 1 would take on IEMOCAP at the rate of a GPU's folds."""
+    found = _folds(files).query("statistics == 'cudnn' and preset == 'paper'")
+    if found.empty:
+        return None
+    steps = [learning.steps(of.corpus, of.experiment) for of in found.itertuples()]
+    per_step = (found["seconds"] / steps).median()
+    theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
+    hours = len(paper.TABLE_1) * paper.FOLDS * theirs * per_step / 3600
+    return Markdown(
+        f"The paper's Table 1 on IEMOCAP is {len(paper.TABLE_1) * paper.FOLDS} folds of about "
+        f"{theirs:,.0f} steps. At the rate of the folds under `paper` on {found['device'].iloc[0]} "
+        f"they would take {hours:.1f} hours one after another: extrapolated, not run."
+    )
 
 
 def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
@@ -135,6 +151,12 @@ def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
 
 def _of(predictions: pd.DataFrame, variants: Sequence[str]) -> list[pd.DataFrame]:
     return [predictions[predictions["variant"] == name] for name in variants]
+
+
+def _folds(files: Sequence[Path]) -> pd.DataFrame:
+    """Return the folds of the poolings that results files hold."""
+    read = [results.read(path, study={"pooling"}).folds for path in files if path.is_file()]
+    return pd.concat(read or [results.tables([]).folds])
 
 
 def _runs(files: Sequence[Path]) -> pd.DataFrame:
