@@ -266,7 +266,8 @@ def gains(rows: pd.DataFrame) -> Figure:
         ax.plot(rows[score][1:], y[1:], "o", color="C0", ms=6)
         ax.plot(rows[score][:1], y[:1], "D", color="0.45", ms=6)
         _score_tips(ax, rows[score], y, rows, score, rows["run"])
-        ax.set(title=score, xlabel="attention − GAP (points)", ylim=(len(rows) - 0.5, -0.5))
+        title = f"{score}, attention − GAP"
+        ax.set(title=title, xlabel="points", ylim=(len(rows) - 0.5, -0.5))
     axes[0].set_yticks(y, rows["run"])
     fig.data = rows
     return fig

@@ -16,7 +16,8 @@ def points(ax: Axes, marker: str) -> list[tuple[float, float]]:
 
 
 def test_gains_are_drawn_in_the_order_of_the_table_the_paper_s_first() -> None:
-    rows = pd.DataFrame({"run": ["paper", "a", "b"]})
+    runs = ["paper", "a", "nEMO, coarse, scale=segment-max"]
+    rows = pd.DataFrame({"run": runs})
     for score, values in (("WA", [0.4, -16.2, 1.8]), ("UA", [0.5, -18.2, 1.7])):
         rows[score], rows[f"{score} low"] = values, [np.nan, values[1] - 8, values[2] - 3]
         rows[f"{score} high"] = [np.nan, values[1] + 9, values[2] + 4]
@@ -27,7 +28,11 @@ def test_gains_are_drawn_in_the_order_of_the_table_the_paper_s_first() -> None:
         [intervals] = ax.collections
         ends = [path.vertices[:, 0].tolist() for path in intervals.get_paths()]
         assert ends[1:] == rows[[f"{score} low", f"{score} high"]][1:].to_numpy().tolist()
-    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == ["paper", "a", "b"]
+    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == runs
+    fig.canvas.draw()
+    for texts in ([ax.title for ax in fig.axes], [ax.xaxis.label for ax in fig.axes]):
+        left, right = (text.get_window_extent() for text in texts)
+        assert left.x1 < right.x0, "beside each other"
 
 
 def test_the_dots_of_a_pair_are_its_speakers() -> None:
