@@ -445,7 +445,7 @@ def test_how_far_networks_got_is_told_by_wa_and_loss(tmp_path: Path) -> None:
     data = collect(write_results(tmp_path / "r.jsonl", LEVEL))
     table = common.outcome(data)
     # Nine tenths of 514 segments in batches of 64.
-    assert "about 400 on EmoDB. The paper's would be about 4,950" in wording.steps(data.folds)
+    assert "about 400 on EmoDB; about 4,950 in the paper, if" in wording.steps(data.folds)
     assert set(table["network"]) == set(LEVEL) and table["WA"].str.contains(r"\[").all()
 
 

@@ -54,8 +54,8 @@ def steps(folds: pd.DataFrame) -> str:
         return ""
     theirs = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     return (
-        f"Steps of training: about {', '.join(dict.fromkeys(trained))}. The paper's would be about "
-        f"{theirs:,.0f}, if it used every improvised utterance of these emotions in IEMOCAP."
+        f"Steps of training: about {', '.join(dict.fromkeys(trained))}; about {theirs:,.0f} in the "
+        "paper, if it used all of IEMOCAP's improvised utterances of these emotions."
     )
 
 
