@@ -67,13 +67,6 @@ class _Convolution(torch.autograd.Function):
         return d_x, *(each.to(_wide(x)) for each in sums), None
 
 
-def _in_evaluation(norm: nn.BatchNorm2d) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Return batch normalisation in evaluation as an affine map: scale and shift per channel."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scale, norm.bias - norm.running_mean * scale
-
-
 def _norm_relu(
     x: Float[Tensor, "n c h w"], norm: nn.BatchNorm2d, pool: bool = False
 ) -> Float[Tensor, "n c i j"]:
@@ -162,22 +155,11 @@ def first_layer(
     return _norm_relu(torch.cat([_OneChannel.apply(x, w, stride) for x, w in sides], 1), norm)
 
 
-def _gradient_of_weight(
-    of_maps: Float[Tensor, "n c h w"], x: Float[Tensor, "n 1 _ _"], shape: torch.Size, stride: Shape
-) -> Float[Tensor, "c 1 kh kw"]:
-    """Return the gradient of a convolution's weight, added up row by row of its maps."""
-    read = patches(x[:, 0], (shape[2], shape[3]), stride)
-    between = read.apart - read.h
-    rows = F.pad(of_maps, (0, 0, 0, between)).movedim(1, 2).flatten(0, 1)[: len(read.values)]
-    with torch.autocast(x.device.type, enabled=False):  # it would round what is multiplied
-        return torch.bmm(rows, read.values.mT).sum(0).view(shape)
-
-
 class _OneChannel(torch.autograd.Function):
     """A convolution of one channel, with the gradient of its weight alone.
 
-    cuDNN takes long for it, and in its deterministic way is off by a third of a per cent over long
-    filters.
+    That is added up row by row: cuDNN takes long for it, and in its deterministic way is off by a
+    third of a per cent over long filters.
     """
 
     @staticmethod
@@ -189,26 +171,14 @@ class _OneChannel(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         [x] = ctx.saved_tensors
-        return None, _gradient_of_weight(gradient.to(x.dtype), x, ctx.shape, ctx.stride), None
+        read = patches(x[:, 0], ctx.shape[2:], ctx.stride)
+        maps = F.pad(gradient.to(x.dtype), (0, 0, 0, read.apart - read.h))
+        rows = maps.movedim(1, 2).flatten(0, 1)[: len(read.values)]
+        with torch.autocast(x.device.type, enabled=False):  # it would round what is multiplied
+            return None, torch.bmm(rows, read.values.mT).sum(0).view(ctx.shape), None
 
 
 # Batch normalisation, max-pooling and ReLU -------------------------------------------------------
-
-
-@torch.no_grad()
-def _by_batch(norm: nn.BatchNorm2d, x: Float[Tensor, "n c h w"]) -> tuple[Tensor, ...]:
-    """Return a norm's mean, 1 / √(var + ε), factor and summand by the statistics of maps.
-
-    Each is [c] in float64. The running statistics are updated.
-    """
-    values = (_positions(x_n) for (x_n,) in _parts(x))
-    count = x.numel() // x.shape[1]
-    sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
-    mean, second = (each / count for each in sums)
-    # Of a map that is constant, rounding may be left.
-    rstd = _tracked(norm, mean, (second - mean**2).clamp_min(0), count)
-    scale = norm.weight.double() * rstd
-    return mean, rstd, scale, norm.bias.double() - mean * scale
 
 
 class _NormReLU(torch.autograd.Function):
@@ -228,7 +198,13 @@ class _NormReLU(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d, pool: bool
     ) -> Tensor:
-        mean, rstd, scale, shift = _by_batch(norm, x)
+        values, count = (_positions(x_n) for (x_n,) in _parts(x)), x.numel() // x.shape[1]
+        sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
+        mean, second = (each / count for each in sums)  # [c] in float64, as all that follow
+        # Of a map that is constant, rounding may be left.
+        rstd = _tracked(norm, mean, (second - mean**2).clamp_min(0), count)
+        scale = gamma.double() * rstd
+        shift = beta.double() - mean * scale
         # What is scaled by a negative number has its largest value where x has its smallest.
         sign = torch.where(scale < 0, -1.0, 1.0).double()
         window = paper.POOL_WINDOW if pool else 1
@@ -371,8 +347,10 @@ def mean_of_first_map(
     read = (patches(few, size, stride) for few in x[:, 0].split(AT_ONCE[x.device.type]))
     positions = math.prod(map_size(x.shape[2:], size, stride))
     if not norm.training:
-        scale, shift = (each[:, None] for each in _in_evaluation(norm))
-        maps = ((few, few.products(filters * scale) + shift) for few in read)
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = (norm.bias - norm.running_mean * scale)[:, None]
+        maps = ((few, few.products(filters * scale[:, None]) + shift) for few in read)
         return torch.cat([few.of_segments(z.relu_().sum(2)) for few, z in maps]) / positions
     of_segments = precomputed or moments(x, size, stride)
     mean, second = (each.mean(0, dtype=torch.float64) for each in of_segments)
