@@ -96,7 +96,7 @@ def ensure(name: str, make: Callable[[Path], object]) -> Path:
         try:
             with filled(directory, in_cache=True) as tree:
                 make(tree)
-                (tree / SEAL).write_text(_checksum(tree), encoding="utf-8")
+                (tree / SEAL).write_text(digest(tree, "*"), encoding="utf-8")
         except ReproError:
             if not _is_whole(directory):  # else another process was faster, with the same bytes
                 raise
@@ -106,17 +106,13 @@ def ensure(name: str, make: Callable[[Path], object]) -> Path:
 def _is_whole(directory: Path) -> bool:
     """Tell whether a folder holds what `ensure` made: caches are purged, and disks fail."""
     try:
-        return (directory / SEAL).read_text(encoding="utf-8") == _checksum(directory)
+        return (directory / SEAL).read_text(encoding="utf-8") == digest(directory, "*")
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _checksum(directory: Path) -> str:
-    """Return SHA-256 over the names and contents of the files below a folder, the seal left out."""
-    total = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and path.name != SEAL:
-            name = os.fsencode(path.relative_to(directory))
-            total.update(hashlib.sha256(name).digest())
-            total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+def digest(folder: Path, pattern: str = "*.wav") -> str:
+    """Return SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of the files below."""
+    files = (path for path in folder.rglob(pattern) if path.is_file() and path.name != SEAL)
+    lines = sorted(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -4,7 +4,6 @@ What arrives is unpacked apart, and moved to the folder that was asked for when 
 right, so that a failure leaves nothing behind.
 """
 
-import hashlib
 import importlib.util
 import lzma
 import stat
@@ -15,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from repro.corpora import CORPORA
-from repro.corpora.cache import filled
+from repro.corpora.cache import digest, filled
 from repro.corpora.record import Archive
 from repro.corpora.table import expand
 from repro.errors import ReproError
@@ -46,23 +45,10 @@ def fetch(name: str, directory: str | Path) -> Path:
         _unpack(_download(archive, tree.parent), tree, archive)
         if archive.digest and archive.digest != digest(tree):
             raise ReproError(
-                f"{archive.url}: wrong checksum: its {len(_recordings(tree))} recordings are not "
-                "the published ones; nothing was kept"
+                f"{archive.url}: wrong checksum: its {len([*tree.rglob('*.wav')])} recordings are "
+                "not the published ones; nothing was kept"
             )
     return directory
-
-
-def digest(folder: Path) -> str:
-    """Return SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of the wav files."""
-    lines = sorted(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in _recordings(folder)
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _recordings(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.wav"))
 
 
 def _download(archive: Archive, folder: Path) -> Path:
