@@ -79,6 +79,11 @@ class Network:
     stride: Shape = (1, 1)
     attention_softmax: bool = True
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """How many maps each layer gives, of Conv1 those of all stems."""
+        return (self.stem_channels * len(self.stems), *self.trunk)
+
 
 @dataclass(frozen=True)
 class Training:
@@ -207,12 +212,12 @@ def from_dict(data: Any) -> Experiment:
         raise ValueError(f"not the parts of an experiment: {', '.join(sections)}")
     parts = {}
     for name, part in sections.items():
-        values, hints = _tuples(data[name]), get_type_hints(part)
-        values = ADDED.get(name, {}) | values if isinstance(values, dict) else None
-        if values is None or values.keys() != hints.keys():
+        values, hints = data[name], get_type_hints(part)
+        values = ADDED.get(name, {}) | values if isinstance(values, dict) else {}
+        if values.keys() != hints.keys():
             raise ValueError(f"not the fields of an experiment: {name}")
-        checked = {leaf: _checked(f"{name}.{leaf}", values[leaf], hints[leaf]) for leaf in hints}
-        parts[name] = part(**checked)
+        fields_of = ((leaf, _tuples(values[leaf]), hint) for leaf, hint in hints.items())
+        parts[name] = part(**{leaf: _checked(f"{name}.{leaf}", v, h) for leaf, v, h in fields_of})
     return Experiment(**parts)
 
 
@@ -225,8 +230,6 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 
 def _tuples(value: Any) -> Any:
     """Turn the lists that JSON gives back into the tuples that frozen settings hold."""
-    if isinstance(value, dict):
-        return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
@@ -333,12 +336,16 @@ def shortest(setting: str) -> str:
     except ReproError:
         return setting
 
-    def changes(name: str) -> list[str]:
-        values = ((of, attrgetter(of)(experiment), attrgetter(of)(PRESETS[name])) for of in FIELDS)
-        return [assignment(of, value) for of, value, theirs in values if value != theirs]
+    changed = {name: differences(experiment, of) for name, of in PRESETS.items()}
+    name = min((parted(setting)[0], *PRESETS), key=lambda of: len(changed[of]))
+    fields = ((field.partition(".")[2], value) for field, (value, _) in changed[name].items())
+    return ", ".join([name, *(assignment(*each) for each in fields)])
 
-    name = min((parted(setting)[0], *PRESETS), key=lambda of: len(changes(of)))
-    return ", ".join([name, *(each.partition(".")[2] for each in changes(name))])
+
+def differences(one: Experiment, other: Experiment) -> dict[str, tuple[Any, Any]]:
+    """Return the `FIELDS` in which two experiments differ, with the values of both."""
+    values = {name: (attrgetter(name)(one), attrgetter(name)(other)) for name in FIELDS}
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
 
 
 def assignment(field: str, value: Any) -> str:

@@ -43,7 +43,7 @@ class Stems(nn.Module):
         self.pads = [_pads(network, shape) for shape in network.stems]
         self.settings = network
         self.around = -1.0 if network.padding == "silence" else 0.0
-        self.norm = nn.BatchNorm2d(network.stem_channels * len(network.stems))
+        self.norm = nn.BatchNorm2d(network.channels[0])
 
     def padded(self, x: Float[Tensor, "n 1 bins frames"]) -> list[Float[Tensor, "n 1 _ _"]]:
         """Return each convolution's input: the padded segments plus 1.
@@ -72,8 +72,7 @@ class Trunk(nn.Module):
 
     def __init__(self, network: Network):
         super().__init__()
-        inputs = (network.stem_channels * len(network.stems), *network.trunk)
-        pairs = list(zip(inputs, network.trunk, strict=False))
+        pairs = [*itertools.pairwise(network.channels)]
         self.convs = nn.ModuleList(
             nn.Conv2d(i, o, paper.TRUNK_KERNEL, padding=paper.TRUNK_KERNEL // 2) for i, o in pairs
         )
@@ -165,9 +164,7 @@ class SpeechEmotionNetwork(nn.Module):
         self.settings = network
         self.stems = Stems(network)
         self.trunk = Trunk(network)
-        stem_channels = network.stem_channels * len(network.stems)
-        channels = network.trunk[-1] if network.trunk else stem_channels
-        self.pooling = POOLINGS[network.pooling](network, channels)
+        self.pooling = POOLINGS[network.pooling](network, network.channels[-1])
 
     def features(self, x: Float[Tensor, "n 1 bins frames"]) -> Float[Tensor, "n c h w"]:
         """Return the last feature map X, which the pooling reads."""
@@ -255,10 +252,9 @@ def check_network(network: Network) -> None:
 
 def _weights(network: Network) -> int:
     """Count the weights of a network, without its biases and norms."""
-    inputs = (network.stem_channels * len(network.stems), *network.trunk)
     stems = sum(network.stem_channels * height * width for height, width in network.stems)
-    trunk = sum(i * o * paper.TRUNK_KERNEL**2 for i, o in itertools.pairwise(inputs))
-    channels = inputs[-1]
+    trunk = sum(i * o * paper.TRUNK_KERNEL**2 for i, o in itertools.pairwise(network.channels))
+    channels = network.channels[-1]
     pooled = {"gap": CLASSES, "bilinear": channels * CLASSES, "attention": CLASSES + 1}
     return stems + trunk + channels * pooled.get(network.pooling, CLASSES)
 

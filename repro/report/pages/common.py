@@ -4,7 +4,6 @@ import base64
 import hashlib
 import math
 from dataclasses import replace
-from operator import attrgetter
 
 import pandas as pd
 import torch
@@ -26,7 +25,6 @@ from repro.study.grids import Variant, short_name
 # What a page says of the provenance of its folds.
 MADE_BY = ["version", "commit", "plan", "torch", "device", "precision", "statistics", "threads"]
 MADE_BY += ["date"]
-NOT_THE_PROTOCOL = "not the paper's protocol"
 # What the paper allows as much as the default; who is tested, and after which epoch, it says.
 READ_OTHERWISE = {reading.field for reading in config.READINGS} - {
     "protocol.folds",
@@ -41,7 +39,11 @@ def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdow
     A page may show one study, `of`, which departs from the preset.
     """
     own = _as_run(of, preset) if of else config.preset(preset)
-    changes, skipped = _changes(own, config.preset("paper")), math.prod(own.network.stride)
+    changed, skipped = config.differences(own, Experiment()), math.prod(own.network.stride)
+    changes = [
+        f"`{name}` is {value} instead of {'all' if theirs is None else theirs}"
+        for name, (value, theirs) in changed.items()
+    ]
     lines, said = [], [f"Changed: {'; '.join(changes)}."] if changes else []
     if skipped > 1:
         said.append(
@@ -56,8 +58,8 @@ def notice(corpus: str, preset: str = "paper", of: str | None = None) -> Markdow
             "Its numbers show that the machinery works and say nothing about emotion."
         )
     if said:
-        fields = {change.split("`")[1] for change in changes}
-        what = "another reading of the paper" if fields <= READ_OTHERWISE else NOT_THE_PROTOCOL
+        reading = changed.keys() <= READ_OTHERWISE
+        what = "another reading of the paper" if reading else "not the paper's protocol"
         lines.append(f"> **Preset `{config.shortest(preset)}`, {what}.** {' '.join(said)}")
     return Markdown("\n>\n".join(lines)) if lines else None
 
@@ -232,13 +234,3 @@ def _as_run(of: str, preset: str) -> Experiment:
     experiment = config.preset(preset)
     network = replace(experiment.network, stride=first.network.stride)
     return replace(experiment, network=network, training=first.training)
-
-
-def _changes(experiment: Experiment, reference: Experiment) -> list[str]:
-    """Return in words each field in which an experiment differs from another."""
-    changes = []
-    for name in config.FIELDS:
-        value, theirs = map(attrgetter(name), (experiment, reference))
-        if value != theirs:
-            changes.append(f"`{name}` is {value} instead of {'all' if theirs is None else theirs}")
-    return changes
