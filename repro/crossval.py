@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repro import audio, paper, results, spectrogram, trainer
 from repro.config import Experiment, FrontEnd, Network, Protocol, Score, Training
-from repro.device import Precision, enough_memory
+from repro.device import Precision, enough_memory, keep_freed_memory
 from repro.errors import DivergedError, NoSuchReadingError, ReproError
 from repro.model import SpeechEmotionNetwork, build_network
 from repro.trainer import State
@@ -136,6 +136,7 @@ def extract(
             )
         return found
 
+    keep_freed_memory(False)
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.one_scale else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]

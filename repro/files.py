@@ -19,6 +19,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old one is as it was.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
@@ -75,10 +76,21 @@ def read(path: Path, remedy: str) -> bytes:
     """
     if is_no_file(path):
         raise ReproError(f"{path}: not a file; {remedy}")
-    try:
+    with refused(f"{path}: cannot be read", f"; {remedy}"):
         return path.read_bytes()
+
+
+@contextmanager
+def refused(what: str, remedy: str = "") -> Iterator[None]:
+    """Context manager: tell in one line what the system refuses to do within, and why.
+
+    Raises:
+        ReproError: it refused.
+    """
+    try:
+        yield
     except OSError as error:
-        raise ReproError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+        raise ReproError(f"{what} ({error.strerror or error}){remedy}") from error
 
 
 def is_no_file(path: Path) -> bool:

@@ -83,7 +83,13 @@ RECORD: dict[str, Any] = {
         "sad": [0.2, 0.1],
         "angry": [0.1, 0.1],
     },
-    "provenance": {"version": "0.1.0", "precision": "fp32", "seconds": 1.5, "date": "2026-01-01"},
+    "provenance": {
+        "version": "0.1.0",
+        "precision": "fp32",
+        "statistics": "torch",
+        "seconds": 1.5,
+        "date": "2026-01-01",
+    },
 }
 
 

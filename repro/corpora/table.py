@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from repro import audio
+from repro import audio, files
 from repro.errors import ReproError
 from repro.paper import EMOTIONS
 from repro.results import is_text
@@ -51,12 +51,8 @@ def files_in(folder: Path, suffix: str = ".wav") -> list[Path]:
     Raises:
         ReproError: the folder cannot be listed, where `glob` would give none.
     """
-    try:
+    with files.refused(f"{folder}: the folder cannot be read", "; check its permissions"):
         return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
-    except OSError as error:
-        raise ReproError(
-            f"{folder}: the folder cannot be read ({error.strerror}); check its permissions"
-        ) from error
 
 
 def named_utterances(

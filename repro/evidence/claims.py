@@ -212,14 +212,9 @@ _SEARCH = (
 )
 
 
-def _test(claim: str, statement: str) -> Callable[[Measure], Measure]:
-    """Return a decorator that registers a function as the test of a claim on filter shapes."""
-
-    def register(function: Measure) -> Measure:
-        TESTS[claim] = ClaimTest("filter-shapes", statement, function)
-        return function
-
-    return register
+def _test(claim: str, statement: str) -> Callable[[Measure], ClaimTest]:
+    """Return a decorator that makes of a function the test of a claim on filter shapes."""
+    return lambda parts: TESTS.setdefault(claim, ClaimTest("filter-shapes", statement, parts))
 
 
 @_test(

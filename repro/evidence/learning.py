@@ -43,11 +43,8 @@ def learning(data: Results) -> pd.DataFrame:
 
 def last_losses(history: pd.DataFrame) -> pd.DataFrame:
     """Return the loss of the last epoch by variant: over trainings, and how many (size)."""
-    return (
-        last_epochs(history)
-        .groupby("variant")["loss"]
-        .agg(["mean", "median", "min", "max", "size"])
-    )
+    losses = last_epochs(history).groupby("variant")["loss"]
+    return losses.agg(["mean", "median", "min", "max", "size"])
 
 
 def last_epochs(history: pd.DataFrame) -> pd.DataFrame:

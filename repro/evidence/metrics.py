@@ -230,19 +230,6 @@ def mean(measures: pd.DataFrame, column: str) -> Interval:
     return Interval(sums.sum() / counts.sum(), *percentile_limits(draws, speakers(known)))
 
 
-def right(predictions: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """Return which variants got an utterance right.
-
-    Returns:
-        A column of booleans per variant, indexed by seed, fold and utterance, for the utterances
-        that all of them were tested on.
-    """
-    rows = predictions[predictions["variant"].isin(variants)]
-    rows = rows.assign(right=rows["predicted"] == rows["emotion"])
-    table = rows.pivot(index=["seed", "fold", "utterance"], columns="variant", values="right")
-    return table.dropna()[list(variants)].astype(bool)
-
-
 def proportion_interval(per_cent: float, utterances: int) -> Interval:
     """Return the Wilson interval of a published accuracy, as if utterances were independent.
 

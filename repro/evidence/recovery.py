@@ -72,8 +72,7 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
         larger one might do better still; smallest reach, that of the smallest filter that is not
         significantly worse than the best (95% interval of the difference); half reach and half WA,
         those of the largest filter that reaches no further than half of what is planted, and early,
-        whether even that one does better than chance by the same test; chance (per cent), speakers,
-        seeds.
+        whether even that one does better than chance by the same test; chance (per cent), speakers.
     """
     rows = []
     scales = {variant: scale_of(variant) for variant in predictions["variant"].unique()}
@@ -114,7 +113,6 @@ def recovered(predictions: pd.DataFrame) -> pd.DataFrame:
                 "early": half >= 0 and above[half],
                 "chance": chance,
                 "speakers": speakers,
-                "seeds": of_scale["seed"].nunique(),
             }
         )
     return pd.DataFrame(rows)

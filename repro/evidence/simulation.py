@@ -86,8 +86,10 @@ def disagreement(predictions: pd.DataFrame, one: str, other: str) -> Disagreemen
     there = {one, other} <= set(predictions["variant"])
     if not there or metrics.speakers(predictions) < metrics.FEWEST_SPEAKERS:
         return None
-    right = metrics.right(predictions, [one, other]).astype(int)
-    gain = 100 * (right[one] - right[other])
+    rows = predictions[predictions["variant"].isin((one, other))]
+    rows = rows.assign(right=100.0 * (rows["predicted"] == rows["emotion"]))
+    right = rows.pivot(index=["seed", "fold", "utterance"], columns="variant", values="right")
+    gain = (right[one] - right[other]).dropna()  # of utterances that both were tested on
     speakers = gain.reset_index().groupby("seed")["fold"].nunique()
     enough = speakers.index[speakers >= metrics.FEWEST_SPEAKERS]
     gain = gain[gain.index.isin(enough, level="seed")]

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import repro
-from repro import config
+from repro import config, files
 from repro.corpora import BUILT_IN, CORPORA, name_of
 from repro.device import give_back_memory
 from repro.errors import ReproError
@@ -84,12 +84,8 @@ def build_report(
     found = notebooks(project)
     pages = chosen(found, pages)
     require_own(project, out)
-    try:
+    with files.refused(f"{out}: no report can be written here"):
         results.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReproError(
-            f"{out}: no report can be written here ({error.strerror or error})"
-        ) from error
     _train(planned(pages, **parameters), progress_bar)
     begin_book(project, out)  # not before: an earlier book outlives a training that ends in a fault
     paths = {name: str(path) for name in ("root", "results") if (path := parameters[name])}
@@ -379,7 +375,7 @@ def begin_book(project: Path, out: Path) -> Path:
             it is.
     """
     source, target = project / "book", out / "book"
-    try:
+    with files.refused(f"{out}: no report can be written here"):
         require_own(project, out)
         if target.exists():
             shutil.rmtree(target)
@@ -387,8 +383,4 @@ def begin_book(project: Path, out: Path) -> Path:
         for folder in (target, *target.rglob("*/")):
             folder.chmod(0o755)  # those of a read-only checkout are copied as they are
         (target / MARK).touch()
-    except OSError as error:
-        raise ReproError(
-            f"{out}: no report can be written here ({error.strerror or error})"
-        ) from error
     return target

@@ -178,14 +178,10 @@ def parse(line: bytes) -> dict[str, Any]:
             raise ValueError(f"invalid {name}")
     if record.get("diverged", False) is not (not record["predictions"]["utterance"]):
         raise ValueError(f"invalid {'diverged' if 'diverged' in record else 'predictions'}")
-    return record | {"preset": config.spelled(record["preset"])}
-
-
-def provenance_of(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what made a fold, with what an earlier version did not say of it."""
-    made_by: dict[str, Any] = record["provenance"]
+    made_by = record["provenance"]  # in which an earlier version did not speak of the statistics
     on_cpu = str(made_by.get("device", "cpu")).startswith("cpu")
-    return {"statistics": "torch" if on_cpu else "cudnn"} | made_by
+    made_by = {"statistics": "torch" if on_cpu else "cudnn"} | made_by
+    return record | {"preset": config.spelled(record["preset"]), "provenance": made_by}
 
 
 def read(path: str | Path, **only: Collection[Any]) -> Results:
@@ -209,7 +205,7 @@ def tables(records: Iterable[dict[str, Any]], **only: Collection[Any]) -> Result
         where = {name: record[name] for name in FOLD_COLUMNS}
         where |= {"corpus": corpus["name"], "corpus_hash": corpus["hash"]}
         where |= {"average": protocol["average"], "held_out": protocol["folds"]}
-        made_by = provenance_of(record)
+        made_by = record["provenance"]
         where |= {name: made_by[name] for name in ("precision", "statistics")}
         if any(where[name] not in allowed for name, allowed in only.items()):
             continue
@@ -317,7 +313,7 @@ def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
 
     Without a buffer: what a full disk refused must not be written later, behind the next line.
     """
-    try:
+    with files.refused(f"{path}: cannot write results"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
             file.seek(0)
@@ -328,8 +324,6 @@ def _open(path: Path) -> Iterator[tuple[FileIO, int]]:
             elif last:
                 file.truncate(file.tell() - len(last))
             yield file, file.seek(0, os.SEEK_END)
-    except OSError as error:
-        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
 
 
 def _is_whole(last: bytes) -> bool:

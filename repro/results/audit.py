@@ -126,11 +126,8 @@ def merge(sources: Sequence[str | Path], target: str | Path) -> int:
                     f"{seen[fold][0]} and {source} hold different predictions of one fold "
                     f"({_name(record)}); take it out of one of them"
                 )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with files.refused(f"{target}: cannot write results"):
         files.write_whole(target, b"".join(content))
-    except OSError as error:
-        raise ReproError(f"{target}: cannot write results ({error.strerror})") from error
     for what in mixed(record for _, record in seen.values()):
         warn(f"{target}: {what}; they cannot be compared")
     return len(content)
@@ -174,7 +171,7 @@ def mixed(records: Iterable[dict[str, Any]]) -> list[str]:
     for record in records:
         run = "{study} ({preset}, {corpus[name]})".format(**record)
         for name, what in MUST_BE_EQUAL.items():
-            held[what, run][results.provenance_of(record)[name]] += 1
+            held[what, run][record["provenance"][name]] += 1
     return [
         f"{run}: folds of different {what}, "
         + " and ".join(f"{number} in {value}" for value, number in counts.items())

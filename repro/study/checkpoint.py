@@ -49,13 +49,14 @@ class Checkpoint:
     """The state of one fold between two epochs.
 
     Args:
-        path: a file that need not exist, nor its folder.
+        path: a file that need not exist, nor its folder; None to keep nothing.
         made_by: what must be the same for the fold to go on: which fold, code, device.
     """
 
-    def __init__(self, path: Path, made_by: dict[str, Any]):
+    def __init__(self, path: Path | None, made_by: dict[str, Any]):
         self.path = path
         self.made_by = made_by
+        self.history: list[float] = []  # mean loss of each epoch so far, in all runs
         self.earlier = 0.0  # seconds that the fold took before it was interrupted
         self.begun = self.saved = time.perf_counter()
         self.failed = False  # to write, which is said once
@@ -68,6 +69,9 @@ class Checkpoint:
     def restore(self, state: State) -> None:
         """Put everything back as it was after the last epoch kept; nothing if there is none."""
         network, optimiser, order, history, _ = state
+        self.history = history  # which goes on with the training
+        if self.path is None:
+            return
         try:
             tensors, kept = _read(self.path)
             if kept["made_by"] != self.made_by:
@@ -99,7 +103,7 @@ class Checkpoint:
 
         A disk that does not take it costs the run nothing but the checkpoint.
         """
-        if time.perf_counter() - self.saved < INTERVAL:
+        if self.path is None or time.perf_counter() - self.saved < INTERVAL:
             return
         tensors = _tensors(state) | {f"extra.{name}": t for name, t in state.kept.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -107,7 +111,6 @@ class Checkpoint:
         text = json.dumps(kept)
         metadata = {"state": text, "sha256": checksum(tensors, text)}
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             files.write_whole(self.path, safetensors.torch.save(tensors, metadata))
         except OSError as error:
             if not self.failed:

@@ -27,7 +27,7 @@ import torch
 import repro
 from repro import audio, crossval
 from repro.config import FrontEnd
-from repro.device import Precision, choose_device, enough_memory, keep_freed_memory
+from repro.device import Precision, choose_device, enough_memory
 from repro.errors import ReproError
 from repro.study.fold import run_task
 from repro.study.ledger import Ledger, Record
@@ -156,7 +156,6 @@ def _extract(corpus: Recordings, front_end: FrontEnd, worker: Worker) -> Inputs:
     """Compute the network inputs of a corpus, on a worker."""
     device = worker.prepare()
     waveforms = [torch.from_numpy(waveform) for waveform in corpus.waveforms]
-    keep_freed_memory(False)
     features = crossval.extract(corpus.table, front_end, device, waveforms)
     tensors = features.segments, features.utterance, features.labels
     return tuple(tensor.cpu().numpy() for tensor in tensors)

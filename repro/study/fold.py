@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repro import crossval, results
 from repro.crossval import Features
-from repro.device import Precision, enough_memory, keep_freed_memory, ready_to_train
+from repro.device import Precision, enough_memory, ready_to_train
 from repro.errors import DivergedError, ReproError
 from repro.model import SpeechEmotionNetwork
 from repro.results.provenance import lasting, made_by
@@ -26,7 +26,6 @@ def inputs(task: Task, device: torch.device) -> Features | np.ndarray | None:
     """Return what the folds of a task's corpus, and front end or system, share."""
     if task.variant.system:
         return baselines.measure(task.variant.system, task.table)
-    keep_freed_memory(False)
     return crossval.extract(task.table, task.experiment.front_end, device)
 
 
@@ -55,20 +54,13 @@ def run_task(
         seconds = time.perf_counter() - start
         return _line(task, [], predictions, made_by(torch.device("cpu"), "fp64", seconds))
     made = lasting(device, precision) | {"fold": list(results.identity(task.heading))}
-    checkpoint = Checkpoint(partial, made) if partial else None
-    history: list[float] = []
+    checkpoint = Checkpoint(partial, made)
     seen: dict[str, Any] = {}
-
-    def begun(state: State) -> None:
-        nonlocal history
-        history = state.history  # which goes on with the training
-        if checkpoint:
-            checkpoint.restore(state)
 
     def epoch_done(state: State) -> None:
         epoch = len(state.history)
         on_epoch(epoch)
-        if checkpoint and epoch < task.epochs:  # the last one ends as a result at once
+        if epoch < task.epochs:  # the last one ends as a result at once
             checkpoint.keep(state)
 
     def look(
@@ -87,7 +79,7 @@ def run_task(
                 seed=task.heading["seed"],
                 device=device,
                 precision=precision,
-                resume=begun,
+                resume=checkpoint.restore,
                 on_epoch=epoch_done,
                 on_scored=look if task.variant.attends else None,
             )
@@ -96,8 +88,8 @@ def run_task(
         predictions = pd.DataFrame(columns=[*results.PREDICTION_COLUMNS, *results.COUNTED])
     except ReproError as error:
         raise ReproError(f"{task.label}: {error}") from error
-    seconds = checkpoint.seconds if checkpoint else time.perf_counter() - start
-    return _line(task, history, predictions, made_by(device, precision, seconds)) | seen
+    made = made_by(device, precision, checkpoint.seconds)
+    return _line(task, checkpoint.history, predictions, made) | seen
 
 
 def _line(

@@ -69,15 +69,13 @@ class Ledger:
         The setting is the preset with its overrides. Corpora, by their hashes, and seeds are those
         that count: more may be there, as another study was trained with more.
         """
-        names = {"study": study, "preset": setting}
         what = network_id(variant.experiment, variant.name)
-        headings = [
-            lines[0][0] | names
+        found = (
+            self.find(lines[0][0] | {"study": study, "preset": setting}, variant)
             for (trained, corpus, _, seed), lines in self._alike.items()
             if trained == what and corpus in corpora and seed in seeds
             if variant.corpus in (None, lines[0][0]["corpus"]["name"])
-        ]
-        found = (self.find(heading, variant) for heading in headings)
+        )
         return [record for record in found if record]
 
 

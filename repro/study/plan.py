@@ -273,7 +273,7 @@ def _made(tasks: Sequence[Task], held: Ledger, what: str) -> set[str]:
     found = [record for heading in headings for record, _ in held.trained(*heading)]
     runs = {_run_of(heading) for heading, _ in headings}
     found += [record for record in held.records if _run_of(record) in runs]
-    return {results.provenance_of(record)[what] for record in found}
+    return {record["provenance"][what] for record in found}
 
 
 def _run_of(heading: dict[str, Any]) -> tuple[str, str, str]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import groupby
@@ -55,13 +55,12 @@ def run(asked: Run, progress: Progress | None = None) -> int:
             print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path)
         _discard_finished(path, held)
-        first, before = plan.tasks(), len(held.records)
-        precision = plan.precision(first, held)
+        before, precision = len(held.records), plan.precision(plan.tasks(), held)
         failed: list[str] = []
         diverged: list[str] = []
         told = False
-        for stage in (lambda: first, lambda: _second_stage(plan, held)):
-            tasks = missing(stage(), held)
+        for stage in _stages(plan, held):
+            tasks = missing(stage, held)
             if not tasks:  # no cluster need be reached for nothing
                 continue
             if not told:
@@ -94,13 +93,14 @@ def run(asked: Run, progress: Progress | None = None) -> int:
     return len(held.records) - before
 
 
-def _second_stage(plan: Plan, held: Ledger) -> list[Task]:
-    """Return the folds that a study decides on by its others, all of which have been tried."""
+def _stages(plan: Plan, held: Ledger) -> Iterator[list[Task]]:
+    """Give the folds of a study; once all have been tried, those that it decides on by them."""
+    yield plan.tasks()
     found = plan.second_stage(held, tried=True)
     if found and (without := plan.grid.keys() - plan.losses(held).keys()):
         names = ", ".join(sorted(without))
         warn(f"{found[0].name}: chosen without {names}, which could not be trained")
-    return plan.tasks(found)
+    yield plan.tasks(found)
 
 
 def _train_here(

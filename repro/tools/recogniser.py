@@ -110,7 +110,6 @@ def train(
     trainable, _ = crossval.usable(table, experiment.front_end)
     everybody = crossval.Fold("nobody", np.flatnonzero(trainable), np.array([], int))
     seed = crossval.fold_seed(0, everybody)
-    keep_freed_memory(False)
     features = crossval.extract(table, experiment.front_end, device)
     ready_to_train(torch.device(device))
     network = crossval.initial_network(experiment.network, seed)
@@ -188,7 +187,8 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     # That of the folds, since their estimate is of the model that is saved.
     precision = choose_precision(tested.folds["precision"].iloc[0])
     of_this = {"key": experiment.key, "corpus": corpus["hash"]}
-    checkpoint = Checkpoint(path_of(path, ["all speakers"]), lasting(device, precision) | of_this)
+    partial = path_of(path, ["all speakers"])
+    checkpoint = Checkpoint(partial, lasting(device, precision) | of_this)
 
     def epoch_done(state: State) -> None:
         epoch, epochs = len(state.history), experiment.training.epochs
@@ -202,7 +202,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
     trained.card["held-out speakers"] = estimate(tested.predictions)
     trained.card["made by"] = made_by(device, precision, checkpoint.seconds)
     save(trained, path)
-    discard(checkpoint.path)
+    discard(partial)
     return trained
 
 
@@ -257,7 +257,6 @@ def save(recogniser: Recogniser, path: str | Path) -> None:
     weights = {k: v.contiguous().cpu() for k, v in recogniser.network.state_dict().items()}
     metadata["sha256"] = _checksum(weights, metadata)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, safetensors.torch.save(weights, metadata))
     except (OSError, safetensors.SafetensorError) as error:
         raise ReproError(f"{path}: the model cannot be written ({error})") from error
@@ -347,7 +346,7 @@ def _expected(network: Network) -> dict[str, Tensor]:
     if not network.stems:
         raise ReproError("a network needs a filter shape: give network.stems one")
     large = len(network.stems) + len(network.trunk) > MOST_LAYERS
-    large |= _widest(network) > MOST_CHANNELS
+    large |= max(network.channels) > MOST_CHANNELS
     large |= any(h > paper.BINS or w > paper.FRAMES for h, w in network.stems)
     if not large:
         with torch.device("meta"):
@@ -357,10 +356,6 @@ def _expected(network: Network) -> dict[str, Tensor]:
         raise ReproError("the network is too large for a model file: lower its network settings")
     check_network(network)
     return expected
-
-
-def _widest(network: Network) -> int:
-    return max(network.stem_channels * len(network.stems), *network.trunk, 1)
 
 
 class Attention(NamedTuple):
@@ -459,7 +454,7 @@ def _blocks(
     count = spectrogram.segment_count(len(waveform), paper.TEST_HOP_SECONDS, front_end)
     # Before it is parted: a rest under 2 s at the end is padded, an utterance under 2 s repeated.
     waveform = spectrogram.fill(waveform, front_end, paper.TEST_HOP_SECONDS)
-    block = max(1, BLOCK // _widest(recogniser.experiment.network))
+    block = max(1, BLOCK // max(recogniser.experiment.network.channels))
     for first in range(0, count, block):
         last = min(first + block, count) - 1
         # A segment knows nothing of its neighbours, so any stretch of whole segments will do.

@@ -226,8 +226,9 @@ def test_without_a_bar_each_fold_is_a_line(capsys: pytest.CaptureFixture[str]) -
 
 def test_memory_is_made_ready(corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    for name, of in (("extract", "keep_freed_memory"), ("train", "ready_to_train")):
-        monkeypatch.setattr(f"repro.study.fold.{of}", lambda *_, n=name: made.append(n))
+    parts = {"extract": "crossval.keep_freed_memory", "train": "study.fold.ready_to_train"}
+    for name, of in parts.items():
+        monkeypatch.setattr(f"repro.{of}", lambda *_, n=name: made.append(n))
     run(corpus, path, only="gap")
     assert made == ["extract", "train", "train"]
 

@@ -103,12 +103,10 @@ def prepare(folder: Path) -> None:
         ReproError: another page of this name is there, or none can be written.
     """
     page = folder / PAGE
-    try:
+    with files.refused(f"{folder}: cannot hold the page"):
         folder.mkdir(parents=True, exist_ok=True)
         if page.exists() and MADE_BY.encode() not in page.read_bytes():
             raise ReproError(f"{page}: not of `repro predict`; name another folder")
-    except OSError as error:
-        raise ReproError(f"{folder}: cannot hold the page ({error.strerror})") from error
 
 
 def picture_of(recording: Path, folder: Path, taken: Collection[Path]) -> Path:
@@ -132,12 +130,10 @@ def write(folder: Path, model: Path, recogniser: Recogniser, recordings: Iterabl
         ReproError: it cannot be written.
     """
     page = folder / PAGE
-    try:
-        # Names of files need not be text.
-        whole = _page(model.name, recogniser, recordings).encode("utf-8", "xmlcharrefreplace")
+    # Names of files need not be text.
+    whole = _page(model.name, recogniser, recordings).encode("utf-8", "xmlcharrefreplace")
+    with files.refused(f"{page}: cannot write the page"):
         files.write_whole(page, whole)
-    except OSError as error:
-        raise ReproError(f"{page}: cannot write the page ({error.strerror})") from error
     return page
 
 
@@ -258,10 +254,8 @@ def _data(kind: str, file: io.BytesIO) -> str:
 
 def _draw(seen: Attention, path: Path, *, power: bool) -> None:
     matplotlib.rcdefaults()  # a file of settings may ask for LaTeX, or hide what is drawn
-    try:
+    with files.refused(f"{path}: cannot write the plot"):
         plots.attention(seen, power=power).savefig(path, dpi=150, metadata={"Software": MAKER})
-    except OSError as error:
-        raise ReproError(f"{path}: cannot write the plot ({error.strerror})") from error
 
 
 CSS = """\
