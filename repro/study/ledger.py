@@ -1,8 +1,9 @@
 """What a results file holds, by what was trained.
 
-A fold is an experiment, a corpus, who is held out, and a seed. The default of `readings` is the
+A line of the file is a variant of a study on a corpus, with who is held out and a seed. A training
+is a network with the same three, and several lines may count one: the default of `readings` is the
 attention network of `pooling`, and leaving short utterances out of the test changes only whose
-scores count: what is trained alike is trained once, and each variant counts its scores in its way.
+scores count. What is trained alike is trained once, and each variant counts its scores in its way.
 """
 
 import os
@@ -10,14 +11,22 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from repro import paper, results, spectrogram
 from repro.config import SHORT_IN_TRAINING, Experiment, from_dict
 from repro.study.grids import Variant
 
 Record = dict[str, Any]  # a line of a results file, see `results.parse`
-Trained = tuple[str, str, str, int]  # what is trained, a corpus's hash, a fold and a seed
+
+
+class Trained(NamedTuple):
+    """What names a training, whatever study it is of and however its scores count."""
+
+    network: str  # see `network_id`
+    corpus: str  # its hash
+    fold: str  # who is held out
+    seed: int
 
 
 class Ledger:
@@ -34,12 +43,12 @@ class Ledger:
         self.records.append(record)
         with suppress(ValueError):  # whose experiment is of another version, or the user's own
             experiment = from_dict(record["experiment"])
-            alike = training_id(record, experiment, record["variant"])
+            alike = trained_as(record, experiment, record["variant"])
             self._alike.setdefault(alike, []).append((record, experiment))
 
     def trained(self, heading: Record, variant: Variant) -> list[tuple[Record, Experiment]]:
         """Return the folds of which the network is that of a variant's fold, however scored."""
-        return self._alike.get(training_id(heading, variant.experiment, variant.name), [])
+        return self._alike.get(trained_as(heading, variant.experiment, variant.name), [])
 
     def find(self, heading: Record, variant: Variant) -> Record | None:
         """Return a fold's line as a variant counts it; None if it has to be trained.
@@ -72,8 +81,8 @@ class Ledger:
         what = network_id(variant.experiment, variant.name)
         found = (
             self.find(lines[0][0] | {"study": study, "preset": setting}, variant)
-            for (trained, corpus, _, seed), lines in self._alike.items()
-            if trained == what and corpus in corpora and seed in seeds
+            for training, lines in self._alike.items()
+            if training.network == what and training.corpus in corpora and training.seed in seeds
             if variant.corpus in (None, lines[0][0]["corpus"]["name"])
         )
         return [record for record in found if record]
@@ -88,9 +97,9 @@ def open_ledger(path: str | Path) -> Ledger:
     return Ledger(results.read_lines(path) if os.path.exists(path) else ())
 
 
-def training_id(heading: Record, experiment: Experiment, variant: str) -> Trained:
-    """Return what names a fold's training, whatever study it is of and however its scores count."""
-    return network_id(experiment, variant), *fold_of(heading)
+def trained_as(heading: Record, experiment: Experiment, variant: str) -> Trained:
+    """Return the training of a fold."""
+    return Trained(network_id(experiment, variant), *fold_of(heading))
 
 
 def network_id(experiment: Experiment, variant: str) -> str:

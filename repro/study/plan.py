@@ -20,7 +20,7 @@ from repro.errors import NoSuchReadingError, ReproError
 from repro.model import check_network, is_first_layer
 from repro.results.provenance import batch_statistics
 from repro.study.grids import STUDIES, Variant, short_name, variants
-from repro.study.ledger import Ledger, Record, Trained, training_id
+from repro.study.ledger import Ledger, Record, Trained, trained_as
 
 MOST_SEEDS = 1000
 Source = tuple[str | None, str]  # a corpus of the study's own, if any, and `protocol.labels`
@@ -326,7 +326,7 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
                     f"{task.label}: the results file holds this fold as another version of repro "
                     "wrote it, and it cannot be counted so; name another file"
                 )
-            alike = training_id(task.heading, task.experiment, task.variant.name)
+            alike = trained_as(task.heading, task.experiment, task.variant.name)
             if alike not in left or task.variant.attends:
                 left[alike] = task
     return [*left.values()]
