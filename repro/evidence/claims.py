@@ -363,6 +363,7 @@ def _difference(study: StudyScores, score: str, better: str, worse: str) -> Part
     """Return by how many points one variant beats another, claimed to be above 0."""
     column, what = metrics.SCORES.index(score), f"{score}, {better} − {worse}"
     part = exceeds(study, what, [better, worse], lambda s: s[..., 0, column] - s[..., 1, column])
+    part = replace(part, score=score)
     if len(study.corpora) > 1:  # the exact test is of one corpus
         return part
     p = metrics.exchange_test(study.predictions, better, worse, score)
@@ -374,7 +375,9 @@ def _over_earlier(study: StudyScores, variant: str, score: str, least: float) ->
     """Return by how much a variant exceeds the best earlier one, claimed to be above a bound."""
     require(study.corpus == "iemocap", "the published numbers are of IEMOCAP")
     column, what = metrics.SCORES.index(score), f"{score}, {variant} − best earlier"
-    return exceeds(study, what, [variant], lambda s: s[..., 0, column] - BEST_EARLIER[score], least)
+    best = BEST_EARLIER[score]
+    part = exceeds(study, what, [variant], lambda s: s[..., 0, column] - best, least)
+    return replace(part, score=score)
 
 
 def _happy_below(study: StudyScores, shapes: Sequence[str]) -> Part:

@@ -37,6 +37,7 @@ class Part:
     note: str = ""
     remark: str = ""
     p: float = np.nan  # of an exact test beside the interval, where there is one
+    score: str = ""  # WA or UA, where a claim on poolings has a part for each
 
     @property
     def number(self) -> str:

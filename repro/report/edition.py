@@ -15,7 +15,7 @@ from repro import paper
 from repro.errors import ReproError
 from repro.report.build import begin_book, find_project, make_book, notebooks
 from repro.report.notebook import Page
-from repro.report.pages import board, speed
+from repro.report.pages import answers, board, speed
 from repro.results import Results
 from repro.results.audit import merge
 
@@ -29,7 +29,7 @@ SOURCES = {
     "00_does_it_replicate": (*POOLINGS, *SHAPES),
     "09_how_sure": (*POOLINGS, *SHAPES),
     "02_filter_shapes": SHAPES,
-    "03_pooling": POOLINGS,
+    "03_pooling": (*POOLINGS, "results/emodb/longer.jsonl"),
     "04_attention_maps": POOLINGS,
     "05_readings": ("results/emodb/readings.jsonl", SPEECH, "results/emodb/attention.jsonl"),
     "06_protocol": ("results/emodb/protocol.jsonl",),
@@ -145,4 +145,4 @@ def summary(data: Results) -> str:
     numbers = board.overview(data)[shown]
     rows = [numbers.columns, ["---"] * numbers.shape[1], *numbers.itertuples(index=False)]
     table = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
-    return "\n\n".join([board.answer(found), board.others(found), NUMBERS, table])
+    return "\n\n".join([answers.answer(found), answers.others(found), NUMBERS, table])

@@ -23,6 +23,7 @@ from repro.report import build as report
 from repro.report import edition, notebook, plots
 from repro.report.notebook import Page
 from repro.report.pages import (
+    answers,
     board,
     common,
     filter_shapes,
@@ -50,7 +51,7 @@ def collect(path: Path, **changes: Any) -> results.Results:
 
 
 def first_answer(predictions: pd.DataFrame) -> str:
-    return board.answer(board.evidence(predictions))
+    return answers.answer(board.evidence(predictions))
 
 
 LEVEL = {"gap": 0.6, "bilinear": 0.6, "attention": 0.6}
@@ -394,7 +395,7 @@ def test_a_best_size_takes_three_of_a_sweep(tmp_path: Path) -> None:
 
 def test_the_readme_tells_the_paper_s_other_claims(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", LEVEL | {"bilinear": 0.3})
-    told = board.others(board.evidence(results.read(path).predictions)).splitlines()
+    told = answers.others(board.evidence(results.read(path).predictions)).splitlines()
     counts, _, supported = told
     assert counts == "Of the 10 other claims, undecided: 0, not tested: 8."
     below, above = "bilinear pooling is worse than GAP", "attention pooling beats bilinear"
@@ -404,7 +405,7 @@ def test_the_readme_tells_the_paper_s_other_claims(tmp_path: Path) -> None:
     shapes = dict.fromkeys(grids.variants("filter-shapes", "coarse"), 0.4) | {"100x2": 0.8}
     write_results(path, shapes, preset="coarse, network.stride=1,1", speakers=9, **of_sweep)
     predictions = results.read(path).predictions
-    told = board.others(board.evidence(predictions)).splitlines()
+    told = answers.others(board.evidence(predictions)).splitlines()
     half = (
         "1 of the 2 tests of the filter shapes that were planned on nEMO is done; still to come: "
         "`paper, scale=segment-max`."
@@ -416,7 +417,7 @@ def test_the_readme_tells_the_paper_s_other_claims(tmp_path: Path) -> None:
     assert "\n".join(told) in edition.summary(results.read(path))
     scale = "coarse, front_end.scale=segment-max, network.stride=1,1"
     write_results(path, dict.fromkeys(shapes, 0.4), preset=scale, speakers=9, **of_sweep)
-    told = board.others(board.evidence(results.read(path).predictions)).splitlines()
+    told = answers.others(board.evidence(results.read(path).predictions)).splitlines()
     assert told[0] == "Of the 10 other claims, undecided: 3, not tested: 2."
     both = "contradicted on nEMO (`paper`), undecided on nEMO (`paper, scale=segment-max`)"
     assert told[2].startswith(f"- {both}: {level}; ")
@@ -624,8 +625,9 @@ def test_forms_of_attention_are_set_beside_the_default_and_gap(tmp_path: Path) -
     found = variations.attentions(str(path), "emodb", "coarse").set_index("attention")
     assert [*found["diverged"]] == [0, 0, 10] and found.index[0] == "default"
     assert found.index[2] == "attention_average=mean, attention_softmax=false"
-    assert [*found["WA"]][2] == "–" == [*found["WA, attention − gap"]][2]
-    assert found["WA, attention − gap"].iloc[1].startswith("+")
+    assert [*found["WA"]][2] == "–" == [*found["WA, this − gap"]][2]
+    assert found["WA, this − gap"].iloc[1].startswith("+")
+    assert found["WA, this − default"].iloc[0] == "–" != found["WA, this − default"].iloc[1]
     alone = write_results(tmp_path / "alone.jsonl", {"attention": 0.9}, preset=mean, **lost_ones)
     assert [*variations.attentions(str(alone), "emodb", "coarse")["diverged"]] == [10]
 

@@ -2,9 +2,8 @@
 
 import html
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +22,6 @@ from repro.study import grids
 MAIN = "attention-above-gap"
 PAGES = {"filter-shapes": "02_filter_shapes", "pooling": "03_pooling"}
 GAINS = [f"attention − gap, {score}" for score in metrics.ACCURACIES]  # columns of `overview`
-SENTENCES = {
-    "supported": "attention pooling does better than a plain average, as the paper claims",
-    "contradicted": "attention pooling does worse than a plain average in {scores}",
-    "undecided": "attention pooling is not shown to beat a plain average, nor to lose to it",
-}
-BEGIN = {
-    frozenset({"supported"}): "Yes",
-    frozenset({"contradicted"}): "No",
-    frozenset({"undecided"}): "Undecided",
-    frozenset({"contradicted", "undecided"}): "Not confirmed",
-}
-CLOSE = 0.05  # an exact p from which on a definite verdict is a close call
 INEXACT = "precision == 'bf16' or statistics == 'torch'"  # of predictions and folds
 
 
@@ -46,6 +33,21 @@ class Evidence(NamedTuple):
     inexact: Collection[str]  # studies with trainings in bfloat16 or with torch's batch statistics
     few: str  # how many of the filter shapes were tried, if not all
     verdicts: dict[str, claims.Verdict]  # by the claim's identifier
+
+    def tested(self, claim: str) -> claims.Verdict | None:
+        """Return the verdict on a claim, or None where it is not testable."""
+        verdict = self.verdicts[claim]
+        return None if verdict.verdict == "not testable here" else verdict
+
+    def label(self, claim: str) -> str:
+        """Return what the settings are called under which a claim was tested."""
+        inexact = claims.TESTS[claim].study in self.inexact
+        return config.shortest(self.preset) + ", inexact" * inexact
+
+    def in_full(self, claim: str) -> str:
+        """Return the same, and how many filter shapes were tried if that is not all."""
+        few = self.few if claims.TESTS[claim].study == "filter-shapes" else ""
+        return ", ".join(filter(None, [self.label(claim), few]))
 
 
 def gathered(found: Mapping[str, Results], results_file: str | None) -> Results:
@@ -101,126 +103,6 @@ def _few(predictions: pd.DataFrame, preset: str) -> str:
     return ""
 
 
-def answer(found: Sequence[Evidence]) -> str:
-    """Return what becomes of the paper's main claim in words, as Markdown."""
-    study = claims.TESTS[MAIN].study
-    judged = [(of, verdict) for of in found if (verdict := _tested(of, MAIN))]
-    if not judged:
-        return "**Not known yet: no results on real speech are at hand that can decide it.**"
-    said = [f"on {where} {what}" for what, where in _places(judged, study, _in_words).items()]
-    begin = BEGIN.get(frozenset(verdict.verdict for _, verdict in judged), "Mixed")
-    missing = [
-        *_close(judged),
-        _beside_paper(judged),
-        *_undone([of for of, _ in judged], study, "it"),
-    ]
-    if all(of.corpus != "iemocap" for of, _ in judged):
-        missing.append("The claim has not been tested on IEMOCAP, the paper's own corpus.")
-    return " ".join([f"**{begin}: {'; '.join(said)}.**", *missing])
-
-
-def others(found: Sequence[Evidence]) -> str:
-    """Return what becomes of the paper's other claims in words, as Markdown.
-
-    Those that are decided anywhere are listed, by what is said of them.
-    """
-    lines: dict[str, list[str]] = {}
-    undecided = untested = 0
-    rest = [claim for claim in paper.CLAIMS if claim.id != MAIN]
-    for claim in rest:
-        judged = [(of, verdict) for of in found if (verdict := _tested(of, claim.id))]
-        places = _places(judged, claims.TESTS[claim.id].study, attrgetter("verdict"))
-        undecided += places.keys() == {"undecided"}
-        untested += not places
-        if places.keys() - {"undecided"}:
-            said = ", ".join(f"{word} on {where}" for word, where in sorted(places.items()))
-            lines.setdefault(said, []).append(claim.text)
-    counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
-    on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
-    tested = [of for of in found if any(_tested(of, claim) for claim in on_shapes)]
-    begin = " ".join([counts, *_undone(tested, "filter-shapes", "the filter shapes")])
-    listed = [f"- {line}: {'; '.join(texts)}" for line, texts in lines.items()]
-    return "\n".join([begin, "", *listed]).strip()
-
-
-def _places(
-    judged: Sequence[tuple[Evidence, claims.Verdict]],
-    study: str,
-    said: Callable[[claims.Verdict], str],
-) -> dict[str, str]:
-    """Return on which corpora each thing is said of a claim, with settings unless all agree."""
-    places: dict[str, dict[str, None]] = {}
-    for of, verdict in judged:
-        of_corpus = [said(each) for run, each in judged if run.corpus == of.corpus]
-        alike = len(set(of_corpus)) == 1 < len(of_corpus)
-        label = "" if alike else f" (`{_label(of, study)}`)"
-        places.setdefault(said(verdict), {})[f"{wording.title(of.corpus)}{label}"] = None
-    return {what: " and ".join(where) for what, where in places.items()}
-
-
-def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
-    """Return how much is done of what is planned for a study, where some of it is."""
-    said, planned = [], claims.PLANNED[study]
-    for corpus in claims.CONFIRMING:
-        done = {of.preset for of in tested if of.corpus == corpus}.intersection(planned)
-        left = [f"`{config.shortest(each)}`" for each in planned if each not in done]
-        if done and left:
-            said.append(
-                f"{len(done)} of the {len(planned)} tests of {what} that were planned on "
-                f"{wording.title(corpus)} {'is' if len(done) == 1 else 'are'} done; still to come: "
-                f"{', '.join(left)}."
-            )
-    return said
-
-
-def _deciding(verdict: claims.Verdict) -> list[parts.Part]:
-    return [part for part in verdict.parts if part.verdict == verdict.verdict]
-
-
-def _in_words(verdict: claims.Verdict) -> str:
-    scores = " and ".join(part.what.partition(",")[0] for part in _deciding(verdict))
-    return SENTENCES[verdict.verdict].format(scores=scores)
-
-
-def _close(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> list[str]:
-    """Return which definite verdicts the exact test does not bear out."""
-    return [
-        f"On {wording.title(of.corpus)} under `{config.shortest(of.preset)}` that is a close call."
-        for of, verdict in judged
-        if verdict.verdict != "undecided"
-        if any(part.p >= CLOSE for part in _deciding(verdict))
-    ]
-
-
-def _beside_paper(judged: Sequence[tuple[Evidence, claims.Verdict]]) -> str:
-    """Return what the paper's own gain is, and where it lies beside the intervals found here."""
-    sides: dict[str, set[str]] = {}
-    for of, verdict in judged:
-        for part in verdict.parts:
-            theirs = _published(part.what.partition(",")[0])
-            side = "above" if theirs > part.high else "below" if theirs < part.low else "within"
-            sides.setdefault(wording.title(of.corpus), set()).add(side)
-    places: dict[str, list[str]] = {}
-    for corpus, found in sides.items():
-        where = (
-            "within some intervals"
-            if "within" in found
-            else "above some intervals and below others"
-        )
-        where = f"{found.pop()} every interval" if len(found) == 1 else where
-        places.setdefault(where, []).append(corpus)
-    lies = " and ".join(f"{where} on {' and '.join(of)}" for where, of in places.items())
-    points = (f"{_published(score):.2f} points of {score}" for score in metrics.ACCURACIES)
-    gain = f"The gain that the paper reports, {' and '.join(points)},"
-    if all(
-        _published(part.what.partition(",")[0]) < (part.high - part.low) / 2
-        for _, verdict in judged
-        for part in verdict.parts
-    ):
-        return f"{gain} is smaller than any of these tests can tell from 0. It lies {lies}."
-    return f"{gain} lies {lies}."
-
-
 def rows(found: Sequence[Evidence]) -> pd.DataFrame:
     """Return what the board shows as a tidy table: a row for each effect of each claim and run."""
     numbers = ("what", "unit", "effect", "low", "high", "p")
@@ -229,13 +111,13 @@ def rows(found: Sequence[Evidence]) -> pd.DataFrame:
             "claim": claim.text,
             "section": claim.section,
             "corpus": wording.title(of.corpus),
-            "settings": _in_full(of, claims.TESTS[claim.id].study),
+            "settings": of.in_full(claim.id),
             "verdict": verdict.verdict,
         }
         | {name: getattr(part, name) for name in numbers}
         for claim in order(found)
         for of in found
-        if (verdict := _tested(of, claim.id))
+        if (verdict := of.tested(claim.id))
         for part in verdict.parts
     )
 
@@ -247,19 +129,16 @@ def gains(found: Sequence[Evidence]) -> pd.DataFrame:
         A row for each, with `run` and, for WA and for UA, the number and its `low` and `high`.
     """
     row: dict[str, Any] = {"run": "IEMOCAP, as published"}
-    rows = [row | {score: _published(score) for score in metrics.ACCURACIES}]
+    rows = [row | {score: poolings.attention_gain(score) for score in metrics.ACCURACIES}]
     for of in found:
-        if verdict := _tested(of, MAIN):
-            row = {"run": f"{wording.title(of.corpus)}, {_label(of, claims.TESTS[MAIN].study)}"}
+        if verdict := of.tested(MAIN):
+            row = {"run": f"{wording.title(of.corpus)}, {of.label(MAIN)}"}
             for part in verdict.parts:
-                score = part.what.partition(",")[0]
-                row |= {score: part.effect, f"{score} low": part.low, f"{score} high": part.high}
+                numbers = (part.effect, part.low, part.high)
+                names = (part.score, f"{part.score} low", f"{part.score} high")
+                row |= dict(zip(names, numbers, strict=True))
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _published(score: str) -> float:
-    return metrics.paper_difference("attention", "gap", score)
 
 
 def overview(data: Results) -> pd.DataFrame:
@@ -269,7 +148,7 @@ def overview(data: Results) -> pd.DataFrame:
     settings give on all of IEMOCAP's release.
     """
     theirs = [f"{row.wa:.2f}" for row in paper.TABLE_1.values()]
-    gains = [f"{_published(score):+.2f}" for score in metrics.ACCURACIES]
+    gains = [f"{poolings.attention_gain(score):+.2f}" for score in metrics.ACCURACIES]
     steps = learning.steps("iemocap", learning.AS_IN_THE_PAPER)
     commonest = f"{poolings.IEMOCAP_MAJORITY:.1f}"
     rows = [("IEMOCAP, as published", *theirs, commonest, *gains, steps, math.nan, math.nan)]
@@ -322,7 +201,7 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
     """Return the paper's claims: the main one first, and last those without evidence."""
 
     def place(claim: paper.Claim) -> int:
-        if not any(_tested(of, claim.id) for of in found):
+        if not any(of.tested(claim.id) for of in found):
             return 3
         return 0 if claim.id == MAIN else 1 if claims.TESTS[claim.id].study == "pooling" else 2
 
@@ -363,15 +242,15 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
 def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
     study = claims.TESTS[claim.id].study
     ran = [of for of in found if of.verdicts[claim.id].seeds] or found[:1]
-    tested = [verdict for of in ran if (verdict := _tested(of, claim.id))]
+    tested = [verdict for of in ran if (verdict := of.tested(claim.id))]
     notes = {of.verdicts[claim.id].note for of in ran}
     if not tested and len(notes) == 1:
         return f'<span class="untested">– {html.escape(notes.pop())}</span>'
     (corpus, preset), presets = here, [of.preset for of in ran]
     own = corpus, preset if preset in presets else min(presets)
     shown = []
-    for of in sorted(ran, key=lambda of: not _tested(of, claim.id)):
-        verdict, label = of.verdicts[claim.id], _in_full(of, study)
+    for of in sorted(ran, key=lambda of: not of.tested(claim.id)):
+        verdict, label = of.verdicts[claim.id], of.in_full(claim.id)
         page = PAGES[study]
         if (of.corpus, of.preset) != own:
             page = wording.further(page, of.corpus, of.preset)
@@ -383,8 +262,7 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
             continue
         parts = verdict.parts if study == "pooling" else ()  # the others have many
         lines = [
-            f"{part.what.partition(',')[0]} {part.number.removesuffix(' points')}, {part.remark}"
-            for part in parts
+            f"{part.score} {part.number.removesuffix(' points')}, {part.remark}" for part in parts
         ]
         speakers = wording.many(verdict.speakers, "speaker")
         lines.insert(0, f"{label}, {speakers}, {wording.many(verdict.seeds, 'seed')}")
@@ -394,18 +272,3 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
             f"<small>{'<br>'.join(map(html.escape, lines))}</small></a>"
         )
     return "".join(shown)
-
-
-def _label(of: Evidence, study: str) -> str:
-    return config.shortest(of.preset) + ", inexact" * (study in of.inexact)
-
-
-def _in_full(of: Evidence, study: str) -> str:
-    few = f", {of.few}" if of.few and study == "filter-shapes" else ""
-    return _label(of, study) + few
-
-
-def _tested(of: Evidence, claim: str) -> claims.Verdict | None:
-    """Return the verdict on a claim, or None where it is not testable."""
-    verdict = of.verdicts[claim]
-    return None if verdict.verdict == "not testable here" else verdict

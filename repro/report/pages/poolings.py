@@ -85,9 +85,9 @@ def here_and_in_paper(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def attention_gain() -> float:
-    """Return the paper's gain of attention over GAP, in points of WA."""
-    return metrics.paper_difference("attention", "gap", "WA")
+def attention_gain(score: str = "WA") -> float:
+    """Return the paper's gain of attention over GAP, in points of WA or of UA."""
+    return metrics.paper_difference("attention", "gap", score)
 
 
 def paired(predictions: pd.DataFrame) -> pd.DataFrame:

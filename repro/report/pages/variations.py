@@ -49,7 +49,7 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def attentions(results_file: str | None, corpus: str, preset: str) -> pd.DataFrame | None:
-    """Return what attention reaches with other forms of its layer, and how far it is ahead of GAP.
+    """Return what attention reaches with other forms of its layer, beside GAP and the default form.
 
     Those are the settings of the study `pooling` that change a preset in `network.attention_…`
     alone. They are of the first seed, as is the GAP of the preset itself, which has no such layer.
@@ -69,22 +69,24 @@ def attentions(results_file: str | None, corpus: str, preset: str) -> pd.DataFra
         return None
     state = ended["corpus_hash"].iloc[-1]  # of the corpus: that of the latest fold
     predictions = data.predictions[data.predictions["corpus_hash"] == state]
-    gap = predictions.query("preset == @preset and variant == 'gap'")
+    of_preset = predictions[predictions["preset"] == preset]
+    others = {"gap": of_preset[of_preset["variant"] == "gap"]}
+    others["default"] = of_preset[of_preset["variant"] == "attention"]
+    pairs = [("WA", "gap"), ("UA", "gap"), ("WA", "default")]
     rows = []
     for setting in sorted(settings, key=len):
         of = f"preset == {setting!r} and variant == 'attention'"
         found, history = predictions.query(of), data.history.query(of)
         name = ", ".join(map(grids.short_name, config.parted(setting)[1])) or "default"
         row = {"attention": name} | dict.fromkeys(metrics.ACCURACIES, "–")
-        row |= dict.fromkeys((f"{score}, attention − gap" for score in metrics.ACCURACIES), "–")
+        row |= dict.fromkeys((f"{score}, this − {other}" for score, other in pairs), "–")
         if len(found):
             summary = metrics.summary(found)
-            alike = metrics.units_of(found) == metrics.units_of(gap)
-            for score in metrics.ACCURACIES:
-                row[score] = metrics.format_intervals(summary, score)[0]
-                if alike:
-                    ahead = metrics.contrast([found], [gap], score)
-                    row[f"{score}, attention − gap"] = metrics.format_interval(ahead, sign="+")
+            row |= {s: metrics.format_intervals(summary, s)[0] for s in metrics.ACCURACIES}
+            for score, other in pairs[:2] if setting == preset else pairs:
+                if metrics.units_of(found) == metrics.units_of(others[other]):
+                    ahead = metrics.contrast([found], [others[other]], score)
+                    row[f"{score}, this − {other}"] = metrics.format_interval(ahead, sign="+")
         loss = last_epochs(history)["loss"].median() if len(found) else math.nan
         rows.append(row | {"training loss": loss, "diverged": len(data.diverged.query(of))})
     return pd.DataFrame(rows)
