@@ -89,7 +89,7 @@ common.table(variations.change_effects(found))
 # book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
 # that factor, and the two forms without a softmax differ in little but their training.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points attention is ahead of GAP, both with 95% intervals over speakers, the median training loss of the last epoch, and how many trainings diverged."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points each is ahead of GAP and of the default form, all with 95% intervals over speakers, the median training loss of the last epoch, and how many trainings diverged."}}
 common.table_if_run(variations.attentions(results, corpus, preset), 2)
 
 # %% [markdown]
