@@ -15,7 +15,8 @@
 # Is that so?
 #
 # *WA* is the share of utterances that are recognised, *UA* the mean of that share over the emotions.
-# `paper` is the paper's network as this book reads it, `coarse` a coarser one, which a laptop can train.
+# `paper` is the paper's protocol as this book reads it, `coarse` has a coarser network, which a laptop can
+# train.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -88,9 +89,9 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # average. So it may be the training that separates the two, and not the pooling. Trained four times as
 # long under `coarse`, with the cuts of the rate four times as late, both learn their training speakers
 # by heart, and neither is shown to be ahead
-# ({doc}`03_pooling_emodb-coarse-training-epochs-200-training-milestones-81-121-161`). That is
-# exploratory, and one seed, of which neither is shown to be ahead after the paper's fifty epochs either. On
-# nEMO all poolings learn their training speakers by heart within fifty epochs, and no difference between
+# ({doc}`03_pooling_emodb-coarse-training-epochs-200-training-milestones-81-121-161`). On the
+# same speakers attention gains on the plain average by it, clearly in UA alone ({doc}`03_pooling`). That
+# is exploratory, and one seed. On nEMO all poolings learn their training speakers by heart within fifty epochs, and no difference between
 # them is clear of 0. A logistic
 # regression on statistics of pitch and spectrum is ahead of the three poolings on EmoDB, and behind
 # them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
@@ -104,8 +105,8 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # **What it does not show.** No result is of the paper's own network with a training as long as the
 # paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as many
 # steps, the poolings have been trained in a coarser network only, and the filter shapes of Fig. 2 under
-# the first of two readings of the scale. The runs that are missing take some hours of a GPU, which was
-# at hand for some minutes only. And the paper's words and its equations describe two different attentions.
+# the first of two readings of the scale. The runs that are missing take some hours of a GPU. And the
+# paper's words and its equations describe two different attentions.
 # The one tested keeps the softmax of the words and the sum of the equations. Under `coarse`, on EmoDB,
 # the first seed of each says ({doc}`05_readings`):
 #

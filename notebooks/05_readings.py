@@ -13,8 +13,8 @@
 #
 # Two people who follow the paper to the letter can build two systems. Where its words allow more
 # than one reading, the other pages take the closest, except in three places, for which
-# {doc}`10_left_open` gives reasons; what each change below means stands there as well. This page takes
-# the other readings, one at a time, and measures what each does.
+# {doc}`10_left_open` gives the reasons. This page takes the other readings, one at a time, and measures
+# what each does.
 
 # %% tags=["parameters"]
 corpus = "synthetic"

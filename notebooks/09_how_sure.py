@@ -144,9 +144,9 @@ power.together(results)
 # - The two best shapes may be up to 2 points behind another of their sweep, as the paper itself
 #   finds heights above 10 as good. By itself this would have turned the verdict on them from
 #   contradicted into undecided.
-# - On EmoDB no network of the sweep recognised any neutral or happy utterance, and for a time such a
-#   sweep was not judged at all; under `coarse` it had contradicted that the two best shapes are best. Now all claims on
-#   shapes are undecided if no shape is better than always naming the commonest emotion: the lower end
+# - Under `coarse` the sweep on EmoDB had contradicted that the two best shapes are best. No network of
+#   it recognised a neutral or a happy utterance, and for a time no such sweep was judged. Now all claims
+#   on shapes are undecided if no shape is better than always naming the commonest emotion: the lower end
 #   of its interval of WA must lie above that emotion's share. The plan says so of the claims on where
 #   accuracy peaks; the others follow it. As three shapes of seven are better, the six claims turned
 #   from not testable into undecided.
@@ -155,7 +155,8 @@ power.together(results)
 #   contradicted into undecided. The difference hardly moved ({doc}`11_how_fast`), but one seed gives a
 #   wider interval than two.
 # - Then they were trained exactly with the second seed as well. It was known by then that two less
-#   exact seeds contradict the main claim. With both exact seeds it is contradicted too.
+#   exact seeds contradict the main claim, and that one exact seed leaves it undecided. It turned from
+#   undecided into contradicted.
 #
 # ```{admonition} And these changed none
 # :class: dropdown

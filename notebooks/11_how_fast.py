@@ -120,6 +120,9 @@ common.table_if_run(speed.durations(*files(*speed.POOLINGS)))
 speed.on_iemocap(*files("paper"))
 
 # %% [markdown]
+# Where two folds share the GPU, as those did, the clock shows half of that.
+
+# %% [markdown]
 # ## What bfloat16 does to accuracy
 #
 # The same networks were trained on EmoDB in float32 and in bfloat16, both with torch's batch

@@ -136,7 +136,7 @@ def extract(
             )
         return found
 
-    keep_freed_memory(False)
+    keep_freed_memory(False)  # each file leaves blocks of another size, which would pile up
     hop = paper.TRAIN_HOP_SECONDS
     make = spectrogram.magnitudes if front_end.one_scale else spectrogram.segments
     counts = [spectrogram.segment_count(n, hop, front_end) for n in table["samples"]]

@@ -16,6 +16,8 @@ from repro.errors import ReproError
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that at any moment, even if the power fails, it is the old one or the new.
 
+    Its folder is made where there is none.
+
     Raises:
         OSError: it cannot be written; the old one is as it was.
     """

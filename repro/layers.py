@@ -200,7 +200,7 @@ class _NormReLU(torch.autograd.Function):
     ) -> Tensor:
         values, count = (_positions(x_n) for (x_n,) in _parts(x)), x.numel() // x.shape[1]
         sums = _added_up((v.sum(0), (v * v).sum(0)) for v in values)
-        mean, second = (each / count for each in sums)  # [c] in float64, as all that follow
+        mean, second = (each / count for each in sums)  # [c] in float64
         # Of a map that is constant, rounding may be left.
         rstd = _tracked(norm, mean, (second - mean**2).clamp_min(0), count)
         scale = gamma.double() * rstd

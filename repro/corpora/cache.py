@@ -112,7 +112,10 @@ def _is_whole(directory: Path) -> bool:
 
 
 def digest(folder: Path, pattern: str = "*.wav") -> str:
-    """Return SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of the files below."""
+    """Return SHA-256 over the sorted lines "<SHA-256 of the file>  <name>" of the files below.
+
+    A name stands without its folder, as in the published checksums of corpora.
+    """
     files = (path for path in folder.rglob(pattern) if path.is_file() and path.name != SEAL)
     lines = sorted(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()

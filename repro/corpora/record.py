@@ -18,7 +18,7 @@ class Archive(NamedTuple):
 
     url: str
     recording: re.Pattern[str]  # the names of its recordings; nothing else is unpacked
-    digest: str | None = None  # of the recordings, however they are packed: see `fetch.digest`
+    digest: str | None = None  # of the recordings, however they are packed: see `cache.digest`
     checksum: str | None = None  # of the file itself, such as `md5:…`, where only that is published
 
 

@@ -103,8 +103,8 @@ def test_corpora_and_presets_stand_side_by_side(tmp_path: Path) -> None:
     worse = "on EmoDB attention pooling does worse than a plain average in WA and UA"
     gain = (
         "The gain that the paper reports, 0.40 points of WA and 0.52 points of UA, is smaller than "
-        "any of these tests can tell from 0. It lies above every interval on EmoDB and below every "
-        "interval on nEMO."
+        "half the width of any interval here. It lies above every interval on EmoDB and below "
+        "every interval on nEMO."
     )
     planned = (
         "1 of the 4 tests of it that were planned on nEMO is done; still to come: `coarse, "
@@ -630,6 +630,20 @@ def test_forms_of_attention_are_set_beside_the_default_and_gap(tmp_path: Path) -
     assert found["WA, this − default"].iloc[0] == "–" != found["WA, this − default"].iloc[1]
     alone = write_results(tmp_path / "alone.jsonl", {"attention": 0.9}, preset=mean, **lost_ones)
     assert [*variations.attentions(str(alone), "emodb", "coarse")["diverged"]] == [10]
+
+
+def test_what_another_training_changes_is_told_on_the_same_speakers(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", LEVEL)
+    assert poolings.trained_otherwise(None, "emodb", "coarse") is None
+    assert poolings.trained_otherwise(str(path), "emodb", "coarse") is None
+    write_results(path, {"attention": 0.9}, preset="coarse, training.epochs=100")
+    assert poolings.trained_otherwise(str(path), "emodb", "coarse") is None, "without its GAP"
+    write_results(path, {"gap": LEVEL["gap"]}, preset="coarse, training.epochs=100")
+    write_results(path, LEVEL, preset="coarse, network.stride=1,1")
+    found = poolings.trained_otherwise(str(path), "emodb", "coarse").set_index("of")
+    assert set(found["changed"]) == {"epochs=100"}
+    assert found.loc["attention", "WA"][0] == "+" == found.loc["attention − gap", "UA"][0]
+    assert poolings.trained_otherwise(str(path), "emodb", "coarse, training.epochs=100") is None
 
 
 def test_a_choice_smaller_than_training_again_is_called_luck() -> None:

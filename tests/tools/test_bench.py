@@ -142,7 +142,7 @@ def test_what_folds_took_is_their_median_by_device(tmp_path: Path) -> None:
     assert speed.on_iemocap(*files) is None, "of another network"
     made |= {"statistics": "cudnn", "seconds": 40}  # for 400 steps
     path = few(tmp_path / "paper.jsonl", {"gap": 1.0}, speakers=1, preset="paper", provenance=made)
-    assert "on GPU they would take 4.1 hours one after another" in speed.on_iemocap(path).data
+    assert "on GPU (gap) they would take 4.1 hours of folds" in speed.on_iemocap(path).data
 
 
 def test_the_processor_has_a_name() -> None:

@@ -73,15 +73,16 @@ def _places(judged: Sequence[Judged], said: Callable[[claims.Verdict], str]) -> 
         alike = len(set(of_corpus)) == 1 < len(of_corpus)
         label = "" if alike else f" (`{of.label(verdict.claim.id)}`)"
         places.setdefault(said(verdict), {})[f"{wording.title(of.corpus)}{label}"] = None
-    return {what: " and ".join(where) for what, where in places.items()}
+    return {what: wording.listed(where) for what, where in places.items()}
 
 
 def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
     """Return how much is done of what is planned for a study, where some of it is."""
-    said, planned = [], claims.PLANNED[study]
+    said, planned = [], [config.shortest(each) for each in claims.PLANNED[study]]
     for corpus in claims.CONFIRMING:
-        done = {of.preset for of in tested if of.corpus == corpus}.intersection(planned)
-        left = [f"`{config.shortest(each)}`" for each in planned if each not in done]
+        found = {config.shortest(of.preset) for of in tested if of.corpus == corpus}
+        done = found.intersection(planned)
+        left = [f"`{each}`" for each in planned if each not in done]
         if done and left:
             said.append(
                 f"{len(done)} of the {len(planned)} tests of {what} that were planned on "
@@ -137,5 +138,5 @@ def _beside_paper(judged: Sequence[Judged]) -> str:
         for _, verdict in judged
         for part in verdict.parts
     ):
-        return f"{gain} is smaller than any of these tests can tell from 0. It lies {lies}."
+        return f"{gain} is smaller than half the width of any interval here. It lies {lies}."
     return f"{gain} lies {lies}."

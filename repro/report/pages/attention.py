@@ -1,5 +1,7 @@
 """The page "Attention maps": what the network looks at (Sections 2.4.2 and 3.3)."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -7,7 +9,7 @@ from IPython.display import Markdown
 from repro import config, paper
 from repro.errors import NoMapsError
 from repro.evidence import metrics
-from repro.report.pages import in_brief
+from repro.report.pages import in_brief, wording
 from repro.results import ATTENTION_COLUMNS, Results
 
 LOW_KHZ = 1.0  # below lie the voice's pitch and the first formant of most vowels
@@ -91,9 +93,9 @@ def low(examples: pd.DataFrame) -> str:
     profile = by_frequency(examples)
     rows, below = len(profile), profile.loc[profile["kHz"] < LOW_KHZ, "all"]
     return (
-        f"In the {len(examples)} maps that are kept {100 * below.sum() / rows:.0f}% of the "
-        f"attention lies below {LOW_KHZ:g} kHz; a plain average has {100 * len(below) / rows:.0f}% "
-        "there."
+        f"In the bottom-up maps that results keep, of {wording.many(len(examples), 'utterance')}, "
+        f"{100 * below.sum() / rows:.0f}% of the attention lies below {LOW_KHZ:g} kHz; a plain "
+        f"average has {100 * len(below) / rows:.0f}% there."
     )
 
 
@@ -117,8 +119,12 @@ def answer(averages: pd.DataFrame, examples: pd.DataFrame, preset: str) -> Markd
     rows = averages[averages["group"] == "all"].set_index("measure")[["value", "low", "high"]]
     last = _last_map(preset)
     positions = last["rows"] * last["frames"]
-    even = positions ** rows.loc["spread", "value"]
-    wide = f"It is as concentrated as if it lay evenly on {even:.0f} of {positions} positions."
+    even, least, most = positions ** rows.loc["spread"]
+    sure = "" if math.isnan(least) else f" [{least:.0f}, {most:.0f}]"
+    wide = (
+        "Over all test utterances the bottom-up map is as concentrated as one that lies evenly on "
+        f"{even:.0f}{sure} of {positions} positions."
+    )
     if rows["low"].isna().all():
         few = f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers, each held out."
         return Markdown(f"{low(examples)} {wide} {few}")

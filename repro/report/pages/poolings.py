@@ -1,10 +1,12 @@
 """The page "Poolings": Table 1 here and in the paper (Section 3.3, Table 1)."""
 
+from pathlib import Path
+
 import pandas as pd
 from IPython.display import Markdown
 
-from repro import paper
-from repro.corpora import iemocap
+from repro import config, paper, results
+from repro.corpora import iemocap, name_of
 from repro.evidence import metrics, parts
 from repro.evidence.learning import last_epochs, learning, loss_of_guessing
 from repro.report.pages import wording
@@ -115,6 +117,39 @@ def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
             gains = (wa[one] - wa[other]).sort_values(ascending=False)
             rows += [(f"{one} − {other}", *row) for row in gains.items()]
     return pd.DataFrame(rows, columns=["pair", "speaker", "points"])
+
+
+def trained_otherwise(results_file: str | None, corpus: str, preset: str) -> pd.DataFrame | None:
+    """Return by how many points attention, GAP and their difference change with the training.
+
+    That is from a preset to each setting that changes its fields `training.…` alone, on the same
+    speakers and seeds. None where a results file does not hold both under such a setting.
+    """
+    if results_file is None or not Path(results_file).is_file():
+        return None
+    found = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)}).predictions
+    rows = []
+    for setting in found["preset"].unique():
+        name, changes = config.parted(setting)
+        if name != preset or not changes or any(not c.startswith("training.") for c in changes):
+            continue
+        pair = found["preset"].isin((preset, setting)) & found["variant"].isin(("attention", "gap"))
+        both = metrics.on_common_folds(found[pair], "variant", "preset", "corpus_hash")
+        new, old = (
+            dict([*both[both["preset"] == p].groupby("variant")]) for p in (setting, preset)
+        )
+        if not {"attention", "gap"} == new.keys() == old.keys():
+            continue
+        for what, plus, minus in (
+            ("attention", [new["attention"]], [old["attention"]]),
+            ("gap", [new["gap"]], [old["gap"]]),
+            ("attention − gap", [new["attention"], old["gap"]], [new["gap"], old["attention"]]),
+        ):
+            changed = {score: metrics.contrast(plus, minus, score) for score in metrics.ACCURACIES}
+            points = {s: metrics.format_interval(each, sign="+") for s, each in changed.items()}
+            label = ", ".join(map(short_name, changes))
+            rows.append({"changed": label, "of": what} | points)
+    return pd.DataFrame(rows) if rows else None
 
 
 def answer(data: Results, plain: Results | None) -> Markdown:

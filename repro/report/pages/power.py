@@ -72,7 +72,7 @@ def reach(results_file: str | None) -> Markdown | None:
     of_runs = ", ".join(f"{x:.1f} points ({run})" for x, run in zip(half, runs["run"], strict=True))
     return Markdown(
         f"Half the width of the interval of attention − GAP, in WA, is {of_runs}. A gain that is "
-        "smaller would most likely be left undecided by such an experiment."
+        "smaller would be left undecided more often than not by such an experiment."
     )
 
 

@@ -12,7 +12,7 @@ from IPython.display import HTML, Markdown
 from repro import paper, results
 from repro.corpora import CORPORA
 from repro.evidence import learning, metrics
-from repro.report.pages import common
+from repro.report.pages import common, wording
 from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
@@ -138,8 +138,9 @@ def on_iemocap(*files: Path) -> Markdown | None:
     hours = len(paper.TABLE_1) * paper.FOLDS * theirs * per_step / 3600
     return Markdown(
         f"The paper's Table 1 on IEMOCAP is {len(paper.TABLE_1) * paper.FOLDS} folds of about "
-        f"{theirs:,.0f} steps. At the rate of the folds under `paper` on {found['device'].iloc[0]} "
-        f"they would take {hours:.1f} hours one after another: extrapolated, not run."
+        f"{theirs:,.0f} steps. At the median rate of the folds under `paper` on "
+        f"{wording.listed(found['device'].unique())} ({wording.listed(found['variant'].unique())}) "
+        f"they would take {hours:.1f} hours of folds: extrapolated, not run."
     )
 
 

@@ -1,6 +1,7 @@
 """Words that several pages share: what was run, and on what an answer rests."""
 
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 from scipy.stats import binomtest
@@ -29,6 +30,12 @@ def further(name: str, corpus: str, setting: str) -> str:
 def many(number: int, noun: str) -> str:
     """Return a number of things, such as `1 seed` or `10 speakers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(things: Iterable[str]) -> str:
+    """Return things in words, such as `a, b and c`."""
+    *most, last = things
+    return " and ".join(filter(None, [", ".join(most), last]))
 
 
 def ranking(scores: pd.Series) -> str:
