@@ -1,7 +1,8 @@
 """nEMO, emotional speech in Polish, from its file names.
 
-A corpus of IEMOCAP's size for the protocol of Section 3.1: nine actors say the same ninety
-sentences in every emotion. `EB0_anger_1.wav` is speaker EB0, anger, sentence 1.
+It has more utterances than the corpus of Section 3.1, and about half as many training segments.
+Nine actors say the same ninety sentences in every emotion. `EB0_anger_1.wav` is speaker EB0, anger,
+sentence 1.
 
 I. Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024.
 """
