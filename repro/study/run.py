@@ -55,11 +55,12 @@ def run(asked: Run, progress: Progress | None = None) -> int:
             print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path)
         _discard_finished(path, held)
-        before, precision = len(held.records), plan.precision(plan.tasks(), held)
+        first, before = plan.tasks(), len(held.records)
+        precision = plan.precision(first, held)
         failed: list[str] = []
         diverged: list[str] = []
         told = False
-        for stage in _stages(plan, held):
+        for stage in _stages(first, plan, held):
             tasks = missing(stage, held)
             if not tasks:  # no cluster need be reached for nothing
                 continue
@@ -93,9 +94,9 @@ def run(asked: Run, progress: Progress | None = None) -> int:
     return len(held.records) - before
 
 
-def _stages(plan: Plan, held: Ledger) -> Iterator[list[Task]]:
-    """Give the folds of a study; once all have been tried, those that it decides on by them."""
-    yield plan.tasks()
+def _stages(first: list[Task], plan: Plan, held: Ledger) -> Iterator[list[Task]]:
+    """Give a study's first folds; once all have been tried, those that it decides on by them."""
+    yield first
     found = plan.second_stage(held, tried=True)
     if found and (without := plan.grid.keys() - plan.losses(held).keys()):
         names = ", ".join(sorted(without))
