@@ -1,5 +1,6 @@
 """The page "Poolings": Table 1 here and in the paper (Section 3.3, Table 1)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +18,14 @@ from repro.study.grids import short_name
 # The paper does not say how many utterances it has; the published release does.
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
 IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
-MOST_NAMED = 6  # trainings
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
+MOST_NAMED = 6  # trainings
+
+# What two ways of training are compared in: the variants whose scores are added, and those whose
+# are taken off.
+Sides = tuple[tuple[str, ...], tuple[str, ...]]
+SIDES: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
+SIDES["attention − gap"] = ("attention",), ("gap",)
 
 
 def table_1(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -128,28 +135,33 @@ def trained_otherwise(results_file: str | None, corpus: str, preset: str) -> pd.
     if results_file is None or not Path(results_file).is_file():
         return None
     found = results.read(results_file, study={"pooling"}, corpus={name_of(corpus)}).predictions
-    rows = []
+    rows, pair = [], ("attention", "gap")
     for setting in found["preset"].unique():
         name, changes = config.parted(setting)
         if name != preset or not changes or any(not c.startswith("training.") for c in changes):
             continue
-        pair = found["preset"].isin((preset, setting)) & found["variant"].isin(("attention", "gap"))
-        both = metrics.on_common_folds(found[pair], "variant", "preset", "corpus_hash")
-        new, old = (
-            dict([*both[both["preset"] == p].groupby("variant")]) for p in (setting, preset)
-        )
-        if not {"attention", "gap"} == new.keys() == old.keys():
+        both = found[found["preset"].isin((preset, setting)) & found["variant"].isin(pair)]
+        both = metrics.on_common_folds(both, "variant", "preset", "corpus_hash")
+        if both.groupby(["variant", "preset"]).ngroups < 2 * len(pair):
             continue
-        for what, plus, minus in (
-            ("attention", [new["attention"]], [old["attention"]]),
-            ("gap", [new["gap"]], [old["gap"]]),
-            ("attention − gap", [new["attention"], old["gap"]], [new["gap"], old["attention"]]),
-        ):
-            changed = {score: metrics.contrast(plus, minus, score) for score in metrics.ACCURACIES}
-            points = {s: metrics.format_interval(each, sign="+") for s, each in changed.items()}
-            label = ", ".join(map(short_name, changes))
-            rows.append({"changed": label, "of": what} | points)
-    return pd.DataFrame(rows) if rows else None
+        new, old = (both[both["preset"] == each] for each in (setting, preset))
+        for what in (*pair, "attention − gap"):
+            changed = (moved(new, old, SIDES[what], score) for score in metrics.ACCURACIES)
+            points = (metrics.format_interval(each, sign="+") for each in changed)
+            rows.append((", ".join(map(short_name, changes)), what, *points))
+    return pd.DataFrame(rows, columns=["changed", "of", *metrics.ACCURACIES]) if rows else None
+
+
+def moved(new: pd.DataFrame, old: pd.DataFrame, sides: Sides, score: str) -> metrics.Interval:
+    """Return by how many points one of `SIDES` is ahead in predictions of one way of training."""
+    plus, minus = sides
+    ahead = [*of_variants(new, plus), *of_variants(old, minus)]
+    return metrics.contrast(ahead, [*of_variants(new, minus), *of_variants(old, plus)], score)
+
+
+def of_variants(predictions: pd.DataFrame, variants: Sequence[str]) -> list[pd.DataFrame]:
+    """Return the rows of each of some variants."""
+    return [predictions[predictions["variant"] == name] for name in variants]
 
 
 def answer(data: Results, plain: Results | None) -> Markdown:

@@ -12,15 +12,11 @@ from IPython.display import HTML, Markdown
 from repro import paper, results
 from repro.corpora import CORPORA
 from repro.evidence import learning, metrics
-from repro.report.pages import common, wording
+from repro.report.pages import common, poolings, wording
 from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
 
-# What is compared: the variants whose scores are added, and those whose are taken off.
-Sides = tuple[tuple[str, ...], tuple[str, ...]]
-MODELS: dict[str, Sides] = {name: ((name,), ()) for name in paper.TABLE_1}
-MODELS["attention − gap"] = ("attention",), ("gap",)
 POOLINGS = "torch", "bf16", "pooling", "paper-bf16", "paper"  # files of results/emodb
 
 
@@ -91,8 +87,8 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
     """
     rows = []
     for _, run in _runs(files).groupby("preset"):
-        for model, (plus, minus) in MODELS.items():
-            names = (*plus, *minus)
+        for model, sides in poolings.SIDES.items():
+            names = sum(sides, ())
             of_model = run[run["variant"].isin(names)]
             both = _complete(of_model, 2 * len(names), "variant", by)
             if both.empty:
@@ -104,13 +100,13 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
                 if len(found := _complete(of, len(names), "variant"))
             }
             one, other = (both[both[by] == way] for way in (new, old))
-            moved = _of(one, plus) + _of(other, minus), _of(one, minus) + _of(other, plus)
             for score in metrics.ACCURACIES:
                 row = {"model": model, "score": score}
                 for name, of in ways.items():
-                    points = metrics.contrast(_of(of, plus), _of(of, minus), score)
+                    plus, minus = (poolings.of_variants(of, side) for side in sides)
+                    points = metrics.contrast(plus, minus, score)
                     row[name] = metrics.format_interval(points, sign="+" if minus else "-")
-                points = metrics.contrast(*moved, score)
+                points = poolings.moved(one, other, sides, score)
                 row[f"{new} − {old}"] = metrics.format_interval(points, sign="+")
                 rows.append(row)
     return pd.DataFrame(rows).fillna("–") if rows else None
@@ -148,10 +144,6 @@ def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
     """Return `metrics.on_common_folds`; nothing if there are fewer groups by these columns."""
     there = predictions.groupby(list(by)).ngroups == groups
     return metrics.on_common_folds(predictions, *by) if there else predictions.iloc[:0]
-
-
-def _of(predictions: pd.DataFrame, variants: Sequence[str]) -> list[pd.DataFrame]:
-    return [predictions[predictions["variant"] == name] for name in variants]
 
 
 def _folds(files: Sequence[Path]) -> pd.DataFrame:
