@@ -71,7 +71,7 @@ class Network:
     stems: tuple[Shape, ...] = paper.STEM_SHAPES
     stem_channels: int = paper.STEM_CHANNELS
     trunk: tuple[int, ...] = paper.TRUNK_CHANNELS
-    padding: Literal["same", "silence", "none"] = "same"
+    padding: Literal["same", "symmetric", "silence", "none"] = "same"
     pools: tuple[int, ...] = (2, 3)
     attention_average: Literal["sum", "mean"] = "sum"
     bilinear_norm: Literal["l2-sqrt", "sqrt-l2"] = "l2-sqrt"
@@ -416,12 +416,15 @@ READINGS = (
             "left out",
             (("pad", "one more segment, zero-padded at the end"),)),
     Reading("network.padding", "2.3", "nothing; the maps of the two stems must be equal",
-            "zeros around the input of Conv1, as libraries pad, so that its maps have the size "
-            "of it",
-            (("silence", "−1 around it, under every scale: silence where the quietest value is −1"),
+            "zeros around the input of Conv1, so that its maps have the size of it",
+            (("symmetric", "as many zeros at either end, as PyTorch padded then: maps of even "
+              "filters are smaller by one; so has a public program"),
+             ("silence", "−1 around it, under every scale: silence where the quietest value is −1"),
              ("none", "no padding in Conv1, both cropped at their ends to the smaller map"))),
-    Reading("network.pools", "2.2", "“2×2 max-pooling”", "after Conv2 and Conv3",
-            (((2, 3, 4), "after Conv2, Conv3 and Conv4"),)),
+    Reading("network.pools", "2.2", "“2×2 max-pooling”",
+            "after Conv2 and Conv3, as a public program has it",
+            (((2, 3, 4), "after Conv2, Conv3 and Conv4"),
+             ((2, 3, 4, 5), "after each of the four"))),
     Reading("network.attention_average", "3.3",
             "softmax on the bottom-up map, product “spatially averaged”",
             "sum over positions, as the softmax already averages; divided once more, scores "
@@ -453,7 +456,8 @@ READINGS = (
             (("logits", "mean of the logits"),)),
     Reading("protocol.average", "3.1", "WA “of all utterances”, ten folds", "pooled over the folds",
             (("folds", "mean of the folds"),)),
-    Reading("protocol.epoch", "3.1", "nothing; there is no validation set", "last epoch",
+    Reading("protocol.epoch", "3.1", "“trained over 50 epochs”, without a validation set",
+            "last epoch",
             (("best-on-test", "best epoch on the test speaker (optimistic)"),)),
     Reading("protocol.folds", "3.1", "one speaker left out", "by who speaks",
             (("letter", "by the motion-capture letter in the name (leaks)"),

@@ -7,6 +7,8 @@ read as a matrix of H·W positions by C channels, into one score per emotion::
     GAP         score_k = mean over positions of X, times W_k                     Eq. 3
     bilinear    score_k = Tr(XᵀX W_kᵀ), the features XᵀX normalised               Eq. 4
     attention   score_k = (X a_k)ᵀ (X b), a rank-1 W_k = a_k bᵀ shared in b       Eqs. 5 to 10
+
+Section 3.3 puts a softmax on X b, and so does the default.
 """
 
 import itertools
@@ -294,8 +296,12 @@ class _Norm(nn.BatchNorm2d):
 
 
 def _pads(network: Network, shape: Shape) -> tuple[int, int, int, int]:
-    """Return a stem's padding of its map: left, right, top, bottom; even filters lean forward."""
+    """Return a stem's padding of its map: left, right, top, bottom.
+
+    Where the map keeps the size of what is read, that of even filters is longer at the end.
+    """
     if network.padding == "none":
         return 0, 0, 0, 0
-    height, width = shape
-    return (width - 1) // 2, width // 2, (height - 1) // 2, height // 2
+    more = network.padding != "symmetric"
+    (top, bottom), (left, right) = (((side - 1) // 2, (side - 1 + more) // 2) for side in shape)
+    return left, right, top, bottom

@@ -151,7 +151,7 @@ SMALL = config.Network(pooling="gap", stems=((4, 2),), stem_channels=3, trunk=()
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
-@pytest.mark.parametrize("padding", ["same", "silence", "none"])
+@pytest.mark.parametrize("padding", ["same", "symmetric", "silence", "none"])
 @pytest.mark.parametrize(
     ("shape", "at_once"),
     [((4, 2), 1), ((4, 2), 2), ((2, 5), 1), ((2, 5), 2), ((3, 3), 1), ((1, 1), 1)],

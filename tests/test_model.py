@@ -60,7 +60,7 @@ CHANGES = {
     "pooling": st.sampled_from(POOLINGS),
     "stems": st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2).map(tuple),
     "trunk": st.lists(st.just(1), max_size=4).map(tuple),
-    "padding": st.sampled_from(["same", "silence", "none"]),
+    "padding": st.sampled_from(["same", "symmetric", "silence", "none"]),
     "pools": st.sets(st.integers(2, 5)),
     "attention_bn": st.booleans(),
     "stride": st.tuples(SIDES, SIDES) | st.tuples(*[st.integers(1, 40)] * 2),
@@ -146,6 +146,16 @@ def test_stems_are_convolutions_as_torchs(shape: tuple[int, int], stride: tuple[
     weights = torch.randn_like(found)
     sums = ((maps * weights).sum() for maps in (found, expected))
     torch.testing.assert_close(*(torch.autograd.grad(each, conv.weight)[0] for each in sums))
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (4, 4)])
+def test_symmetric_padding_is_that_of_a_convolution_of_pytorch(stride: tuple[int, int]) -> None:
+    stems = Stems(Network(padding="symmetric", stride=stride)).double()
+    x = torch.rand(2, 1, 400, 200, dtype=torch.float64) * 2 - 1
+    of_both = zip(stems.convs, [(4, 0), (0, 3)], strict=True)
+    maps = [F.conv2d(x, conv.weight, padding=ends, stride=stride) for conv, ends in of_both]
+    assert stride != (1, 1) or maps[0].shape == (2, 8, 399, 199)
+    torch.testing.assert_close(stems(x), F.relu(stems.norm(torch.cat(maps, 1))))
 
 
 def test_padding_with_silence_is_zeros_around_what_silence_is_zero_in() -> None:

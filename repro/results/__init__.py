@@ -52,7 +52,8 @@ class Results(NamedTuple):
             for those that diverged: nothing else speaks of them.
         history: a row per fold and epoch, with epoch (from 1) and loss.
         predictions: a row per fold and test utterance, with utterance, emotion (true), predicted,
-            and a score per emotion.
+            a score per emotion and, where the corpus is at hand, how many folds a seed of its
+            variant has (planned).
         attention: likewise, where attention maps were measured, with utterance, emotion, predicted
             and `ATTENTION_COLUMNS`, see `attention.measure`.
         examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and

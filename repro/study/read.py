@@ -72,7 +72,9 @@ def _compared(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
         for variant in grid
         for record in ledger.of(asked.study, asked.preset, variant, hashes, seeds)
     )
-    return found, {variant.name: len(plan.folds(variant)) for variant in grid}
+    folds = {variant.name: len(plan.folds(variant)) for variant in grid}
+    predictions = found.predictions.assign(planned=found.predictions["variant"].map(folds))
+    return found._replace(predictions=predictions), folds
 
 
 def _nothing(asked: Run, found: Results) -> NoResultsError:

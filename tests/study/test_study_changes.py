@@ -222,6 +222,7 @@ def test_what_diverged_has_been_tried(
     found = held(asked(corpus, part, "readings", seeds=0))
     assert {*grids.AT_ITS_BEST} <= found.planned.keys() - {*found.folds["variant"]}
     assert found.planned[LOST[0]] == 2 and len(found.diverged) == 1
+    assert set(found.predictions["planned"]) == {2}
     losses = variations.training_losses(found)
     assert LOST[0].rpartition("=")[0] not in losses["field"].to_list()
 
@@ -383,6 +384,7 @@ def test_on_a_cluster_the_second_stage_follows_too(
 
     monkeypatch.setattr(cluster, "train", on_cluster)
     run("readings", part, ray="local")
-    assert sent[0] == [f"network.padding={value}" for value in ("silence", "none") for _ in "ab"]
+    values = ("symmetric", "silence", "none")
+    assert sent[0] == [f"network.padding={value}" for value in values for _ in "ab"]
     assert set(sent[1]) <= set(grids.AT_ITS_BEST)
     assert set(variants_in(part, "readings")) == set(variants_in(readings, "readings"))
