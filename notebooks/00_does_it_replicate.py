@@ -143,8 +143,8 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 #   `scale=segment-max` is the second of two readings of how the paper scales its input: the first fits
 #   the range that its words give, under the second its µ-law brings out quiet detail.
 # - A claim is *supported* when every interval that it rests on lies where the claim puts it,
-#   *contradicted* when one of them lies wholly elsewhere (of several that are compared, after Holm's
-#   correction), and *undecided* otherwise.
+#   *contradicted* when one of them lies wholly elsewhere (of several that are compared, by a
+#   t-test after Holm's correction), and *undecided* otherwise.
 # - *p* is from an exact test that exchanges two networks speaker by speaker (a paired permutation
 #   test). It enters no verdict. Where a verdict is definite and p is not small, the call is close.
 # - *Inexact* are networks trained in bfloat16 or with torch's batch statistics ({doc}`11_how_fast`).

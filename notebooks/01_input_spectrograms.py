@@ -113,9 +113,10 @@ plots.normalisation(speech.normalisation_steps(waveform, front_end))
 # {doc}`05_readings` measures that reading, and {doc}`10_left_open` lists what else can be read
 # otherwise.
 #
-# Padding has another such consequence. Libraries put zeros around the input of a convolution. Here
-# zero is louder than nearly everything, so the first layer sees a bright frame around each
-# segment. Read so, the paper has it too, unless it padded with −1 (`network.padding=silence`).
+# Padding has another such consequence. Where a convolution keeps the size of its input, libraries put
+# zeros around it. Here zero is louder than nearly everything, so the first layer sees a bright frame
+# around each segment. Read so, the paper has it too, unless it padded with −1
+# (`network.padding=silence`), or not at all.
 
 # %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-mulaw", "caption": "The µ-law of the paper's Eq. 1: steep at zero, flat at both ends."}, "image": {"alt": "Curve of F(x) from minus one to one, steep around zero and flat towards both ends."}}
 plots.mu_law_curve(speech.mu_law_values())

@@ -58,9 +58,9 @@ filter_shapes.answer(data)
 # filter stays at 2 while the other grows.
 #
 # A filter that reaches over the edge of a segment reads zeros, as the paper says nothing else.
-# They are louder than nearly all of the example of {doc}`01_input_spectrograms`, and longer filters
-# meet more of them. What the sweep finds of long filters may in part be that. A sweep with
-# another value of `network.padding` could tell.
+# Under the default scale they are louder than nearly all of the example of
+# {doc}`01_input_spectrograms`, and longer filters meet more of them. What the sweep finds of long
+# filters may in part be that. Under a scale that only divides, such as `segment-max`, zero is silence.
 #
 # ## Training
 #

@@ -11,7 +11,7 @@
 #
 # *Which pooling is best, and by how much? (The paper's Sections 2.2, 2.4 and 3.3, Table 1)*
 #
-# The last convolution of the paper's network gives a map of 80 channels over 100 by 50 positions.
+# The last convolution of the network gives a map of 80 channels, as built here over 100 by 50 positions.
 # A pooling turns it into four scores. The paper compares three: an average that treats all
 # positions alike, second-order statistics of the channels, and attention, which learns where to
 # look.
@@ -66,7 +66,7 @@ poolings.answer(data, plain)
 #
 # Eight filters of 10×2 (100 Hz by 20 ms) and eight of 2×8 (20 Hz by 80 ms) read the spectrogram
 # side by side. Four layers of 3×3 filters follow ({doc}`08_paper_in_one_page` draws them), the
-# first two with 2×2 max-pooling. Batch normalisation and ReLU come after each convolution. Not all
+# first two with 2×2 max-pooling. Batch normalisation and ReLU come after each of these. Not all
 # of this is in the text ({doc}`10_left_open`).
 
 # %% tags=["once"]

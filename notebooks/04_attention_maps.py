@@ -13,7 +13,7 @@
 # paper's Sections 2.4.2 and 3.3)*
 #
 # Attention pooling weighs the positions of the last map before it adds them up. The paper argues
-# that many regions of an utterance have nothing to do with emotion, and that attention stands for
+# that many regions of a spectrogram may have little to do with emotion, and that attention stands for
 # what is salient, but it shows no map. This page shows some, and asks whether they follow something
 # simple: a band of frequencies, the energy of the sound, or periodicity, which is strongest where
 # speech has a pitch.

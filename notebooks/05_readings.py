@@ -13,7 +13,7 @@
 #
 # Two people who follow the paper to the letter can build two systems. Where its words allow more
 # than one reading, the other pages take the closest, except in three places, for which
-# {doc}`10_left_open` gives the reasons. This page takes the other readings, one at a time, and measures
+# {doc}`10_left_open` gives the reasons. Where it is silent, they take what is usual. This page takes the other readings, one at a time, and measures
 # what each does.
 
 # %% tags=["parameters"]
@@ -63,14 +63,14 @@ variations.readings_answer(found, data.predictions)
 # An effect is the difference in WA, or in UA, from the default on the same speakers and seeds: those
 # who speak, even where a change holds out sessions or random utterances. Intervals are over
 # speakers ({doc}`09_how_sure`). Among so many effects some intervals exclude 0 by chance, so stars
-# and filled points ask for more: a p-value under 0.05 after Holm's correction over all effects on
-# this page. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
+# and filled points ask for more: a p-value under 0.05 after Holm's correction over all effects of
+# the table. The best epoch adds a bias whatever its p-value ({doc}`06_protocol`).
 #
 # A change of the training is trained anew, so its effect includes what training again does by
 # itself.
 
 # %% [markdown] tags=["published"]
-# How large that can be `score=logits` shows: it only tests in another way, but its networks were
+# `score=logits` shows how large that can be: it only tests in another way, but its networks were
 # trained anew. The default here has other numbers than in {doc}`03_pooling`: it was trained
 # with torch's batch statistics and one seed, the networks there exactly and with two.
 
@@ -89,7 +89,7 @@ common.table(variations.change_effects(found))
 # book, trained exactly. Divided by the number of positions, scores and their gradients are smaller by
 # that factor, and the two forms without a softmax differ in little but their training.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points each is ahead of GAP and of the default form, all with 95% intervals over speakers, the median training loss of the last epoch, and how many trainings diverged."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-attentions", "caption": "Other forms of the attention layer: WA and UA (%), by how many points each is ahead of GAP and of the default form, all with 95% intervals over speakers, which are not corrected for their number, the median training loss of the last epoch, and how many trainings diverged."}}
 common.table_if_run(variations.attentions(results, corpus, preset), 2)
 
 # %% [markdown]
@@ -102,9 +102,9 @@ common.table_if_run(variations.attentions(results, corpus, preset), 2)
 # - This is exploratory: no claim is judged by it.
 # - The choice is not nested: whoever is tested in one fold has a part in it as a training speaker
 #   in the others.
-# - Losses can be compared only where the training segments, their labels and the loss stay as they
-#   are. So no change is eligible that leaves out utterances, keeps tails, merges emotions, weights
-#   the classes or folds differently. Nor is one that only changes how scores are made of a trained
+# - Losses can be compared only where networks learn from the same stretches of speech, with the same
+#   labels, by the same loss. So no change is eligible that leaves out utterances, keeps tails, merges
+#   emotions, splits the folds otherwise or weights the classes. Nor is one that only changes how scores are made of a trained
 #   network.
 # - Each field is chosen by itself, so the combination need not be the best there is. A low
 #   training loss need not mean good results on new speakers.

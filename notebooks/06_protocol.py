@@ -70,7 +70,8 @@ variations.protocol_answer(found, data.predictions)
 # - **Excited.** Counting it as happy makes the smallest class of IEMOCAP the largest but one.
 #
 # One public program {cite:p}`headfusion`, which holds this network, does several of these at once: it
-# splits utterances at random, takes excited ones for happy, and leaves out those under two seconds.
+# splits utterances at random, takes excited ones in the place of happy ones, and leaves out those under
+# two seconds.
 
 # %% [markdown]
 # ## Their size

@@ -90,13 +90,14 @@ common.table(in_brief.claimed())
 #
 # - Too general for a test: that filter shape plays an important role (Section 4), and that angry
 #   shows itself in short stretches (3.2), beyond its fall with width.
-# - In need of the earlier systems' answers: that both accuracies significantly exceed earlier ones
-#   (1).
+# - In need of the earlier systems: that both accuracies significantly exceed earlier ones (1), and
+#   that those were tested in the same way (3.3).
 # - Without an experiment in the paper: that bilinear pooling loses by over-fitting (3.3), that the
 #   µ-law makes training more stable than a logarithm would (2.1), that fully connected layers on
-#   the maps would have too many parameters (2.4), that filters chosen by emotion would do better
-#   (3.3), and that max- and average-pooling cannot bring the two kinds of attention map together
-#   (abstract).
+#   the maps would have too many parameters (2.4), that filters of two shapes side by side over-fit
+#   less than large ones, that happy is learned better by higher layers (both 3.2), that the accuracy
+#   of GAP proves the design of the network, that filters chosen by emotion would do better (both
+#   3.3), and that attention pooling models saliency in time and in frequency (4).
 
 # %% tags=["remove-input"]
 common.provenance(preset="paper")

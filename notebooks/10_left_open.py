@@ -32,10 +32,12 @@ left_open.answer()
 # %% [markdown]
 # ## Every choice
 #
-# Each place below is a field of the configuration. The default is the reading closest to the
-# words, except for three where the table says why: `network.attention_average`,
-# `network.attention_bn` and `protocol.score`. For `network.bilinear_norm` the words disagree: they
-# give one order, and cite a program that has the other. For `front_end.scale` two readings are equally
+# Each place below is a field of the configuration. Where the paper has words, the default is the
+# reading closest to them, except for three where the table says why: `network.attention_average`,
+# `network.attention_bn` and `protocol.score`. Where it has none, the default is what is usual, or what
+# a public program does. For `network.bilinear_norm` the words disagree: they give one order, and cite a
+# program that has the other. (Its number is 20 in a list of references that the text at hand lacks. It
+# is taken to be that of {cite:t}`lin2015bilinear`.) For `front_end.scale` two readings are equally
 # close, and {doc}`../plan` tests both on nEMO. {doc}`05_readings` measures what the other readings do,
 # where that study has been run; `repro run ... --set` tries them.
 
@@ -55,15 +57,19 @@ common.table(left_open.readings())
 #   below the other on the other measure.
 # - The abstract sets attention pooling against max-pooling as well. No experiment has any.
 # - Section 2.4 announces two pooling methods, Section 3.3 compares three.
+# - Section 1 gives 68.0% UA, and Table 1 68.06%, which rounds to 68.1%.
 #
 # Three more places are easily missed:
 #
-# - Zeros around the input of Conv1 are a bright frame, not silence (see the example in
-#   {doc}`01_input_spectrograms`).
-#   The wider the filter, the more of it Conv1 sees.
-# - Section 2.1 sets the µ-law against taking logarithms. The reading `front_end.scale=segment-log`
-#   does both, and has the words against it.
-# - Eq. 1 is called an expansion, but is the compression of the µ-law. This does no harm.
+# - Under the default scale, zeros around the input of Conv1 are a bright frame, not silence (see the
+#   example in {doc}`01_input_spectrograms`). The larger the filter, the more of it Conv1 sees. Under
+#   the scales that only divide, zero is silence.
+# - Section 2.1 sets the µ-law against taking logarithms: it is to bring the largest and the smallest
+#   value closer together. But Eq. 1 leaves −1, 0 and 1 as they are, and so does nothing to them after
+#   the scaling. The reading `front_end.scale=segment-log` takes logarithms as well, and has the words
+#   against it.
+# - Eq. 1 is called an expansion, but is the compression of the µ-law. Eq. 2 gives the bias of a map the
+#   number of one that it is made from. Neither does any harm.
 #
 # ## What the text does not say
 #
@@ -74,7 +80,8 @@ common.table(left_open.readings())
 #   without a list. {doc}`02_filter_shapes` tries a selection.
 # - *The widths of three layers.* The size of the bilinear feature gives 80 channels for the last
 #   layer. The channels of Conv2 to Conv4, and the places of max-pooling, are those of a public
-#   program that builds the same network {cite:p}`headfusion`. The caption of Fig. 1 says that it
+#   program {cite:p}`headfusion`. It pads Conv1 otherwise (`network.padding=symmetric`), and its
+#   attention has an average and no softmax. The caption of Fig. 1 says that it
 #   gives each layer's channels.
 # - *On whom the filters were chosen.* Both shapes were "selected by their WA score" (Section 3.3), and
 #   no speakers are named but those of the test. If they were chosen on these, all three rows that the
@@ -97,11 +104,16 @@ left_open.counted()
 #
 # These choices seemed unlikely to matter, or nobody would read the paper otherwise:
 #
+# - A segment stands alone, with silence before and after it. The first of its 200 frames is centred on
+#   its first sample; frames that begin there, the last three filled up with silence, would be 200 too.
 # - Initial weights are those that PyTorch gives its layers.
 # - Convolutions have a bias, as in Eq. 2, and so have the last layers, though Eqs. 3, 4 and 9
 #   write none. Conv1 has none, as its batch normalisation would take it away.
 # - Conv2 to Conv5 keep the size of their input, with zeros around it. Where a filter has an even
 #   side, the extra zero comes at the end.
+# - Batch normalisation comes before ReLU, and max-pooling after both. The map that is pooled, X, is
+#   what comes out of them. The network of Section 3.2 has them too, though GAP is “directly” applied to
+#   the map of its one layer. No max-pooling follows Conv1.
 # - The softmax of the bottom-up map runs over all positions at once. No ReLU follows the attention
 #   maps.
 # - Weight decay acts on all parameters, including batch normalisation and biases, as PyTorch's

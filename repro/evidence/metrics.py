@@ -70,7 +70,8 @@ def summary(predictions: pd.DataFrame) -> pd.DataFrame:
 
     The utterances of all folds count together, or the folds' accuracies are averaged, as the
     experiment's `protocol.average` has it. Runs on different corpora or with different settings
-    never share a row. Where the folds are not speakers there are no intervals, see `speakers`.
+    never share a row. Where the folds are not speakers there are no intervals, see `speakers`, nor
+    are there of an emotion, and of UA, where fewer than `FEWEST_SPEAKERS` have it.
 
     Returns:
         A row per corpus, preset and variant in the order of the file, with folds, utterances and
@@ -274,13 +275,21 @@ def _bootstrap(predictions: pd.DataFrame, stream: int) -> tuple[np.ndarray, np.n
         values, draws = scores_of(counts.sum((0, 1))), scores_of(resample(counts, stream=stream))
         lacking = np.isnan(draws[:, np.isfinite(values)]).any(1)  # no drawn speaker has an emotion
         draws[lacking, SCORES.index("UA")] = np.nan  # which would be the mean of the others
-        return values, draws
-    scores = scores_of(counts)  # [seeds, speakers, scores]
-    some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
-    scores = np.where(some, scores, 0)
-    sums, numbers = (resample(each, stream=stream) for each in (scores, some))
-    with np.errstate(invalid="ignore"):
-        return scores.sum((0, 1)) / some.sum((0, 1)), sums / numbers
+    else:
+        scores = scores_of(counts)  # [seeds, speakers, scores]
+        some = np.isfinite(scores)  # a speaker may have no utterance of an emotion
+        scores = np.where(some, scores, 0)
+        sums, numbers = (resample(each, stream=stream) for each in (scores, some))
+        with np.errstate(invalid="ignore"):
+            values, draws = scores.sum((0, 1)) / some.sum((0, 1)), sums / numbers
+    few = (speakers_having(counts) < FEWEST_SPEAKERS) & np.isfinite(values[len(ACCURACIES) :])
+    draws[:, [few.any() and score in ("UA", *np.array(EMOTIONS)[few]) for score in SCORES]] = np.nan
+    return values, draws
+
+
+def speakers_having(counts: np.ndarray) -> np.ndarray:
+    """Return how many speakers have each emotion [4], from `confusion_counts`."""
+    return (counts.sum((0, 3)) > 0).sum(0)
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:
@@ -350,7 +359,8 @@ def format_p(p: float) -> str:
 
 def t_values(values: np.ndarray, draws: np.ndarray, speakers: int) -> np.ndarray:
     """Return values [numbers] by the standard errors of their draws [draws, numbers]; 0 stays 0."""
-    error = np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
+    with warnings.catch_warnings(action="ignore"):  # as below
+        error = np.nanstd(draws, axis=0) * np.sqrt(speakers / (speakers - 1))
     with np.errstate(divide="ignore", invalid="ignore"):  # all speakers may be alike
         return np.where(values == 0, 0, values / error)
 

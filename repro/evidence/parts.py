@@ -112,10 +112,16 @@ class StudyScores:
 
 
 def speakers_in_all(rows: pd.DataFrame) -> int:
-    """Return how many speakers a corpus has to hold out, of which no variant may have all yet."""
+    """Return how many speakers a corpus has to hold out, of which no variant may have all yet.
+
+    That is what its release has or, of a corpus of one's own that is at hand, what `study.read` has
+    found there. Otherwise those that were held out are taken for all.
+    """
     begun, corpus = metrics.speakers(rows), CORPORA.get(rows["corpus"].iloc[0])
-    whole = corpus is not None and set(rows["held_out"]) == {"speaker"}
-    return max(begun, len(corpus.published)) if whole else begun  # type: ignore[union-attr]
+    if corpus is not None and set(rows["held_out"]) == {"speaker"}:
+        return max(begun, len(corpus.published))
+    planned = rows["planned"].max() if begun and "planned" in rows else 0
+    return int(max(begun, planned))  # in this order, as it may be NaN
 
 
 def settled(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -152,7 +158,7 @@ def exceeds(
 ) -> Part:
     """Return a number made from the scores of variants, claimed to be above a bound."""
     value, draws = map(number, study.bootstrap(variants))
-    gain = metrics.Interval(float(value), *metrics.percentile_limits(draws, study.speakers))
+    gain = metrics.Interval(float(value), *_limits(study, draws))
     return Part(what, "points", *gain, above(gain, least))
 
 
@@ -171,11 +177,12 @@ def all_within(
     after Holm's correction. If neither is so, the interval that reaches out furthest is shown.
     """
     values, draws = map(numbers, study.bootstrap(variants))
-    low, high = metrics.percentile_limits(draws, study.speakers)
+    low, high = _limits(study, draws)
     reach = np.maximum(least - low, high - most)  # of the intervals, beyond the bounds
     outside = np.maximum(least - values, values - most)
     t = metrics.t_values(outside, draws, study.speakers)
-    chances = metrics.holm(stats.t.sf(t, study.speakers - 1))
+    alone = stats.t.sf(t, study.speakers - 1)
+    chances = metrics.holm(alone)
     against = [short_name(name) for name, p in zip(names, chances, strict=True) if p < TAIL]
     inside = bool((reach < 0).all())
     verdict: Judgement = "contradicted" if against else "supported" if inside else "undecided"
@@ -183,7 +190,8 @@ def all_within(
     estimate = metrics.Interval(float(values[shown]), float(low[shown]), float(high[shown]))
     note = f"{what.format('…')}: contradicted by {', '.join(against)}" if against else ""
     beyond = estimate.high < least or estimate.low > most
-    remark = "not enough after Holm's correction" if beyond and not against else ""
+    short = "after Holm's correction" if alone[shown] < TAIL else "by the t-test"
+    remark = f"not enough {short}" if beyond and not against else ""
     widest = (high - low).max() / 2
     if verdict == "undecided" and not remark and 2 * widest > most - least:
         remark = (
@@ -192,6 +200,14 @@ def all_within(
     return Part(
         what.format(short_name([*names][shown])), "points", *estimate, verdict, note, remark
     )
+
+
+def _limits(study: StudyScores, draws: np.ndarray) -> np.ndarray:
+    """Return `metrics.percentile_limits`; NotTestableError where there are none."""
+    limits = metrics.percentile_limits(draws, study.speakers)
+    enough = bool(np.isfinite(limits).all())
+    require(enough, f"fewer than {metrics.FEWEST_SPEAKERS} speakers have one of the emotions")
+    return limits
 
 
 def trend(study: StudyScores, sizes: dict[int, str], score: int, side: str, *, rises: bool) -> Part:

@@ -207,6 +207,15 @@ def test_without_an_emotion_no_claim_is_testable() -> None:
     assert notes == {"an emotion has no utterances"}
 
 
+def test_claims_on_an_emotion_of_few_speakers_are_not_testable() -> None:
+    both = pd.concat([poolings(attention=0.9), sweep(rise)], ignore_index=True)
+    found = verdicts(both[(both["emotion"] != "happy") | (both["fold"] < "04")])
+    few = {claim for claim, of in found.items() if of.note.endswith("have one of the emotions")}
+    of_ua = {"bilinear-below-gap", "attention-above-gap", "attention-above-bilinear"}
+    assert few == of_ua | {"happy-worst"}
+    assert found["height-rises"].verdict == "supported"
+
+
 def test_no_verdict_is_made_from_a_part_of_a_corpus() -> None:
     of_six, of_nine = (poolings(attention=0.9, speakers=n, corpus="nemo") for n in (6, 9))
     unfinished, whole = (verdicts(each)["attention-above-gap"] for each in (of_six, of_nine))
@@ -214,6 +223,10 @@ def test_no_verdict_is_made_from_a_part_of_a_corpus() -> None:
     assert whole.verdict == "supported"
     groups = of_six.assign(held_out="speaker-groups")  # of which a corpus may have fewer
     assert verdict(groups, "attention-above-gap") == "supported"
+    own = of_six.assign(corpus="my.csv")  # of which the folds alone tell, unless it is at hand
+    assert verdict(own, "attention-above-gap") == "supported"
+    begun, whole = (verdicts(own.assign(planned=n))["attention-above-gap"] for n in (7, 6))
+    assert begun.note == "attention lacks folds" and whole.verdict == "supported"
 
 
 def test_by_the_plan_a_sweep_is_judged_when_all_its_shapes_are_trained() -> None:
@@ -414,13 +427,13 @@ def test_best_shapes(of_height: Curve, of_width: Curve, expected: str) -> None:
 
 def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
     study = parts.StudyScores(sweep(heights=(2, 10), widths=(2, 8)))
-    names = ["a", "b", "c"]
     steady = np.linspace(-1, 1, metrics.RESAMPLES)[:, None]
 
     def part(values: list[float], spread: list[float], most: float = np.inf) -> parts.Part:
         def numbers(scores: np.ndarray) -> np.ndarray:
             return np.array(values) if scores.ndim == 2 else values + steady * spread
 
+        names = ["a", "b", "c"][: len(values)]
         return parts.all_within(study, "x − {}", names, ["10x2"], numbers, 0.0, most)
 
     ahead = part([5.0, 3.0, 9.0], [1.0, 1.0, 8.0])
@@ -435,6 +448,8 @@ def test_what_is_compared_with_several_shows_the_one_that_decides() -> None:
     assert wide.verdict == "undecided" and wide.remark.startswith("intervals up to ±")
     assert not part([1.0, 2.0, 3.9], [0.2, 0.2, 0.2], 4.0).remark and not unsure.remark
     assert part([-5.0, 3.0, 0.0], [0.0, 0.0, 0.0]).note == "x − …: contradicted by a"
+    assert part([-5.0, 3.0, 4.0], [3.5, 1.0, 1.0]).remark == "not enough after Holm's correction"
+    assert part([-5.0], [3.5]).note and part([-5.0], [4.5]).remark == "not enough by the t-test"
 
 
 @pytest.mark.parametrize(("widest", "expected"), [(0.2, "undecided"), (0.5, "supported")])

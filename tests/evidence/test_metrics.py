@@ -49,17 +49,32 @@ def test_scores_agree_with_scikit_learn(outcome: list[tuple[str, str]]) -> None:
 
 
 def test_draws_of_speakers_who_lack_an_emotion_have_no_ua() -> None:
-    """One of six speakers has angry utterances, of which none is recognised; all else is."""
-    speakers = [frame(["sad", "happy"], ["sad", "happy"], fold=f"0{n}") for n in range(5)]
-    table = pd.concat([*speakers, frame(["angry"] * 2, ["sad"] * 2, fold="09")], ignore_index=True)
-    table["utterance"] = [f"u{n}" for n in range(len(table))]
-    values, draws = metrics.bootstrap(table)
+    values, draws = metrics.bootstrap(angry_of(5))
     ua, angry = (metrics.SCORES.index(name) for name in ("UA", "angry"))
     assert values[ua] == pytest.approx(200 / 3)
     there = np.isfinite(draws[:, angry])
-    assert 0.6 < there.mean() < 0.7  # 1 − (5/6)⁶
+    assert 0.0005 < (~there).mean() < 0.002  # (5/10)¹⁰
     assert (np.isfinite(draws[:, ua]) == there)[np.isfinite(draws[:, 0])].all()
     assert np.nanmax(draws[:, ua]) == pytest.approx(200 / 3)
+
+
+def angry_of(speakers: int, average: str = "pooled") -> pd.DataFrame:
+    """So many of ten speakers have angry utterances, none of them recognised; all else is."""
+    others = [frame(["sad", "happy"], ["sad", "happy"], fold=f"0{n}") for n in range(10)]
+    angry = [frame(["angry"] * 2, ["sad"] * 2, fold=f"0{n}") for n in range(speakers)]
+    table = pd.concat([*others, *angry], ignore_index=True)
+    return table.assign(utterance=[f"u{n}" for n in range(len(table))], average=average)
+
+
+@pytest.mark.parametrize("average", ["pooled", "folds"])
+def test_an_emotion_of_few_speakers_has_no_interval(average: str) -> None:
+    few, enough, none = (metrics.summary(angry_of(n, average)) for n in (4, 5, 0))
+    for score in ("UA", "angry"):
+        assert np.isfinite(few[score][0]) and np.isnan(few[f"{score} low"][0])
+    for score in ("WA", "sad"):
+        assert np.isfinite(few[f"{score} low"][0])
+    assert np.isfinite(enough[["UA low", "angry high"]].to_numpy()).all()
+    assert np.isfinite(none["UA low"][0]), "of the emotions that there are"
 
 
 def two_unequal_folds(average: str, seed: int = 0, right: int = 1) -> pd.DataFrame:

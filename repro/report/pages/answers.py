@@ -13,6 +13,8 @@ SENTENCES = {
     "supported": "attention pooling does better than a plain average, as the paper claims",
     "contradicted": "attention pooling does worse than a plain average in {scores}",
     "undecided": "attention pooling is not shown to beat a plain average, nor to lose to it",
+    "in part": "attention pooling does better than a plain average in {ahead}, and is not shown to "
+    "in {scores}",
 }
 BEGIN = {
     frozenset({"supported"}): "Yes",
@@ -97,17 +99,20 @@ def _deciding(verdict: claims.Verdict) -> list[parts.Part]:
 
 
 def _in_words(verdict: claims.Verdict) -> str:
+    ahead = " and ".join(part.score for part in verdict.parts if part.verdict == "supported")
     scores = " and ".join(part.score for part in _deciding(verdict))
-    return SENTENCES[verdict.verdict].format(scores=scores)
+    word = "in part" if ahead and verdict.verdict == "undecided" else verdict.verdict
+    return SENTENCES[word].format(scores=scores, ahead=ahead)
 
 
 def _close(judged: Sequence[Judged]) -> list[str]:
-    """Return which definite verdicts the exact test does not bear out."""
+    """Return in which scores the exact test does not bear out a definite verdict."""
     return [
-        f"On {wording.title(of.corpus)} under `{config.shortest(of.preset)}` that is a close call."
+        f"On {wording.title(of.corpus)} under `{config.shortest(of.preset)}` that is a close call "
+        f"in {' and '.join(close)}."
         for of, verdict in judged
         if verdict.verdict != "undecided"
-        if any(part.p >= CLOSE for part in _deciding(verdict))
+        if (close := [part.score for part in _deciding(verdict) if part.p >= CLOSE])
     ]
 
 

@@ -19,7 +19,8 @@ def settings(experiment: Experiment) -> pd.DataFrame:
         "folds": f"{paper.FOLDS}: one {protocol.folds} held out in each",
         "segments": f"{paper.SEGMENT_SECONDS:g} s, {paper.TRAIN_HOP_SECONDS:g} s apart in training "
         f"and {paper.TEST_HOP_SECONDS:g} s in test",
-        "optimiser": f"Nesterov momentum {training.momentum:g}, "
+        "loss": "cross-entropy",
+        "optimiser": f"SGD, Nesterov momentum {training.momentum:g}, "
         f"weight decay {training.weight_decay:g}",
         "batch": f"{training.batch_size} segments",
         "epochs": f"{training.epochs}, tested after the {protocol.epoch}",
@@ -50,8 +51,8 @@ def answer() -> Markdown:
         "first layer reads spectrograms through filters of two shapes, and attention weighs its "
         f"last map. On IEMOCAP they report {ours.wa:.2f}% WA (the share of all utterances that are "
         f"recognised) and {ours.ua:.2f}% UA (its mean over the emotions). That is {wa:.2f} and "
-        f"{ua:.2f} points more than with a plain average, and more than any earlier system that "
-        "they cite."
+        f"{ua:.2f} points more than with a plain average, and more than any earlier system in "
+        "their Table 1."
     )
 
 

@@ -63,9 +63,9 @@ def corpus_sizes() -> dict[str, tuple[int, int]]:
     return {title: (len(of), round(np.sum(of) / len(of))) for title, of in counts.items()}
 
 
-def reach(results_file: str | None) -> Markdown | None:
-    """Return how wide the intervals of attention over GAP are that results hold; None without."""
-    runs = board.gains(board.evidence(board.gathered({}, results_file).predictions))[1:]
+def reach(predictions: pd.DataFrame) -> Markdown | None:
+    """Return how wide the intervals of attention over GAP are in `board.gathered`; None without."""
+    runs = board.gains(board.evidence(predictions))[1:]
     if runs.empty:
         return None
     half = (runs["WA high"] - runs["WA low"]) / 2
@@ -76,13 +76,13 @@ def reach(results_file: str | None) -> Markdown | None:
     )
 
 
-def on_iemocap(results_file: str | None) -> HTML | None:
-    """Return what IEMOCAP would show of the poolings, by what a results file holds of others.
+def on_iemocap(predictions: pd.DataFrame) -> HTML | None:
+    """Return what IEMOCAP would show of the poolings, by `board.gathered` of other corpora.
 
-    The paper's own network comes first. None where there is no file, or it holds none that are
-    evidence, on enough speakers.
+    The paper's own network comes first. None where there are none that are evidence, on enough
+    speakers.
     """
-    found = parts.settled(board.real(board.gathered({}, results_file).predictions))
+    found = parts.settled(board.real(predictions))
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
     utterances = np.array(list(iemocap.CORPUS.published.values()))
     tables = []
@@ -115,13 +115,13 @@ def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
     return pd.DataFrame(shown, index=found.index)
 
 
-def together(results_file: str | None) -> HTML | None:
-    """Return what the claims rest on over all corpora of a results file at once.
+def together(predictions: pd.DataFrame) -> HTML | None:
+    """Return what the claims rest on over all corpora of `board.gathered` at once.
 
-    That is, over those that have all of it under the same settings. None where there is no file, or
-    there are no two such corpora.
+    That is, over those that have all of it under the same settings. None where there are no two
+    such corpora.
     """
-    found = board.real(board.gathered({}, results_file).predictions)
+    found = board.real(predictions)
     tables = []
     # Two names may stand for the same settings, as a preset and another one with changes.
     named = found["preset"].map({each: config.shortest(each) for each in set(found["preset"])})
