@@ -10,7 +10,7 @@ __version__ = "0.2.0"
 # matplotlib stop where a home folder cannot even be named. This one is what Docker gives.
 try:
     getuser()
-except (KeyError, OSError):
-    os.environ["LOGNAME"] = str(os.getuid())
+except (ImportError, KeyError, OSError):  # the first on Windows, which has no user numbers
+    os.environ["LOGNAME"] = str(getattr(os, "getuid", int)())
 if os.path.expanduser("~") == "~":
     os.environ["HOME"] = "/"

@@ -296,7 +296,7 @@ def report(
         )
     if results and not seeds and not os.path.exists(results):
         raise ReproError(f"{results}: no such results file; name one, or train with --seeds 1")
-    if root is not None or (own.file_of(corpus) and not path.exists()):
+    if root is not None or (own.file_of(corpus) and not os.path.exists(path)):
         list_utterances(corpus, root)  # of a corpus that is not there no page could say anything
     setting = _setting(preset, assignments)
     parameters: dict[str, Any] = {"corpus": corpus, "root": root, "preset": setting}
@@ -389,11 +389,11 @@ def predict(
         prediction.prepare(plot)
     for path in files:
         try:
-            sound = audio.read(path)
-            for fault in sound.faults:
-                warn(f"{path}: {fault}")
-            waveform = audio.resample(sound)
             with enough_memory(where, path.name):
+                sound = audio.read(path)
+                for fault in sound.faults:
+                    warn(f"{path}: {fault}")
+                waveform = audio.resample(sound)
                 scores = recogniser.scores(loaded, waveform, device=where)
                 if plot:
                     picture = prediction.picture_of(path, plot, shown)

@@ -23,7 +23,8 @@ Precision = Literal["fp32", "bf16"]
 ROOM = 8 * 2**30  # bytes of available memory
 # What torch says of it on a processor, and a GPU's libraries, where it has no exception of its own.
 SHORT_OF_MEMORY = re.compile(
-    "can't allocate memory|out of memory|ALLOC_FAILED|ALLOCATION_FAILED|unable to find an engine"
+    "can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|ALLOCATION_FAILED|"
+    "unable to find an engine"
 )
 CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")  # on Linux, the only system whose freed memory can be kept
@@ -97,8 +98,8 @@ def enough_memory(device: torch.device | str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not SHORT_OF_MEMORY.search(str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not SHORT_OF_MEMORY.search(str(error)):
             raise
         on_gpu = torch.device(device).type == "cuda"
         more = ", use --device cpu, or, with --ray, raise --gpus-per-fold" if on_gpu else ""

@@ -22,7 +22,7 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: it cannot be written; the old one is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with beside.open("wb") as file:
             file.write(content)
@@ -37,6 +37,22 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def try_to_write(path: Path) -> None:
+    """Find out whether a file can be written whole, before hours are spent on what it is to hold.
+
+    Raises:
+        OSError: it cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path)
+    beside.touch()
+    beside.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
 
 @contextmanager

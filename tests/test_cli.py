@@ -257,7 +257,8 @@ run recovery --root=x: recovery makes signals of its own: omit --corpus and --ro
 run baselines --ray=local: omit --ray /
 run pooling --only=: no variant '' /
 run pooling --set=training.epochs=3 --set=foo: --set foo: no such field /
-run pooling --gpus-per-fold=0.5: give --ray as well"""
+run pooling --gpus-per-fold=0.5: give --ray, and not --device cpu /
+run pooling --ray=auto --device=cpu --gpus-per-fold=0.5: give --ray, and not --device cpu"""
 
 
 @pytest.mark.parametrize("fault", [each.strip() for each in FAULTS.split("/")])

@@ -278,6 +278,9 @@ def test_too_little_memory_on_a_gpu_is_a_fault_that_says_what_to_do(error: Runti
 
 def test_too_little_memory_on_a_processor_is_a_fault_that_names_no_other_device() -> None:
     said = "^cpu has too little memory for a fold: end what else uses it$"
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you ...")):
+        with pytest.raises(ReproError, match=said), enough_memory("cpu", "a fold"):
+            raise error
     with pytest.raises(ReproError, match=said), enough_memory("cpu", "a fold"):
         torch.empty(10**15)
 

@@ -71,7 +71,7 @@ class Report:
         facts = self.as_dict()
         seconds = self.lengths.sum() / SAMPLE_RATE
         table = self.counts.assign(total=self.counts.sum(axis=1))
-        table.loc["total"] = table.sum()
+        table = pd.concat([table, table.sum().to_frame("total").T])  # a speaker may be called so
         lines = [
             f"{self.corpus} in {self.root}",
             "",

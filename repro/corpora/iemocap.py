@@ -10,6 +10,7 @@ who speaks. The letter before the first underscore tells who wore the motion-cap
 folds built from it would put the same voice on both sides.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,8 @@ def utterances(root: Path, labels: str = "hap") -> list[Utterance]:
                 continue
             wavs = session / "sentences" / "wav" / file.stem
             # A copy made on another system may have its names in capitals.
-            present = {path.name.lower(): path for path in files_in(wavs)} if wavs.is_dir() else {}
+            there = files_in(wavs) if os.path.isdir(wavs) else []
+            present = {path.name.lower(): path for path in there}
             for turn, label in _lines(file):
                 utterance = f"{file.stem}{turn[0]}"
                 if labelled.setdefault(utterance, label) != label:

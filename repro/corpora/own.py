@@ -16,7 +16,7 @@ import pandas as pd
 
 from repro import files
 from repro.corpora.record import Corpus
-from repro.corpora.table import ANY_EMOTION, Utterance, expand
+from repro.corpora.table import ANY_EMOTION, Utterance
 from repro.errors import ReproError
 from repro.paper import EMOTIONS
 
@@ -29,7 +29,8 @@ LISTED = 8  # labels that a message counts
 def file_of(corpus: str) -> Path | None:
     """Return the file of a corpus that is a table; None for any other name."""
     match = NAME.fullmatch(corpus)
-    return expand(Path(match["file"])) if match else None
+    # Not `expand`, as the name of a file may begin with ~.
+    return Path(os.path.expanduser(match["file"])) if match else None
 
 
 def with_labels(corpus: str, labels: list[str] | None) -> str:

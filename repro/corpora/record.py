@@ -24,7 +24,7 @@ class Archive(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """A corpus; what is left out is taken for unknown.
+    """A corpus; what is left out is taken for unknown, but for rate and channels.
 
     Args:
         name: what `--corpus` takes.
@@ -35,8 +35,8 @@ class Corpus:
         ensure: returns its folder where none is named: for one that is built in, which is made in
             the cache unless it is there, and for one's own, which is beside its table.
         archive: where it can be downloaded.
-        rate: sampling rate of its files, in Hz; None for any.
-        channels: the most that a file of it may have; None for any number.
+        rate: sampling rate of its files, in Hz, by default 16 kHz; None for any.
+        channels: the most that a file of it may have, by default 1; None for any number.
         women: the speakers who are women; empty if it does not tell.
         published: speaker to utterances that are neutral, happy, sad, angry in its release.
         training_segments: how many its release gives, short utterances padded; 0 if not known.

@@ -97,8 +97,11 @@ def to_table(name: str, utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the table of `load_corpus`: columns utterance, speaker, emotion, path, samples.
 
     Raises:
-        ReproError: a row has one of `faults`, or a file one that `audio.length` refuses.
+        ReproError: the name is no text, a row has one of `faults`, or a file one that
+            `audio.length` refuses.
     """
+    if not is_text(name):
+        raise ReproError(f"{name}: cannot be written to a results file; name the table in UTF-8")
     utterances = list(utterances)
     if found := faults(utterances):
         raise ReproError(found[0])

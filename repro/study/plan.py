@@ -77,9 +77,10 @@ class Run:
             raise ReproError(f"no study {self.study!r}: choose one of {', '.join(STUDIES)}")
         if self.ray and not STUDIES[self.study].networks:
             raise ReproError(f"{self.study} take a minute on one machine: omit --ray")
-        if self.gpus_per_fold is not None and not self.ray:
+        if self.gpus_per_fold is not None and (not self.ray or self.device == "cpu"):
             raise ReproError(
-                "--gpus-per-fold shares out the GPUs of a Ray cluster: give --ray as well"
+                "--gpus-per-fold shares out the GPUs of a Ray cluster: give --ray, and not "
+                "--device cpu"
             )
 
     @property

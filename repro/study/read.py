@@ -1,5 +1,6 @@
 """What a results file holds of a study, trained first where it is missing."""
 
+import os
 import shlex
 import tempfile
 from contextlib import suppress
@@ -96,7 +97,7 @@ def _nothing(asked: Run, found: Results) -> NoResultsError:
     options += ["--preset", preset, *(part for each in changes for part in ("--set", each))]
     command = shlex.join(["repro", "run", asked.study, *options])
     said = f"`{command} --results {asked.study}.jsonl` runs it"
-    if asked.file.exists():
+    if os.path.exists(asked.file):
         said += f", and `repro results merge` puts it together with {asked.file}"
     return NoResultsError(
         f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: {said}"

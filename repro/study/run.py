@@ -76,6 +76,7 @@ def run(asked: Run, progress: Progress | None = None) -> int:
                 for task, line in trained:
                     if isinstance(line, ReproError):
                         failed.append(str(line))
+                        del line  # whose traceback holds tensors: the next fold needs the room
                         continue
                     if results.has_diverged(line):
                         diverged.append(task.label)

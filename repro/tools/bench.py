@@ -7,13 +7,16 @@ trainer is measured in bfloat16, if that is asked for.
 """
 
 import gc
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,12 +159,23 @@ def training(
 @contextmanager
 def processes() -> Iterator[Pools]:
     """Context manager: two processes, each with memory of its own."""
-    first, second = (ProcessPoolExecutor(1, get_context("spawn")) for _ in range(2))
+    first, second = (ProcessPoolExecutor(1, get_context("spawn"), _like_parent) for _ in range(2))
     try:
         with first, second:
             yield first, second
     except BrokenProcessPool as error:
         raise ReproError("a process that measures ended early: is memory short?") from error
+
+
+def _like_parent() -> None:
+    """Let a process end when its parent does, however that ends, and without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _segments_per_second(*what: Any) -> float:

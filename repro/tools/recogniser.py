@@ -163,7 +163,7 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
         )
     table = corpora.load_corpus(asked.corpus, asked.root, labels=experiment.protocol.labels)
     corpus = {"name": table.attrs["corpus"], "hash": corpora.corpus_hash(table)}
-    if path.exists():
+    if os.path.exists(path):
         try:
             earlier = load(path)
         except ReproError as error:  # perhaps it is the user's own table
@@ -176,6 +176,10 @@ def train_and_save(path: str | Path, asked: Run, progress: Progress | None = Non
                 "them); remove it, or name another file"
             )
     asked = replace(asked, results=asked.results or path.with_suffix(".folds.jsonl"))
+    if os.path.realpath(asked.file) == os.path.realpath(path):
+        raise ReproError(f"{path}: also the results file of its folds; name another")
+    with files.refused(f"{path}: the model cannot be written"):
+        files.try_to_write(path)
     run(asked, progress)
     tested = held(asked)
     if len(tested.diverged):

@@ -85,6 +85,15 @@ def test_a_built_in_corpus_is_said_to_lie_in_its_folder(tmp_path, monkeypatch):
     assert check("planted-40ms", None).root == str(tmp_path / "made")
 
 
+def test_a_speaker_may_be_called_total(tmp_path, write_wav, own_corpus):
+    sounds = [write_wav(tmp_path / f"{n}.wav", 1.0) for n in range(3)]
+    speakers = zip(("ada", "total", "total"), sounds, strict=True)
+    own_corpus(*(table.Utterance(path.stem, who, "sad", path) for who, path in speakers))
+    said = check("mine", tmp_path).text()
+    lines = [line.split()[-1] for line in said.splitlines() if line.startswith("total")]
+    assert lines == ["2", "3"]
+
+
 def test_counts_that_nobody_published(tmp_path, write_wav, own_corpus):
     sound = write_wav(tmp_path / "mine" / "ada.wav", 1.0)
     own_corpus(table.Utterance("ada", "ada", "sad", sound))

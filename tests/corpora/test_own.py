@@ -1,6 +1,7 @@
 """A corpus of one's own: a table in place of a reader."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from conftest import Command
 
 from repro import cli, results
 from repro.corpora import at_hand, corpus_hash, load_corpus, own
-from repro.corpora.check import check
+from repro.corpora.check import check, remarks
 from repro.errors import NoSuchReadingError, ReproError
 
 PAGE = (Path(__file__).parents[2] / "book" / "corpora.md").read_text(encoding="utf-8")
@@ -212,6 +213,21 @@ def test_what_names_no_table_or_emotion_is_refused(folder: Path, corpus: str, fa
     (folder / "ada.csv").mkdir()
     with pytest.raises(ReproError, match=fault):
         load_corpus(corpus)
+
+
+def test_the_name_of_a_table_may_begin_as_a_home_folder_does(folder: Path) -> None:
+    (folder / "my.csv").rename(folder / "~my.csv")
+    read = load_corpus(f"./~my.csv{LABELS}")
+    assert read.attrs["corpus"] == "~my.csv"
+    assert remarks({(None, "hap"): read})[0].startswith("~my.csv: left out")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text")
+def test_a_table_whose_name_is_no_text_is_refused(folder: Path) -> None:
+    name = os.fsdecode(b"my\xff.csv")
+    (folder / "my.csv").rename(name)
+    with pytest.raises(ReproError, match="cannot be written to a results file; name the table"):
+        load_corpus(f"{name}{LABELS}")
 
 
 def test_what_a_table_cannot_have_is_refused(folder: Path) -> None:

@@ -117,16 +117,17 @@ def test_a_speech_synthesis_that_fails_is_told_in_one_line(tmp_path, monkeypatch
 
 def test_two_processes_may_make_the_corpus_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    real, begun = synthetic._write_tree, []
+    real, begun, made = synthetic._write_tree, [], []
 
     def overtaken(tree: Path, *arguments: int) -> None:
         """Another process completes the corpus while this one is at work."""
         real(tree, 2, 1, 0)
         if not begun:
             begun.append(tree)
-            synthetic.ensure()
+            made.append(synthetic.ensure().stat().st_ino)
 
     monkeypatch.setattr(synthetic, "_write_tree", overtaken)
     folder = synthetic.ensure()
     assert list((tmp_path / "repro").iterdir()) == [folder]
+    assert [folder.stat().st_ino] == made, "the other may be reading it"
     assert len(load_corpus("synthetic", folder)) == 8

@@ -1,5 +1,6 @@
 import errno
 import itertools
+import os
 import pickle
 import shutil
 from collections.abc import Sequence
@@ -257,6 +258,15 @@ def refused(path: Path, capsys: Any, made_by: dict[str, Any] = MADE_BY) -> str:
 class Harmful:
     def __reduce__(self) -> Any:
         return Path("/nonexistent/harm").touch, ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text")
+def test_a_folder_whose_name_is_no_text_holds_checkpoints(kept: Path, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    fresh = state(seed=1, steps=0)
+    Checkpoint(kept.rename(folder / kept.name), MADE_BY).restore(fresh)
+    assert fresh.history
 
 
 def test_what_is_no_checkpoint(kept: Path, capsys: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import copy
 import hashlib
 import tempfile
+import weakref
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -372,6 +373,23 @@ def test_a_fold_that_cannot_be_trained_does_not_stop_the_others(
     done = [(r["variant"], r["fold"]) for r in results.read_lines(path)]
     assert done == [("gap", "08"), ("bilinear", "08"), ("attention", "03"), ("attention", "08")]
     assert run(corpus, path) == 2
+
+
+def test_a_fold_that_cannot_be_trained_leaves_its_memory_to_the_next(
+    corpus: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[weakref.ref] = []
+
+    def fail(*data: Any, **settings: Any) -> Any:
+        assert not kept or kept[-1]() is None
+        maps = torch.zeros(3)
+        kept.append(weakref.ref(maps))
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer, "fit", fail)
+    with pytest.raises(ReproError, match=r"too little memory .*; 5 more failed"):
+        run(corpus, path)
+    assert len(kept) == 6
 
 
 def test_a_fold_that_diverges_is_a_result_without_scores(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_corpus
 import tiny_iemocap
+from made_up import record
 
 from repro import config, crossval, paper, results
 from repro.config import Experiment
@@ -356,6 +358,12 @@ def test_one_reading_alone_brings_no_second_stage(path: Path, run: Train) -> Non
     assert run("readings", only="default") == 2
     lines = [line["variant"] for line in results.read_lines(path)]
     assert lines == ["front_end.scale=segment-log"] * 2 + ["default"] * 2
+
+
+def test_settings_nested_too_deep_are_those_of_another_version() -> None:
+    line = record(experiment=asdict(config.Experiment()))
+    line["experiment"]["network"]["stems"] = json.loads("[" * 900 + "]" * 900)
+    assert Ledger([line]).records == [line]
 
 
 def test_another_seed_corpus_or_setting_is_another_training(readings: Path, corpus: Path) -> None:

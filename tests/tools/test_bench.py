@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import pandas as pd
 import pytest
 import torch
+from conftest import python
 from made_up import FP32, write_results
 
 from repro import config, paper
@@ -47,6 +48,27 @@ def test_a_rate_is_taken_over_as_many_repetitions_as_the_clock_resolves() -> Non
     work = Mock(side_effect=lambda: time.sleep(0.2))  # never shorter
     assert 0 < bench.rate(work, 3) <= 3 / 0.2
     assert work.call_count <= 3  # fewer on a machine that is held up
+
+
+ORPHAN = """
+import os
+from repro.tools import bench
+if __name__ == "__main__":
+    with bench.processes() as (first, second):
+        print(first.submit(os.getpid).result(), flush=True)
+        os._exit(0)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_process_that_measures_ends_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "orphan.py").write_text(ORPHAN)
+    worker = int(python(tmp_path / "orphan.py", timeout=60).stdout)
+    deadline = time.monotonic() + 60
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(worker, 0)
+            time.sleep(0.1)
 
 
 def test_a_process_that_ends_early_is_one_line() -> None:

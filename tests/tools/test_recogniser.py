@@ -199,6 +199,22 @@ def test_a_model_is_made_from_python_as_from_the_command_line(corpus: Path, tmp_
     assert recogniser.train_and_save(path, asked).card["corpus"] == made.card["corpus"]
 
 
+def test_where_no_model_can_be_written_nothing_is_trained(
+    corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.study.run.run", Mock(side_effect=AssertionError))
+    (tmp_path / "file").touch()
+    how = ("train", "--corpus=emodb", f"--root={corpus}", f"--results={tmp_path / 'both'}")
+    for out, said in (
+        ("both", "also the results file of its folds; name another"),
+        ("file/m.safetensors", "the model cannot be written ("),
+        ("x" * 300, "the model cannot be written ("),
+    ):
+        done = command(*how, "--out", tmp_path / out)
+        [line] = done.err
+        assert done.status == 1 and said in line
+
+
 @pytest.mark.slow
 def test_folds_that_a_study_has_trained_are_not_trained_again(
     corpus: Path, tmp_path: Path, command: Command
