@@ -17,7 +17,7 @@ help: ## show this list
 
 setup: .venv/.stamp ## make .venv with the pinned packages and this one
 
-# uv installs the 5 GB in well under a minute where pip alone takes several.
+# uv installs the 6 GB in well under a minute where pip alone takes several.
 .venv/.stamp: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found:" \
 		"install one, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
