@@ -14,9 +14,9 @@
 # to look (*attention pooling*) instead of averaging over all of it (*GAP*, global average pooling).
 # Is that so?
 #
-# *WA* is the share of utterances that are recognised, *UA* the mean of that share over the emotions.
-# `paper` is the paper's protocol as this book reads it, `coarse` has a coarser network, which a laptop can
-# train.
+# *WA* is the share of utterances that are recognised, *UA* the mean of that share over the
+# emotions. `paper` is the paper's protocol as this book reads it, `coarse` has a coarser network,
+# which a laptop can train.
 
 # %% tags=["parameters"]
 corpus = "synthetic"
@@ -85,36 +85,36 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 # Published here are two corpora that anyone can get, of the same four emotions, acted: EmoDB in German
 # and the larger nEMO in Polish ({doc}`../corpora`).
 #
-# **What it means.** Attention loses on EmoDB, with a training loss that ends above that of the plain
-# average. So it may be the training that separates the two, and not the pooling. Trained four times as
-# long under `coarse`, with the cuts of the rate four times as late, both learn their training speakers
-# by heart, and neither is shown to be ahead
-# ({doc}`03_pooling_emodb-coarse-training-epochs-200-training-milestones-81-121-161`). On the
-# same speakers attention gains on the plain average by it, clearly in UA alone ({doc}`03_pooling`). That
-# is exploratory, and one seed. On nEMO all poolings learn their training speakers by heart within fifty epochs, and no difference between
-# them is clear of 0. A logistic
-# regression on statistics of pitch and spectrum is ahead of the three poolings on EmoDB, and behind
-# them on nEMO, mostly by less than can be told from 0 ({doc}`03_pooling`).
+# **What it means.** Attention loses on EmoDB, with a training loss that ends above that of the
+# plain average. So it may be the training that separates the two, and not the pooling. Trained four
+# times as long under `coarse`, with the cuts of the rate four times as late, both learn their
+# training speakers by heart, and neither is shown to be ahead
+# ({doc}`03_pooling_emodb-coarse-training-epochs-200-training-milestones-81-121-161`). On the same
+# speakers attention gains on the plain average by it, clearly in UA alone ({doc}`03_pooling`). That
+# is exploratory, and one seed. On nEMO all poolings learn their training speakers by heart within
+# fifty epochs, and no difference between them is clear of 0. A logistic regression on statistics of
+# pitch and spectrum is ahead of the three poolings on EmoDB, and behind them on nEMO, mostly by
+# less than can be told from 0 ({doc}`03_pooling`).
 #
-# Of the filter shapes of Fig. 2, higher ones than the paper's do better on nEMO, and a wider one, though
-# not the widest. They are tried, as in the paper, in a network of one layer, which hardly learns: the
-# paper's own two shapes are not shown to do better than always naming the commonest emotion. A long
-# filter also reads more of the zeros beyond a segment's edge, which may be a part of it
-# ({doc}`02_filter_shapes`).
+# Of the filter shapes of Fig. 2, higher ones than the paper's do better on nEMO, and a wider one,
+# though not the widest. They are tried, as in the paper, in a network of one layer, which hardly
+# learns: the paper's own two shapes are not shown to do better than always naming the commonest
+# emotion. A long filter also reads more of the zeros beyond a segment's edge, which may be a part
+# of it ({doc}`02_filter_shapes`).
 #
 # **What it does not show.** No result is of the paper's own network with a training as long as the
-# paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as many
-# steps, the poolings have been trained in a coarser network only, and the filter shapes of Fig. 2 under
-# the first of two readings of the scale. The runs that are missing take some hours of a GPU. And the
-# paper's words and its equations describe two different attentions.
-# The one tested keeps the softmax of the words and the sum of the equations. Under `coarse`, on EmoDB,
-# the first seed of each says ({doc}`05_readings`):
+# paper's. On EmoDB fifty epochs are far fewer steps than on IEMOCAP. On nEMO, with about half as
+# many steps, the poolings have been trained in a coarser network only, and the filter shapes of
+# Fig. 2 under the first of two readings of the scale. The runs that are missing take some hours of
+# a GPU. And the paper's words and its equations describe two different attentions. The one tested
+# keeps the softmax of the words and the sum of the equations. Under `coarse`, on EmoDB, the first
+# seed of each says ({doc}`05_readings`):
 #
 # - *A softmax, then a sum* is the one tested.
 # - *A softmax, then an average*, as the words have it, learns much less in the same time.
 # - *A sum alone*, as the equations have it, diverges.
-# - *An average alone*, as public programs have it, cannot be told from the one tested, nor from GAP. But
-#   with one seed the one tested cannot be told from GAP either.
+# - *An average alone*, as public programs have it, cannot be told from the one tested, nor from
+#   GAP. But with one seed the one tested cannot be told from GAP either.
 #
 # **How it came about.** EmoDB was explored: its results were looked at many times while the book was
 # written. The tests of the claims were fixed before, but some were changed later, and verdicts with
@@ -137,8 +137,8 @@ common.table(board.overview(data).drop(columns=board.GAINS), 2) if evidence else
 #
 # - *WA* is called weighted accuracy. *UA* is called unweighted accuracy, or unweighted average recall
 #   (UAR).
-# - A *fold* is one training and its test, with one speaker held out. A *seed* decides the initial weights
-#   and the order of the training data; with two seeds every fold is trained twice.
+# - A *fold* is one training and its test, with one speaker held out. A *seed* decides the initial
+#   weights and the order of the training data; with two seeds every fold is trained twice.
 # - A *preset* names settings. `paper` is in three places not by the letter ({doc}`10_left_open`).
 #   `scale=segment-max` is the second of two readings of how the paper scales its input: the first fits
 #   the range that its words give, under the second its µ-law brings out quiet detail.

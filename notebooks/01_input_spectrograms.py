@@ -88,9 +88,9 @@ plots.segments(waveform, speech.segment_starts(len(waveform)))
 # resolve. The rows are the 400 lowest bins, 0 to 3990 Hz (row 100 is 1 kHz); the columns are the
 # 200 frames.
 #
-# Each segment is then scaled linearly, by default so that its smallest magnitude becomes −1, its largest 1. (Where one
-# scale serves a whole training set, this page scales each segment by itself.) Last, every entry $x$
-# goes through the µ-law,
+# Each segment is then scaled linearly, by default so that its smallest magnitude becomes −1, its
+# largest 1. (Where one scale serves a whole training set, this page scales each segment by itself.)
+# Last, every entry $x$ goes through the µ-law,
 #
 # $$
 # F(x) = \operatorname{sgn}(x)\,\frac{\ln(1 + \mu |x|)}{\ln(1 + \mu)}, \qquad \mu = 255.

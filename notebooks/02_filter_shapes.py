@@ -87,12 +87,13 @@ plots.histories(data.history, loss_of_guessing(data.predictions))
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim about the paper's Fig. 2 has a test that was fixed before any result of the study on real speech
-# was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is better than
-# always naming the commonest emotion, by the interval of its WA, all claims are undecided, and the
-# table says so. A claim that something stays level can be supported by narrow intervals alone. Where they
-# are too wide for that, the table says so; such a claim can still be contradicted. Holm's correction is
-# stricter where more shapes are compared: one difference can decide one claim and not another.
+# Each claim about the paper's Fig. 2 has a test that was fixed before any result of the study on
+# real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. Where no shape is
+# better than always naming the commonest emotion, by the interval of its WA, all claims are
+# undecided, and the table says so. A claim that something stays level can be supported by narrow
+# intervals alone. Where they are too wide for that, the table says so; such a claim can still be
+# contradicted. Holm's correction is stricter where more shapes are compared: one difference can
+# decide one claim and not another.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-shapes-verdicts", "caption": "The paper's claims on filter shapes, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -11,9 +11,9 @@
 #
 # *Which pooling is best, and by how much? (The paper's Sections 2.2, 2.4 and 3.3, Table 1)*
 #
-# The last convolution of the network gives a map of 80 channels, as built here over 100 by 50 positions.
-# A pooling turns it into four scores. The paper compares three: an average that treats all
-# positions alike, second-order statistics of the channels, and attention, which learns where to
+# The last convolution of the network gives a map of 80 channels, as built here over 100 by 50
+# positions. A pooling turns it into four scores. The paper compares three: an average that treats
+# all positions alike, second-order statistics of the channels, and attention, which learns where to
 # look.
 
 # %% tags=["parameters"]
@@ -119,8 +119,8 @@ common.table(common.parameters(grids.variants("pooling", "paper")))
 # $$ (eq-attention)
 #
 # $X a_k$ says where class $k$ shows itself (top-down, class-specific). $X b$ says where anything of
-# interest happens (bottom-up, class-agnostic). Each class now has $C$ weights instead of $C^2$, and all classes share $C$
-# more.
+# interest happens (bottom-up, class-agnostic). Each class now has $C$ weights instead of $C^2$, and
+# all classes share $C$ more.
 #
 # In practice both are 1×1 convolutions, and a softmax turns the bottom-up map into weights that
 # sum to one. From then on the layer weighs positions, and {eq}`eq-bilinear` no longer holds for
@@ -184,8 +184,9 @@ plots.poolings(summary, wording.run(data.predictions))
 # %% [markdown]
 # ### In pairs
 #
-# All networks are tested on the same utterances, so what makes a speaker easy or hard cancels out of
-# their differences. The luck of each training does not. {numref}`fig-by-speaker` shows of how many speakers a difference is made.
+# All networks are tested on the same utterances, so what makes a speaker easy or hard cancels out
+# of their differences. The luck of each training does not. {numref}`fig-by-speaker` shows of how
+# many speakers a difference is made.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-paired", "caption": "Differences between poolings, in points with 95% intervals over speakers, over all seeds."}}
 common.table(poolings.paired(data.predictions))
@@ -200,9 +201,8 @@ plots.by_speaker(gains) if len(gains) else None
 # Two systems are tested on the same folds. *Majority* always names the commonest emotion of the
 # training speakers. *Prosody+spectrum* stands for what was done before networks: a logistic
 # regression on statistics of pitch, loudness, voice quality and spectrum, measured by Praat, with
-# scikit-learn's defaults. It
-# reads whole utterances, and frequencies up to 8 kHz; the networks read 2 s at a time, up to 4
-# kHz. (Above, *the commonest emotion* is that of all speakers together.)
+# scikit-learn's defaults. It reads whole utterances, and frequencies up to 8 kHz; the networks read
+# 2 s at a time, up to 4 kHz. (Above, *the commonest emotion* is that of all speakers together.)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-baselines", "caption": "WA and UA (%) of recognisers without a deep network, on the same folds, and how far each pooling is ahead of the logistic regression (points, with 95% intervals over speakers)."}}
 reached = poolings.without_a_network(plain.predictions, data.predictions) if plain else None
@@ -218,9 +218,10 @@ plots.confusions({name: metrics.confusion(rows) for name, rows in by_variant})
 # %% [markdown]
 # ## Verdicts
 #
-# Each claim about the paper's Table 1 has a test that was fixed before any result of the study on real speech
-# was looked at, with the exceptions that {doc}`09_how_sure` lists. The p-values are those of an
-# exact test that exchanges two poolings speaker by speaker. They enter no verdict. On nEMO the first seed alone decides, by the plan; the tables average over all seeds.
+# Each claim about the paper's Table 1 has a test that was fixed before any result of the study on
+# real speech was looked at, with the exceptions that {doc}`09_how_sure` lists. The p-values are
+# those of an exact test that exchanges two poolings speaker by speaker. They enter no verdict. On
+# nEMO the first seed alone decides, by the plan; the tables average over all seeds.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-pooling-verdicts", "caption": "The paper's claims on poolings, and what the results say of them."}}
 common.verdicts(data.predictions)

@@ -112,10 +112,10 @@ attention.at_the_edge(data.examples)
 plots.agreement(averages)
 
 # %% [markdown]
-# Columns of the silence that fills a short utterance up are left out of the correlations. These are averaged over an
-# utterance's segments, then over utterances. Intervals are over
-# speakers ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of
-# the emotion that the utterance was taken for. An utterance that is recognised with one seed and
+# Columns of the silence that fills a short utterance up are left out of the correlations. These are
+# averaged over an utterance's segments, then over utterances. Intervals are over speakers
+# ({doc}`09_how_sure`), without a correction for their number. The top-down map is that of the
+# emotion that the utterance was taken for. An utterance that is recognised with one seed and
 # mistaken with another counts in both groups.
 #
 # Periodicity is a limited measure of pitch. It is taken in soft frames as in loud ones, whereas

@@ -95,17 +95,17 @@ common.table_if_run(variations.attentions(results, corpus, preset), 2)
 # %% [markdown]
 # ## The readings that train best
 #
-# What would the paper's Table 1 be with the readings that train best? Choosing readings by their test results would flatter them, so
-# training loss alone decides. Each field takes the value whose networks end training with the
-# lowest loss, averaged over the folds of the first seed.
+# What would the paper's Table 1 be with the readings that train best? Choosing readings by their
+# test results would flatter them, so training loss alone decides. Each field takes the value whose
+# networks end training with the lowest loss, averaged over the folds of the first seed.
 #
 # - This is exploratory: no claim is judged by it.
 # - The choice is not nested: whoever is tested in one fold has a part in it as a training speaker
 #   in the others.
-# - Losses can be compared only where networks learn from the same stretches of speech, with the same
-#   labels, by the same loss. So no change is eligible that leaves out utterances, keeps tails, merges
-#   emotions, splits the folds otherwise or weights the classes. Nor is one that only changes how scores are made of a trained
-#   network.
+# - Losses can be compared only where networks learn from the same stretches of speech, with the
+#   same labels, by the same loss. So no change is eligible that leaves out utterances, keeps tails,
+#   merges emotions, splits the folds otherwise or weights the classes. Nor is one that only changes
+#   how scores are made of a trained network.
 # - Each field is chosen by itself, so the combination need not be the best there is. A low
 #   training loss need not mean good results on new speakers.
 # - The losses are those of the attention network. The other poolings have to take what suits it.

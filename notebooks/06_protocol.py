@@ -83,8 +83,8 @@ variations.protocol_answer(found, data.predictions)
 # p-value, and only its size is in question.
 
 # %% [markdown] tags=["published"]
-# The default here has other numbers than attention has in {doc}`03_pooling`: it was trained with torch's
-# batch statistics and one seed, the networks there exactly and with two.
+# The default here has other numbers than attention has in {doc}`03_pooling`: it was trained with
+# torch's batch statistics and one seed, the networks there exactly and with two.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-protocol", "caption": "What each trap adds to WA and UA, with its 95% interval, the most influential first. Filled points differ significantly from 0 after Holm's correction over all of them. With fewer than five speakers there are no intervals. Beyond ±10 points the scale is logarithmic."}, "image": {"alt": "Forest plot: a row for each trap, with a point and an interval for its effect on WA and on UA around a line at zero."}}
 plots.forest(found)

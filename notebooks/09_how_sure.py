@@ -126,11 +126,11 @@ power.on_iemocap(evidence)
 # %% [markdown]
 # ## Several corpora at once
 #
-# Where several corpora have results of the same study under the same settings, an effect can also be
-# estimated over all of them: its mean, each corpus with the same weight. The bootstrap draws speakers
-# within each corpus. No verdict rests on it. Beside it stands the comparison that decides on each corpus
-# by itself. Where that is another one, the cell names it, and the mean is not that of the cells. Where
-# the corpora disagree, the mean speaks for neither.
+# Where several corpora have results of the same study under the same settings, an effect can also
+# be estimated over all of them: its mean, each corpus with the same weight. The bootstrap draws
+# speakers within each corpus. No verdict rests on it. Beside it stands the comparison that decides
+# on each corpus by itself. Where that is another one, the cell names it, and the mean is not that
+# of the cells. Where the corpora disagree, the mean speaks for neither.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals."}}
 power.together(evidence)
@@ -145,12 +145,12 @@ power.together(evidence)
 # - The two best shapes may be up to 2 points behind another of their sweep, as the paper itself
 #   finds heights above 10 as good. By itself this would have turned the verdict on them from
 #   contradicted into undecided.
-# - Under `coarse` the sweep on EmoDB had contradicted that the two best shapes are best. No network of
-#   it recognised a neutral or a happy utterance, and for a time no such sweep was judged. Now all claims
-#   on shapes are undecided if no shape is better than always naming the commonest emotion: the lower end
-#   of its interval of WA must lie above that emotion's share. The plan says so of the claims on where
-#   accuracy peaks; the others follow it. As three shapes of seven are better, the six claims turned
-#   from not testable into undecided.
+# - Under `coarse` the sweep on EmoDB had contradicted that the two best shapes are best. No network
+#   of it recognised a neutral or a happy utterance, and for a time no such sweep was judged. Now
+#   all claims on shapes are undecided if no shape is better than always naming the commonest
+#   emotion: the lower end of its interval of WA must lie above that emotion's share. The plan says
+#   so of the claims on where accuracy peaks; the others follow it. As three shapes of seven are
+#   better, the six claims turned from not testable into undecided.
 # - The poolings under `coarse` are judged by networks trained with exact batch statistics, and one
 #   seed. They had been judged by two seeds trained with torch's. The main claim turned from
 #   contradicted into undecided. The difference hardly moved ({doc}`11_how_fast`). One seed with torch's
@@ -180,8 +180,9 @@ power.together(evidence)
 #   worst whatever the shape. On EmoDB neutral is not recognised either.
 # - What the poolings do under the readings that train best had been given verdicts. It is
 #   exploratory, and shown without any.
-# - On EmoDB attention and the plain average were trained four times as long as well, when the results of
-#   fifty epochs had been seen ({doc}`03_pooling`). It is exploratory, and judged by no claim.
+# - On EmoDB attention and the plain average were trained four times as long as well, when the
+#   results of fifty epochs had been seen ({doc}`03_pooling`). It is exploratory, and judged by no
+#   claim.
 # - Results under the second reading of the scale (`front_end.scale=segment-max`), and of the sweep
 #   at the paper's stride, are judged, as the plan says that they are. Changed settings had made
 #   every claim not testable. EmoDB had no such results then.
@@ -195,22 +196,24 @@ power.together(evidence)
 # - A claim on filter shapes is judged on nEMO once all shapes of the plan are trained. Those that a
 #   claim could be tested on had been enough. None was trained then.
 # - On nEMO the baselines, which bear on no claim, were run before the other studies of the plan.
+# - `repro.claims`, which the plan names, is now `repro.evidence.claims`.
 # - The plan counts eighteen verdicts. It makes twenty-four, as its studies a and c both judge the
 #   claims on poolings. One definite verdict by luck is still about what to expect.
 # - A further seed counts once all networks of a study have been trained with it on every speaker. It
 #   had made claims not testable as soon as it was begun.
-# - Claims on poolings, too, are not testable where an emotion has no utterances. Nor is a claim on UA or
-#   on an emotion where fewer than five speakers have it. Draws of speakers of whom none has an emotion no
-#   longer count in UA. All speakers of EmoDB and nEMO have all four emotions.
+# - Claims on poolings, too, are not testable where an emotion has no utterances. Nor is a claim on
+#   UA or on an emotion where fewer than five speakers have it. Draws of speakers of whom none has
+#   an emotion no longer count in UA. All speakers of EmoDB and nEMO have all four emotions.
 # - Where several things are compared and all speakers agree to the last utterance, the search for one
 #   that contradicts a claim had found none. It does now. No speakers agree so.
 # - A remark on an interval that lies wholly elsewhere, and yet does not contradict, says whether the
 #   t-test or only Holm's correction stands against it.
 # - Two statistics of the logistic regression, which bears on no claim, were mended after its results
 #   had been seen. Digital silence had counted as a loudness of −300 dB, and a pause as a jump in pitch.
-# - Over several corpora at once, no effect on filter shapes is shown until nEMO has all shapes of the
-#   plan. What it had of them had been shown so, which the plan does not allow. Nor is a best shape named
-#   any more before that, as {doc}`02_filter_shapes` had done of those that were trained.
+# - Over several corpora at once, no effect on filter shapes is shown until nEMO has all shapes of
+#   the plan. What it had of them had been shown so, which the plan does not allow. Nor is a best
+#   shape named any more before that, as {doc}`02_filter_shapes` had done of those that were
+#   trained.
 # ```
 #
 # ## What the intervals leave out
@@ -222,12 +225,13 @@ power.together(evidence)
 #   bootstrap over those who are held out cannot show what training on other people would do.
 # - *What listeners disagree on.* The labels are taken as true.
 # - *Searching.* A claim that something is best, or that many changes include one that matters, is
-#   corrected for the number of comparisons by Holm's method, each part of a claim by itself. The list of claims
-#   as a whole is not: of twenty without any truth in them, at least one would be expected to come out
-#   definite, and more where a few speakers carry what is measured ({numref}`tab-errors`). Each test of
-#   a claim has a verdict of its own, without a correction over the tests: the main claim has four
-#   planned tests on nEMO alone, and any of them may come out definite by luck. The readings and the protocol
-#   get no verdicts; their effects are corrected, each table of effects by itself.
+#   corrected for the number of comparisons by Holm's method, each part of a claim by itself. The
+#   list of claims as a whole is not: of twenty without any truth in them, at least one would be
+#   expected to come out definite, and more where a few speakers carry what is measured
+#   ({numref}`tab-errors`). Each test of a claim has a verdict of its own, without a correction over
+#   the tests: the main claim has four planned tests on nEMO alone, and any of them may come out
+#   definite by luck. The readings and the protocol get no verdicts; their effects are corrected,
+#   each table of effects by itself.
 # - *Choices made here.* Where the paper is silent this book took one reading; {doc}`10_left_open`
 #   lists them; {doc}`05_readings` is where they are measured.
 

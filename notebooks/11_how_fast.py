@@ -96,9 +96,9 @@ speed.measured(machines)
 #   trained in float32.
 # - **No loader.** All segments of a corpus are one tensor on the device, which folds share. A
 #   batch is a selection of rows. Nothing waits for the device within an epoch.
-# - **No maps at all** for one layer alone, as in the paper's Fig. 2. Its convolution is linear in a fixed
-#   spectrogram, so the mean and variance of every filter follow from those of the patches that it
-#   reads, computed once for all epochs.
+# - **No maps at all** for one layer alone, as in the paper's Fig. 2. Its convolution is linear in a
+#   fixed spectrogram, so the mean and variance of every filter follow from those of the patches
+#   that it reads, computed once for all epochs.
 # - **On a GPU** the networks are torch's own, but for two parts: the layer alone has no maps there
 #   either, and the gradient of the first layer's weights is added up row by row. cuDNN's
 #   deterministic way takes longer, and loses digits over the longest filters.
