@@ -71,7 +71,8 @@ class Report:
         facts = self.as_dict()
         seconds = self.lengths.sum() / SAMPLE_RATE
         table = self.counts.assign(total=self.counts.sum(axis=1))
-        table = pd.concat([table, table.sum().to_frame("total").T])  # a speaker may be called so
+        # Not by its label, as a speaker may be called so.
+        table = pd.concat([table, table.sum().to_frame("total").T.rename_axis("speaker")])
         lines = [
             f"{self.corpus} in {self.root}",
             "",
