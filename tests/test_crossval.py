@@ -390,3 +390,9 @@ def test_weights_that_overflow_after_the_last_step_are_a_fault(features: crossva
     fold = crossval.make_folds(features.table, TINY)[0]
     with pytest.raises(DivergedError, match="diverged"):
         crossval.run_fold(features, fold, replace(TINY, training=training), seed=0)
+
+
+def test_two_seconds_are_not_short() -> None:
+    table = pd.DataFrame({"samples": [31_999, 32_000]})
+    for part in crossval.usable(table, FrontEnd(short="drop")):
+        assert part.tolist() == [False, True]

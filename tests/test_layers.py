@@ -294,3 +294,12 @@ def test_a_constant_input_has_scores(layers: str) -> None:
     for _ in range(2):
         assert network(torch.full((3, 1, 20, 15), 50.0)).isfinite().all()
         network.eval()
+
+
+def test_what_is_precomputed_of_many_segments_keeps_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, x = build_network(SMALL), torch.rand(5, 1, 20, 15)
+    whole = network.precompute(x)
+    monkeypatch.setattr("repro.model.PADDED", 2)
+    torch.testing.assert_close(network.precompute(x), whole, rtol=0, atol=0)

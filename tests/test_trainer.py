@@ -1,3 +1,4 @@
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -309,3 +310,22 @@ print(held - kept, held - resident())
 def test_memory_is_kept_until_it_is_given_back() -> None:
     at_first, then = map(int, python("-c", LEFT_BY_A_NETWORK, check=True).stdout.split())
     assert at_first < 8 * 2**20 and then > 100 * 2**20
+
+
+# Scores ------------------------------------------------------------------------------------------
+
+
+def test_the_softmax_of_each_segment_is_averaged() -> None:
+    logits = torch.tensor([[4.0, 0, 0, 0], [0, 1.0, 0, 0]])
+    rows = [[math.exp(x) / sum(map(math.exp, row)) for x in row] for row in logits.tolist()]
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    assert trainer.utterance_score(logits, "softmax").tolist() == pytest.approx(means)
+    assert trainer.utterance_score(logits, "logits").tolist() == [2.0, 0.5, 0, 0]
+
+
+def test_fit_trains_in_training_mode() -> None:
+    model = build_network(Network(pooling="gap", stem_channels=2, trunk=(4,), pools=())).eval()
+    labels = torch.arange(8) % 4
+    training = Training(epochs=1, batch_size=4)
+    trainer.fit(model, torch.rand(8, 1, 24, 16), labels, training, seed=0)
+    assert model.stems.norm.num_batches_tracked == 2
