@@ -418,7 +418,7 @@ READINGS = (
     Reading("network.padding", "2.3", "nothing; the maps of the two stems must be equal",
             "zeros around the input of Conv1, so that its maps have the size of it",
             (("symmetric", "as many zeros at either end, as PyTorch padded then: maps of even "
-              "filters are smaller by one; so has a public program"),
+              "filters are smaller by one; a public program does so"),
              ("silence", "−1 around it, under every scale: silence where the quietest value is −1"),
              ("none", "no padding in Conv1, both cropped at their ends to the smaller map"))),
     Reading("network.pools", "2.2", "“2×2 max-pooling”",

@@ -21,7 +21,6 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old one is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     try:
         with beside.open("wb") as file:
@@ -45,13 +44,14 @@ def try_to_write(path: Path) -> None:
     Raises:
         OSError: it cannot.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     beside.touch()
     beside.unlink()
 
 
 def _beside(path: Path) -> Path:
+    """Return where a file is written before it takes its place; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
 

@@ -55,9 +55,9 @@ def filled(directory: Path, *, in_cache: bool = False) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as temporary:
             tree = Path(temporary) / "tree"
             yield tree
-            if in_cache and _is_whole(directory):
-                return  # another process was faster, and may be reading it
             if in_cache:
+                if _is_whole(directory):
+                    return  # another process was faster, and may be reading it
                 with suppress(FileNotFoundError):
                     directory.rename(Path(temporary) / "replaced")
             if within:

@@ -282,14 +282,12 @@ def _bootstrap(predictions: pd.DataFrame, stream: int) -> tuple[np.ndarray, np.n
         sums, numbers = (resample(each, stream=stream) for each in (scores, some))
         with np.errstate(invalid="ignore"):
             values, draws = scores.sum((0, 1)) / some.sum((0, 1)), sums / numbers
-    few = (speakers_having(counts) < FEWEST_SPEAKERS) & np.isfinite(values[len(ACCURACIES) :])
-    draws[:, [few.any() and score in ("UA", *np.array(EMOTIONS)[few]) for score in SCORES]] = np.nan
+    having = (counts.sum((0, 3)) > 0).sum(0)  # how many speakers, by emotion
+    few = (having > 0) & (having < FEWEST_SPEAKERS)
+    draws[:, len(ACCURACIES) :][:, few] = np.nan
+    if few.any():
+        draws[:, SCORES.index("UA")] = np.nan
     return values, draws
-
-
-def speakers_having(counts: np.ndarray) -> np.ndarray:
-    """Return how many speakers have each emotion [4], from `confusion_counts`."""
-    return (counts.sum((0, 3)) > 0).sum(0)
 
 
 def scores_of(counts: np.ndarray) -> np.ndarray:

@@ -121,13 +121,20 @@ class Checkpoint:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint; ValueError, or what safetensors raises, if a bit of it is not as saved."""
-    content = path.read_bytes()  # as safetensors itself takes names of files that are text alone
-    tensors = safetensors.torch.load(content)
-    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-    metadata = json.loads(header)["__metadata__"]
+    tensors, metadata = unpacked(path.read_bytes())
     if metadata.get("sha256") != checksum(tensors, metadata.get("state", "")):
         raise ValueError("damaged: its checksum does not fit")
     return tensors, json.loads(metadata["state"])
+
+
+def unpacked(content: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the texts of a safetensors file.
+
+    The library's own reader of texts takes a file by its name, which must be text itself.
+    """
+    tensors = safetensors.torch.load(content)
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    return tensors, json.loads(header).get("__metadata__", {})
 
 
 def checksum(tensors: dict[str, Tensor], text: str) -> str:

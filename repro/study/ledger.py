@@ -41,9 +41,8 @@ class Ledger:
     def add(self, record: Record) -> None:
         """Enter a finished fold."""
         self.records.append(record)
-        with suppress(
-            ValueError, RecursionError
-        ):  # whose experiment is of another version, or the user's own
+        # Which an experiment raises that is of another version, or the user's own.
+        with suppress(ValueError, RecursionError):
             experiment = from_dict(record["experiment"])
             alike = trained_as(record, experiment, record["variant"])
             self._alike.setdefault(alike, []).append((record, experiment))

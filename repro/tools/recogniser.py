@@ -40,7 +40,7 @@ from repro.device import (
 )
 from repro.errors import ReproError
 from repro.model import AttentionPooling, SpeechEmotionNetwork, build_network, check_network
-from repro.study.checkpoint import Checkpoint, checksum, discard, path_of, same_form
+from repro.study.checkpoint import Checkpoint, checksum, discard, path_of, same_form, unpacked
 from repro.trainer import State
 
 if TYPE_CHECKING:
@@ -305,10 +305,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise ValueError("too large, or another kind of file")
         file.seek(0)
         content = file.read(MOST_BYTES)
-    # Only now that the size is known: the library's own reader takes a file by its name, which
-    # must be text, and gives the metadata away only there.
-    weights = safetensors.torch.load(content)
-    metadata = json.loads(content[8 : 8 + header]).get("__metadata__", {})
+    weights, metadata = unpacked(content)  # only now that the size is known
     if metadata.get("format") != FORMAT:
         raise ValueError("not written by `repro train` of this version")
     return weights, metadata

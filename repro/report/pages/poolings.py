@@ -1,6 +1,5 @@
 """The page "Poolings": Table 1 here and in the paper (Section 3.3, Table 1)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -153,15 +152,18 @@ def trained_otherwise(results_file: str | None, corpus: str, preset: str) -> pd.
 
 
 def moved(new: pd.DataFrame, old: pd.DataFrame, sides: Sides, score: str) -> metrics.Interval:
-    """Return by how many points one of `SIDES` is ahead in predictions of one way of training."""
-    plus, minus = sides
-    ahead = [*of_variants(new, plus), *of_variants(old, minus)]
-    return metrics.contrast(ahead, [*of_variants(new, minus), *of_variants(old, plus)], score)
+    """Return by how many more points one of `SIDES` is ahead in new predictions than in old."""
+    (plus, minus), (old_plus, old_minus) = (on_sides(each, sides) for each in (new, old))
+    return metrics.contrast(plus + old_minus, minus + old_plus, score)
 
 
-def of_variants(predictions: pd.DataFrame, variants: Sequence[str]) -> list[pd.DataFrame]:
-    """Return the rows of each of some variants."""
-    return [predictions[predictions["variant"] == name] for name in variants]
+def on_sides(
+    predictions: pd.DataFrame, sides: Sides
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return the predictions of the variants on either side, as `metrics.contrast` takes them."""
+    of = predictions["variant"]
+    plus, minus = ([predictions[of == name] for name in side] for side in sides)
+    return plus, minus
 
 
 def answer(data: Results, plain: Results | None) -> Markdown:

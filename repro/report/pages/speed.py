@@ -103,9 +103,8 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
             for score in metrics.ACCURACIES:
                 row = {"model": model, "score": score}
                 for name, of in ways.items():
-                    plus, minus = (poolings.of_variants(of, side) for side in sides)
-                    points = metrics.contrast(plus, minus, score)
-                    row[name] = metrics.format_interval(points, sign="+" if minus else "-")
+                    points = metrics.contrast(*poolings.on_sides(of, sides), score)
+                    row[name] = metrics.format_interval(points, sign="+" if sides[1] else "-")
                 points = poolings.moved(one, other, sides, score)
                 row[f"{new} − {old}"] = metrics.format_interval(points, sign="+")
                 rows.append(row)
