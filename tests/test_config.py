@@ -120,6 +120,7 @@ def test_one_setting_has_one_name() -> None:
     assert config.shortest("coarse, network.stride=4,4") == "coarse"
     both = "coarse, front_end.scale=segment-max, network.stride=1,1"
     assert config.shortest(both) == "paper, scale=segment-max"
+    assert config.shortest("paper, network.stride=2,2") == "paper, stride=2,2"  # none is shorter
     for name in (*config.PRESETS, "coarse, network.x=1"):
         assert config.shortest(name) == name
     assert config.spelled("coarse, network.x=1") == "coarse, network.x=1"

@@ -341,6 +341,31 @@ def test_the_best_epoch_on_the_test_is_no_worse(
     np.testing.assert_allclose(best[EMOTIONS].to_numpy(), first_best, atol=1e-6)
 
 
+def test_of_equally_good_epochs_the_first_counts(
+    features: crossval.Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = with_protocol(epoch="best-on-test")
+    fold = crossval.make_folds(features.table, experiment)[0]
+    given = (torch.eye(8)[[0] * len(fold.test)] * sure for sure in (0.8, 0.9))
+    monkeypatch.setattr(crossval, "_utterance_scores", lambda *_: next(given))
+    _, predictions = crossval.run_fold(features, fold, experiment, seed=0)
+    assert next(given, None) is None and np.allclose(predictions[EMOTIONS[0]], 0.8)
+
+
+def test_whoever_looks_is_given_the_segments_of_each_prediction(
+    features: crossval.Features,
+) -> None:
+    fold = crossval.make_folds(features.table, TINY)[1]
+    seen: list[Any] = []
+    crossval.run_fold(features, fold, TINY, seed=0, on_scored=lambda *given: seen.extend(given))
+    _, segments, predictions = seen
+    paths = features.table.set_index("utterance")["path"]
+    assert len(predictions) == len(fold.test)
+    for utterance, found in zip(predictions["utterance"], segments, strict=True):
+        wanted = spectrogram.segments(audio.load(paths[utterance]), FrontEnd(), 0.4)
+        assert torch.equal(found, wanted)
+
+
 # Seeds -------------------------------------------------------------------------------------------
 
 

@@ -406,6 +406,13 @@ def test_happy(per_emotion: int, happy: float, of_height: tuple[float, ...], exp
         assert (part.verdict == "contradicted") == (most > 0)
 
 
+@pytest.mark.parametrize("other", [each for each in EMOTIONS if each != "happy"])
+def test_any_other_emotion_may_be_worse_than_happy(other: str) -> None:
+    chances = dict.fromkeys(EMOTIONS, 0.6) | {"happy": 0.4, other: 0.1}
+    below, *_ = verdicts(sweep(lambda _: chances))["happy-worst"].parts
+    assert below.verdict == "contradicted" and below.what == f"{other} − happy"
+
+
 @pytest.mark.parametrize(
     ("of_height", "of_width", "expected"),
     [
@@ -468,6 +475,16 @@ def test_a_sweep_no_better_than_one_emotion_is_undecided(widest: float, expected
     assert verdict(unfinished, "height-rises") == "undecided"
 
 
+def test_one_speaker_who_is_recognised_does_not_make_a_sweep_learnt() -> None:
+    def right(table: pd.DataFrame) -> Any:
+        return (table["fold"] == "00") | (table["number"] == 0) & (table["fold"] != "01")
+
+    rows = run("filter-shapes", {"10x2": right}, per_emotion=4)
+    [row] = metrics.summary(rows).to_dict("records")
+    assert row["WA low"] < metrics.majority(rows) < row["WA"]
+    assert not parts.learnt(rows)
+
+
 def test_a_sweep_that_never_recognises_an_emotion_is_judged() -> None:
     shapes = sweep(rise, per_emotion=8)
     missed = shapes["predicted"].mask(shapes["emotion"] == "angry", "sad")
@@ -512,6 +529,16 @@ def test_several_corpora_together() -> None:
     assert of_two.high - of_two.low == pytest.approx(narrower, rel=0.05)
 
 
+def test_intervals_over_corpora_are_as_wide_as_the_smallest_asks_for() -> None:
+    sizes = {"ours": 5, "nemo": 30}
+    both = pd.concat(poolings(attention=0.7, speakers=n, corpus=name) for name, n in sizes.items())
+    assert parts.StudyScores(both).speakers == 5
+    gain = metrics.difference(both, "attention", "gap")
+    draws = {name: metrics.bootstrap(rows)[1][:, 0] for name, rows in both.groupby("variant")}
+    limits = metrics.percentile_limits(draws["attention"] - draws["gap"], 5)
+    assert (gain.low, gain.high) == pytest.approx(tuple(limits))
+
+
 @pytest.mark.parametrize("preset", ["paper", "quick", "coarse", "smoke"])
 def test_the_grids_of_the_presets(preset: str) -> None:
     untestable = {"height-flattens", "width-peaks"} if preset == "smoke" else set()
@@ -534,6 +561,30 @@ def test_speakers_without_an_emotion_do_not_count_for_its_trend() -> None:
     found = verdicts(predictions[~lacking])
     assert found["angry-falls"].note == "too few speakers with angry utterances (4)"
     assert found["height-rises"].verdict == "supported"
+
+
+def test_the_interval_of_a_trend_is_of_the_speakers_that_count() -> None:
+    predictions = sweep(rise, per_emotion=6)
+    five = predictions[predictions["fold"] < "05"]
+    lacking = predictions[(predictions["emotion"] != "angry") | (predictions["fold"] < "05")]
+    sizes = {height: f"{height}x2" for height in HEIGHTS}
+
+    def of_angry(rows: pd.DataFrame) -> parts.Part:
+        return parts.trend(parts.StudyScores(rows), sizes, claims.ANGRY, "height", rises=True)
+
+    assert of_angry(lacking) == of_angry(five)
+
+
+def test_a_trend_draws_the_speakers_of_each_corpus_apart() -> None:
+    one = sweep(rise, per_emotion=6)
+    both = pd.concat([one, one.assign(corpus="other", corpus_hash="other")])
+    of_one, of_two = (
+        next(part for part in rows.itertuples() if part.claim == "height-rises")
+        for rows in map(claims.together, (one, both))
+    )
+    assert of_two.effect == pytest.approx(of_one.effect)
+    narrower = (of_one.high - of_one.low) / 2**0.5
+    assert of_two.high - of_two.low == pytest.approx(narrower, rel=0.05)
 
 
 def test_speakers_whose_scores_do_not_change_have_no_trend() -> None:

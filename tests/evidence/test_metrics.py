@@ -194,6 +194,12 @@ def test_a_difference_needs_the_same_folds_and_seeds() -> None:
     common = pd.concat([part[part["fold"] < "06"] for part in parts])
     assert row["WA"] == metrics.difference(common, "attention", "gap").value
     assert row["speakers"] == 6
+    # A fold counts with the seeds that all variants have of it.
+    made = predictions(utterances(6, 5), {"gap": 0.6, "attention": 0.7}, rng=rng, seeds=2)
+    common = made[(made["seed"] == 0) | (made["fold"] != "03")]
+    begun = made[made.index.isin(common.index) | (made["variant"] == "attention")]
+    [row] = metrics.compare_pairs(begun).to_dict("records")
+    assert row["WA"] == metrics.difference(common, "attention", "gap").value
 
 
 @pytest.mark.parametrize("held_out", ["random", "letter"])

@@ -1,22 +1,41 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import answers, predictions, utterances
+from made_up import answers, utterances
 
 from repro import results
 from repro.evidence import metrics, simulation
 from repro.report.pages import power
 
 
-def test_the_intervals_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_intervals_are_those_of_the_results(
+    seeds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(simulation, "DRAWS", metrics.RESAMPLES)
-    rng = np.random.default_rng(0)
-    right = rng.binomial(20, 0.7, (1, 10))
+    right = np.random.default_rng(0).binomial(20, 0.7, (1, seeds, 10))
     table = utterances(10, 20, ["sad"])
-    table = predictions(table, {"gap": lambda t: t["number"] < np.repeat(right[0], 20)})
-    [row] = metrics.summary(table).to_dict("records")
-    [[low], [high]] = simulation._intervals(right[:, None], 20)
+    made = [
+        answers(table, table["number"] < np.repeat(of, 20), seed=seed)
+        for seed, of in enumerate(right[0])
+    ]
+    [row] = metrics.summary(pd.concat(made)).to_dict("records")
+    [[low], [high]] = simulation._intervals(right, 20)
     assert (low, high) == pytest.approx((row["WA low"], row["WA high"]))
+
+
+def test_each_training_of_a_speaker_has_luck_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = Mock(wraps=simulation._intervals)
+    monkeypatch.setattr(simulation, "_intervals", trained)
+    simulation.coverage(speakers=(10,), spreads=(0.0,), runs=400)
+    right, per_speaker = trained.call_args.args  # of two seeds
+    accuracy = 100 / per_speaker * right
+    of_utterances = 100**2 * simulation.ACCURACY * (1 - simulation.ACCURACY) / per_speaker
+    assert accuracy.var() == pytest.approx(simulation.LUCK**2 + of_utterances, rel=0.1)
+    of_seeds = accuracy[:, 0].ravel(), accuracy[:, 1].ravel()
+    assert abs(np.corrcoef(*of_seeds)[0, 1]) < 0.1
 
 
 def test_only_intervals_over_speakers_keep_their_word_when_speakers_differ() -> None:

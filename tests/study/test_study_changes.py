@@ -211,6 +211,13 @@ def test_nothing_is_best_before_every_fold_of_the_first_seed_has_been_tried(
     assert second_stage(tmp_path / "none.jsonl", tried=True) == {}
 
 
+def test_what_is_best_stays_so_once_it_is_being_trained(
+    readings: Path, changed: Any, second_stage: Stage
+) -> None:
+    part = changed(lambda line: (line["variant"], line["fold"]) != LOST)
+    assert second_stage(part) == second_stage(readings) != {}
+
+
 def test_what_diverged_has_been_tried(
     readings: Path, corpus: Path, changed: Any, second_stage: Stage
 ) -> None:
@@ -364,6 +371,33 @@ def test_settings_nested_too_deep_are_those_of_another_version() -> None:
     line = record(experiment=asdict(config.Experiment()))
     line["experiment"]["network"]["stems"] = json.loads("[" * 900 + "]" * 900)
     assert Ledger([line]).records == [line]
+
+
+def test_of_two_that_are_trained_alike_the_one_with_maps_is_trained(
+    corpus: Path, path: Path
+) -> None:
+    plan = prepare(asked(corpus, path, "readings"))
+    twins = ["protocol.score=logits", "default"]
+    for order in (twins, twins[::-1]):
+        left = missing(plan.tasks([plan.grid[name] for name in order]), Ledger())
+        assert [task.variant.name for task in left] == ["default"] * 2
+
+
+def test_seeds_that_are_not_asked_for_do_not_count() -> None:
+    gap = grids.variants("pooling", "smoke")["gap"]
+    trained = {"corpus": {"name": "emodb", "hash": "0"}, "experiment": asdict(gap.experiment)}
+    ledger = Ledger(record(**trained, seed=seed) for seed in range(3))
+    found = ledger.of("pooling", "smoke", gap, {"0"}, {0, 2})
+    assert [line["seed"] for line in found] == [0, 2]
+
+
+def test_two_seconds_stay_where_shorter_ones_are_left_out_of_the_test() -> None:
+    trained = Experiment()
+    wanted = grids.Variant("dropped", trained.override("front_end.short=drop-test"))
+    columns = {"utterance": ["a", "b"], "samples": [31_999, 32_000]}
+    line = record(experiment=asdict(trained), predictions=columns)
+    found = Ledger([line]).find(line, wanted)
+    assert found and found["predictions"]["utterance"] == ["b"]
 
 
 def test_another_seed_corpus_or_setting_is_another_training(readings: Path, corpus: Path) -> None:
