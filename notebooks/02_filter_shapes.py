@@ -50,6 +50,10 @@ common.state(data)
 data = common.settled(data)
 filter_shapes.answer(data)
 
+# %% [markdown] tags=["published"]
+# The same shapes were trained on nEMO, where some of the claims are contradicted
+# ({doc}`02_filter_shapes_nemo-coarse-network-stride-1-1`).
+
 # %% [markdown]
 # ## A network of one layer
 #
@@ -78,7 +82,7 @@ common.table(common.outcome(data), 2)
 # which ({doc}`10_left_open`). This page draws all four, with intervals over speakers
 # ({doc}`09_how_sure`).
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Band: the 95% interval of WA. Dotted: always naming the commonest emotion. Where curves coincide, the larger marker lies below."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes", "caption": "Accuracy by filter shape. Top: width 2, height varies. Bottom: height 2, width varies. One step is 10 Hz or 10 ms. Band: the 95% interval of WA. Dotted: always naming the commonest emotion. Where curves coincide, a marker stands within another."}, "image": {"alt": "Two line charts of weighted accuracy and the accuracy of each emotion, above against filter height and below against filter width."}}
 plots.filter_shapes(summary, metrics.majority(data.predictions))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-shapes-loss", "caption": "Training loss for each shape. Thin lines are single folds, thick ones their median; the dotted line is the loss of guessing."}, "image": {"alt": "Line chart of cross-entropy by epoch, a colour for each filter shape."}}

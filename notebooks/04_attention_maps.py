@@ -104,9 +104,10 @@ attention.at_the_edge(data.examples)
 # - its *periodicity*, for pitch: its strength between 75 and 500 Hz, which is the highest peak
 #   of the normalised autocorrelation of 40 ms.
 #
-# The measure is Spearman's rank correlation, so neither the scale of the energy nor the shape of
-# the softmax matters. It is 1 where two curves rise and fall together, 0 where neither tends to
-# rise with the other. Loud speech is mostly voiced, so the two correlations share much.
+# The measure is Spearman's rank correlation, so the scale of the energy does not matter. It is 1
+# where two curves rise and fall together, −1 where one falls as the other rises, and near 0 where
+# neither tends to follow the other. Loud speech is mostly voiced, so the two correlations share
+# much.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "Rank correlation over time of each map with the energy of the sound and with its periodicity: means over utterances, with 95% intervals where there are five speakers or more."}, "image": {"alt": "Two charts of points with intervals, for the bottom-up and the top-down map: the correlations with energy and with periodicity for all utterances, for each emotion, and for those recognised and those mistaken."}}
 plots.agreement(averages)

@@ -53,7 +53,7 @@ in_brief.answer()
 # ordinary layers follow. {numref}`fig-network` and {numref}`tab-settings` show the settings that
 # this book trains with.
 
-# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Maps with more rows have higher boxes, though not in proportion."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
+# %% tags=["remove-input", "without-results"] mystnb={"figure": {"name": "fig-network", "caption": "The network: what each layer's filters see, and the number, height and width of the maps that come out of it. Maps with more rows have higher boxes, though not in proportion. The channels of Conv2 to Conv4 and the places of max-pooling are not in the paper's text ({doc}`10_left_open`)."}, "image": {"alt": "Seven boxes from left to right, joined by arrows: input, Conv1 with filters of two shapes, Conv2 to Conv5, and the four scores; the boxes get lower from Conv2 on."}}
 plots.network(in_brief.layers(experiment.network))
 
 # %% [markdown]

@@ -120,7 +120,7 @@ power.reach(evidence)
 # experiment on IEMOCAP will most likely leave it undecided, as the paper's own most likely was, and
 # only a difference many times as large would tell.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-iemocap", "caption": "What an experiment on IEMOCAP would find of the differences of the paper's Table 1, in points, from simulated experiments."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-iemocap", "caption": "What an experiment on IEMOCAP would find of the differences of the paper's Table 1, in points of WA, from simulated experiments. The CSV file has UA as well."}}
 power.on_iemocap(evidence)
 
 # %% [markdown]
@@ -132,7 +132,7 @@ power.on_iemocap(evidence)
 # on each corpus by itself. Where that is another one, the cell names it, and the mean is not that
 # of the cells. Where the corpora disagree, the mean speaks for neither.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "tab-together", "caption": "The effects that claims rest on, over all corpora that have them, with 95% intervals: in points, unless the cell says rank correlation."}}
 power.together(evidence)
 
 # %% [markdown]

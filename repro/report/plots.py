@@ -34,8 +34,9 @@ WIDTH = 6.0  # inches: a phone shows it at two thirds
 FLOOR = 1e-4  # of the largest magnitude: what lies below is drawn alike
 SMALL = 9.5  # points: the smallest letters, which are still read there
 COLOURS = [*sns.color_palette("colorblind", 4), "black"]
-# Of Fig. 2: name, colour, marker and its size, as a larger one below a smaller one is still seen.
-LOOKS = [*zip((*paper.EMOTIONS, "WA"), COLOURS, "osD^X", (8, 7, 6, 5, 5), strict=True)]
+# Of Fig. 2: name, colour, marker and its size. The markers of emotions are hollow, and those below
+# larger: where they coincide each is seen.
+LOOKS = [*zip((*paper.EMOTIONS, "WA"), COLOURS, "osD^X", (11, 8, 7, 5, 5), strict=True)]
 # Verdicts from the best to the least: a sign and a colour for each, so that neither stands alone.
 MARKS = {
     "supported": ("✔", "#1a7f37"),
@@ -205,8 +206,8 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
         names = claims.sweep(table.index, varied)
         sizes, sweep = list(names), table.loc[list(names.values())]
         for name, colour, marker, size in LOOKS:
-            looks = {"marker": marker, "ms": size, "lw": 2.2 if name == "WA" else 1.2}
-            ax.plot(sizes, sweep[name], color=colour, label=name, **looks)
+            looks = {"lw": 2.2} if name == "WA" else {"lw": 1.2, "mfc": "none", "mew": 1.5}
+            ax.plot(sizes, sweep[name], marker=marker, ms=size, color=colour, label=name, **looks)
             _score_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
         ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
@@ -266,8 +267,8 @@ def gains(rows: pd.DataFrame) -> Figure:
         ax.plot(rows[score][1:], y[1:], "o", color="C0", ms=6)
         ax.plot(rows[score][:1], y[:1], "D", color="0.45", ms=6)
         _score_tips(ax, rows[score], y, rows, score, rows["run"])
-        title = f"{score}, attention − GAP"
-        ax.set(title=title, xlabel="points", ylim=(len(rows) - 0.5, -0.5))
+        ax.set(title=score, ylim=(len(rows) - 0.5, -0.5))
+    fig.supxlabel("attention − GAP (points)", fontsize=11)
     axes[0].set_yticks(y, rows["run"])
     fig.data = rows
     return fig
@@ -289,6 +290,7 @@ def by_speaker(points: pd.DataFrame) -> Figure:
         ax.set_title(pair, fontsize=SMALL)
         ax.set(xlabel="points of WA", ylim=(len(speakers) - 0.5, -0.5))
     axes[0, 0].set_yticks(range(len(speakers)), speakers, fontsize=SMALL)
+    axes[0, 0].set_ylabel("speaker held out")
     fig.data = points
     return fig
 

@@ -271,13 +271,17 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     table = study(chances)
     found = effects.table(table)
     text = str(variations.readings_answer(found, table).data)
-    assert "Of 4 effects, on WA and on UA, 2 differ significantly from zero" in text
-    assert "scale=segment-log (WA +" in text and "padding=none" not in text
+    assert "1 of 2 changes moves WA or UA significantly, after Holm's correction over all 4" in text
+    assert "to [−1, 1] (`scale=segment-log`), WA +" in text and "padding=none" not in text
+    assert "Not shown to be better" not in text
     assert "There is no order under the readings that train best yet" in text
-    shown = variations.change_effects(found).set_index("change")
-    assert shown.loc["scale=segment-log", "WA"].endswith("*")
-    assert not shown.loc["padding=none", "WA"].endswith("*")
-    assert "logarithm" in shown.loc["scale=segment-log", "meaning"]
+    shown = variations.change_effects(found).set_index("change")["WA"]
+    assert shown.filter(like="<code>scale=segment-log</code>").item().endswith("*")
+    assert not shown.filter(like="<code>padding=none</code>").item().endswith("*")
+    assert shown.filter(like="logarithm first").index.to_list() == shown.index[:1].to_list()
+    low = study(chances | {"network.padding=none": 0.1})
+    text = str(variations.readings_answer(effects.table(low), low).data)
+    assert "commonest emotion (25.0%): padding=none. That an effect is not" in text
 
 
 def test_the_answer_follows_the_results() -> None:
@@ -285,7 +289,7 @@ def test_the_answer_follows_the_results() -> None:
     letter = {"default": 0.8, "gap": 0.6, "bilinear": 0.4}
     table = study(letter | best | {"best readings, gap": 0.9})
     text = str(variations.readings_answer(effects.table(table), table).data)
-    assert text.startswith("No change has been run yet. ")
+    assert text.startswith("No change has been run yet.\n\n")
     first, second = text.split("By WA the order under the readings that train best is")
     assert first.index("attention (") < first.index("gap (") < first.index("bilinear (")
     assert second.strip().startswith("gap (") and "gap − bilinear is +" in second
@@ -300,8 +304,9 @@ def test_traps_are_said_in_points_that_a_paper_would_have_reported() -> None:
     table = table.assign(study="protocol")
     found = effects.table(table)
     rows = variations.traps(found)
-    assert rows.iloc[0, 0] == f"{grids.TRAPS['protocol.folds=random']} (folds=random)"
+    random = f"{grids.TRAPS['protocol.folds=random']}<br><code>folds=random</code>"
+    assert rows.iloc[0, 0] == random
     assert rows.iloc[0, 1].startswith("69.") and ": +" in rows.iloc[0, 1]
     assert "\N{MINUS SIGN}" in rows.iloc[1, 1]
     answer = str(variations.protocol_answer(found, table).data)
-    assert "WA is 5" in answer and "folds=random (WA +" in answer
+    assert "WA is 5" in answer and "not by speaker (`folds=random`), WA +" in answer

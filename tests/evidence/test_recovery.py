@@ -205,10 +205,13 @@ def test_the_page_sets_recovered_beside_planted() -> None:
     # Half of what was planted is 20 + 30 ms at 40 ms, 20 + 90 Hz at 50 Hz and 50 + 90 Hz at 100 Hz.
     assert "better than chance at 80 ms, 160 ms, 200 Hz, which" in text
     assert "do not always give larger" in text, "all are the same"
-    assert "At 0 of 6 planted scales the 95% interval of what is recovered holds" in text
+    assert "**No: at 0 of 6 planted scales the 95% interval of what is recovered holds" in text
     bounds = {"low": 0.9 * found["planted"], "high": [30, *(1.1 * found["planted"][1:])]}
     others = ", ".join(scale.text for scale in planted.SCALES[1:])
-    assert f"holds what was planted: {others}." in page.answer(found.assign(**bounds)).data
+    text = page.answer(found.assign(**bounds)).data
+    assert text.startswith("**In part: ") and f"holds what was planted: {others}.**" in text
+    bounds["high"][0] = 50
+    assert page.answer(found.assign(**bounds)).data.startswith("**Yes: at 6 of 6")
     text = page.answer(recovery.recovered(predictions(sharp, speakers=2))).data
     assert "interval" not in text, "there are too few for any"
 

@@ -46,9 +46,9 @@ def answer(found: Sequence[Evidence]) -> str:
 def others(found: Sequence[Evidence]) -> str:
     """Return what becomes of the paper's other claims in words, as Markdown.
 
-    Those that are decided anywhere are listed, by what is said of them.
+    Those that are decided anywhere are listed.
     """
-    lines: dict[str, list[str]] = {}
+    lines: list[str] = []
     undecided = untested = 0
     rest = [claim for claim in paper.CLAIMS if claim.id != MAIN]
     for claim in rest:
@@ -58,13 +58,15 @@ def others(found: Sequence[Evidence]) -> str:
         untested += not places
         if places.keys() - {"undecided"}:
             said = ", ".join(f"{word} on {where}" for word, where in sorted(places.items()))
-            lines.setdefault(said, []).append(claim.text)
-    counts = f"Of the {len(rest)} other claims, undecided: {undecided}, not tested: {untested}."
+            lines.append(f"- {claim.text[0].upper()}{claim.text[1:]}: {said}")
+    counts = (
+        f"Of the {len(rest)} other claims of the paper, {len(lines)} are decided on some corpus, "
+        f"{undecided} are undecided, and {untested} are not tested{':' if lines else '.'}"
+    )
     on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
     tested = [of for of in found if any(of.tested(claim) for claim in on_shapes)]
-    begin = " ".join([counts, *_undone(tested, "filter-shapes", "the filter shapes")])
-    listed = [f"- {line}: {'; '.join(texts)}" for line, texts in lines.items()]
-    return "\n".join([begin, "", *listed]).strip()
+    undone = _undone(tested, "filter-shapes", "the filter shapes")
+    return "\n".join([counts, "", *lines, "", *undone]).strip()
 
 
 def _places(judged: Sequence[Judged], said: Callable[[claims.Verdict], str]) -> dict[str, str]:
@@ -88,8 +90,8 @@ def _undone(tested: Sequence[Evidence], study: str, what: str) -> list[str]:
         if done and left:
             said.append(
                 f"{len(done)} of the {len(planned)} tests of {what} that were planned on "
-                f"{wording.title(corpus)} {'is' if len(done) == 1 else 'are'} done; still to come: "
-                f"{', '.join(left)}."
+                f"{wording.title(corpus)} {'is' if len(done) == 1 else 'are'} done; to come "
+                f"{'is' if len(left) == 1 else 'are'} {wording.listed(left)}."
             )
     return said
 

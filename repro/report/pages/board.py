@@ -220,7 +220,8 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
         preset: its preset. The results of other corpora and presets have pages of their own, see
             `build.with_results`.
     """
-    corpora = list(dict.fromkeys(of.corpus for of in found))
+    # As the figure beside it has them: first those with evidence on the main claim.
+    corpora = dict.fromkeys(of.corpus for of in sorted(found, key=lambda of: not of.tested(MAIN)))
     lines: dict[str, list[str]] = {}  # the claims of a row, by its cells
     for claim in order(found):
         cells = []

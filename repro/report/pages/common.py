@@ -143,7 +143,9 @@ def outcome(data: Results) -> pd.DataFrame:
 
 def provenance(corpus: str = "", preset: str = "", folds: pd.DataFrame | None = None) -> Markdown:
     """Return what made a page: study, corpus, preset, version, device, date."""
-    facts = {"corpus": name_of(corpus), "preset": preset}
+    called = config.shortest(preset)
+    typed = f" (run as {preset})" if preset != called else ""
+    facts = {"corpus": name_of(corpus), "preset": f"{called}{typed}"}
     if folds is None:
         facts["seeds"] = "none, as nothing is trained"
         # Not the commit or the day: a page of which nothing was trained is the same on both.
@@ -160,8 +162,11 @@ def provenance(corpus: str = "", preset: str = "", folds: pd.DataFrame | None = 
     return Markdown("*Made from:* " + "; ".join(f"{k} {v}" for k, v in facts.items() if v) + ".")
 
 
-def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
-    """Return a table as HTML: numbers rounded and to the right, a dash for none."""
+def table(frame: pd.DataFrame, decimals: int = 1, whole: pd.DataFrame | None = None) -> HTML:
+    """Return a table as HTML: numbers rounded and to the right, a dash for none.
+
+    The link to its data may lead to a `whole` of which the table shows a part.
+    """
     numbers = list(frame.select_dtypes("number").columns)
     # The identifier that ties a table to its style must differ from table to table, not from run
     # to run.
@@ -171,7 +176,7 @@ def table(frame: pd.DataFrame, decimals: int = 1) -> HTML:
     style = style.set_table_attributes('class="table"')
     style = style.format(precision=decimals, na_rep="–", thousands=",", subset=numbers)
     style = style.set_properties(subset=numbers, **{"text-align": "right"})
-    return HTML(style.to_html() + download(frame))
+    return HTML(style.to_html() + download(frame if whole is None else whole))
 
 
 def table_if_run(frame: pd.DataFrame | None, decimals: int = 1) -> HTML | Markdown:

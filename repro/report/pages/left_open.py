@@ -9,13 +9,15 @@ from repro.report.pages import poolings
 
 
 def readings() -> pd.DataFrame:
-    """Return the sentences that can be read in more than one way, with what `--set` takes."""
+    """Return the sentences with more than one reading, and the field and value of each."""
     rows = []
     for r in READINGS:
-        others = [f"{text} (<code>{assignment(r.field, v)}</code>)" for v, text in r.alternatives]
+        values = [assignment(r.field, value).partition("=")[2] for value, _ in r.alternatives]
+        texts = [text for _, text in r.alternatives]
+        others = [f"<code>{of}</code>: {text}" for of, text in zip(values, texts, strict=True)]
         field = f"<code>{r.field}</code>"
-        rows.append((r.section, field, r.says, r.default, "<br>".join(others)))
-    columns = ["section", "field", "the paper says", "here", "or else"]
+        rows.append((field, r.section, r.says, r.default, "<br>".join(others)))
+    columns = ["field", "section", "the paper says", "here", "or else"]
     return pd.DataFrame(rows, columns=columns)
 
 

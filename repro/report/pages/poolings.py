@@ -147,8 +147,8 @@ def trained_otherwise(results_file: str | None, corpus: str, preset: str) -> pd.
         for what in (*pair, "attention − gap"):
             changed = (moved(new, old, SIDES[what], score) for score in metrics.ACCURACIES)
             points = (metrics.format_interval(each, sign="+") for each in changed)
-            rows.append((", ".join(map(short_name, changes)), what, *points))
-    return pd.DataFrame(rows, columns=["changed", "of", *metrics.ACCURACIES]) if rows else None
+            rows.append((what, ", ".join(map(short_name, changes)), *points))
+    return pd.DataFrame(rows, columns=["of", "changed", *metrics.ACCURACIES]) if rows else None
 
 
 def moved(new: pd.DataFrame, old: pd.DataFrame, sides: Sides, score: str) -> metrics.Interval:
@@ -211,7 +211,7 @@ def stuck(data: Results) -> Markdown | None:
 
 
 def order(predictions: pd.DataFrame, where: str) -> str:
-    """Return the order by WA of the poolings that are furthest, and what is clear of 0.
+    """Return the order by WA of the poolings that are furthest, and which differ.
 
     Where says in words what the order is of, such as `on EmoDB`.
     """
@@ -227,7 +227,7 @@ def order(predictions: pd.DataFrame, where: str) -> str:
     if points:
         said += [f"In points of WA, {points}."]
     elif found["WA low"].notna().any():
-        said += ["No difference in WA is clear of 0."]
+        said += ["The 95% interval of every difference in WA holds 0."]
     elif len(found):
         said += [
             f"There is no interval: it needs {metrics.FEWEST_SPEAKERS} speakers, each held out."

@@ -79,8 +79,8 @@ def reach(predictions: pd.DataFrame) -> Markdown | None:
 def on_iemocap(predictions: pd.DataFrame) -> HTML | None:
     """Return what IEMOCAP would show of the poolings, by `board.gathered` of other corpora.
 
-    The paper's own network comes first. None where there are none that are evidence, on enough
-    speakers.
+    The paper's own network comes first. The table shows WA, its CSV file UA as well. None where
+    there are no results that are evidence, on enough speakers.
     """
     found = parts.settled(board.real(predictions))
     runs = found[found["study"] == "pooling"].groupby(["corpus", "corpus_hash", "preset"])
@@ -91,7 +91,10 @@ def on_iemocap(predictions: pd.DataFrame) -> HTML | None:
         outlook = simulation.outlook(rows, utterances)
         there = wording.where(corpus, preset)
         tables += [] if outlook.empty else [_outlook(outlook, there, parts.speakers_in_all(rows))]
-    return common.table(pd.concat(tables, ignore_index=True)) if tables else None
+    if not tables:
+        return None
+    every = pd.concat(tables, ignore_index=True)
+    return common.table(every[every["difference"].str.startswith("WA")], whole=every)
 
 
 def _outlook(found: pd.DataFrame, there: str, of: int) -> pd.DataFrame:
@@ -133,14 +136,14 @@ def together(predictions: pd.DataFrame) -> HTML | None:
         rows = rows.assign(preset=setting)
         rows = rows.drop_duplicates(["corpus", "corpus_hash", "key", "fold", "seed", "utterance"])
         over = _parts(rows)
-        shown = over[["what", "number", "corpora"]]
-        shown.columns = ["effect", "over all", "corpora"]
+        shown = over[["what", "number"]].set_axis(["effect", "over all"], axis=1)
         for corpus, of_corpus in rows.groupby("corpus"):
             alone = _parts(of_corpus).reindex(over.index)
             # Of several that are compared, another one may be furthest from what is claimed.
             named = " (" + alone["what"].str.split(" (", regex=False).str[0] + ")"
             other = named.where(alone["what"] != over["what"], "")
             shown = shown.assign(**{wording.title(corpus): alone["number"] + other})
+        shown = shown.replace(" points", "", regex=True)
         tables.append(shown.drop_duplicates().assign(preset=setting))  # claims may share an effect
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return None if every.empty else common.table(every)
@@ -178,10 +181,10 @@ def answer(held: pd.DataFrame, errors: pd.DataFrame, found: pd.DataFrame) -> Mar
         size = size if at_least >= 0 else f"exceed {below:g}"
         needed.append(f"{size} points in an experiment of the size of {name}")
     return Markdown(
+        f"The paper's gain of attention over average pooling is {points:.1f} points of WA: "
+        f"{points / 100 * every:.0f} of IEMOCAP's {every:,} utterances. To be found "
+        f"{enough:.0f} times in a hundred, a gain must {' and '.join(needed)}.\n\n"
         f"Of simulated intervals, {' and '.join(hold)} hold the truth. Where two systems are alike "
         f"on average, that of their difference lies wholly below 0 in {' and '.join(wrong)}; "
-        f"{100 * parts.TAIL:.1f} would be right. To be found {enough:.0f} times in a hundred, a "
-        f"gain in WA must {' and '.join(needed)}. The paper's gain of attention over "
-        f"average pooling is {points:.1f} points: {points / 100 * every:.0f} of IEMOCAP's "
-        f"{every:,} utterances."
+        f"{100 * parts.TAIL:.1f} would be right."
     )

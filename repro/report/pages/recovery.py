@@ -59,14 +59,20 @@ def answer(found: pd.DataFrame) -> Markdown:
     said = ""
     if found["low"].notna().any():
         held = found.loc[found["planted"].between(found["low"], found["high"]), "scale"]
+        begin = "Yes" if len(held) == len(found) else "In part" if len(held) else "No"
         said = (
-            f"At {len(held)} of {len(found)} planted scales the 95% interval of what is recovered "
-            f"holds what was planted: {', '.join(held) or 'none'}. "
+            f"**{begin}: at {len(held)} of {len(found)} planted scales the 95% interval of what is "
+            f"recovered holds what was planted{': ' * (len(held) > 0)}{', '.join(held)}.** "
         )
     steps = found.dropna(subset="recovered").groupby("unit")["recovered"].diff().dropna()
     if len(steps):
         order = "always" if (steps > 0).all() else "do not always"
         said += f"Larger planted scales {order} give larger recovered ones. "
+    less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
+    where = ", ".join(found.loc[found["early"] & less, "scale"])
+    better = f"do better than chance at {where}, which they should not"
+    better = better if where else "are not shown to do better than chance"
+    said += f"Filters that touch less than the pattern {better}.\n\n"
     (height, _), (_, width) = paper.STEM_SHAPES
     peaks = found["best reach"].where(found["recovered"].notna() & ~found["at_least"])
     milliseconds = round(1000 * width * paper.SHIFT_SECONDS)
@@ -91,9 +97,4 @@ def answer(found: pd.DataFrame) -> Markdown:
             f"times what was planted{at}: were speech as simple as these signals, the paper's "
             f"{size} {unit} would stand for patterns of {stands_for} {unit}. "
         )
-    less = found["half reach"] + found["unit"].map(recovery.BEYOND_SIZE) < found["planted"]
-    where = ", ".join(found.loc[found["early"] & less, "scale"])
-    better = f"do better than chance at {where}, which they should not"
-    better = better if where else "are not shown to do better than chance"
-    said += f"Filters that touch less than the pattern {better}."
-    return Markdown(said)
+    return Markdown(said.strip())

@@ -66,15 +66,15 @@ def under_two_readings(
     waveforms: Mapping[str, torch.Tensor], front_end: FrontEnd
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return the first input [bins, frames] of each emotion, by how a segment is scaled."""
-    scales: tuple[Scale, ...] = ("segment", "segment-max")
+    scales: dict[Scale, str] = {"segment": "minimum to −1", "segment-max": "divided by maximum"}
     return {
-        scale: {
+        name: {
             emotion: spectrogram.segments(
                 waveform, replace(front_end, scale=scale), paper.TRAIN_HOP_SECONDS
             )[0, 0].numpy()
             for emotion, waveform in waveforms.items()
         }
-        for scale in scales
+        for scale, name in scales.items()
     }
 
 

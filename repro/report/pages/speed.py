@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -43,8 +44,13 @@ def _shown(found: dict[str, Any]) -> pd.DataFrame:
         "–" if pd.isna(low) else f"{low:,.{high < 100:d}f} to {high:,.{high < 100:d}f}"
         for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
-    rows["error"] = ["–" if pd.isna(error) else f"{error:.1g}" for error in rows["error"]]
+    rows["error"] = ["–" if pd.isna(error) else _one_digit(error) for error in rows["error"]]
     return rows.drop(columns="high").rename(columns={"low": "middle half"})
+
+
+def _one_digit(error: float) -> str:
+    """Return a number to one digit that counts, such as 0.00004."""
+    return np.format_float_positional(error, precision=1, fractional=False, trim="-")
 
 
 def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
@@ -65,8 +71,8 @@ def answer(machines: dict[str, dict[str, Any]]) -> Markdown:
             f"On {on} the trainer is {gain:.1f} times as fast as the textbook loop. On a "
             f"corpus of IEMOCAP's size, {table:,.0f} hours would be needed to train all networks "
             f"of the paper's Table 1, and {figure:,.0f} hours for those of its Fig. 2: both "
-            "extrapolated from the rates below, neither run. The gradients of a training step are "
-            f"off by a share of {rows[bench.ATTENTION]['error']:.1g}."
+            "extrapolated from the rates below, neither run. The relative error of a training "
+            f"step's gradients is {_one_digit(rows[bench.ATTENTION]['error'])}."
         )
     return Markdown("\n\n".join(lines))
 

@@ -15,14 +15,15 @@ from repro.report.pages import poolings, wording
 from repro.results import Results
 from repro.study import grids
 
+# What changes of the studies `readings` and `protocol` do, in words.
+MEANINGS = {name: each.meaning for name, each in grids.changes(Experiment()).items()} | grids.TRAPS
+
 
 def change_effects(found: pd.DataFrame) -> pd.DataFrame:
     """Return `effects.table` laid out for the readings page, with intervals as text."""
-    meanings = {name: each.meaning for name, each in grids.changes(Experiment()).items()}
     return pd.DataFrame(
         {
-            "change": [grids.short_name(name) for name in found["variant"]],
-            "meaning": found["variant"].map(meanings),
+            "change": found["variant"].map(_named),
             **{score: _effects(found, score) for score in metrics.ACCURACIES},
             "note": found["note"],
         }
@@ -33,9 +34,7 @@ def traps(found: pd.DataFrame) -> pd.DataFrame:
     """Return `effects.table` laid out for the protocol page: what a paper would report."""
     return pd.DataFrame(
         {
-            "way of testing": [
-                f"{grids.TRAPS[name]} ({grids.short_name(name)})" for name in found["variant"]
-            ],
+            "way of testing": found["variant"].map(_named),
             **{
                 f"{score} with it, and change": [
                     f"{here:.1f}%: {effect}"
@@ -153,21 +152,22 @@ def luck(data: Results) -> str:
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     """Return which effects are significant, and what the readings do to the order of poolings."""
-    said = [_significant(found)]
-    for where, names in (
-        ("with the defaults", grids.TO_THE_LETTER),
-        ("under the readings that train best", grids.AT_ITS_BEST),
-    ):
-        said.append(poolings.order(_poolings(predictions, names), where))
+    said = [_significant(found), wording.guessing(metrics.summary(predictions), predictions)]
     reach = ((found["WA effect high"] - found["WA effect low"]) / 2).median()
     if reach > 0:  # there are intervals
-        said.insert(
-            1,
+        said.append(
             "That an effect is not significant does not show it to be small: half of the "
             f"intervals of WA reach more than {reach:.1f} points to either side, and the paper's "
-            f"gain of attention over GAP is {poolings.attention_gain():.1f}.",
+            f"gain of attention over GAP is {poolings.attention_gain():.1f}."
         )
-    return Markdown(" ".join(said))
+    orders = (
+        poolings.order(_poolings(predictions, names), where)
+        for where, names in (
+            ("with the defaults", grids.TO_THE_LETTER),
+            ("under the readings that train best", grids.AT_ITS_BEST),
+        )
+    )
+    return Markdown(f"{' '.join(filter(None, said))}\n\n{' '.join(orders)}")
 
 
 def protocol_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
@@ -191,7 +191,7 @@ def _largest(found: pd.DataFrame) -> str:
         return ""
     most = found.loc[[found["WA effect"].abs().idxmax()]]
     [text], [name] = metrics.format_intervals(most, "WA effect", sign="+"), most["variant"]
-    return f"What changes WA most is to {grids.TRAPS[name]}: {text} points."
+    return f"What changes WA most is to {MEANINGS[name]}: {text} points."
 
 
 def _last_losses(data: Results) -> pd.DataFrame:
@@ -199,6 +199,11 @@ def _last_losses(data: Results) -> pd.DataFrame:
     diverged = set(data.diverged.query("seed == 0")["variant"])
     history = data.history.query("seed == 0")
     return last_losses(history[~history["variant"].isin(diverged)])
+
+
+def _named(variant: str) -> str:
+    """Return what a change does, and below it what it is called, as HTML."""
+    return f"{MEANINGS[variant]}<br><code>{grids.short_name(variant)}</code>"
 
 
 def _effects(found: pd.DataFrame, score: str) -> list[str]:
@@ -226,12 +231,12 @@ def _significant(found: pd.DataFrame) -> str:
     for row in found.index[significant.any(axis=1)]:
         scores = [s for s in metrics.ACCURACIES if significant.loc[row, f"{s} p"]]
         numbers = ", ".join(f"{score} {texts.loc[row, score]}" for score in scores)
-        listed.append(f"{grids.short_name(found.loc[row, 'variant'])} ({numbers})")
-    many = int(significant.to_numpy().sum())
+        name = found.loc[row, "variant"]
+        listed.append(f"{MEANINGS[name]} (`{grids.short_name(name)}`), {numbers}")
     return (
-        f"Of {tested} effects, on WA and on UA, {many or 'none'} "
-        f"{'differ' if many > 1 else 'differs'} significantly from zero after Holm's correction "
-        f"over all of them{': ' if listed else ''}{', '.join(listed)}."
+        f"{len(listed) or 'None'} of {p.notna().any(axis=1).sum()} changes "
+        f"{'move' if len(listed) > 1 else 'moves'} WA or UA significantly, after Holm's correction "
+        f"over all {tested} effects{': ' if listed else ''}{'; '.join(listed)}."
     )
 
 
