@@ -69,15 +69,14 @@ def locked(path: Path) -> Iterator[None]:
     real = Path(os.path.realpath(path))
     beside = real.with_name(f".{real.name}.lock")  # one for all links to it
     lock = FileLock(beside, blocking=False)
-    try:
+    with refused(f"{path}: cannot write results"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ReproError(
-            f"{path}: another run is writing to it; wait for its end, or name another file"
-        ) from error
-    except OSError as error:
-        raise ReproError(f"{path}: cannot write results ({error.strerror})") from error
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise ReproError(
+                f"{path}: another run is writing to it; wait for its end, or name another file"
+            ) from error
     try:
         yield
     finally:

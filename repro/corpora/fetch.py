@@ -4,7 +4,6 @@ What arrives is unpacked apart, and moved to the folder that was asked for when 
 right, so that a failure leaves nothing behind.
 """
 
-import importlib.util
 import lzma
 import stat
 import struct
@@ -56,8 +55,7 @@ def _download(archive: Archive, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    bar = importlib.util.find_spec("tqdm") is not None
-    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_SECONDS)
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
     url, checksum = archive.url, archive.checksum
     try:
         return Path(pooch.retrieve(url, checksum, "download.zip", folder, downloader=downloader))
@@ -69,8 +67,8 @@ def _download(archive: Archive, folder: Path) -> Path:
 def _unpack(file: Path, tree: Path, archive: Archive) -> None:
     """Write the recordings of a zip file into `tree`; refuse an archive that is unsafe.
 
-    Of the folders inside the archive only the last is kept, so no member can name a place outside
-    `tree`; one that tries, or that is a link, still condemns the whole.
+    Of the folders inside the archive only the last is kept. That may be `..`: a member that climbs
+    out, or that is a link, condemns the whole.
     """
     tree.mkdir()
     try:
@@ -101,7 +99,7 @@ def _unpack(file: Path, tree: Path, archive: Archive) -> None:
 def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         return members.read(member)
-    except OSError as error:  # bzip2's way to say that its data are damaged
+    except OSError as error:  # a damaged offset before the file's start, or data in bzip2
         raise zipfile.BadZipFile(str(error)) from error
 
 

@@ -83,22 +83,14 @@ BY_NAME = {scale.corpus: scale for scale in SCALES}
 BY_TEXT = {scale.text: scale for scale in SCALES}
 
 
-def make(
-    scale: Scale,
-    folder: Path,
-    *,
-    speakers: int = SPEAKERS,
-    per_class: int = PER_CLASS,
-    seed: int = SEED,
-) -> None:
-    """Write the signals of one scale into a new folder; the same arguments give the same bytes."""
+def make(scale: Scale, folder: Path) -> None:
+    """Write the signals of one scale into a new folder, always the same bytes."""
     folder.mkdir()
-    for speaker in range(speakers):
-        for emotion, number in np.ndindex(len(EMOTIONS), per_class):
-            rng = np.random.default_rng([seed, speaker, emotion, number])
-            name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
-            sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
-            cache.write_wav(folder / name, sound)
+    for speaker, emotion, number in np.ndindex(SPEAKERS, len(EMOTIONS), PER_CLASS):
+        rng = np.random.default_rng([SEED, speaker, emotion, number])
+        name = f"v{RECIPE_VERSION}_p{speaker:02d}_{EMOTIONS[emotion]}_{number:02d}.wav"
+        sound = signal(scale, CLASS_OF[EMOTIONS[emotion]], rng)
+        cache.write_wav(folder / name, sound)
 
 
 def signal(scale: Scale, arrangement: str, rng: np.random.Generator) -> np.ndarray:

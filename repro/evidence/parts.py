@@ -120,7 +120,7 @@ def speakers_in_all(rows: pd.DataFrame) -> int:
     begun, corpus = metrics.speakers(rows), CORPORA.get(rows["corpus"].iloc[0])
     if corpus is not None and set(rows["held_out"]) == {"speaker"}:
         return max(begun, len(corpus.published))
-    planned = rows["planned"].max() if begun and "planned" in rows else 0
+    planned = rows["folds_of_a_seed"].max() if begun and "folds_of_a_seed" in rows else 0
     return int(max(begun, planned))  # in this order, as it may be NaN
 
 

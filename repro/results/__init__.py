@@ -53,7 +53,7 @@ class Results(NamedTuple):
         history: a row per fold and epoch, with epoch (from 1) and loss.
         predictions: a row per fold and test utterance, with utterance, emotion (true), predicted,
             a score per emotion and, where the corpus is at hand, how many folds a seed of its
-            variant has (planned).
+            variant has (folds_of_a_seed).
         attention: likewise, where attention maps were measured, with utterance, emotion, predicted
             and `ATTENTION_COLUMNS`, see `attention.measure`.
         examples: a row per utterance whose maps were kept, with utterance, emotion, predicted and

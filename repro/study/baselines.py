@@ -35,7 +35,7 @@ def measure(system: str, table: pd.DataFrame) -> np.ndarray | None:
     """
     if system == MAJORITY:
         return None
-    rows = [pd.Series(statistics(audio.load(path).numpy())) for path in table["path"]]
+    rows = [statistics(audio.load(path).numpy()) for path in table["path"]]
     return pd.DataFrame(rows).to_numpy(float)
 
 

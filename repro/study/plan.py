@@ -1,9 +1,7 @@
 """A run as it is asked for, and the folds that it consists of."""
 
 import re
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -172,7 +170,7 @@ class Plan(NamedTuple):
     tables: Tables
     refused: dict[str, str]
 
-    def tasks(self, grid: Iterable[Variant] | None = None) -> list[Task]:
+    def tasks(self, grid: Sequence[Variant] | None = None) -> list[Task]:
         """Return every fold of some variants (by default the first stage's), seed by seed."""
         grid = [*self.grid.values()] if grid is None else grid
         seeds = range(self.run.seeds)
@@ -331,20 +329,3 @@ def missing(tasks: Sequence[Task], held: Ledger) -> list[Task]:
             if alike not in left or task.variant.attends:
                 left[alike] = task
     return [*left.values()]
-
-
-# Progress ----------------------------------------------------------------------------------------
-
-
-def line_per_fold() -> Progress:
-    """Return what prints a line on standard error when a fold begins, with the time left."""
-    begun, shown = time.perf_counter(), ""
-
-    def report(label: str, done: int, total: int) -> None:
-        nonlocal shown
-        if label != shown:
-            shown, elapsed = label, time.perf_counter() - begun
-            left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
-            print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
-
-    return report

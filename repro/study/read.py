@@ -74,8 +74,36 @@ def _compared(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
         for record in ledger.of(asked.study, asked.preset, variant, hashes, seeds)
     )
     folds = {variant.name: len(plan.folds(variant)) for variant in grid}
-    predictions = found.predictions.assign(planned=found.predictions["variant"].map(folds))
+    predictions = found.predictions.assign(folds_of_a_seed=found.predictions["variant"].map(folds))
     return found._replace(predictions=predictions), folds
+
+
+def _alone(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
+    """Do the same where the corpus is not at hand: all folds of its name count."""
+    own_corpora = STUDIES[asked.study].own_corpora
+    found = results.tables(
+        line
+        for line in study_lines(ledger, asked.study, asked.preset)
+        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
+        and (not asked.named or short_name(line["variant"]) in asked.named)
+    )
+    if found.folds.empty:
+        return found, {}
+    labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
+    folds = found.folds.assign(labels=labels)
+    for what, of, mixed in (
+        ("corpus_hash", ["corpus", "labels"], "states of the corpus"),
+        ("key", ["corpus", "variant"], "settings of one variant"),
+    ):
+        if (folds.groupby(of)[what].nunique() > 1).any():
+            raise ReproError(
+                f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
+                "move those that should not count out of the file"
+            )
+    corpus, counts = found.folds["corpus"].iloc[0], {}
+    with suppress(ReproError):  # settings of another version
+        counts = {name: planned_folds(corpus, v.experiment) for name, v in asked.grid().items()}
+    return found, {name: count for name, count in counts.items() if count}
 
 
 def _nothing(asked: Run, found: Results) -> NoResultsError:
@@ -102,34 +130,6 @@ def _nothing(asked: Run, found: Results) -> NoResultsError:
     return NoResultsError(
         f"The study `{asked.study}` has not been run{on} with the preset `{asked.preset}`: {said}"
     )
-
-
-def _alone(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
-    """Do the same where the corpus is not at hand to compare with."""
-    own_corpora = STUDIES[asked.study].own_corpora
-    found = results.tables(
-        line
-        for line in study_lines(ledger, asked.study, asked.preset)
-        if (own_corpora or line["corpus"]["name"] == name_of(asked.corpus))
-        and (not asked.named or short_name(line["variant"]) in asked.named)
-    )
-    if found.folds.empty:
-        return found, {}
-    labels = [each["protocol"]["labels"] for each in found.folds["experiment"]]
-    folds = found.folds.assign(labels=labels)
-    for what, of, mixed in (
-        ("corpus_hash", ["corpus", "labels"], "states of the corpus"),
-        ("key", ["corpus", "variant"], "settings of one variant"),
-    ):
-        if (folds.groupby(of)[what].nunique() > 1).any():
-            raise ReproError(
-                f"{asked.results}: {asked.study}, {asked.preset}, holds folds of several {mixed}; "
-                "move those that should not count out of the file"
-            )
-    corpus, counts = found.folds["corpus"].iloc[0], {}
-    with suppress(ReproError):  # settings of another version
-        counts = {name: planned_folds(corpus, v.experiment) for name, v in asked.grid().items()}
-    return found, {name: count for name, count in counts.items() if count}
 
 
 def planned_folds(corpus: str, experiment: Experiment) -> int:

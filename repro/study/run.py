@@ -1,12 +1,11 @@
 """The loop that fills a results file with the folds of a study."""
 
-import os
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 import torch
 
@@ -18,7 +17,7 @@ from repro.errors import ReproError, warn
 from repro.study import checkpoint, fold
 from repro.study.grids import ignored
 from repro.study.ledger import Ledger, Record, open_ledger
-from repro.study.plan import Plan, Progress, Run, Task, line_per_fold, missing, prepare
+from repro.study.plan import Plan, Progress, Run, Task, missing, prepare
 
 # Each fold as it ends, with its line of the results file or why it could not be trained.
 Finished = Generator[tuple[Task, Record | ReproError], None, None]
@@ -54,7 +53,6 @@ def run(asked: Run, progress: Progress | None = None) -> int:
             corpus = name_of(asked.corpus)
             print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path)
-        _discard_finished(path, held)
         first, before = plan.tasks(), len(held.records)
         precision = plan.precision(first, held)
         failed: list[str] = []
@@ -137,8 +135,15 @@ def _train_here(
         del shared  # the next ones need the room
 
 
-def _discard_finished(path: Path, held: Ledger) -> None:
-    """Remove the checkpoint of a fold whose run was killed right after its line was written."""
-    if os.path.exists(f"{path}.partial"):
-        for record in held.records:
-            checkpoint.discard(checkpoint.path_of(path, results.identity(record)))
+def line_per_fold() -> Progress:
+    """Return what prints a line on standard error when a fold begins, with the time left."""
+    begun, shown = time.perf_counter(), ""
+
+    def report(label: str, done: int, total: int) -> None:
+        nonlocal shown
+        if label != shown:
+            shown, elapsed = label, time.perf_counter() - begun
+            left = f", {elapsed / done * (total - done):.0f} s left" if done else ""
+            print(f"{100 * done / total:3.0f}% {label}{left}", file=sys.stderr, flush=True)
+
+    return report

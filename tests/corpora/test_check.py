@@ -79,7 +79,7 @@ def test_a_release_whose_recordings_were_cut_is_not_the_published_one(tmp_path, 
 
 
 def test_a_built_in_corpus_is_said_to_lie_in_its_folder(tmp_path, monkeypatch):
-    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "made", speakers=1, per_class=1)
+    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "made")
     built_in = replace(CORPORA["planted-40ms"], ensure=lambda: tmp_path / "made")
     monkeypatch.setitem(CORPORA, "planted-40ms", built_in)
     assert check("planted-40ms", None).root == str(tmp_path / "made")
@@ -97,7 +97,7 @@ def test_a_speaker_may_be_called_total(tmp_path, write_wav, own_corpus):
 def test_counts_that_nobody_published(tmp_path, write_wav, own_corpus):
     sound = write_wav(tmp_path / "mine" / "ada.wav", 1.0)
     own_corpus(table.Utterance("ada", "ada", "sad", sound))
-    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "planted", speakers=1, per_class=1)
+    planted.make(planted.BY_NAME["planted-40ms"], tmp_path / "planted")
     for name, folder, said in (
         ("mine", "mine", "none to compare with"),
         ("planted-40ms", "planted", "does not apply: made by this program"),

@@ -177,11 +177,14 @@ def test_a_full_disk_is_told_in_one_line(cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, monkeypatch) -> None:
     scale = planted.BY_TEXT["100 Hz"]
+    monkeypatch.setattr(planted, "SPEAKERS", 2)
+    monkeypatch.setattr(planted, "PER_CLASS", 1)
 
     def content(name: str, seed: int) -> list[bytes]:
-        planted.make(scale, tmp_path / name, speakers=2, per_class=1, seed=seed)
+        monkeypatch.setattr(planted, "SEED", seed)
+        planted.make(scale, tmp_path / name)
         return [path.read_bytes() for path in sorted((tmp_path / name).iterdir())]
 
     first = content("a", 0)

@@ -225,7 +225,7 @@ def test_no_verdict_is_made_from_a_part_of_a_corpus() -> None:
     assert verdict(groups, "attention-above-gap") == "supported"
     own = of_six.assign(corpus="my.csv")  # of which the folds alone tell, unless it is at hand
     assert verdict(own, "attention-above-gap") == "supported"
-    begun, whole = (verdicts(own.assign(planned=n))["attention-above-gap"] for n in (7, 6))
+    begun, whole = (verdicts(own.assign(folds_of_a_seed=n))["attention-above-gap"] for n in (7, 6))
     assert begun.note == "attention lacks folds" and whole.verdict == "supported"
 
 

@@ -20,8 +20,9 @@ from repro.errors import AllDivergedError, DivergedError, NoResultsError, ReproE
 from repro.report.pages import common
 from repro.results import audit
 from repro.study import checkpoint, grids
-from repro.study.plan import Progress, Run, line_per_fold
+from repro.study.plan import Progress, Run
 from repro.study.read import collect, held
+from repro.study.run import line_per_fold
 from repro.study.run import run as train
 
 Lines = list[dict[str, Any]]

@@ -231,7 +231,7 @@ def test_what_diverged_has_been_tried(
     found = held(asked(corpus, part, "readings", seeds=0))
     assert {*grids.AT_ITS_BEST} <= found.planned.keys() - {*found.folds["variant"]}
     assert found.planned[LOST[0]] == 2 and len(found.diverged) == 1
-    assert set(found.predictions["planned"]) == {2}
+    assert set(found.predictions["folds_of_a_seed"]) == {2}
     losses = variations.training_losses(found)
     assert LOST[0].rpartition("=")[0] not in losses["field"].to_list()
 
