@@ -12,7 +12,7 @@
 # {cite:t}`li2018attention` teach a small network to hear from two seconds of speech whether someone is
 # neutral, happy, sad or angry. They report that it does best when it learns where in the spectrogram
 # to look (*attention pooling*) instead of averaging over all of it (*GAP*, global average pooling).
-# Is that so?
+# {doc}`08_paper_in_one_page` tells what they did. Is what they found so?
 #
 # *WA* (weighted accuracy) is the share of utterances that are classified correctly, *UA* (unweighted
 # accuracy) the mean of that share over the emotions. `paper` is the paper's protocol as this book

@@ -53,6 +53,11 @@ common.state(data)
 # %% tags=["remove-input"]
 attention.answer(averages, data.examples, preset)
 
+# %% [markdown] tags=["published"]
+# Where attention lies differs from run to run. On nEMO nearly all of it is below 1 kHz, under both
+# scales; on EmoDB under `paper` it is less than half. Along time the bottom-up map hardly follows energy
+# or periodicity in any of these runs, each of which has a page behind this one.
+
 # %% [markdown]
 # ## Two maps
 #

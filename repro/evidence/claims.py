@@ -127,9 +127,9 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each part of each claim that all corpora can tell of, with claim (its id), what,
-        number (the effect with its interval and unit), effect, low, high, corpora. Claims on
-        published numbers are left out. Of several numbers compared, the one furthest from what is
-        claimed is shown, as in `judge`.
+        number (the effect with its interval and unit), effect, low, high. Claims on published
+        numbers are left out. Of several numbers compared, the one furthest from what is claimed is
+        shown, as in `judge`.
 
     Raises:
         ValueError: a corpus has rows of several states or presets, or settings of one variant.
@@ -141,8 +141,8 @@ def together(predictions: pd.DataFrame) -> pd.DataFrame:
             with suppress(NotTestableError):
                 _require_planned(study, test)
                 parts = test.parts(study)
-                rows += [(claim, *(getattr(p, of) for of in shown), study.corpus) for p in parts]
-    return pd.DataFrame(rows, columns=["claim", *shown, "corpora"])
+                rows += [(claim, *(getattr(part, of) for of in shown)) for part in parts]
+    return pd.DataFrame(rows, columns=["claim", *shown])
 
 
 def deciding(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -362,23 +362,20 @@ TESTS |= {
 
 def _difference(study: StudyScores, score: str, better: str, worse: str) -> Part:
     """Return by how many points one variant beats another, claimed to be above 0."""
-    column, what = metrics.SCORES.index(score), f"{score}, {better} − {worse}"
-    part = exceeds(study, what, [better, worse], lambda s: s[..., 0, column] - s[..., 1, column])
-    part = replace(part, score=score)
+    what = f"{better} − {worse}"
+    part = exceeds(study, score, what, [better, worse], lambda s: s[..., 0] - s[..., 1])
     if len(study.corpora) > 1:  # the exact test is of one corpus
         return part
     p = metrics.exchange_test(study.predictions, better, worse, score)
-    shown = f"p = {metrics.format_p(p)}".replace("= <", "< ")
+    shown = "p < 0.001" if p < 0.001 else f"p = {p:.{2 if p >= 0.1 else 3}f}"
     return replace(part, remark=shown.replace(" ", "\N{NO-BREAK SPACE}"), p=p)
 
 
 def _over_earlier(study: StudyScores, variant: str, score: str, least: float) -> Part:
     """Return by how much a variant exceeds the best earlier one, claimed to be above a bound."""
     require(study.corpus == "iemocap", "the published numbers are of IEMOCAP")
-    column, what = metrics.SCORES.index(score), f"{score}, {variant} − best earlier"
-    best = BEST_EARLIER[score]
-    part = exceeds(study, what, [variant], lambda s: s[..., 0, column] - best, least)
-    return replace(part, score=score)
+    best, what = BEST_EARLIER[score], f"{variant} − best earlier"
+    return exceeds(study, score, what, [variant], lambda s: s[..., 0] - best, least)
 
 
 def _happy_below(study: StudyScores, shapes: Sequence[str]) -> Part:

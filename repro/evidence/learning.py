@@ -31,14 +31,11 @@ def learning(data: Results) -> pd.DataFrame:
     table = metrics.summary(data.predictions)
     experiments = data.folds.drop_duplicates("variant").set_index("variant")["experiment"]
     corpus, losses = str(data.folds["corpus"].iloc[0]), last_losses(data.history)
-    return table.assign(
-        **{
-            "loss": table["variant"].map(losses["median"]),
-            **{f"loss {end}": table["variant"].map(losses[end]) for end in ("min", "max")},
-            "loss of guessing": loss_of_guessing(data.predictions),
-            "steps": [steps(corpus, experiments[name]) for name in table["variant"]],
-        }
-    )
+    for column, of in {"loss": "median", "loss min": "min", "loss max": "max"}.items():
+        table[column] = table["variant"].map(losses[of])
+    table["loss of guessing"] = loss_of_guessing(data.predictions)
+    table["steps"] = [steps(corpus, experiments[name]) for name in table["variant"]]
+    return table
 
 
 def last_losses(history: pd.DataFrame) -> pd.DataFrame:

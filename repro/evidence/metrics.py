@@ -350,11 +350,6 @@ def format_intervals(
     return [format_interval(row, decimals, sign) for row in table[names].to_numpy(float)]
 
 
-def format_p(p: float) -> str:
-    """Return a p-value in two or three decimals, such as `0.25`, `0.047` or `<0.001`."""
-    return "<0.001" if p < 0.001 else f"{p:.{2 if p >= 0.1 else 3}f}"
-
-
 def t_values(values: np.ndarray, draws: np.ndarray, speakers: int) -> np.ndarray:
     """Return values [numbers] by the standard errors of their draws [draws, numbers]; 0 stays 0."""
     with warnings.catch_warnings(action="ignore"):  # as below

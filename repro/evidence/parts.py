@@ -151,15 +151,17 @@ def learnt(predictions: pd.DataFrame) -> bool:
 
 def exceeds(
     study: StudyScores,
+    score: str,
     what: str,
     variants: Sequence[str],
-    number: Callable[[np.ndarray], np.ndarray],  # of scores [..., variants, scores]: [...]
+    number: Callable[[np.ndarray], np.ndarray],  # of one score [..., variants]: [...]
     least: float = 0.0,
 ) -> Part:
-    """Return a number made from the scores of variants, claimed to be above a bound."""
-    value, draws = map(number, study.bootstrap(variants))
+    """Return a number made from one score of variants, claimed to be above a bound."""
+    column = metrics.SCORES.index(score)
+    value, draws = (number(scores[..., column]) for scores in study.bootstrap(variants))
     gain = metrics.Interval(float(value), *_limits(study, draws))
-    return Part(what, "points", *gain, above(gain, least))
+    return Part(f"{score}, {what}", "points", *gain, above(gain, least), score=score)
 
 
 def all_within(

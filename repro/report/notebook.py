@@ -24,8 +24,6 @@ PUBLISHED = "published"  # the tag of words about the results that are published
 
 NOT_RUN = "not-run-yet"  # the cell in which a page of the edition ends if there are no results
 
-ELSEWHERE = "elsewhere"  # the cell that leads to a page's further ones
-
 START = 300  # seconds that a kernel has to start: on a busy machine imports take long
 
 
@@ -93,10 +91,9 @@ def lead_to(path: Path, pages: Sequence[str]) -> None:
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    first, *cells = (cell for cell in notebook.cells if cell["id"] != ELSEWHERE)
     links = ", ".join(f"{{doc}}`{name}`" for name in pages)
     said = f"*On other corpora or under other settings:* {links}."
-    notebook.cells = [first, nbformat.v4.new_markdown_cell(said, id=ELSEWHERE), *cells]
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(said, id="elsewhere"))
     nbformat.write(notebook, path)
 
 

@@ -23,7 +23,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from repro import paper
-from repro.evidence import claims, metrics
+from repro.evidence import claims, metrics, recovery
 from repro.evidence.effects import ALPHA
 from repro.study.grids import short_name
 
@@ -199,10 +199,8 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
     """Draw Fig. 2: accuracy against filter height and width, with the 95% interval of WA."""
     fig, axes = _subplots(2, 1, sharey=True, figsize=(WIDTH, 5.6))
     table = summary.set_index("variant")
-    milliseconds = round(1000 * paper.SHIFT_SECONDS)
-    sides: dict[claims.Side, tuple[int, str]]
-    sides = {"height": (paper.BIN_HZ, "Hz"), "width": (milliseconds, "ms")}
-    for ax, (varied, (per_step, unit)) in zip(axes, sides.items(), strict=True):
+    units: dict[claims.Side, str] = {"height": "Hz", "width": "ms"}
+    for ax, (varied, unit) in zip(axes, units.items(), strict=True):
         names = claims.sweep(table.index, varied)
         sizes, sweep = list(names), table.loc[list(names.values())]
         for name, colour, marker, size in LOOKS:
@@ -211,7 +209,7 @@ def filter_shapes(summary: pd.DataFrame, majority: float) -> Figure:
             _score_tips(ax, sizes, sweep[name], sweep, name, sweep.index)
         ax.fill_between(sizes, sweep["WA low"], sweep["WA high"], color="black", alpha=0.12, lw=0)
         ax.axhline(majority, color="0.6", ls=":")
-        _sizes_axis(ax, {n: f"{n}\n{n * per_step}" for n in sizes})
+        _sizes_axis(ax, {n: f"{n}\n{n * recovery.STEP[unit]}" for n in sizes})
         label = f"filter {varied} (top: steps, below: {unit})"
         ax.set(xlabel=label, ylabel="accuracy (%)", ylim=(-4, 104))
     _legend(fig, 5)

@@ -67,12 +67,9 @@ def _line(number: int) -> str:
 def stoppable() -> Iterator[Stop]:
     """Context manager: turn SIGINT and SIGTERM into one KeyboardInterrupt, and end soon after.
 
-    It gives the `Stop` that says which signal came. Outside the main thread it changes nothing.
+    It gives the `Stop` that says which signal came.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
     ours, wakeup = socket.socketpair()
     ours.setblocking(False)
     # A signal that is ignored stays so: that is how nohup and shells protect what they start.

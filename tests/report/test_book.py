@@ -160,12 +160,13 @@ def test_the_drawn_network_has_the_parameters_of_the_real_one() -> None:
 
 
 def test_every_setting_left_open_can_be_given_as_the_page_says() -> None:
-    text = left_open.readings()["or else"].str.cat()
-    for reading, value in ((r, value) for r in config.READINGS for value, _ in r.alternatives):
-        said = config.assignment(reading.field, value)
-        assert f"<code>{said}</code>" in text
-        changed = config.preset("paper").override(said)
-        assert attrgetter(reading.field)(changed) == value
+    rows = zip(config.READINGS, left_open.readings().to_dict("records"), strict=True)
+    for reading, row in rows:
+        assert row["field"] == f"<code>{reading.field}</code>"
+        texts = re.findall(r"<code>(.*?)</code>", row["or else"])
+        for text, (value, _) in zip(texts, reading.alternatives, strict=True):
+            changed = config.preset("paper").override(f"{reading.field}={text}")
+            assert attrgetter(reading.field)(changed) == value
 
 
 def test_fields_of_named_tuples_are_not_told_twice() -> None:

@@ -532,6 +532,10 @@ def test_what_is_unfinished_is_said_to_be(tmp_path: Path) -> None:
     assert "Folds so far: `attention` 7 of 10. Not run yet: `bilinear`." in said.data
     assert "gap" not in said.data
     assert common.state(collect(path, only="gap")) is None
+    write_results(path, {"2x2": 0.5}, preset="paper", study_name="filter-shapes")
+    said = common.state(read.collect(Run("filter-shapes", "emodb", None, "paper", path)))
+    assert said is not None
+    assert said.data.endswith("`8×2`, `10×2`, `15×2`, `20×2`; … (21 of 22).")
 
 
 def test_a_seed_that_is_begun_is_said_to_be_and_weighs_nothing(tmp_path: Path) -> None:

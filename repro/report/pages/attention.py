@@ -138,7 +138,7 @@ def answer(averages: pd.DataFrame, examples: pd.DataFrame, preset: str) -> Markd
             ("top_down", "top-down", "what speaks for the emotion that is recognised"),
         )
     ]
-    return Markdown(" ".join([low(examples), wide, *said]))
+    return Markdown(f"{low(examples)} {wide}\n\n{' '.join(said)}")
 
 
 def _follows(rows: pd.DataFrame, measure: str) -> str:

@@ -175,25 +175,10 @@ def overview(data: Results) -> pd.DataFrame:
         scores = ["–" if math.isnan(wa) else f"{wa:.1f}" for wa in found["WA"]]
         losses = found.loc[["gap", "attention"], "loss"]
         commonest = f"{metrics.majority(predictions):.1f}"
-        rows.append(
-            (
-                wording.where(corpus, preset),
-                *scores,
-                commonest,
-                *gains,
-                found["steps"].max(),
-                *losses,
-            )
-        )
-    columns = [
-        "corpus, preset",
-        *paper.TABLE_1,
-        "commonest emotion",
-        *GAINS,
-        "steps",
-        "loss, gap",
-        "loss, attention",
-    ]
+        steps, where = found["steps"].max(), wording.where(corpus, preset)
+        rows.append((where, *scores, commonest, *gains, steps, *losses))
+    columns = ["corpus, preset", *paper.TABLE_1, "commonest emotion", *GAINS]
+    columns += ["steps", "loss, gap", "loss, attention"]
     return pd.DataFrame(rows, columns=columns).astype({"steps": "Int64"})
 
 

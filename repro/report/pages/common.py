@@ -105,7 +105,9 @@ def _unfinished(data: Results) -> str:
     ]
     missing = [f"`{short_name(name)}`" for name in plan if name not in done]
     said = [f" Folds so far: {', '.join(begun)}."] if begun else []
-    said += [f" Not run yet: {', '.join(missing)}."] if missing else []
+    more = f"; … ({len(missing)} of {len(plan)})" * (len(missing) > wording.MOST_NAMED)
+    named = ", ".join(missing[: wording.MOST_NAMED])
+    said += [f" Not run yet: {named}{more}."] if missing else []
     return f"> **Unfinished.**{''.join(said)}" if said else ""
 
 

@@ -29,20 +29,18 @@ def counted() -> Markdown:
         right = round(row.wa / 100 * of)
         if round(100 * right / of, 2) == row.wa:
             can.append(f"{row.wa:.2f} ({row.name}) can be {right:,} of them")
-            continue
-        below, above = sorted((right, right + (1 if row.wa > 100 * right / of else -1)))
-        cannot.append(
-            f"{row.wa:.2f} ({row.name}) cannot: {below:,} of them are {100 * below / of:.2f}%, "
-            f"{above:,} are {100 * above / of:.2f}%"
-        )
-    said = f"Of the {of:,} utterances of the release, {'; '.join(can + cannot)}."
-    if cannot:
-        said += (
-            " So not all of Table 1 is one run counted over all of these utterances. Either other "
-            "utterances were used, or several runs were averaged, or the accuracies of the folds "
-            "were (`protocol.average`), or a number was rounded wrongly."
-        )
-    return Markdown(said)
+        else:
+            below = int(row.wa / 100 * of)
+            cannot.append(
+                f"{row.wa:.2f} ({row.name}) cannot: {below:,} of them are {100 * below / of:.2f}%, "
+                f"{below + 1:,} are {100 * (below + 1) / of:.2f}%"
+            )
+    return Markdown(
+        f"Of the {of:,} utterances of the release, {'; '.join(can + cannot)}. So not all of Table "
+        "1 is one run counted over all of these utterances. Either other utterances were used, or "
+        "several runs were averaged, or the accuracies of the folds were (`protocol.average`), or "
+        "a number was rounded wrongly."
+    )
 
 
 def answer() -> Markdown:

@@ -18,7 +18,6 @@ from repro.study.grids import short_name
 IEMOCAP_COUNTS = [sum(of) for of in zip(*iemocap.CORPUS.published.values(), strict=True)]
 IEMOCAP_UTTERANCES = sum(IEMOCAP_COUNTS)
 IEMOCAP_MAJORITY = 100 * max(IEMOCAP_COUNTS) / IEMOCAP_UTTERANCES
-MOST_NAMED = 6  # trainings
 
 # What two ways of training are compared in: the variants whose scores are added, and those whose
 # are taken off.
@@ -203,10 +202,10 @@ def stuck(data: Results) -> Markdown | None:
         for row in found[found["pair"] == "attention − gap"].itertuples()
     ]
     named = [f"{of.variant}, {of.fold} held out, seed {of.seed}" for of in failed.itertuples()]
-    more = "; …" * (len(named) > MOST_NAMED)
+    more = "; …" * (len(named) > wording.MOST_NAMED)
     return Markdown(
         f"{wording.many(len(failed), 'training')} of {len(last)} ended with a loss no better than "
-        f"that of guessing: {'; '.join(named[:MOST_NAMED])}{more}.{''.join(gains)}"
+        f"that of guessing: {'; '.join(named[: wording.MOST_NAMED])}{more}.{''.join(gains)}"
     )
 
 

@@ -75,20 +75,17 @@ def answer(found: pd.DataFrame) -> Markdown:
     said += f"Filters that touch less than the pattern {better}.\n\n"
     (height, _), (_, width) = paper.STEM_SHAPES
     peaks = found["best reach"].where(found["recovered"].notna() & ~found["at_least"])
-    milliseconds = round(1000 * width * paper.SHIFT_SECONDS)
-    for side, unit, size, how, reach in (
-        ("height", "Hz", height * paper.BIN_HZ, "where a curve flattens", found["smallest reach"]),
-        ("width", "ms", milliseconds, "at its best", peaks),
+    for side, unit, steps, how, reach in (
+        ("height", "Hz", height, "where a curve flattens", found["smallest reach"]),
+        ("width", "ms", width, "at its best", peaks),
     ):
+        size = steps * recovery.STEP[unit]
         ratios = (reach / found["planted"])[found["unit"] == unit].dropna()
         if ratios.empty:
             continue
         times, stands_for = (
-            " to ".join(dict.fromkeys(f"{end:.{digits}f}" for end in ends))
-            for ends, digits in (
-                ((ratios.min(), ratios.max()), 1),
-                ((size / ratios.max(), size / ratios.min()), 0),
-            )
+            " to ".join(dict.fromkeys(f"{end:.{digits}f}" for end in (of.min(), of.max())))
+            for of, digits in ((ratios, 1), (size / ratios, 0))
         )
         told = found.loc[ratios.index, "scale"]
         at = f" at {' and '.join(told)}" * (len(told) < sum(found["unit"] == unit))

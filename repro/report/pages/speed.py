@@ -14,6 +14,7 @@ from repro import paper, results
 from repro.corpora import CORPORA
 from repro.evidence import learning, metrics
 from repro.report.pages import common, poolings, wording
+from repro.results import Results
 from repro.study import grids
 from repro.study.grids import short_name
 from repro.tools import bench
@@ -92,7 +93,7 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
         nothing was trained in both.
     """
     rows = []
-    for _, run in _runs(files).groupby("preset"):
+    for _, run in _poolings(files).predictions.groupby("preset"):
         for model, sides in poolings.SIDES.items():
             names = sum(sides, ())
             of_model = run[run["variant"].isin(names)]
@@ -119,7 +120,7 @@ def compared(by: str, new: str, old: str, *files: Path) -> pd.DataFrame | None:
 
 def durations(*files: Path) -> pd.DataFrame | None:
     """Return how many minutes a fold of the poolings took, by device and settings: the median."""
-    found = _folds(files)
+    found = _poolings(files).folds
     if found.empty:
         return None
     by = ["preset", "variant", "device", "threads", "precision", "statistics"]
@@ -130,7 +131,7 @@ def durations(*files: Path) -> pd.DataFrame | None:
 
 def on_iemocap(*files: Path) -> Markdown | None:
     """Return how long the paper's Table 1 would take on IEMOCAP at the rate of a GPU's folds."""
-    found = _folds(files).query("statistics == 'cudnn' and preset == 'paper'")
+    found = _poolings(files).folds.query("statistics == 'cudnn' and preset == 'paper'")
     if found.empty:
         return None
     steps = [learning.steps(of.corpus, of.experiment) for of in found.itertuples()]
@@ -151,14 +152,7 @@ def _complete(predictions: pd.DataFrame, groups: int, *by: str) -> pd.DataFrame:
     return metrics.on_common_folds(predictions, *by) if there else predictions.iloc[:0]
 
 
-def _folds(files: Sequence[Path]) -> pd.DataFrame:
-    """Return the folds of the poolings that results files hold."""
-    read = [results.read(path, study={"pooling"}).folds for path in files if path.is_file()]
-    return pd.concat(read or [results.tables([]).folds])
-
-
-def _runs(files: Sequence[Path]) -> pd.DataFrame:
-    """Return what results files hold of the poolings."""
-    read = (results.read(path, study={"pooling"}) for path in files if path.is_file())
-    found = [data.predictions for data in read if len(data.predictions)]
-    return pd.concat(found) if found else pd.DataFrame(columns=["preset"])
+def _poolings(files: Sequence[Path]) -> Results:
+    """Return what results files hold of the poolings; any may be missing."""
+    lines = (line for path in files if path.is_file() for line in results.read_lines(path))
+    return results.tables(lines, study={"pooling"})

@@ -11,6 +11,8 @@ from repro.corpora import CORPORA, name_of
 from repro.evidence import effects, learning, metrics
 from repro.study.grids import short_name
 
+MOST_NAMED = 6  # of what is listed for want of something
+
 
 def title(corpus: str) -> str:
     """Return the name of a corpus in prose."""
