@@ -1,11 +1,13 @@
 """The loop that fills a results file with the folds of a study."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 import torch
 
@@ -53,6 +55,7 @@ def run(asked: Run, progress: Progress | None = None) -> int:
             corpus = name_of(asked.corpus)
             print(f"left out, as {corpus} has no such reading: {reasons}", file=sys.stderr)
         held = open_ledger(path)
+        _discard_finished(path, held)
         first, before = plan.tasks(), len(held.records)
         precision = plan.precision(first, held)
         failed: list[str] = []
@@ -133,6 +136,13 @@ def _train_here(
                 yield task, error
             done += task.epochs
         del shared  # the next ones need the room
+
+
+def _discard_finished(path: Path, held: Ledger) -> None:
+    """Remove the checkpoint of a fold whose run was killed right after its line was written."""
+    if os.path.exists(f"{path}.partial"):
+        for record in held.records:
+            checkpoint.discard(checkpoint.path_of(path, results.identity(record)))
 
 
 def line_per_fold() -> Progress:

@@ -16,11 +16,13 @@ import tiny_corpus
 import torch
 from torch import nn
 
-from repro import crossval, files, trainer
+from repro import crossval, files, results, trainer
 from repro.config import Experiment, Network, Protocol, Training
 from repro.results import provenance
 from repro.study import checkpoint
 from repro.study.checkpoint import Checkpoint
+from repro.study.ledger import Ledger
+from repro.study.run import _discard_finished
 from repro.trainer import State
 
 MADE_BY = {"fold": ["pooling", "gap", "0123", "4567", "03", 0], "version": "1", "threads": 1}
@@ -349,6 +351,21 @@ def test_a_finished_fold_leaves_nothing(kept: Path, tmp_path: Path) -> None:
     checkpoint.discard(kept)  # a second time
     checkpoint.discard(other)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_killed_after_its_line_leaves_nothing_to_the_next(path: Path) -> None:
+    names = {"study": "pooling", "variant": "gap", "key": "k", "corpus": {"hash": "h"}, "seed": 0}
+    record: dict[str, Any] = names | {"fold": "03", "experiment": None}
+    held = Ledger([record])
+    _discard_finished(path, held)  # without a folder
+    done, left = (
+        checkpoint.path_of(path, results.identity(record | {"fold": fold})) for fold in ("03", "08")
+    )
+    done.parent.mkdir()
+    done.touch()
+    left.touch()
+    _discard_finished(path, held)
+    assert list(done.parent.iterdir()) == [left]
 
 
 @pytest.mark.cuda

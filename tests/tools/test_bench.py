@@ -206,4 +206,7 @@ def test_all_is_measured_under_its_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert "prediction" in bench.text(found) and found["machine"]["device"] in bench.text(found)
     machines = speed.benchmarks(tmp_path)
     assert speed.measured(machines).data.count("<table") == 1
+    in_fp32 = {"fp32": found | {"machine": found["machine"] | {"precision": "fp32"}}}
+    both = speed.measured(in_fp32 | machines).data
+    assert (both.count(">librosa<"), both.count(f">{bench.TRAINER}<")) == (2, 6)
     assert f"On **{found['machine']['device']}** (" in speed.answer(machines).data

@@ -29,13 +29,20 @@ def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
-    """Return what was measured, in a table for each machine."""
+    """Return what was measured, in a table for each machine and precision.
+
+    Of a machine that was measured in float32 as well, others show what depends on the precision.
+    """
     if not machines:
         return Markdown("> Nothing has been measured yet: `repro bench --json`.")
-    parts = []
-    for name, found in machines.items():
-        on = "{device}, {threads} threads, {precision}, torch {torch}".format(**found["machine"])
-        parts.append(f"<p><b>{name}</b>: {on}</p>{common.table(_shown(found), 2).data}")
+    parts, of = [], [found["machine"] for found in machines.values()]
+    in_fp32 = {machine["device"] for machine in of if machine["precision"] == "fp32"}
+    for (name, found), machine in zip(machines.items(), of, strict=True):
+        on = "{device}, {threads} threads, {precision}, torch {torch}".format(**machine)
+        rows = shown = _shown(found)
+        if machine["precision"] != "fp32" and machine["device"] in in_fp32:
+            shown = rows[rows["share"].notna() | (rows["way"] == "torch")]
+        parts.append(f"<p><b>{name}</b>: {on}</p>{common.table(shown, 2, whole=rows).data}")
     return HTML("".join(parts))
 
 
