@@ -133,7 +133,7 @@ def test_a_signal_ends_it_within_two_seconds_and_one_line(
     assert time.monotonic() - begun < 2
     assert run.exitcode == status, log.read_text()
     last = [line for line in log.read_text().splitlines() if line != "HERE"]
-    assert last.pop() == f"repro: {word}; the same command goes on where it stopped"
+    assert last.pop() == f"repro: {word}; the same command goes on from what was written"
     # Nothing but the progress, and that this is not the published corpus.
     assert all("held out" in line or "the counts differ" in line for line in last), last
 

@@ -60,7 +60,7 @@ class Stop:
 def _line(number: int) -> str:
     """Give the last line; on a terminal with the cursor, which a progress bar hides."""
     cursor = "\n\x1b[?25h" if os.isatty(2) else ""
-    return f"{cursor}repro: {NAMES[number]}; the same command goes on where it stopped\n"
+    return f"{cursor}repro: {NAMES[number]}; the same command goes on from what was written\n"
 
 
 @contextmanager

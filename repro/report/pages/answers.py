@@ -59,10 +59,11 @@ def others(found: Sequence[Evidence]) -> str:
         if places.keys() - {"undecided"}:
             said = ", ".join(f"{word} on {where}" for word, where in sorted(places.items()))
             lines.append(f"- {claim.text[0].upper()}{claim.text[1:]}: {said}")
-    counts = (
-        f"Of the {len(rest)} other claims of the paper, {len(lines)} are decided on some corpus, "
-        f"{undecided} are undecided, and {untested} are not tested{':' if lines else '.'}"
-    )
+    numbers = {"decided on some corpus": len(lines)}
+    numbers |= {"undecided": undecided, "not tested": untested}
+    counted = [f"{n} {'is' if n == 1 else 'are'} {what}" for what, n in numbers.items() if n]
+    counts = f"Of the {len(rest)} other claims of the paper, {wording.listed(counted)}"
+    counts += ":" if lines else "."
     on_shapes = [of for of, test in claims.TESTS.items() if test.study == "filter-shapes"]
     tested = [of for of in found if any(of.tested(claim) for claim in on_shapes)]
     undone = _undone(tested, "filter-shapes", "the filter shapes")

@@ -248,7 +248,8 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
             continue
         parts = verdict.parts if study == "pooling" else ()  # the others have many
         lines = [
-            f"{part.score} {part.number.removesuffix(' points')}, {part.remark}" for part in parts
+            ", ".join(filter(None, [f"{p.score} {p.number.removesuffix(' points')}", p.remark]))
+            for p in parts
         ]
         speakers = wording.many(verdict.speakers, "speaker")
         lines.insert(0, f"{label}, {speakers}, {wording.many(verdict.seeds, 'seed')}")
