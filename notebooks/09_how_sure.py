@@ -105,7 +105,7 @@ power.reach(evidence)
 # experiments with IEMOCAP's speakers and utterances, in which each network is trained once and two
 # poolings disagree as they do where they were measured.
 #
-# *Measured* is the difference of two poolings that this book found on another corpus. *Spread* is by
+# *Measured* is the difference of two poolings that was found where they were trained. *Spread* is by
 # how many points it differs between speakers (standard deviation). It is estimated from few speakers:
 # it can come out as 0 by luck, and then too little seems needed.
 #

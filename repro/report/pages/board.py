@@ -196,8 +196,8 @@ def order(found: Sequence[Evidence]) -> list[paper.Claim]:
 def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     """Return the board: claims in rows, a column for each corpus, a part of a cell for each preset.
 
-    Each part has a sign and a word, and leads to the page that shows more; differences between
-    poolings stand there in numbers. Claims of which all corpora say the same share a row.
+    Each part has a sign and a word, and leads to the page that shows more; the main claim has its
+    numbers here. Claims of which all corpora say the same share a row.
 
     Args:
         found: the verdicts.
@@ -207,14 +207,20 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     """
     # As the figure beside it has them: first those with evidence on the main claim.
     corpora = dict.fromkeys(of.corpus for of in sorted(found, key=lambda of: not of.tested(MAIN)))
+    speakers = {
+        name: max(v.speakers for of in found if of.corpus == name for v in of.verdicts.values())
+        for name in corpora
+    }
     lines: dict[str, list[str]] = {}  # the claims of a row, by its cells
     for claim in order(found):
         cells = []
         for column in corpora:
             of_corpus = [of for of in found if of.corpus == column]
-            cells.append(f"<td>{_cell(claim, of_corpus, (corpus, preset))}</td>")
+            cell = _cell(claim, of_corpus, (corpus, preset), speakers[column])
+            cells.append(f"<td>{cell}</td>")
         lines.setdefault("".join(cells), []).append(f"{claim.text[0].upper()}{claim.text[1:]}")
-    head = "".join(f'<th scope="col">{wording.title(c)}</th>' for c in ["", *corpora])
+    names = [f"{wording.title(c)}, {wording.many(n, 'speaker')}" for c, n in speakers.items()]
+    head = "".join(f'<th scope="col">{name}</th>' for name in ["", *names])
     body = "".join(
         f'<tr><th scope="row"><p>{"</p><p>".join(texts)}</p></th>{cells}</tr>'
         for cells, texts in lines.items()
@@ -225,7 +231,10 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     )
 
 
-def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) -> str:
+def _cell(
+    claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str], speakers: int
+) -> str:
+    """Return the verdicts of a corpus with so many speakers on a claim."""
     study = claims.TESTS[claim.id].study
     ran = [of for of in found if of.verdicts[claim.id].seeds] or found[:1]
     tested = [verdict for of in ran if (verdict := of.tested(claim.id))]
@@ -246,13 +255,13 @@ def _cell(claim: paper.Claim, found: Sequence[Evidence], here: tuple[str, str]) 
             link, note = link.replace("#verdicts", ""), html.escape(verdict.note)
             shown.append(f'<a class="untested" {link}>– {note} ({label})</a>')
             continue
-        parts = verdict.parts if study == "pooling" else ()  # the others have many
-        lines = [
-            ", ".join(filter(None, [f"{p.score} {p.number.removesuffix(' points')}", p.remark]))
-            for p in parts
-        ]
-        speakers = wording.many(verdict.speakers, "speaker")
-        lines.insert(0, f"{label}, {speakers}, {wording.many(verdict.seeds, 'seed')}")
+        if verdict.speakers < speakers:
+            label += f", {wording.many(verdict.speakers, 'speaker')}"
+        if verdict.seeds > 1:
+            label += f", {verdict.seeds} seeds"
+        numbers = verdict.parts if claim.id == MAIN else ()  # of the others there are many
+        parts = (f"{p.score} {p.number.removesuffix(' points')}, {p.remark}" for p in numbers)
+        lines = [label, *parts]
         sign, _ = plots.MARKS[verdict.verdict]
         shown.append(
             f'<a class="{verdict.verdict}" {link}><b>{sign} {verdict.verdict}</b> '
