@@ -62,7 +62,8 @@ data = common.settled(data)
 poolings.answer(data, plain)
 
 # %% [markdown] tags=["published"]
-# {numref}`fig-gains` sets attention and GAP side by side on both corpora and under all settings.
+# {numref}`fig-gains` sets attention and GAP side by side on both corpora, under all settings by which the
+# paper's claim is judged.
 
 # %% [markdown]
 # ## The network

@@ -54,8 +54,8 @@ common.state(data)
 attention.answer(averages, data.examples, preset)
 
 # %% [markdown] tags=["published"]
-# Where attention lies differs from run to run. On nEMO nearly all of it is below 1 kHz, under both
-# scales; on EmoDB under `paper` it is less than half. Along time the bottom-up map hardly follows energy
+# Where attention lies differs from run to run. In the maps that results keep, nearly all of it is below
+# 1 kHz on nEMO, under both scales, and less than half on EmoDB under `paper`. Along time the bottom-up map hardly follows energy
 # or periodicity in any of these runs, each of which has a page behind this one.
 
 # %% [markdown]

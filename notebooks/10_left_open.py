@@ -30,9 +30,9 @@ from repro.report.pages import common, left_open
 left_open.answer()
 
 # %% [markdown] tags=["published"]
-# Of the first three, {doc}`05_readings` measures alternatives on EmoDB. An average after the softmax
-# changes accuracy significantly, a sum without a softmax diverges, and no other scale changes accuracy
-# significantly.
+# Of the first three, {doc}`05_readings` measures alternatives on EmoDB, under `coarse`. An average after
+# the softmax changes accuracy significantly, and a sum without a softmax diverges. None of the other scales
+# that have been run changes accuracy significantly.
 
 # %% [markdown]
 # ## Every choice

@@ -71,8 +71,9 @@ speed.answer(machines)
 # The **share** is how close the convolutions of the trainer come to the rate at which this machine
 # multiplies matrices in the precision asked for, measured in the same turns. That of prediction also
 # counts the time of the front end. The networks of one layer are those of the paper's Fig. 2. Where a
-# machine was measured in float32, its table in bfloat16 shows only what depends on the precision; the
-# CSV files have all rows.
+# machine was measured in float32, its table in bfloat16 leaves out the front ends and the other ways of
+# training, which compute in float32 in both. Its ratios are still to the textbook loop. The CSV files
+# have all rows.
 
 # %% tags=["remove-input"]
 speed.measured(machines)

@@ -95,9 +95,13 @@ def ensure(name: str, make: Callable[[Path], object]) -> Path:
     """
     directory = cache_folder(name)
     if not _is_whole(directory):
-        with filled(directory, in_cache=True) as tree:
-            make(tree)
-            (tree / SEAL).write_text(digest(tree, "*"), encoding="utf-8")
+        try:
+            with filled(directory, in_cache=True) as tree:
+                make(tree)
+                (tree / SEAL).write_text(digest(tree, "*"), encoding="utf-8")
+        except ReproError:
+            if not _is_whole(directory):  # else another process was faster, with the same bytes
+                raise
     return directory
 
 

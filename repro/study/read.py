@@ -79,7 +79,7 @@ def _compared(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
 
 
 def _alone(asked: Run, ledger: Ledger) -> tuple[Results, dict[str, int]]:
-    """Do the same where the corpus is not at hand: all folds of its name count."""
+    """Do the same where the corpus is not at hand, with the folds of its name."""
     own_corpora = STUDIES[asked.study].own_corpora
     found = results.tables(
         line

@@ -131,3 +131,20 @@ def test_two_processes_may_make_the_corpus_at_once(tmp_path, monkeypatch):
     assert list((tmp_path / "repro").iterdir()) == [folder]
     assert [folder.stat().st_ino] == made, "the other may be reading it"
     assert len(load_corpus("synthetic", folder)) == 8
+
+
+def test_another_process_may_complete_the_corpus_at_the_last_moment(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write, move, begun, made = synthetic._write_tree, Path.rename, [], []
+    monkeypatch.setattr(synthetic, "_write_tree", lambda tree, *_: write(tree, 2, 1, 0))
+
+    def overtaken(path: Path, target: Path) -> Path:
+        """It does so between the two moves: when nothing has been found to be moved away."""
+        if target.name == "replaced" and not begun:
+            begun.append(path)
+            made.append(synthetic.ensure().stat().st_ino)
+            raise FileNotFoundError
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    assert [synthetic.ensure().stat().st_ino] == made

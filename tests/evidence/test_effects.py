@@ -282,6 +282,13 @@ def test_the_answer_names_what_stands_out_and_nothing_else() -> None:
     low = study(chances | {"network.padding=none": 0.1})
     text = str(variations.readings_answer(effects.table(low), low).data)
     assert "commonest emotion (25.0%): padding=none. That an effect is not" in text
+    merged = {"variant": "protocol.labels=hap+exc", "key": "merged"}
+    excited = low[low["variant"] == "default"].assign(**merged)
+    more = excited[excited["emotion"] == "happy"]
+    more = more.assign(utterance="excited " + more["utterance"])
+    low = pd.concat([low, excited, more])  # where more are happy, as nowhere else
+    text = str(variations.readings_answer(effects.table(low), low).data)
+    assert "commonest emotion (25.0%): padding=none. That an effect is not" in text
 
 
 def test_the_answer_follows_the_results() -> None:

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,10 +207,7 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
     """
     # As the figure beside it has them: first those with evidence on the main claim.
     corpora = dict.fromkeys(of.corpus for of in sorted(found, key=lambda of: not of.tested(MAIN)))
-    speakers = {
-        name: max(v.speakers for of in found if of.corpus == name for v in of.verdicts.values())
-        for name in corpora
-    }
+    speakers = {name: _speakers(of for of in found if of.corpus == name) for name in corpora}
     lines: dict[str, list[str]] = {}  # the claims of a row, by its cells
     for claim in order(found):
         cells = []
@@ -219,7 +216,10 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
             cell = _cell(claim, of_corpus, (corpus, preset), speakers[column])
             cells.append(f"<td>{cell}</td>")
         lines.setdefault("".join(cells), []).append(f"{claim.text[0].upper()}{claim.text[1:]}")
-    names = [f"{wording.title(c)}, {wording.many(n, 'speaker')}" for c, n in speakers.items()]
+    names = [
+        ", ".join([wording.title(c), *([wording.many(n, "speaker")] if n else [])])
+        for c, n in speakers.items()
+    ]
     head = "".join(f'<th scope="col">{name}</th>' for name in ["", *names])
     body = "".join(
         f'<tr><th scope="row"><p>{"</p><p>".join(texts)}</p></th>{cells}</tr>'
@@ -229,6 +229,12 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
         f'<table class="table board"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         f"{common.download(rows(found))}"
     )
+
+
+def _speakers(found: Iterable[Evidence]) -> int:
+    """Return the most speakers that a verdict rests on; 0 if there is no verdict."""
+    tested = (of.tested(claim) for of in found for claim in of.verdicts)
+    return max((verdict.speakers for verdict in tested if verdict), default=0)
 
 
 def _cell(

@@ -31,7 +31,8 @@ def benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
 def measured(machines: dict[str, dict[str, Any]]) -> HTML | Markdown:
     """Return what was measured, in a table for each machine and precision.
 
-    Of a machine that was measured in float32 as well, others show what depends on the precision.
+    Of a machine that was measured in float32 as well, others leave out what has no share of the
+    rate of matrix products, and so nothing to do with the precision.
     """
     if not machines:
         return Markdown("> Nothing has been measured yet: `repro bench --json`.")

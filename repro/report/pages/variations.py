@@ -152,7 +152,10 @@ def luck(data: Results) -> str:
 
 def readings_answer(found: pd.DataFrame, predictions: pd.DataFrame) -> Markdown:
     """Return which effects are significant, and what the readings do to the order of poolings."""
-    said = [_significant(found), wording.guessing(metrics.summary(predictions), predictions)]
+    # What tests other utterances has another commonest emotion.
+    tested = set(predictions.loc[predictions["variant"] == grids.DEFAULT, "utterance"])
+    alike = predictions.groupby("variant").filter(lambda rows: set(rows["utterance"]) == tested)
+    said = [_significant(found), wording.guessing(metrics.summary(alike), alike)]
     reach = ((found["WA effect high"] - found["WA effect low"]) / 2).median()
     if reach > 0:  # there are intervals
         said.append(
