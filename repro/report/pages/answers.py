@@ -58,7 +58,7 @@ def others(found: Sequence[Evidence]) -> str:
         untested += not places
         if places.keys() - {"undecided"}:
             said = ", ".join(f"{word} on {where}" for word, where in sorted(places.items()))
-            lines.append(f"- {claim.text[0].upper()}{claim.text[1:]}: {said}")
+            lines.append(f"- {wording.begun(claim.text)}: {said}")
     numbers = {"decided on some corpus": len(lines)}
     numbers |= {"undecided": undecided, "not tested": untested}
     counted = [f"{n} {'is' if n == 1 else 'are'} {what}" for what, n in numbers.items() if n]

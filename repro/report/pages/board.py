@@ -215,7 +215,7 @@ def board(found: Sequence[Evidence], corpus: str, preset: str) -> HTML:
             of_corpus = [of for of in found if of.corpus == column]
             cell = _cell(claim, of_corpus, (corpus, preset), speakers[column])
             cells.append(f"<td>{cell}</td>")
-        lines.setdefault("".join(cells), []).append(f"{claim.text[0].upper()}{claim.text[1:]}")
+        lines.setdefault("".join(cells), []).append(wording.begun(claim.text))
     names = [
         ", ".join([wording.title(c), *([wording.many(n, "speaker")] if n else [])])
         for c, n in speakers.items()

@@ -29,6 +29,11 @@ def further(name: str, corpus: str, setting: str) -> str:
     return f"{name}_" + re.sub(r"\W+", "-", f"{corpus}, {setting}")
 
 
+def begun(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def many(number: int, noun: str) -> str:
     """Return a number of things, such as `1 seed` or `10 speakers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
